@@ -1,0 +1,71 @@
+//! Aliases: endpoints, credentials, token refresh, egress policy, and the network behind [`Upstream`].
+//!
+//! Depends on `clock`, `random` and `problem` only. Knows nothing of plugins, messages or integrations.
+
+pub mod secret;
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use url::Url;
+
+use crate::integration::Owner;
+use secret::SecretRef;
+
+/// One environment as its file says it: aliases and values.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    pub name: String,
+    pub values: BTreeMap<String, String>,
+    pub aliases: BTreeMap<String, Alias>,
+}
+
+/// A name for an endpoint, how to authenticate there, and how requests from there prove who sent them.
+#[derive(Clone, Debug)]
+pub struct Alias {
+    pub name: String,
+    pub owner: Option<Owner>,
+    /// Base URL of requests; none for an alias that only verifies webhooks.
+    pub url: Option<Url>,
+    pub auth: Auth,
+    /// Loopback, private or link-local networks that may be dialled.
+    pub network: Vec<IpNet>,
+    pub verify: Option<Verify>,
+}
+
+/// How the host authenticates at an alias.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    None,
+    Basic { username: String, password: SecretRef },
+    Bearer { token: SecretRef },
+    ApiKey { place: ApiKeyPlace, name: String, key: SecretRef },
+    OAuth2ClientCredentials { token_url: Url, client_id: String, client_secret: SecretRef, scope: Option<String> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiKeyPlace {
+    Header,
+    Query,
+}
+
+/// How a webhook proves who sent it.
+#[derive(Clone, Debug)]
+pub enum Verify {
+    /// `X-Shopify-Hmac-Sha256`: base64 HMAC-SHA256 over the body.
+    Shopify { secret: SecretRef },
+    /// `X-Hub-Signature-256`: `sha256=` and hex HMAC-SHA256 over the body.
+    GitHub { secret: SecretRef },
+    /// `webhook-id`, `webhook-timestamp`, `webhook-signature` (standardwebhooks.com).
+    StandardWebhooks { secret: SecretRef },
+    /// HMAC-SHA256 over the body in a header of one's own choice.
+    Hmac { secret: SecretRef, header: String, encoding: HmacEncoding, prefix: String },
+    Basic { username: String, password: SecretRef },
+    Bearer { token: SecretRef },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HmacEncoding {
+    Hex,
+    Base64,
+}

@@ -1,0 +1,68 @@
+//! How deliveries are ordered, retried and given up: plain data with safe defaults.
+
+use std::time::Duration;
+
+/// What stays in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// One message of a key at a time; the next goes when it is delivered, skipped or dead-lettered.
+    Key,
+    /// None.
+    None,
+}
+
+/// Whether waits between attempts are drawn at random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jitter {
+    /// `uniform(0, min(cap, base·2^n))`
+    Full,
+    /// `min(cap, base·2^n)`: 1 s, 2 s, 4 s
+    None,
+}
+
+/// The waits between attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    pub base: Duration,
+    pub cap: Duration,
+    pub jitter: Jitter,
+}
+
+/// `[delivery]` of an integration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryPolicy {
+    pub order: Order,
+    /// Deliveries under way at once.
+    pub concurrency: usize,
+    /// How long attempts may fail before the message becomes a dead letter; waiting for a target that is down does not count.
+    pub give_up_after: Duration,
+    /// An optional second bound: how many attempts may fail.
+    pub attempts: Option<u32>,
+    pub backoff: Backoff,
+}
+
+impl Default for DeliveryPolicy {
+    fn default() -> Self {
+        Self {
+            order: Order::Key,
+            concurrency: 8,
+            give_up_after: Duration::from_secs(24 * 60 * 60),
+            attempts: None,
+            backoff: Backoff::default(),
+        }
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { base: Duration::from_secs(1), cap: Duration::from_secs(5 * 60), jitter: Jitter::Full }
+    }
+}
+
+impl Backoff {
+    /// The longest wait before the attempt after `failed` ones (counting from 0): `min(cap, base·2^failed)`.
+    pub fn ceiling(&self, failed: u32) -> Duration {
+        let factor = 1_u32.checked_shl(failed.min(31)).unwrap_or(u32::MAX);
+        self.base.checked_mul(factor).map_or(self.cap, |wait| wait.min(self.cap))
+    }
+}

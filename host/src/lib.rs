@@ -1,0 +1,13 @@
+//! Lockgate: moves messages between business systems without losing, duplicating or silently bending one.
+//!
+//! The rooms, and which may know which: `message` ← `integration` ← `message_store`, `plugin` ← `delivery` ← `app`.
+//! ARCHITECTURE.md says where to change what.
+
+pub mod alias;
+pub mod clock;
+pub mod integration;
+pub mod message;
+pub mod message_store;
+pub mod plugin;
+pub mod problem;
+pub mod random;

@@ -1,0 +1,55 @@
+//! What travels: [`Message`], its id, key, headers, and the [`Outcome`] of a delivery.
+//!
+//! Plain data. Depends on nothing but the clock's `Timestamp` and the source of chance for ids.
+
+mod id;
+mod outcome;
+
+pub use id::MessageId;
+pub use outcome::{FailureClass, Outcome};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+
+/// What keeps messages in order: messages of one key are delivered one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Key(pub String);
+
+/// Headers in the order they came, names in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Headers(pub Vec<(String, String)>);
+
+impl Headers {
+    /// The first value of `name` (given in lower case).
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+/// A name and a value by which people find a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracked {
+    pub name: String,
+    pub value: String,
+}
+
+/// A message. Immutable once accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    pub id: MessageId,
+    /// The message this one was made from.
+    pub parent: Option<MessageId>,
+    pub key: Option<Key>,
+    pub content_type: String,
+    pub headers: Headers,
+    /// The bytes exactly as they came.
+    pub body: Bytes,
+    pub tracked: Vec<Tracked>,
+    /// Where it entered, for people: `webhook /shop/orders`, `channel orders.canonical`, `send`.
+    pub origin: String,
+    pub accepted_at: Timestamp,
+}

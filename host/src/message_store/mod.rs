@@ -1,0 +1,293 @@
+//! The durable home of messages and deliveries, as a trait: [`MessageStore`]. Each method is one transaction.
+//!
+//! Knows messages and integrations' names; knows nothing of plugins or HTTP. `sqlite` is the store of a running host,
+//! `memory` the one of simulations; `suite` is the behaviour both must show. Key-value data, releases and the ledger's
+//! queries are structs of their own on the SQLite store.
+
+pub mod routing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::integration::ReleaseId;
+use crate::message::{FailureClass, Message, MessageId};
+use crate::problem::Problem;
+
+/// Starts of a delivery that never settled before it becomes a dead letter `host-crashed`.
+pub const UNSETTLED_STARTS_MAX: u32 = 3;
+/// How long a command waits for the writer to claim it before the store is called busy.
+pub const CLAIM_WITHIN: Duration = Duration::from_secs(5);
+
+/// Where messages and deliveries are kept.
+#[async_trait]
+pub trait MessageStore: Send + Sync + 'static {
+    /// Takes a message and one delivery for each integration that reads it, or finds that it was taken before.
+    /// When this returns [`Accepted::New`], the message is on disk.
+    async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError>;
+
+    /// Hands out deliveries of one integration that are due, oldest first, each to nobody else until it is settled
+    /// or released. The start is noted with the next group commit; this does not wait for it.
+    async fn lease(&self, lease: Lease) -> Result<Vec<Leased>, StoreError>;
+
+    /// Gives a lease back without an attempt: as if it had never been handed out.
+    async fn release(&self, delivery: DeliveryId) -> Result<(), StoreError>;
+
+    /// Records an attempt and what becomes of the delivery, with the effects of the call, all or nothing.
+    /// A delivery that is not leased (it was settled, or an operator took it away) gives [`StoreError::NotLeased`].
+    async fn settle(&self, settle: Settle) -> Result<(), StoreError>;
+
+    /// When the next delivery of `integration` that is ready and not leased is due; none if there is none.
+    async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Puts a dead letter back on its way with the next replay number.
+    async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError>;
+
+    /// Gives a dead letter up for good.
+    async fn discard(&self, discard: Discard) -> Result<(), StoreError>;
+}
+
+/// The row id of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct DeliveryId(pub i64);
+
+/// The row id of a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct DeadLetterId(pub i64);
+
+/// What [`MessageStore::accept`] takes.
+#[derive(Clone, Debug)]
+pub struct Accept {
+    pub message: Message,
+    pub dedup: Option<Dedup>,
+    pub deliveries: Vec<NewDelivery>,
+    /// The most deliveries an integration may have waiting; over it the message is not taken.
+    pub waiting_max: u64,
+}
+
+/// What makes a message the same as one that came before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dedup {
+    /// Tokens of different scopes never meet: `webhook /shop/orders`, `channel orders.canonical`.
+    pub scope: String,
+    /// SHA-256 over what makes the message the same.
+    pub token: [u8; 32],
+    pub expires_at: Timestamp,
+}
+
+/// A delivery to be made for one integration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewDelivery {
+    pub integration: String,
+    pub lane: Lane,
+    /// Not before this.
+    pub due_at: Timestamp,
+}
+
+/// Where a delivery stands in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// In no order.
+    Free,
+    /// Behind the others of this key in its integration.
+    Key(String),
+    /// Its integration orders by a key and it has none: it becomes a dead letter `unkeyed` at once, with this detail.
+    Unkeyed(String),
+}
+
+/// What became of an accept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    New,
+    /// It was taken before, under this id.
+    Duplicate(MessageId),
+    /// This integration has as many deliveries waiting as it may.
+    Full(String),
+}
+
+/// What [`MessageStore::lease`] takes.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    pub integration: String,
+    pub now: Timestamp,
+    pub limit: usize,
+}
+
+/// What part of its way a delivery is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The steps, then the sink.
+    Steps,
+    /// A child of a fan-out: the sink only.
+    Sink,
+}
+
+/// A delivery handed out.
+#[derive(Clone, Debug)]
+pub struct Leased {
+    pub id: DeliveryId,
+    pub integration: String,
+    pub message: Arc<Message>,
+    pub stage: Stage,
+    /// Attempts that failed so far.
+    pub attempts: u32,
+    /// Times it had to wait for a target so far.
+    pub waits: u32,
+    pub replay: u32,
+    /// When it was first handed out; this time if it is now. Virtual clocks start here.
+    pub first_started_at: Timestamp,
+    /// When its first failed attempt ended, moved later by the time it spent waiting for targets; none if none failed.
+    pub failing_since: Option<Timestamp>,
+    /// Starts that never settled, not counting this one. At [`UNSETTLED_STARTS_MAX`] it must not be run again.
+    pub unsettled_starts: u32,
+}
+
+/// What [`MessageStore::settle`] takes.
+#[derive(Clone, Debug)]
+pub struct Settle {
+    pub delivery: DeliveryId,
+    pub attempt: Attempt,
+    pub settlement: Settlement,
+    /// Messages to be appended to channels: queue sends, or the delivery itself where the sink is a channel.
+    pub appends: Vec<Append>,
+    pub key_values: Vec<KeyValueWrite>,
+}
+
+/// One attempt, for the ledger.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub release: ReleaseId,
+    pub started_at: Timestamp,
+    pub ended_at: Timestamp,
+    /// A word: `delivered`, `skipped`, `fanned-out`, `waited`, `failed`.
+    pub result: &'static str,
+    /// What failed, grouped: a plugin's code, a limit's class, `unreachable`.
+    pub code: Option<String>,
+    pub detail: Option<String>,
+    /// Plugin calls and their outbound requests, as JSON (see `delivery::trace`).
+    pub trace: serde_json::Value,
+}
+
+/// What becomes of a delivery.
+#[derive(Clone, Debug)]
+pub enum Settlement {
+    /// Done.
+    Delivered { receipt: serde_json::Value },
+    /// Done: nothing was to be delivered.
+    Skipped { code: String, detail: String },
+    /// Replaced by deliveries of these child messages at [`Stage::Sink`], in its lane, in this order.
+    FannedOut { children: Vec<Message> },
+    /// To be handed out again at `due_at`; no attempt is used.
+    Waits { due_at: Timestamp },
+    /// An attempt failed; to be handed out again at `due_at`.
+    Retries { due_at: Timestamp },
+    /// Parked for people.
+    DeadLettered { class: FailureClass, code: String, detail: String, fingerprint: String },
+}
+
+/// A message appended to a channel: a new one, or one that is there already (a child whose sink is a channel).
+#[derive(Clone, Debug)]
+pub struct Append {
+    pub message: AppendedMessage,
+    pub channel: String,
+    pub dedup: Option<Dedup>,
+    /// One for every integration that reads the channel.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+#[derive(Clone, Debug)]
+pub enum AppendedMessage {
+    /// Inserted; if its (derived) id is there already, nothing is appended.
+    New(Message),
+    Existing(MessageId),
+}
+
+/// A write to an integration's key-value data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyValueWrite {
+    pub integration: String,
+    pub key: String,
+    /// None deletes.
+    pub value: Option<Vec<u8>>,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What [`MessageStore::replay`] takes.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    pub dead_letter: DeadLetterId,
+    pub now: Timestamp,
+    /// What to do where newer messages of its key have been delivered since.
+    pub superseded: Superseded,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Superseded {
+    /// Leave it and say so.
+    Ask,
+    /// Discard it: its key has moved on.
+    Skip,
+    /// Replay it all the same.
+    Anyway,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// On its way, with this replay number.
+    Queued(u32),
+    /// Nothing done: this many newer messages of its key were delivered since.
+    Superseded(u64),
+    /// Discarded, as asked.
+    Skipped,
+}
+
+/// What [`MessageStore::discard`] takes.
+#[derive(Clone, Debug)]
+pub struct Discard {
+    pub dead_letter: DeadLetterId,
+    pub now: Timestamp,
+    pub reason: String,
+}
+
+/// Why the store did not do it. What was not done was not half done.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The writer did not claim the command in time; nothing of it was stored.
+    #[error("the message store is busy")]
+    Busy,
+    #[error("the disk is full")]
+    Full,
+    #[error("the delivery is not leased")]
+    NotLeased,
+    #[error("there is no such dead letter, or it was replayed or discarded already")]
+    NoSuchDeadLetter,
+    #[error("the host is shutting down")]
+    Closed,
+    #[error("{0}")]
+    Failed(Problem),
+}
+
+/// Who wants to know that an integration may have something due. The store calls it after a commit.
+pub trait Wake: Send + Sync + 'static {
+    /// `integration` has a delivery that was not there, or not ready, before.
+    fn wake(&self, integration: &str);
+}
+
+/// Reading an integration's key-value data as it was committed. Writing goes through [`Settle::key_values`].
+#[async_trait]
+pub trait KeyValueRead: Send + Sync + 'static {
+    /// The value of `key`, unless it has expired at `now`.
+    async fn get(&self, integration: &str, key: &str, now: Timestamp) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// At most `limit` keys that start with `prefix` and come after `after`, in byte order, none expired at `now`.
+    async fn list(&self, integration: &str, prefix: &str, after: Option<&str>, limit: usize, now: Timestamp) -> Result<Vec<String>, StoreError>;
+
+    /// Bytes of keys and values the integration has stored.
+    async fn used_bytes(&self, integration: &str) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,26 @@
+//! From a message and an integration's source to the delivery that will be made: the lane it stands in.
+
+use super::{Lane, NewDelivery};
+use crate::clock::Timestamp;
+use crate::integration::{Entry, Integration, Order, Source};
+use crate::message::Message;
+
+/// The delivery of `message` for `integration`, where it entered through `source`. Due at `due_at`.
+pub fn delivery_for(integration: &Integration, source: &Source, message: &Message, due_at: Timestamp) -> NewDelivery {
+    NewDelivery { integration: integration.name.clone(), lane: lane_for(integration, source, message), due_at }
+}
+
+/// A source's own key rule wins; a channel without one takes the key the message has; a webhook without one has no order.
+fn lane_for(integration: &Integration, source: &Source, message: &Message) -> Lane {
+    if integration.delivery.order == Order::None {
+        return Lane::Free;
+    }
+    match (&source.key, &source.entry) {
+        (Some(selector), _) => match selector.find(&message.headers, &message.body) {
+            Ok(key) => Lane::Key(key),
+            Err(why) => Lane::Unkeyed(format!("key = \"{selector}\": {why}")),
+        },
+        (None, Entry::Channel { .. }) => message.key.as_ref().map_or(Lane::Free, |key| Lane::Key(key.0.clone())),
+        (None, Entry::Webhook { .. }) => Lane::Free,
+    }
+}

@@ -1,0 +1,153 @@
+//! Running plugins: the engine, the compile cache, the registry of loaded components and [`PluginInvoker`].
+//!
+//! Depends on `capability` for what a plugin may import and on `message`; knows nothing of deliveries' states.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::integration::{Binding, Grant, PinnedPlugin};
+use crate::message::{FailureClass, Headers, Message, Tracked};
+
+/// Who runs a plugin's code: Wasm in a running host, a script in tests of the delivery core.
+#[async_trait]
+pub trait PluginInvoker: Send + Sync + 'static {
+    /// Runs one export of one plugin in a fresh instance. Never panics for what the plugin does.
+    async fn invoke(&self, call: Call) -> Report;
+}
+
+/// Everything one call of a plugin is given.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub plugin: PinnedPlugin,
+    pub export: Export,
+    /// The integration the call is for; all it can reach is this integration's.
+    pub integration: String,
+    /// What the plugin is shown. Behind another step: that step's draft, with the id, key and time of the message.
+    pub message: Arc<Message>,
+    pub attempt: u32,
+    pub replay: u32,
+    /// Hex text, see `delivery::idempotency`.
+    pub idempotency_base: String,
+    /// Where in the integration: `step 1`, `sink`. Random bytes are seeded by it.
+    pub place: String,
+    /// The JSON object for `config`, values filled in.
+    pub config: Arc<str>,
+    pub grants: BTreeSet<Grant>,
+    pub bindings: Arc<BTreeMap<String, Binding>>,
+    /// Where the call's virtual wall clock starts.
+    pub virtual_now: Timestamp,
+}
+
+/// The exports a host calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Export {
+    Transform,
+    Deliver,
+}
+
+/// What a call did.
+#[derive(Debug)]
+pub struct Report {
+    pub result: Result<Output, CallFailure>,
+    /// To be committed with the settlement, or dropped.
+    pub effects: Effects,
+    /// Outbound requests, in the order in which they were sent.
+    pub requests: Vec<OutboundRequest>,
+    /// What the host itself saw at the last outbound request (or the last `send-all`) that stands in the way, if anything.
+    pub obstacle: Option<Obstacle>,
+    pub cpu: Duration,
+    pub wall: Duration,
+}
+
+/// What a call gave back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    Drafts(Vec<Draft>),
+    Skip { code: String, detail: String },
+    Receipt { remote_id: Option<String>, remote_version: Option<String>, detail: Option<String> },
+}
+
+/// What a plugin gives back for the host to make a message of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    pub content_type: String,
+    pub headers: Headers,
+    pub body: bytes::Bytes,
+    pub tracked: Vec<Tracked>,
+}
+
+/// Why a call gave nothing back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallFailure {
+    /// The plugin said so, and that it may pass.
+    Transient { code: String, detail: String, retry_after: Option<Duration> },
+    /// The plugin said so, and that it will not pass.
+    Permanent { code: String, detail: String },
+    /// The host stopped it: a trap, or a limit. `detail` names the limit, the use and the setting.
+    Fault { class: FailureClass, detail: String },
+}
+
+/// What a call wants to have written.
+#[derive(Debug, Default)]
+pub struct Effects {
+    pub key_values: Vec<crate::message_store::KeyValueWrite>,
+    pub sends: Vec<QueueSend>,
+    /// Locks on rows the call counted on; held until the settlement is through.
+    pub locks: Vec<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+/// A message for a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueSend {
+    pub channel: String,
+    pub draft: Draft,
+    pub delay: Option<Duration>,
+    pub dedup_token: Option<String>,
+}
+
+/// One outbound request, for the ledger. Holds no credential.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct OutboundRequest {
+    pub slot: String,
+    pub alias: String,
+    pub method: String,
+    /// Path and query as sent, under the alias's base.
+    pub path: String,
+    pub idempotency_key: String,
+    /// SHA-256 over the body sent, hex.
+    pub body_sha256: String,
+    /// HTTP status, or what stood in the way (`unreachable`, `timed-out`, …).
+    pub answer: String,
+    /// The first 1 KiB of an answer that is not 2xx, as text, credentials blanked.
+    pub answer_excerpt: Option<String>,
+    pub took_ms: u64,
+}
+
+/// What stands in the way of a target. A delivery that meets one waits; no attempt is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    pub kind: ObstacleKind,
+    pub alias: String,
+    /// Not before this, if the target or the alias said so.
+    pub not_before: Option<Timestamp>,
+    pub detail: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObstacleKind {
+    /// No connection, or it broke.
+    Unreachable,
+    /// The host has stopped sending for now.
+    BreakerOpen,
+    /// The target answered 429, or the alias still waits out its `Retry-After`.
+    RateLimited,
+    /// The target answered 503.
+    Unavailable,
+    /// The target refuses the alias's credential.
+    CredentialRefused,
+}
