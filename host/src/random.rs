@@ -30,7 +30,11 @@ pub fn uniform(random: &dyn Random, max: Duration) -> Duration {
 pub struct OsRandom;
 
 impl Random for OsRandom {
-    #[expect(clippy::disallowed_methods, clippy::expect_used, reason = "the one place that asks the system; without it no secret can be made, so the host must not go on")]
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        reason = "the one place that asks the system; without it no secret can be made, so the host must not go on"
+    )]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives random bytes");
     }

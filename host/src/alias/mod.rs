@@ -53,15 +53,31 @@ pub enum ApiKeyPlace {
 #[derive(Clone, Debug)]
 pub enum Verify {
     /// `X-Shopify-Hmac-Sha256`: base64 HMAC-SHA256 over the body.
-    Shopify { secret: SecretRef },
+    Shopify {
+        secret: SecretRef,
+    },
     /// `X-Hub-Signature-256`: `sha256=` and hex HMAC-SHA256 over the body.
-    GitHub { secret: SecretRef },
+    GitHub {
+        secret: SecretRef,
+    },
     /// `webhook-id`, `webhook-timestamp`, `webhook-signature` (standardwebhooks.com).
-    StandardWebhooks { secret: SecretRef },
+    StandardWebhooks {
+        secret: SecretRef,
+    },
     /// HMAC-SHA256 over the body in a header of one's own choice.
-    Hmac { secret: SecretRef, header: String, encoding: HmacEncoding, prefix: String },
-    Basic { username: String, password: SecretRef },
-    Bearer { token: SecretRef },
+    Hmac {
+        secret: SecretRef,
+        header: String,
+        encoding: HmacEncoding,
+        prefix: String,
+    },
+    Basic {
+        username: String,
+        password: SecretRef,
+    },
+    Bearer {
+        token: SecretRef,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -286,7 +286,14 @@ pub trait KeyValueRead: Send + Sync + 'static {
     async fn get(&self, integration: &str, key: &str, now: Timestamp) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// At most `limit` keys that start with `prefix` and come after `after`, in byte order, none expired at `now`.
-    async fn list(&self, integration: &str, prefix: &str, after: Option<&str>, limit: usize, now: Timestamp) -> Result<Vec<String>, StoreError>;
+    async fn list(
+        &self,
+        integration: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<String>, StoreError>;
 
     /// Bytes of keys and values the integration has stored.
     async fn used_bytes(&self, integration: &str) -> Result<u64, StoreError>;
