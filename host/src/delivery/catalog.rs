@@ -1,0 +1,94 @@
+//! [`Catalog`]: the active releases, ready to be run. Built once, shared by intake and delivery.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::integration::{Binding, Grant, Integration, PinnedPlugin, ReleaseId, Sink, Step};
+use crate::message::Message;
+use crate::message_store::NewDelivery;
+use crate::message_store::routing::delivery_for;
+
+/// One active release.
+#[derive(Debug)]
+pub struct Runnable {
+    pub integration: Integration,
+    pub release: ReleaseId,
+    pub steps: Vec<Use>,
+    /// None where the sink is a channel.
+    pub sink: Option<Use>,
+}
+
+/// A plugin in its place, with everything its calls are given.
+#[derive(Clone, Debug)]
+pub struct Use {
+    /// `step 1`, `sink`.
+    pub place: String,
+    pub plugin: PinnedPlugin,
+    pub config: Arc<str>,
+    pub grants: BTreeSet<Grant>,
+    pub bindings: Arc<BTreeMap<String, Binding>>,
+}
+
+impl Runnable {
+    /// Joins an integration with its pinned plugins and resolved configurations, both in the order of `Integration::uses`.
+    /// None if their numbers differ: the release is damaged.
+    pub fn new(integration: Integration, release: ReleaseId, pinned: &[(PinnedPlugin, Arc<str>)]) -> Option<Self> {
+        let mut uses: Vec<Use> = integration.uses().zip(pinned).map(|((place, step), pin)| used(place, step, pin)).collect();
+        if uses.len() != pinned.len() || integration.uses().count() != pinned.len() {
+            return None;
+        }
+        let sink = matches!(integration.sink, Sink::Plugin(_)).then(|| uses.pop()).flatten();
+        Some(Self { integration, release, steps: uses, sink })
+    }
+
+    /// The aliases its plugins may use.
+    pub fn aliases(&self) -> BTreeSet<&str> {
+        self.steps.iter().chain(&self.sink).flat_map(|used| used.bindings.values()).map(|binding| binding.alias.as_str()).collect()
+    }
+}
+
+fn used(place: String, step: &Step, (plugin, config): &(PinnedPlugin, Arc<str>)) -> Use {
+    Use {
+        place,
+        plugin: plugin.clone(),
+        config: config.clone(),
+        grants: step.grants.clone(),
+        bindings: Arc::new(step.bindings.clone()),
+    }
+}
+
+/// Everything that is active.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    runnables: BTreeMap<String, Arc<Runnable>>,
+}
+
+impl Catalog {
+    pub fn new(runnables: impl IntoIterator<Item = Runnable>) -> Self {
+        Self { runnables: runnables.into_iter().map(|runnable| (runnable.integration.name.clone(), Arc::new(runnable))).collect() }
+    }
+
+    pub fn get(&self, integration: &str) -> Option<&Arc<Runnable>> {
+        self.runnables.get(integration)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Runnable>> {
+        self.runnables.values()
+    }
+
+    /// Whether somebody reads `channel`.
+    pub fn has_channel(&self, channel: &str) -> bool {
+        self.all().any(|runnable| runnable.integration.reads(channel).is_some())
+    }
+
+    /// The deliveries that `message` on `channel` gives, one for each reader.
+    pub fn channel_deliveries(&self, channel: &str, message: &Message, due_at: Timestamp) -> Vec<NewDelivery> {
+        self.all()
+            .filter_map(|runnable| {
+                let source = runnable.integration.reads(channel)?;
+                Some(delivery_for(&runnable.integration, source, message, due_at))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,112 @@
+//! What follows from a failed call: wait, try again, or park the message. Pure.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::integration::{DeliveryPolicy, Jitter};
+use crate::message::FailureClass;
+use crate::plugin::{CallFailure, Obstacle, ObstacleKind};
+use crate::random::{Random, uniform};
+
+/// The longest wait after a target that answered 503 or 429 without saying when to come back.
+const WAIT_CAP: Duration = Duration::from_secs(30);
+
+/// What a delivery has behind it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tries {
+    /// Attempts that failed, not counting the one being decided.
+    pub attempts: u32,
+    /// Waits, not counting the one being decided.
+    pub waits: u32,
+    /// When its first failed attempt ended, moved later by the time it waited for targets.
+    pub failing_since: Option<Timestamp>,
+    /// Whether the call sent requests: without any, the same call would fail the same way again.
+    pub sent_requests: bool,
+}
+
+/// What becomes of a delivery whose call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The target cannot take it now; no attempt is used.
+    Waits { due_at: Timestamp },
+    /// Try again.
+    Retries { due_at: Timestamp },
+    /// Park it.
+    DeadLetters { class: FailureClass, code: String, detail: String },
+}
+
+/// Decides after a failed call that ended at `now`.
+///
+/// What the host itself saw comes first: a delivery that met an obstacle waits, whatever the plugin made of it.
+pub fn decide(
+    failure: &CallFailure,
+    obstacle: Option<&Obstacle>,
+    tries: Tries,
+    policy: &DeliveryPolicy,
+    now: Timestamp,
+    random: &dyn Random,
+) -> Decision {
+    if let Some(obstacle) = obstacle {
+        return Decision::Waits { due_at: after_obstacle(obstacle, tries.waits, policy, now, random) };
+    }
+    match failure {
+        CallFailure::Permanent { code, detail } => dead(FailureClass::Permanent, code, detail),
+        CallFailure::Fault { class, detail } if repeats_itself(*class, tries) => dead(*class, class.as_str(), detail),
+        CallFailure::Fault { class, detail } => retry(*class, class.as_str(), detail, None, tries, policy, now, random),
+        CallFailure::Transient { code, detail, retry_after } => {
+            retry(FailureClass::GaveUp, code, detail, *retry_after, tries, policy, now, random)
+        }
+    }
+}
+
+/// A call that asked nobody anything is the same bit for bit when repeated; only wall time depends on the machine.
+fn repeats_itself(class: FailureClass, tries: Tries) -> bool {
+    !tries.sent_requests && class != FailureClass::TimedOut
+}
+
+#[expect(clippy::too_many_arguments, reason = "a pure rule over plain values; a struct would only rename them")]
+fn retry(
+    class: FailureClass,
+    code: &str,
+    detail: &str,
+    retry_after: Option<Duration>,
+    tries: Tries,
+    policy: &DeliveryPolicy,
+    now: Timestamp,
+    random: &dyn Random,
+) -> Decision {
+    let failed = tries.attempts.saturating_add(1);
+    let failing_for = tries.failing_since.map_or(Duration::ZERO, |since| now.since(since));
+    if failing_for >= policy.give_up_after || policy.attempts.is_some_and(|most| failed >= most) {
+        return dead(class, code, &format!("{detail} (given up after {failed} attempts)"));
+    }
+    let wait = backoff(tries.attempts, policy, random).max(retry_after.unwrap_or_default());
+    // The last attempt is not put off past the moment at which the delivery is given up.
+    let left = policy.give_up_after.saturating_sub(failing_for).max(retry_after.unwrap_or_default());
+    Decision::Retries { due_at: now.plus(wait.min(left)) }
+}
+
+/// Full jitter: `uniform(0, min(cap, base·2^n))`
+/// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
+fn backoff(failed: u32, policy: &DeliveryPolicy, random: &dyn Random) -> Duration {
+    let ceiling = policy.backoff.ceiling(failed);
+    match policy.backoff.jitter {
+        Jitter::Full => uniform(random, ceiling),
+        Jitter::None => ceiling,
+    }
+}
+
+/// The alias's gate holds back what must not be sent; the delivery itself waits only where no gate does.
+fn after_obstacle(obstacle: &Obstacle, waits: u32, policy: &DeliveryPolicy, now: Timestamp, random: &dyn Random) -> Timestamp {
+    match (obstacle.kind, obstacle.not_before) {
+        (_, Some(not_before)) => not_before.max(now),
+        (ObstacleKind::Unavailable | ObstacleKind::RateLimited, None) => {
+            now.plus(uniform(random, policy.backoff.ceiling(waits).min(WAIT_CAP)))
+        }
+        (ObstacleKind::Unreachable | ObstacleKind::BreakerOpen | ObstacleKind::CredentialRefused, None) => now,
+    }
+}
+
+fn dead(class: FailureClass, code: &str, detail: &str) -> Decision {
+    Decision::DeadLetters { class, code: code.to_owned(), detail: detail.to_owned() }
+}

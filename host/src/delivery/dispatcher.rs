@@ -1,0 +1,199 @@
+//! [`Dispatcher`]: starts what is due. Permits first (the integration's, the aliases' gates), then leases, in memory.
+//!
+//! One task for each integration, so that a slow target of one starves no other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error, warn};
+
+use super::catalog::Runnable;
+use super::deliver::Delivery;
+use crate::alias::{Aliases, Gate};
+use crate::clock::{Clock, Timestamp};
+use crate::message_store::{Lease, Leased, StoreError, Wake};
+
+/// How long the dispatcher looks away when the store does not answer.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// The longest it sleeps without looking, whatever it was told.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
+
+/// The bells that wake the integrations' tasks. Made before the store, which rings them.
+#[derive(Debug, Default)]
+pub struct Bells(BTreeMap<String, Arc<Notify>>);
+
+impl Bells {
+    /// One bell for each integration.
+    pub fn new<'a>(integrations: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(integrations.into_iter().map(|name| (name.to_owned(), Arc::new(Notify::new()))).collect())
+    }
+}
+
+impl Wake for Bells {
+    fn wake(&self, integration: &str) {
+        if let Some(bell) = self.0.get(integration) {
+            bell.notify_one();
+        }
+    }
+}
+
+/// Runs every active integration until it is stopped.
+#[derive(Debug)]
+pub struct Dispatcher {
+    stop: watch::Sender<bool>,
+    loops: TaskTracker,
+    under_way: TaskTracker,
+}
+
+/// One integration's loop and what it needs.
+struct Lane {
+    delivery: Delivery,
+    aliases: Arc<Aliases>,
+    runnable: Arc<Runnable>,
+    bell: Arc<Notify>,
+    permits: Arc<Semaphore>,
+    stop: watch::Receiver<bool>,
+    under_way: TaskTracker,
+}
+
+impl Dispatcher {
+    /// Starts a task for each integration of the catalog.
+    pub fn start(delivery: &Delivery, aliases: &Arc<Aliases>, bells: &Bells) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let (loops, under_way) = (TaskTracker::new(), TaskTracker::new());
+        for runnable in delivery.catalog.all() {
+            let bell = bells.0.get(&runnable.integration.name).cloned().unwrap_or_default();
+            let lane = Lane {
+                delivery: delivery.clone(),
+                aliases: aliases.clone(),
+                runnable: runnable.clone(),
+                bell,
+                permits: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
+                stop: stopped.clone(),
+                under_way: under_way.clone(),
+            };
+            loops.spawn(lane.run());
+        }
+        Self { stop, loops, under_way }
+    }
+
+    /// Starts nothing more and waits for what is under way, at most `drain`. What is not done by then is given up by
+    /// its task and will be run again at the next start. Tells how many that were.
+    pub async fn stop(self, clock: &dyn Clock, drain: Duration) -> usize {
+        self.stop.send_replace(true);
+        self.loops.close();
+        self.under_way.close();
+        self.loops.wait().await;
+        let done = crate::clock::within(clock, drain, self.under_way.wait()).await;
+        if done.is_none() { self.under_way.len() } else { 0 }
+    }
+}
+
+impl Lane {
+    async fn run(mut self) {
+        loop {
+            let Some(permit) = self.permit().await else { return };
+            if let Some(wait) = self.closed_gate() {
+                drop(permit);
+                let mut changes = self.aliases.changes();
+                self.wait(wait, Some(&mut changes)).await;
+                continue;
+            }
+            let permits = self.more(permit);
+            match self.lease(permits.len()).await {
+                Ok(leased) if leased.is_empty() => {
+                    drop(permits);
+                    let wait = self.until_due().await;
+                    self.wait(wait, None).await;
+                }
+                Ok(leased) => leased.into_iter().zip(permits).for_each(|(leased, permit)| self.start(leased, permit)),
+                Err(StoreError::Closed) => return,
+                Err(why) => {
+                    warn!(%why, integration = self.runnable.integration.name, "the message store gave no deliveries; looking again");
+                    drop(permits);
+                    self.wait(LOOK_AGAIN_AFTER, None).await;
+                }
+            }
+        }
+    }
+
+    /// A permit of the integration, or none when the host stops.
+    async fn permit(&mut self) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            biased;
+            _ = self.stop.wait_for(|stop| *stop) => None,
+            permit = self.permits.clone().acquire_owned() => permit.ok(),
+        }
+    }
+
+    /// As many permits as are free, so that due deliveries are leased together.
+    fn more(&self, first: OwnedSemaphorePermit) -> Vec<OwnedSemaphorePermit> {
+        let mut permits = vec![first];
+        while let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            permits.push(permit);
+        }
+        permits
+    }
+
+    /// How long to wait if an alias of the integration must not be used now.
+    fn closed_gate(&self) -> Option<Duration> {
+        let now = self.delivery.clock.now();
+        let wait = |until: Option<Timestamp>| until.map_or(LOOK_AT_LEAST_EVERY, |until| until.since(now));
+        self.runnable
+            .aliases()
+            .into_iter()
+            .filter_map(|alias| match self.aliases.gate(alias) {
+                Gate::Open => None,
+                Gate::Closed { until, .. } => Some(wait(until).max(Duration::from_millis(1))),
+            })
+            .max()
+    }
+
+    async fn lease(&self, limit: usize) -> Result<Vec<Leased>, StoreError> {
+        let integration = self.runnable.integration.name.clone();
+        self.delivery.store.lease(Lease { integration, now: self.delivery.clock.now(), limit }).await
+    }
+
+    async fn until_due(&self) -> Duration {
+        match self.delivery.store.next_due(&self.runnable.integration.name).await {
+            Ok(None) => LOOK_AT_LEAST_EVERY,
+            Ok(Some(due)) => due.since(self.delivery.clock.now()).max(Duration::from_millis(1)),
+            Err(_) => LOOK_AGAIN_AFTER,
+        }
+    }
+
+    /// Until the bell rings, `at_most` has passed, an alias changes (if asked) or the host stops.
+    async fn wait(&mut self, at_most: Duration, changes: Option<&mut watch::Receiver<u64>>) {
+        let changed = async {
+            match changes {
+                Some(changes) => drop(changes.changed().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.bell.notified() => {}
+            () = self.delivery.clock.sleep(at_most.min(LOOK_AT_LEAST_EVERY)) => {}
+            () = changed => {}
+            _ = self.stop.wait_for(|stop| *stop) => {}
+        }
+    }
+
+    fn start(&self, leased: Leased, permit: OwnedSemaphorePermit) {
+        let (delivery, runnable) = (self.delivery.clone(), self.runnable.clone());
+        self.under_way.spawn(async move {
+            let id = leased.id;
+            let done = std::panic::AssertUnwindSafe(delivery.deliver(&runnable, &leased)).catch_unwind().await;
+            if done.is_err() {
+                // A fault in the host itself: the lease stays taken, so that it is not run in circles; the next start
+                // counts it as one that never settled.
+                error!(code = "LG-7999", ?id, integration = leased.integration, "a delivery panicked; it waits for the next start of the host");
+            }
+            drop(permit);
+            debug!(?id, "permit given back");
+        });
+    }
+}

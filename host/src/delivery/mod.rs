@@ -1,0 +1,23 @@
+//! One message's way through its integration: dispatching what is due, running steps and sink, deciding what follows.
+//!
+//! Knows `message_store`, `plugin` (through their traits) and `alias` (its gates); knows nothing of files, sockets or SQL.
+//! Read [`deliver`] for the way, [`decide`] for the rules.
+
+mod catalog;
+mod decide;
+mod deliver;
+mod dispatcher;
+mod fingerprint;
+mod idempotency;
+mod outgoing;
+mod trace;
+
+pub use catalog::{Catalog, Runnable, Use};
+pub use decide::{Decision, Tries, decide};
+pub use deliver::Delivery;
+pub use dispatcher::{Bells, Dispatcher};
+pub use fingerprint::fingerprint;
+pub use idempotency::idempotency_base;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! From what plugins give back to messages: the carried message between steps, children of a fan-out, channel appends.
+//!
+//! Pure. Every id made here is derived, so that doing it again makes nothing twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::catalog::{Catalog, Runnable};
+use crate::clock::Timestamp;
+use crate::integration::Sink;
+use crate::message::{Message, MessageId};
+use crate::message_store::{Append, AppendedMessage, Dedup, Leased, Stage};
+use crate::plugin::{Draft, QueueSend};
+
+/// How long a `dedup-token` of the queue capability is remembered.
+const QUEUE_DEDUP_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const UNKNOWN_CONTENT_TYPE: &str = "application/octet-stream";
+
+/// What the next plugin is shown: the draft's content under the message's identity.
+pub fn carry(message: &Message, draft: Draft) -> Arc<Message> {
+    Arc::new(with_draft(message, message.id, message.parent, message.origin.clone(), message.accepted_at, draft))
+}
+
+/// The messages that replace a delivery that became several.
+pub fn children(leased: &Leased, carried: &[Arc<Message>], now: Timestamp) -> Vec<Message> {
+    let parent = &leased.message;
+    carried
+        .iter()
+        .zip(0_u32..)
+        .map(|(content, ordinal)| Message {
+            id: parent.id.derive(&leased.integration, "child", ordinal, leased.replay),
+            parent: Some(parent.id),
+            origin: format!("fan-out {}", leased.integration),
+            accepted_at: now,
+            ..Message::clone(content)
+        })
+        .collect()
+}
+
+/// The append that delivers to a channel; none where the sink is a plugin. A message that nothing changed is appended as it is.
+pub fn sink_append(catalog: &Catalog, runnable: &Runnable, leased: &Leased, content: &Message, now: Timestamp) -> Option<Append> {
+    let Sink::Channel(channel) = &runnable.integration.sink else { return None };
+    let unchanged = leased.stage == Stage::Sink || runnable.steps.is_empty();
+    let message = if unchanged {
+        content.clone()
+    } else {
+        let id = content.id.derive(&leased.integration, &format!("channel {channel}"), 0, leased.replay);
+        Message { id, parent: Some(content.id), origin: format!("channel {channel}"), accepted_at: now, ..content.clone() }
+    };
+    Some(append(catalog, channel, message, unchanged, None, now))
+}
+
+/// The appends of a call's queue sends.
+pub fn queue_appends(catalog: &Catalog, leased: &Leased, sends: Vec<QueueSend>, now: Timestamp) -> Vec<Append> {
+    sends
+        .into_iter()
+        .zip(0_u32..)
+        .map(|(send, ordinal)| {
+            let parent = &leased.message;
+            let id = parent.id.derive(&leased.integration, &format!("queue {}", send.channel), ordinal, leased.replay);
+            let message = with_draft(parent, id, Some(parent.id), format!("channel {}", send.channel), now, send.draft);
+            let dedup = send.dedup_token.map(|token| Dedup {
+                scope: format!("channel {}", send.channel),
+                token: Sha256::digest(token.as_bytes()).into(),
+                expires_at: now.plus(QUEUE_DEDUP_FOR),
+            });
+            let due_at = send.delay.map_or(now, |delay| now.plus(delay));
+            append(catalog, &send.channel, message, false, dedup, due_at)
+        })
+        .collect()
+}
+
+fn append(catalog: &Catalog, channel: &str, message: Message, exists: bool, dedup: Option<Dedup>, due_at: Timestamp) -> Append {
+    let deliveries = catalog.channel_deliveries(channel, &message, due_at);
+    let message = if exists { AppendedMessage::Existing(message.id) } else { AppendedMessage::New(message) };
+    Append { message, channel: channel.to_owned(), dedup, deliveries }
+}
+
+fn with_draft(of: &Message, id: MessageId, parent: Option<MessageId>, origin: String, accepted_at: Timestamp, draft: Draft) -> Message {
+    let content_type = if draft.content_type.is_empty() { UNKNOWN_CONTENT_TYPE.to_owned() } else { draft.content_type };
+    Message {
+        id,
+        parent,
+        key: of.key.clone(),
+        content_type,
+        headers: draft.headers,
+        body: draft.body,
+        tracked: draft.tracked,
+        origin,
+        accepted_at,
+    }
+}
