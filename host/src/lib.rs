@@ -5,6 +5,8 @@
 
 pub mod alias;
 pub mod clock;
+pub mod delivery;
+pub mod demo;
 pub mod integration;
 pub mod message;
 pub mod message_store;

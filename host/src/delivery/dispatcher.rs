@@ -3,7 +3,7 @@
 //! One task for each integration, so that a slow target of one starves no other.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -24,20 +24,22 @@ const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 /// The bells that wake the integrations' tasks. Made before the store, which rings them.
 #[derive(Debug, Default)]
-pub struct Bells(BTreeMap<String, Arc<Notify>>);
+pub struct Bells(Mutex<BTreeMap<String, Arc<Notify>>>);
 
 impl Bells {
-    /// One bell for each integration.
-    pub fn new<'a>(integrations: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(integrations.into_iter().map(|name| (name.to_owned(), Arc::new(Notify::new()))).collect())
+    fn of(&self, integration: &str) -> Arc<Notify> {
+        let mut bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bell) = bells.get(integration) {
+            return bell.clone();
+        }
+        bells.entry(integration.to_owned()).or_default().clone()
     }
 }
 
 impl Wake for Bells {
     fn wake(&self, integration: &str) {
-        if let Some(bell) = self.0.get(integration) {
-            bell.notify_one();
-        }
+        // A bell keeps one ring, so one that comes before its task waits is not lost.
+        self.of(integration).notify_one();
     }
 }
 
@@ -53,6 +55,8 @@ pub struct Dispatcher {
 struct Lane {
     delivery: Delivery,
     aliases: Arc<Aliases>,
+    /// Ticks when an alias changes; a change since the last look is not missed.
+    changes: watch::Receiver<u64>,
     runnable: Arc<Runnable>,
     bell: Arc<Notify>,
     permits: Arc<Semaphore>,
@@ -66,12 +70,12 @@ impl Dispatcher {
         let (stop, stopped) = watch::channel(false);
         let (loops, under_way) = (TaskTracker::new(), TaskTracker::new());
         for runnable in delivery.catalog.all() {
-            let bell = bells.0.get(&runnable.integration.name).cloned().unwrap_or_default();
             let lane = Lane {
                 delivery: delivery.clone(),
+                changes: aliases.changes(),
                 aliases: aliases.clone(),
                 runnable: runnable.clone(),
-                bell,
+                bell: bells.of(&runnable.integration.name),
                 permits: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
                 stop: stopped.clone(),
                 under_way: under_way.clone(),
@@ -99,8 +103,7 @@ impl Lane {
             let Some(permit) = self.permit().await else { return };
             if let Some(wait) = self.closed_gate() {
                 drop(permit);
-                let mut changes = self.aliases.changes();
-                self.wait(wait, Some(&mut changes)).await;
+                self.wait(wait).await;
                 continue;
             }
             let permits = self.more(permit);
@@ -108,14 +111,14 @@ impl Lane {
                 Ok(leased) if leased.is_empty() => {
                     drop(permits);
                     let wait = self.until_due().await;
-                    self.wait(wait, None).await;
+                    self.wait(wait).await;
                 }
                 Ok(leased) => leased.into_iter().zip(permits).for_each(|(leased, permit)| self.start(leased, permit)),
                 Err(StoreError::Closed) => return,
                 Err(why) => {
                     warn!(%why, integration = self.runnable.integration.name, "the message store gave no deliveries; looking again");
                     drop(permits);
-                    self.wait(LOOK_AGAIN_AFTER, None).await;
+                    self.wait(LOOK_AGAIN_AFTER).await;
                 }
             }
         }
@@ -166,18 +169,12 @@ impl Lane {
         }
     }
 
-    /// Until the bell rings, `at_most` has passed, an alias changes (if asked) or the host stops.
-    async fn wait(&mut self, at_most: Duration, changes: Option<&mut watch::Receiver<u64>>) {
-        let changed = async {
-            match changes {
-                Some(changes) => drop(changes.changed().await),
-                None => std::future::pending().await,
-            }
-        };
+    /// Until the bell rings, an alias changes, `at_most` has passed or the host stops.
+    async fn wait(&mut self, at_most: Duration) {
         tokio::select! {
             () = self.bell.notified() => {}
             () = self.delivery.clock.sleep(at_most.min(LOOK_AT_LEAST_EVERY)) => {}
-            () = changed => {}
+            Ok(()) = self.changes.changed() => {}
             _ = self.stop.wait_for(|stop| *stop) => {}
         }
     }

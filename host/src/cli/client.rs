@@ -1,0 +1,107 @@
+//! Asking a running host over its admin address.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use super::Common;
+use crate::admin;
+use crate::clock::{SystemClock, within};
+use crate::config::host::HostConfig;
+use crate::problem::{Code, Problem};
+
+/// How long a host may take to answer a command.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// An answer larger than this is not one of ours.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A host that answers, or did when it was found.
+#[derive(Debug)]
+pub struct Client {
+    base: String,
+    token: Option<String>,
+}
+
+impl Client {
+    /// The host named by `--host`, or the one that runs on the workspace's data folder.
+    pub fn find(common: &Common) -> Result<Self, Problem> {
+        let data = data_folder(common);
+        let token = common.token.clone().or_else(|| admin::token::read(&data?).ok());
+        if let Some(host) = &common.host {
+            return Ok(Self { base: host.trim_end_matches('/').to_owned(), token });
+        }
+        let data = data_folder(common).ok_or_else(|| no_host("no workspace here", common))?;
+        let running = crate::app::running::read(&data).ok_or_else(|| no_host("none runs on this workspace's data folder", common))?;
+        Ok(Self { base: running.admin, token })
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Value, Problem> {
+        self.ask(Method::GET, path, "application/json", Bytes::new()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Problem> {
+        self.ask(Method::POST, path, "application/json", Bytes::from(body.to_string())).await
+    }
+
+    /// Sends `body` and gives the JSON answered; a problem+json answer becomes a [`Problem`].
+    pub async fn ask(&self, method: Method, path: &str, content_type: &str, body: Bytes) -> Result<Value, Problem> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base)).header("content-type", content_type);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(body)).map_err(|error| self.unreachable(&error.to_string()))?;
+        let client: HyperClient<_, Full<Bytes>> = HyperClient::builder(TokioExecutor::new()).build_http();
+        let answer = within(&SystemClock::new(), ANSWER_WITHIN, async {
+            let response = client.request(request).await.map_err(|error| self.unreachable(&root_cause(&error)))?;
+            let status = response.status();
+            let body = http_body_util::Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| self.unreachable(&error.to_string()))?.to_bytes();
+            Ok::<_, Problem>((status, body))
+        });
+        let (status, body) = answer.await.ok_or_else(|| self.unreachable("no answer in 30 s"))??;
+        let value: Value = serde_json::from_slice(&body).map_err(|_| self.unreachable(&format!("{status}, and not in JSON")))?;
+        if status.is_success() { Ok(value) } else { Err(refusal(&value, status)) }
+    }
+
+    fn unreachable(&self, why: &str) -> Problem {
+        Problem::new(Code::HostUnreachable, format!("no host answers at {}: {why}", self.base))
+            .fix("start it with `lockgate run`, or name it with --host URL")
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// The problem that a host's answer states.
+fn refusal(value: &Value, status: http::StatusCode) -> Problem {
+    let stated = value["code"].as_str().and_then(|text| Code::ALL.iter().find(|(_, code, _)| *code == text));
+    let code = stated.map_or(Code::Internal, |(code, _, _)| *code);
+    let detail = value["detail"].as_str().or(value["title"].as_str()).map_or_else(|| status.to_string(), str::to_owned);
+    let problem = Problem::new(code, detail);
+    match (value["fix"].as_str(), code) {
+        (Some(fix), _) => problem.fix(fix),
+        (None, Code::Unauthorized) => problem.fix("give a token with --token or LOCKGATE_TOKEN, or run on the host's machine with -C its workspace"),
+        (None, _) => problem,
+    }
+}
+
+fn data_folder(common: &Common) -> Option<std::path::PathBuf> {
+    let config = HostConfig::load(&common.directory).ok()?;
+    Some(common.directory.join(config.data))
+}
+
+fn no_host(why: &str, common: &Common) -> Problem {
+    Problem::new(Code::HostUnreachable, format!("no host to ask: {why} ({})", Path::new(&common.directory).display()))
+        .fix("start one with `lockgate run DIR --env ENV`, name the workspace with -C DIR, or the host with --host URL")
+}

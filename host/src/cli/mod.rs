@@ -1,0 +1,159 @@
+//! The commands: one file each. They parse, ask and print; they decide nothing.
+//!
+//! Knows `app` for what runs in this process and `client` for what a running host answers.
+
+mod alias;
+mod check;
+mod client;
+mod dead_letters;
+mod demo;
+mod inspect;
+mod message;
+mod messages;
+mod output;
+mod progress;
+mod run;
+mod send;
+mod status;
+mod update;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::problem::{Code, Problem, Problems};
+
+/// Moves messages between business systems without losing, duplicating or silently bending one.
+#[derive(Debug, Parser)]
+#[command(name = "lockgate", version, propagate_version = true, max_term_width = 100, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Start here:
+  lockgate demo                         see the main job happen, from nothing
+  lockgate check DIR --env dev          everything that can be known before running
+  lockgate run DIR --env dev            run the host
+  lockgate status                       what waits, since when, and why
+
+Exit status: 0 done, 1 the answer is no (a check failed), 2 wrong usage, 3 the host cannot be reached.
+Error codes (LG-…) are explained in docs/errors.md.";
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// The workspace folder
+    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true, default_value = ".")]
+    pub directory: PathBuf,
+    /// Print JSON for scripts instead of text for people
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Admin address of a running host, such as http://127.0.0.1:8090 [default: the host that runs on the workspace's data folder]
+    #[arg(long = "host", value_name = "URL", env = "LOCKGATE_HOST", global = true)]
+    pub host: Option<String>,
+    /// Token for the host [default: the data folder's own]
+    #[arg(long, value_name = "TOKEN", env = "LOCKGATE_TOKEN", hide_env_values = true, global = true)]
+    pub token: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the main job: signed orders in, a CRM that goes down and up, a poison order parked and replayed
+    Demo(demo::Demo),
+    /// Run the host on a workspace
+    Run(run::Run),
+    /// Check a workspace: files, grants against imports, slots, aliases, values; needs no secret
+    Check(check::Check),
+    /// Show what a component is and what it would ask for, without running it
+    Inspect(inspect::Inspect),
+    /// Resolve plugin versions and write lockgate.lock
+    Update(update::Update),
+    /// Put a message into an integration by hand
+    Send(send::Send),
+    /// List messages, newest first
+    Messages(messages::Messages),
+    /// Show one message's way: attempts, requests, outcome
+    Message(message::Message),
+    /// List, show, replay or discard dead letters
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLetters),
+    /// Integrations and aliases: state, waiting, oldest, rate
+    Status(status::Status),
+    /// Aliases: endpoints, and whether they answer and authenticate
+    #[command(subcommand)]
+    Alias(alias::Alias),
+}
+
+/// Why a command did not end with 0.
+#[derive(Debug)]
+pub enum Failure {
+    /// The answer is no: what was asked for was printed, and it is not good.
+    No,
+    /// It could not be done.
+    Problems(Problems),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Problems(problem.into())
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Problems(problems)
+    }
+}
+
+/// Runs the command line and says how the process ends.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let common = cli.common.clone();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&common, &Problem::new(Code::Internal, format!("no runtime: {error}")).into()),
+    };
+    let done = runtime.block_on(cli.run());
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::No) => ExitCode::from(1),
+        Err(Failure::Problems(problems)) => fail(&common, &problems),
+    }
+}
+
+fn fail(common: &Common, problems: &Problems) -> ExitCode {
+    output::problems(common.json, problems);
+    let is = |code: Code| problems.0.iter().any(|problem| problem.code == code);
+    ExitCode::from(if is(Code::HostUnreachable) {
+        3
+    } else if is(Code::WrongUsage) {
+        2
+    } else {
+        1
+    })
+}
+
+impl Cli {
+    async fn run(self) -> Result<(), Failure> {
+        let common = self.common;
+        match self.command {
+            Command::Demo(demo) => demo.run(&common).await,
+            Command::Run(run) => run.run(&common).await,
+            Command::Check(check) => check.run(&common),
+            Command::Inspect(inspect) => inspect.run(&common),
+            Command::Update(update) => update.run(&common),
+            Command::Send(send) => send.run(&common).await,
+            Command::Messages(messages) => messages.run(&common).await,
+            Command::Message(message) => message.run(&common).await,
+            Command::DeadLetters(dead_letters) => dead_letters.run(&common).await,
+            Command::Status(status) => status.run(&common).await,
+            Command::Alias(alias) => alias.run(&common).await,
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The demo: the main job from nothing, against a scripted CRM, told as it happens.
+//!
+//! Uses the host as `app` composes it; adds only the outside world.
+
+pub mod crm;

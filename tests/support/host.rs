@@ -1,0 +1,120 @@
+//! A running host: the real binary on a workspace, spoken to over its sockets.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use bytes::Bytes;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::build::binary;
+use super::http::{Answer, request};
+use super::{eventually, workspace::Workspace};
+
+/// A host process. Killed when dropped.
+#[derive(Debug)]
+pub struct Host {
+    child: Child,
+    pub ingress: String,
+    pub admin: String,
+    token: String,
+    pub log: PathBuf,
+}
+
+impl Host {
+    /// Starts the host and waits until it is ready.
+    #[track_caller]
+    pub fn start(workspace: &Workspace) -> Self {
+        Self::start_with(workspace, &[])
+    }
+
+    /// [`Host::start`] with more arguments.
+    #[track_caller]
+    pub fn start_with(workspace: &Workspace, arguments: &[&str]) -> Self {
+        let data = workspace.data();
+        drop(std::fs::remove_file(data.join("host.json")));
+        let log = workspace.path().join("host.log");
+        let output = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let mut child = workspace
+            .command("run")
+            .args(["--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::from(output.try_clone().unwrap()))
+            .stderr(Stdio::from(output))
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let running: Value = eventually("the host is up", || {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the host ended with {status}:\n{}", std::fs::read_to_string(&log).unwrap_or_default());
+            }
+            serde_json::from_slice(&std::fs::read(data.join("host.json")).ok()?).ok()
+        });
+        let address = |name: &str| running[name].as_str().unwrap().to_owned();
+        let (ingress, admin) = (address("ingress"), address("admin"));
+        let token = std::fs::read_to_string(data.join("admin-token")).unwrap().trim().to_owned();
+        eventually("the host is ready", || request("GET", &format!("{admin}/readyz"), &[], "").ok().filter(|answer| answer.status == 200));
+        Self { child, ingress, admin, token, log }
+    }
+
+    /// Posts to the ingress listener.
+    pub fn post(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        request("POST", &format!("{}{path}", self.ingress), headers, body).unwrap()
+    }
+
+    /// Asks the admin API; the answer must be a success.
+    #[track_caller]
+    pub fn api(&self, path: &str) -> Value {
+        let answer = self.api_raw("GET", path, "");
+        assert_eq!(answer.status, 200, "{path}: {:?}", answer.body);
+        answer.json()
+    }
+
+    /// Asks the admin API with the host's token.
+    pub fn api_raw(&self, method: &str, path: &str, body: impl Into<Bytes>) -> Answer {
+        let token = format!("Bearer {}", self.token);
+        let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
+        request(method, &format!("{}{path}", self.admin), &headers, body).unwrap()
+    }
+
+    /// What the host has logged.
+    pub fn logged(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// SIGKILL: no chance to tidy up.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, then waits for the end.
+    #[track_caller]
+    pub fn stop(mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        eventually("the host ends", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// `lockgate` in a folder, with nothing of the caller's environment that would lead it elsewhere.
+pub fn lockgate(folder: &Path) -> Command {
+    let mut command = Command::new(binary());
+    command.current_dir(folder).env_remove("LOCKGATE_HOST").env_remove("LOCKGATE_TOKEN").env_remove("LOCKGATE_LOG");
+    command
+}

@@ -1,0 +1,34 @@
+//! What the end-to-end tests share: the binary and the plugins, built once; a workspace in a fresh folder; a running
+//! host; HTTP; waiting for a condition.
+
+pub mod build;
+pub mod host;
+pub mod http;
+pub mod workspace;
+
+use std::time::{Duration, Instant};
+
+/// How long a condition may take to come true before the test fails. Generous: it is a limit, not an expectation.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` gives something, looking every 20 ms; fails with `what` if it never does.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(started.elapsed() < PATIENCE, "it did not happen within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The folder with real data to test against, or none: then a line says that the test is skipped.
+pub fn corpus(test: &str) -> Option<std::path::PathBuf> {
+    let folder = std::env::var_os("LOCKGATE_CORPUS").map(std::path::PathBuf::from).map(|folder| build::root().join(folder));
+    if folder.is_none() {
+        println!("SKIPPED {test}: LOCKGATE_CORPUS names no folder with real payloads");
+    }
+    folder
+}

@@ -1,0 +1,61 @@
+//! A workspace in a fresh folder, filled by the test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::build::root;
+use super::host::lockgate;
+
+/// Secrets that the tests' environments name.
+pub const SHOP_SECRET: &str = "shop-test-secret";
+pub const CRM_SECRET_FILE: &str = "crm.secret";
+
+/// A workspace folder, deleted when dropped.
+#[derive(Debug)]
+pub struct Workspace {
+    folder: tempfile::TempDir,
+}
+
+impl Workspace {
+    /// An empty folder with a `lockgate.toml` that finds the project's own plugins.
+    pub fn empty() -> Self {
+        let folder = tempfile::Builder::new().prefix("lockgate-test-").tempdir().unwrap();
+        let workspace = Self { folder };
+        let plugins = root().join("plugins");
+        workspace.write("lockgate.toml", &format!("[plugins]\npaths = [\"plugins\", {:?}]\n", plugins.display().to_string()));
+        workspace
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.path().join("data")
+    }
+
+    /// Writes a file, with the folders above it.
+    pub fn write(&self, file: &str, text: &str) -> &Self {
+        let path = self.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        self
+    }
+
+    /// `lockgate NAME -C <this folder> --env test`, with the secrets in its environment.
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = lockgate(self.path());
+        command.arg(name).env("SHOP_SECRET", SHOP_SECRET);
+        if matches!(name, "run" | "check") {
+            command.args([".", "--env", "test"]);
+        }
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn lockgate(&self, arguments: &[&str]) -> Output {
+        let mut command = lockgate(self.path());
+        command.args(arguments).env("SHOP_SECRET", SHOP_SECRET);
+        command.output().unwrap()
+    }
+}
