@@ -2,6 +2,8 @@
 //!
 //! Depends on `capability` for what a plugin may import and on `message`; knows nothing of deliveries' states.
 
+pub mod scripted;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,1 @@
+//! Whole ways over the in-memory store, scripted plugins and a clock that the test moves.
