@@ -23,3 +23,20 @@ pub fn binary() -> &'static Path {
         std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("lockgate")
     })
 }
+
+/// A folder with the first-party plugins as `<name>@<version>.wasm`, built from the sources as they are.
+pub fn plugin_files() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = binary().parent().unwrap().join("test-plugins");
+        std::fs::create_dir_all(&folder).unwrap();
+        for name in ["shop-order", "order-to-opportunity", "salesforce", "http-post"] {
+            let built = lockgate::plugin::source::build(&root().join("plugins").join(name), &|_| {}).unwrap_or_else(|problem| panic!("{problem}"));
+            let file = folder.join(format!("{name}@{}.wasm", built.version));
+            let partial = folder.join(format!("{name}.{}.partial", std::process::id()));
+            std::fs::write(&partial, &built.bytes).unwrap();
+            std::fs::rename(partial, file).unwrap();
+        }
+        folder
+    })
+}

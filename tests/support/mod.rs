@@ -4,6 +4,8 @@
 pub mod build;
 pub mod host;
 pub mod http;
+pub mod shop;
+pub mod shop_to_crm;
 pub mod workspace;
 
 use std::time::{Duration, Instant};

@@ -2,4 +2,5 @@
 //!
 //! Uses the host as `app` composes it; adds only the outside world.
 
+pub mod audit;
 pub mod crm;
