@@ -5,4 +5,8 @@
 #![expect(clippy::disallowed_methods, reason = "the tests live in real time; the core they test does not read it")]
 #![expect(clippy::print_stdout, reason = "tests tell what they skip")]
 
+mod corpus;
+mod delivery;
+mod durability;
+mod intake;
 mod support;
