@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tests live in real time; the core they test does not read it")]
 #![expect(clippy::print_stdout, reason = "tests tell what they skip")]
 
+mod bad_input;
 mod corpus;
 mod delivery;
 mod durability;
