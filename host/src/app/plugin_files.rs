@@ -1,0 +1,48 @@
+//! `<data>/plugins/<digest>.wasm`: the components that releases pin, by content.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::integration::PinnedPlugin;
+use crate::problem::{Code, Problem};
+
+/// Keeps `bytes` under `digest`. Durable when this returns; keeping the same again does nothing.
+pub fn keep(data: &Path, digest: &str, bytes: &[u8]) -> Result<(), Problem> {
+    let path = path(data, digest);
+    if path.is_file() {
+        return Ok(());
+    }
+    write(&path, bytes).map_err(|error| {
+        Problem::new(Code::DataFolderUnwritable, format!("{}: {error}", path.display())).fix("make the data folder writable, or free some space")
+    })
+}
+
+/// The component of a pinned plugin, its digest checked.
+pub fn read(data: &Path, pinned: &PinnedPlugin) -> Result<Vec<u8>, Problem> {
+    let path = path(data, &pinned.digest);
+    let damaged = |why: String| {
+        Problem::new(Code::StoreDamaged, format!("plugin {} {}: {}: {why}", pinned.name, pinned.version, path.display()))
+            .fix("restore the data folder from a backup, or activate the workspace's own: lockgate run --deploy")
+    };
+    let bytes = std::fs::read(&path).map_err(|error| damaged(error.to_string()))?;
+    if hex::encode(Sha256::digest(&bytes)) != pinned.digest {
+        return Err(damaged("its content is not what the release pins".to_owned()));
+    }
+    Ok(bytes)
+}
+
+fn path(data: &Path, digest: &str) -> PathBuf {
+    data.join("plugins").join(format!("{digest}.wasm"))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let Some(folder) = path.parent() else { return Err(std::io::Error::other("no folder")) };
+    std::fs::create_dir_all(folder)?;
+    let mut partial = tempfile::NamedTempFile::new_in(folder)?;
+    partial.write_all(bytes)?;
+    partial.as_file().sync_all()?;
+    partial.persist(path).map_err(|error| error.error)?;
+    std::fs::File::open(folder)?.sync_all()
+}
