@@ -3,13 +3,20 @@
 //! The rooms, and which may know which: `message` ← `integration` ← `message_store`, `plugin` ← `delivery` ← `app`.
 //! ARCHITECTURE.md says where to change what.
 
+pub mod admin;
 pub mod alias;
+pub mod app;
+pub mod capability;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod delivery;
 pub mod demo;
+pub mod ingress;
 pub mod integration;
 pub mod message;
 pub mod message_store;
 pub mod plugin;
 pub mod problem;
 pub mod random;
+pub mod telemetry;
