@@ -16,7 +16,10 @@ use crate::message::{FailureClass, Headers, Message, Tracked};
 #[async_trait]
 pub trait PluginInvoker: Send + Sync + 'static {
     /// Runs one export of one plugin in a fresh instance. Never panics for what the plugin does.
-    async fn invoke(&self, call: Call) -> Report;
+    ///
+    /// `carried` are the effects of the calls before it in the same delivery: this call reads them back and its report
+    /// gives them back with its own added.
+    async fn invoke(&self, call: Call, carried: Effects) -> Report;
 }
 
 /// Everything one call of a plugin is given.
@@ -53,7 +56,7 @@ pub enum Export {
 #[derive(Debug)]
 pub struct Report {
     pub result: Result<Output, CallFailure>,
-    /// To be committed with the settlement, or dropped.
+    /// The carried effects and this call's own, to be committed with the settlement, or dropped.
     pub effects: Effects,
     /// Outbound requests, in the order in which they were sent.
     pub requests: Vec<OutboundRequest>,
