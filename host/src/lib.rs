@@ -4,6 +4,7 @@
 //! ARCHITECTURE.md says where to change what.
 
 pub mod alias;
+pub mod capability;
 pub mod clock;
 pub mod integration;
 pub mod message;
