@@ -3,6 +3,18 @@
 //! Depends on `capability` for what a plugin may import and on `message`; knows nothing of deliveries' states.
 
 pub mod scripted;
+pub mod bindings;
+pub mod cache;
+pub mod engine;
+pub mod fault;
+pub mod host_key;
+pub mod invoke;
+pub mod limits;
+pub mod meter;
+pub mod offer;
+pub mod registry;
+pub mod state;
+pub mod wasi;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -83,6 +95,15 @@ pub struct Draft {
     pub headers: Headers,
     pub body: bytes::Bytes,
     pub tracked: Vec<Tracked>,
+}
+
+impl Draft {
+    /// Bytes of everything in it.
+    pub fn bytes(&self) -> usize {
+        let headers = self.headers.0.iter().map(|(name, value)| name.len().saturating_add(value.len()));
+        let tracked = self.tracked.iter().map(|tracked| tracked.name.len().saturating_add(tracked.value.len()));
+        headers.chain(tracked).fold(self.content_type.len().saturating_add(self.body.len()), usize::saturating_add)
+    }
 }
 
 /// Why a call gave nothing back.
