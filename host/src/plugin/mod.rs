@@ -2,6 +2,14 @@
 //!
 //! Depends on `capability` for what a plugin may import and on `message`; knows nothing of deliveries' states.
 
+pub mod build;
+pub mod component;
+mod config_schema;
+pub mod library;
+pub mod lock;
+pub mod manifest;
+mod source_digest;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,4 +158,10 @@ pub enum ObstacleKind {
     Unavailable,
     /// The target refuses the alias's credential.
     CredentialRefused,
+}
+
+/// SHA-256 over `bytes`, as 64 hex digits: how components are named everywhere.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    hex::encode(sha2::Sha256::digest(bytes))
 }
