@@ -15,6 +15,13 @@ pub mod offer;
 pub mod registry;
 pub mod state;
 pub mod wasi;
+pub mod build;
+pub mod component;
+mod config_schema;
+pub mod library;
+pub mod lock;
+pub mod manifest;
+mod source_digest;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -176,4 +183,10 @@ pub enum ObstacleKind {
     Unavailable,
     /// The target refuses the alias's credential.
     CredentialRefused,
+}
+
+/// SHA-256 over `bytes`, as 64 hex digits: how components are named everywhere.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    hex::encode(sha2::Sha256::digest(bytes))
 }

@@ -1,0 +1,174 @@
+//! `lockgate.toml`: the host itself. Everything in it has a default; the file may be absent.
+//!
+//! Depends on `config::reader`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::quantity;
+use super::reader::{Keys, Node, Page, Table};
+use crate::problem::Problems;
+
+/// The host as `lockgate.toml` says it. Paths are relative to the workspace until [`HostConfig::under`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostConfig {
+    /// Where webhooks come in.
+    pub ingress: SocketAddr,
+    /// Where the API, health and metrics are.
+    pub admin: SocketAddr,
+    /// The data folder.
+    pub data: PathBuf,
+    /// How long a shutdown waits for what is in flight.
+    pub drain: Duration,
+    /// Folders searched for plugins.
+    pub plugin_paths: Vec<PathBuf>,
+    /// The largest body accepted.
+    pub body_bytes_max: usize,
+    /// How many deliveries of one integration may wait before its intake answers 429.
+    pub waiting_max: u64,
+}
+
+impl Default for HostConfig {
+    fn default() -> Self {
+        Self {
+            ingress: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 8090)),
+            data: "data".into(),
+            drain: Duration::from_secs(10),
+            plugin_paths: vec!["plugins".into()],
+            body_bytes_max: 4 << 20,
+            waiting_max: 100_000,
+        }
+    }
+}
+
+/// Bodies are held in memory; a larger limit is a mistake.
+const BODY_BYTES_CEILING: u64 = 64 << 20;
+const DRAIN_MAX: Duration = Duration::from_secs(60 * 60);
+const WAITING_CEILING: u64 = 100_000_000;
+const PLUGIN_PATHS_MAX: usize = 16;
+
+const ROOT: Keys = Keys { known: &["host", "plugins", "limits"], not_built: &["retention", "alerts", "approval", "backup"] };
+const HOST: Keys = Keys { known: &["ingress", "admin", "data", "drain"], not_built: &["tls"] };
+const PLUGINS: Keys = Keys::all(&["paths"]);
+const LIMITS: Keys = Keys::all(&["body", "waiting"]);
+
+impl HostConfig {
+    /// Reads the text of a `lockgate.toml`.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Problems> {
+        Page::new(file, text).read(ROOT, |root| Some(read(root))).map(|(config, _)| config)
+    }
+
+    /// The same with its paths under the workspace `dir`.
+    pub fn under(mut self, dir: &Path) -> Self {
+        self.data = dir.join(&self.data);
+        self.plugin_paths = self.plugin_paths.iter().map(|path| dir.join(path)).collect();
+        self
+    }
+}
+
+fn read(root: &Table<'_>) -> HostConfig {
+    let mut config = HostConfig::default();
+    if let Some(host) = root.optional("host").and_then(|node| node.table(HOST, "{ ingress = \"127.0.0.1:8080\" }")) {
+        set(&mut config.ingress, host.optional("ingress"), |node| address(node, "\"127.0.0.1:8080\""));
+        set(&mut config.admin, host.optional("admin"), |node| address(node, "\"127.0.0.1:8090\""));
+        set(&mut config.data, host.optional("data"), |node| node.text(1024, "\"data\"").map(PathBuf::from));
+        set(&mut config.drain, host.optional("drain"), |node| bounded_duration(node, "\"10s\"", Duration::ZERO, DRAIN_MAX));
+        if config.ingress == config.admin
+            && config.ingress.port() != 0
+            && let Some(node) = host.optional("admin").or_else(|| host.optional("ingress"))
+        {
+            node.invalid(&format!("= {}: intake and administration cannot share an address", config.admin), "\"127.0.0.1:8090\"");
+        }
+    }
+    if let Some(plugins) = root.optional("plugins").and_then(|node| node.table(PLUGINS, "{ paths = [\"plugins\"] }")) {
+        set(&mut config.plugin_paths, plugins.optional("paths"), |node| {
+            let nodes = node.list(PLUGIN_PATHS_MAX, "[\"plugins\"]")?;
+            nodes.iter().map(|node| node.text(1024, "\"plugins\"").map(PathBuf::from)).collect()
+        });
+    }
+    if let Some(limits) = root.optional("limits").and_then(|node| node.table(LIMITS, "{ body = \"4MiB\" }")) {
+        set(&mut config.body_bytes_max, limits.optional("body"), body_bytes_max);
+        set(&mut config.waiting_max, limits.optional("waiting"), |node| node.integer(1..WAITING_CEILING + 1, "100000"));
+    }
+    config
+}
+
+/// Replaces a default by what the file says, if it says something that can be read.
+fn set<T>(target: &mut T, node: Option<Node<'_>>, read: impl FnOnce(&Node<'_>) -> Option<T>) {
+    if let Some(value) = node.and_then(|node| read(&node)) {
+        *target = value;
+    }
+}
+
+fn address(node: &Node<'_>, example: &str) -> Option<SocketAddr> {
+    node.parsed(example, |text| text.parse().map_err(|_| "expected an IP address and a port".to_owned()))
+}
+
+fn body_bytes_max(node: &Node<'_>) -> Option<usize> {
+    node.parsed("\"4MiB\"", |text| {
+        let bytes = quantity::size(text)?;
+        let within = (1..=BODY_BYTES_CEILING).contains(&bytes);
+        usize::try_from(bytes).ok().filter(|_| within).ok_or_else(|| "must be from 1B to 64MiB".to_owned())
+    })
+}
+
+/// A duration from `min` to `max`.
+pub(super) fn bounded_duration(node: &Node<'_>, example: &str, min: Duration, max: Duration) -> Option<Duration> {
+    node.parsed(example, |text| {
+        let duration = quantity::duration(text)?;
+        let within = (min..=max).contains(&duration);
+        if within { Ok(duration) } else { Err(format!("must be from {min:?} to {}s", max.as_secs())) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<HostConfig, String> {
+        HostConfig::parse(Path::new("lockgate.toml"), text).map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn reports_every_mistake_of_the_file_with_its_place() {
+        let text = "[host]\ningres = \"127.0.0.1:8080\"\nadmin = 8090\ndrain = \"10\"\n\n[limits]\nbody = \"1TB\"\nwaiting = 0\n[alerts]\nops = 1\n";
+        assert_eq!(
+            parse(text).unwrap_err(),
+            "lockgate.toml:2:1: LG-1003 unknown key `host.ingres`\n  \
+             fix: did you mean `ingress`? known here: ingress, admin, data, drain\n\
+             lockgate.toml:3:9: LG-1005 `host.admin` must be a text; it is a whole number\n  \
+             fix: for example `admin = \"127.0.0.1:8090\"`\n\
+             lockgate.toml:4:9: LG-1005 `host.drain` = \"10\": a duration is a whole number and `ms`, `s`, `m`, `h` or `d`\n  \
+             fix: for example `drain = \"10s\"`\n\
+             lockgate.toml:7:8: LG-1005 `limits.body` = \"1TB\": a size is a whole number and `B`, `KiB`, `MiB` or `GiB`\n  \
+             fix: for example `body = \"4MiB\"`\n\
+             lockgate.toml:8:11: LG-1005 `limits.waiting` = 0: must be from 1 to 100000000\n  \
+             fix: for example `waiting = 100000`\n\
+             lockgate.toml:9:2: LG-1003 `alerts` is not built in this version\n  \
+             fix: remove `alerts`; known here: host, plugins, limits"
+        );
+    }
+
+    #[test]
+    fn refuses_one_address_for_both_listeners() {
+        let problem = parse("[host]\nadmin = \"127.0.0.1:8080\"\n").unwrap_err();
+        assert!(problem.contains("lockgate.toml:2:9: LG-1005") && problem.contains("cannot share an address"), "{problem}");
+        assert!(parse("[host]\ningress = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n").is_ok());
+    }
+
+    #[test]
+    fn is_all_defaults_where_nothing_is_said() {
+        assert_eq!(parse("").unwrap(), HostConfig::default());
+    }
+
+    #[test]
+    fn reads_every_key() {
+        let text = "[host]\ningress = \"0.0.0.0:80\"\nadmin = \"[::1]:81\"\ndata = \"../d\"\ndrain = \"1m\"\n[plugins]\npaths = [\"a\", \"../b\"]\n[limits]\nbody = \"512KiB\"\nwaiting = 5\n";
+        let config = parse(text).unwrap().under(Path::new("/w"));
+        assert_eq!((config.ingress.port(), config.admin.port(), config.drain), (80, 81, Duration::from_secs(60)));
+        assert_eq!((config.body_bytes_max, config.waiting_max), (524_288, 5));
+        assert_eq!((config.data, config.plugin_paths), ("/w/../d".into(), vec!["/w/a".into(), "/w/../b".into()]));
+    }
+}

@@ -1,0 +1,27 @@
+//! What the user writes, parsed and checked: the host file, integrations, environments, and whether it all fits together.
+//!
+//! Depends on `integration`, `alias`, `plugin`'s static facts and `problem`; does no I/O beyond reading files. Everything
+//! that is wrong is reported at once, each mistake with its place and its fix.
+
+mod channels;
+pub mod check;
+mod environment;
+mod host;
+mod integration;
+mod name;
+pub mod prepare;
+mod quantity;
+pub mod reader;
+mod secrets;
+mod step;
+mod values;
+pub mod workspace;
+
+pub use environment::EnvironmentFile;
+pub use host::HostConfig;
+pub use integration::IntegrationFile;
+pub use name::{is_name, name as name_of};
+pub use secrets::missing_secrets;
+pub use step::json as json_of;
+pub use values::resolve_config;
+pub use workspace::Workspace;

@@ -1,0 +1,148 @@
+//! From a workspace folder to everything that runs: files read, plugins resolved and built, all of it checked.
+//!
+//! The way `check`, `run` and `update` share. Depends on `config` and on `plugin`'s library.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use semver::Version;
+use serde::Serialize;
+
+use super::check::check;
+use super::workspace::{Workspace, keep, read_files, requirements};
+use crate::integration::{PinnedPlugin, Release, Step};
+use crate::plugin::build::Progress;
+use crate::plugin::component::{Facts, ImportKind};
+use crate::plugin::library::{Component, Library, Resolved};
+use crate::plugin::lock::{Change, LOCK_FILE, Lock};
+use crate::problem::Problems;
+
+/// What to do where there is no lock file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingLock {
+    /// Go on without one, as `check` does.
+    Ignore,
+    /// Write one, as `run` does.
+    Write,
+}
+
+/// A workspace that fits together, with its plugins.
+#[derive(Debug)]
+pub struct Prepared {
+    pub workspace: Workspace,
+    pub components: Vec<Component>,
+    /// That a lock file was written because there was none.
+    pub lock_written: bool,
+}
+
+/// Loads, resolves, builds and checks the workspace `dir`. Blocks for as long as builds take.
+///
+/// # Errors
+/// Everything that is wrong with the files, between them and with the choice of plugins; if nothing is, everything
+/// that is wrong with the plugins and their use. Nothing is built for a workspace that is known to be wrong.
+pub fn prepare(dir: &Path, environment: &str, missing_lock: MissingLock, progress: &Progress<'_>) -> Result<Prepared, Problems> {
+    let mut problems = Problems::default();
+    let workspace = Workspace::read(dir, environment, &mut problems).ok_or_else(|| std::mem::take(&mut problems))?;
+    let resolved = keep(&mut problems, resolve(&workspace));
+    let Some((resolved, has_lock)) = resolved.filter(|_| problems.is_empty()) else { return Err(problems) };
+    let lock_written = !has_lock && missing_lock == MissingLock::Write;
+    if lock_written {
+        Lock::of(resolved.iter().map(Resolved::locked)).write(&workspace.dir)?;
+    }
+    let components: Vec<_> = resolved.iter().filter_map(|plugin| keep(&mut problems, plugin.component(progress))).collect();
+    problems.0.extend(check(&workspace, &|step| picked(&components, step).map(|component| &component.facts)).0);
+    problems.or(Prepared { workspace, components, lock_written })
+}
+
+/// The plugins, and whether a lock file said which.
+fn resolve(workspace: &Workspace) -> Result<(Vec<Resolved>, bool), Problems> {
+    let library = Library::scan(&workspace.host.plugin_paths)?;
+    let requirements = workspace.requirements();
+    Ok(match Lock::read(&workspace.dir)? {
+        Some(lock) => (library.resolve_locked(&requirements, &lock)?, true),
+        None => (library.resolve(&requirements)?, false),
+    })
+}
+
+impl Prepared {
+    /// The component of a use.
+    pub fn component(&self, step: &Step) -> Option<&Component> {
+        picked(&self.components, step)
+    }
+
+    /// The release each integration is: its text and its plugins pinned, in the order of the integrations.
+    pub fn releases(&self) -> Vec<Release> {
+        let release = |file: &super::IntegrationFile| {
+            let plugins = file.integration.uses().filter_map(|(_, step)| self.component(step)).map(|component| component.pinned.clone());
+            Release { integration: file.integration.name.clone(), file: file.text.clone(), plugins: plugins.collect() }
+        };
+        self.workspace.integrations.iter().map(release).collect()
+    }
+
+    /// What `check` found to be in order, for people and programs.
+    pub fn summary(&self) -> Summary {
+        let integrations = self.workspace.integrations.iter().map(|file| file.integration.name.clone()).collect();
+        let plugins = self.components.iter().map(|component| (component.pinned.clone(), asks_for(&component.facts)));
+        let plugins = plugins.map(|(PinnedPlugin { name, version, digest }, imports)| PluginSummary { name, version, digest, imports });
+        let environment = self.workspace.environment.environment.name.clone();
+        Summary { environment, integrations, plugins: plugins.collect() }
+    }
+}
+
+/// What was checked.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    pub environment: String,
+    pub integrations: Vec<String>,
+    pub plugins: Vec<PluginSummary>,
+}
+
+/// A plugin that was checked.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginSummary {
+    pub name: String,
+    pub version: Version,
+    pub digest: String,
+    /// What it asks for beyond what every plugin gets.
+    pub imports: Vec<ImportKind>,
+}
+
+fn asks_for(facts: &Facts) -> Vec<ImportKind> {
+    let granted = [ImportKind::Http, ImportKind::KeyValue, ImportKind::Queue];
+    granted.into_iter().filter(|kind| facts.imports(*kind).is_some()).collect()
+}
+
+fn picked<'c>(components: &'c [Component], step: &Step) -> Option<&'c Component> {
+    let requirement = step.version.to_string();
+    components.iter().find(|component| component.pinned.name == step.plugin && component.requirements.contains(&requirement))
+}
+
+/// What `update` did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Update {
+    pub lock: Lock,
+    /// Empty where the lock file was right already.
+    pub changes: Vec<Change>,
+}
+
+/// Resolves every plugin the integrations of `dir` ask for anew and writes the lock file. Builds nothing.
+///
+/// # Errors
+/// Everything that is wrong with the files, and every requirement nothing matches. The lock file is then as it was.
+pub fn update(dir: &Path) -> Result<Update, Problems> {
+    let (host, integrations) = read_files(dir)?;
+    let library = Library::scan(&host.plugin_paths)?;
+    let lock = Lock::of(library.resolve(&requirements(&integrations))?.iter().map(Resolved::locked));
+    // A lock that cannot be understood is replaced; that is what this command is for.
+    let old = Lock::read(dir).ok().flatten();
+    let changes = old.clone().unwrap_or_default().changes(&lock);
+    if old.as_ref() != Some(&lock) || !dir.join(LOCK_FILE).exists() {
+        lock.write(dir)?;
+    }
+    Ok(Update { lock, changes })
+}
+
+/// Components by digest, as an engine loads them: each once, however many integrations use it.
+pub fn by_digest(components: &[Component]) -> BTreeMap<&str, &Component> {
+    components.iter().map(|component| (component.pinned.digest.as_str(), component)).collect()
+}
