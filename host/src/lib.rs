@@ -5,6 +5,7 @@
 
 pub mod alias;
 pub mod clock;
+pub mod ingress;
 pub mod integration;
 pub mod message;
 pub mod message_store;

@@ -75,6 +75,7 @@ codes! {
     BadRequest = "LG-4007": "the request cannot be understood",
     UnsupportedMediaType = "LG-4008": "the content type is not accepted",
     ShuttingDown = "LG-4009": "the host is shutting down",
+    TooSlow = "LG-4010": "the request did not arrive in time",
 
     GaveUp = "LG-5001": "a delivery was given up",
     Unkeyed = "LG-5002": "a message has no key",
