@@ -14,6 +14,9 @@ mod routes;
 mod serve;
 pub mod verify;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 pub use by_hand::ByHand;
 pub use dedup::DEDUP_KEPT;
 pub use headers::{kept_headers, media_type};
