@@ -3,6 +3,7 @@
 //! The rooms, and which may know which: `message` ← `integration` ← `message_store`, `plugin` ← `delivery` ← `app`.
 //! ARCHITECTURE.md says where to change what.
 
+pub mod admin;
 pub mod alias;
 pub mod clock;
 pub mod ingress;

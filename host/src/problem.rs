@@ -94,6 +94,7 @@ codes! {
     Superseded = "LG-7005": "newer messages of the key were delivered since",
     WrongUsage = "LG-7006": "the command was used wrongly",
     ToolMissing = "LG-7007": "a tool this needs is not installed",
+    Elsewhere = "LG-7008": "the request comes from another site, or for another host",
     Internal = "LG-7999": "a fault in Lockgate itself",
 }
 

@@ -24,11 +24,13 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// The methods allowed, where the method was the trouble.
     pub allow: Option<&'static str>,
+    /// How to prove who one is, where that was the trouble (RFC 9110 §11.6.1).
+    pub challenge: Option<&'static str>,
 }
 
 impl Refusal {
     pub fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after: None, allow: None }
+        Self { status, code, detail: detail.into(), retry_after: None, allow: None, challenge: None }
     }
 
     /// Worth trying again after this long.
@@ -40,6 +42,12 @@ impl Refusal {
     /// Only these methods are answered here: `GET, POST`.
     pub fn allow(mut self, methods: &'static str) -> Self {
         self.allow = Some(methods);
+        self
+    }
+
+    /// With a 401: the scheme to use.
+    pub fn challenge(mut self, scheme: &'static str) -> Self {
+        self.challenge = Some(scheme);
         self
     }
 
@@ -68,9 +76,8 @@ impl IntoResponse for Refusal {
         if let Some(methods) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(methods));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 §15.5.2 wants a challenge with every 401. Signature schemes have no registered one.
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if let Some(scheme) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
         }
         response
     }

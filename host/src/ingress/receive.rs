@@ -19,6 +19,7 @@ use super::log_limit::LogLimit;
 use super::routes::{Routes, Webhook};
 use super::serve::Handler;
 use super::verify::{self, Verified};
+use crate::alias::Verify;
 use crate::alias::secret::SecretSource;
 use crate::clock::{Clock, Timestamp};
 use crate::integration::{Integration, Source};
@@ -213,7 +214,7 @@ impl Intake {
                 let alias = webhook.alias.as_deref().unwrap_or_default();
                 tracing::warn!(code = %Code::BadSignature, path = webhook.path, alias, %why, suppressed, "a request was not verified");
             }
-            Refusal::new(StatusCode::UNAUTHORIZED, Code::BadSignature, "the request could not be verified")
+            Refusal::new(StatusCode::UNAUTHORIZED, Code::BadSignature, "the request could not be verified").challenge(challenge(rule))
         })
     }
 
@@ -276,6 +277,15 @@ fn find<'a>(routes: &'a Routes, path: &str, method: &Method) -> Result<&'a Webho
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, "send a POST request").allow("POST"));
     }
     Ok(webhook)
+}
+
+/// What RFC 9110 §15.5.2 wants with every 401. Signature schemes have no registered name.
+fn challenge(rule: &Verify) -> &'static str {
+    match rule {
+        Verify::Basic { .. } => "Basic realm=\"lockgate\"",
+        Verify::Bearer { .. } => "Bearer",
+        Verify::Shopify { .. } | Verify::GitHub { .. } | Verify::StandardWebhooks { .. } | Verify::Hmac { .. } => "Signature",
+    }
 }
 
 fn shutting_down() -> Refusal {
