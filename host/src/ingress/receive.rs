@@ -18,7 +18,7 @@ use super::headers::{kept_headers, media_type};
 use super::log_limit::LogLimit;
 use super::routes::{Routes, Webhook};
 use super::serve::Handler;
-use super::verify::{self, Verified};
+use super::verify::{self, Refused, Verified};
 use crate::alias::Verify;
 use crate::alias::secret::SecretSource;
 use crate::clock::{Clock, Timestamp};
@@ -35,6 +35,8 @@ const TRACKED_VALUE_BYTES_MAX: usize = 512;
 const RETRY_AFTER_FULL: Duration = Duration::from_secs(30);
 /// When to come back where the store was busy or failed.
 const RETRY_AFTER_BUSY: Duration = Duration::from_secs(5);
+/// When to come back where the secret to verify with is missing: a person has to act.
+const RETRY_AFTER_UNVERIFIABLE: Duration = Duration::from_secs(60);
 /// When to come back where the host goes down: a restart takes about as long.
 const RETRY_AFTER_SHUTDOWN: Duration = Duration::from_secs(10);
 
@@ -210,8 +212,17 @@ impl Intake {
     fn verify(&self, webhook: &Webhook, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Verified, Refusal> {
         let Some(rule) = &webhook.verify else { return Ok(Verified { signed_id: None }) };
         verify::verify(rule, self.parts.secrets.as_ref(), headers, body, now).map_err(|why| {
-            if let Some(suppressed) = self.bad_signatures.admit(now) {
-                let alias = webhook.alias.as_deref().unwrap_or_default();
+            let suppressed = self.bad_signatures.admit(now);
+            let alias = webhook.alias.as_deref().unwrap_or_default();
+            if let Refused::Secret(_) = why {
+                if let Some(suppressed) = suppressed {
+                    let code = Code::MissingSecret;
+                    tracing::error!(%code, path = webhook.path, alias, %why, suppressed, "requests cannot be verified; senders get 503");
+                }
+                return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::IntakeBusy, "the request cannot be verified now; try again")
+                    .retry_after(RETRY_AFTER_UNVERIFIABLE);
+            }
+            if let Some(suppressed) = suppressed {
                 tracing::warn!(code = %Code::BadSignature, path = webhook.path, alias, %why, suppressed, "a request was not verified");
             }
             Refusal::new(StatusCode::UNAUTHORIZED, Code::BadSignature, "the request could not be verified").challenge(challenge(rule))
