@@ -1,3 +1,25 @@
-//! Webhooks in: accept, verify, respond. Knows the message store, never plugins.
+//! Webhooks in: match the path, bound and read the body, verify who sent it, build a message, hand it to the message store.
+//!
+//! Knows the message store, integrations and the verification rules of aliases; never plugins. `admin` serves through
+//! the same accept loop and answers with the same problem details.
 
+pub mod answer;
+pub mod body;
+mod by_hand;
+mod dedup;
+mod headers;
+mod log_limit;
+mod receive;
+mod routes;
+mod serve;
 pub mod verify;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use by_hand::ByHand;
+pub use dedup::DEDUP_KEPT;
+pub use headers::{kept_headers, media_type};
+pub use receive::{Intake, IntakeLimits, IntakeParts, Receipt, ReceiptStatus};
+pub use routes::{Listener, Routes, Webhook};
+pub use serve::{Handler, ServeLimits, serve};

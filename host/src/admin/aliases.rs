@@ -1,0 +1,55 @@
+//! `GET /api/v1/aliases` and `POST /api/v1/aliases/{name}/test`: endpoints and whether they answer; never a secret.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::parameters::Parameters;
+use crate::alias::AliasStatus;
+use crate::ingress::answer::{self, Refusal};
+use crate::problem::Code;
+
+/// Every alias of the running environment, by name.
+pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
+    Parameters::parse(request.uri().query()).finish()?;
+    Ok(answer::json(StatusCode::OK, &json!({ "aliases": shown(&api.parts.aliases.states()) })))
+}
+
+/// Asks the alias's endpoint whether it answers and takes the credential.
+pub async fn test(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<Response<Body>, Refusal> {
+    if !api.parts.aliases.states().iter().any(|alias| alias.name == name) {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is no alias {name}")));
+    }
+    let test = api.parts.aliases.test(&name).await;
+    tracing::info!(alias = name, reachable = test.reachable, authenticated = test.authenticated, "an alias was tested");
+    let shown = json!({
+        "alias": test.alias,
+        "reachable": test.reachable,
+        "authenticated": test.authenticated,
+        "status": test.status,
+        "detail": test.detail,
+        "took-ms": test.took_ms,
+    });
+    Ok(answer::json(StatusCode::OK, &shown))
+}
+
+/// Aliases as the API shows them.
+pub(super) fn shown(aliases: &[AliasStatus]) -> Vec<Value> {
+    let one = |alias: &AliasStatus| {
+        json!({
+            "name": alias.name,
+            "owner": alias.owner,
+            "url": alias.url,
+            "auth": alias.auth,
+            "state": alias.state,
+            "since": alias.since.to_string(),
+            "until": alias.until.map(|until| until.to_string()),
+            "detail": alias.detail,
+        })
+    };
+    aliases.iter().map(one).collect()
+}

@@ -1,0 +1,172 @@
+//! [`Api`]: the table of routes, and what every request to the admin listener goes through.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, StatusCode, header};
+use tower_service::Service;
+
+use super::guard::Guard;
+use super::{aliases, by_hand, dead_letters, health, integrations, messages, openapi, parameters, status};
+use crate::alias::Aliases;
+use crate::alias::secret::Secret;
+use crate::clock::Clock;
+use crate::ingress::answer::Refusal;
+use crate::ingress::body::{self, BodyLimits, BodyMemory, ReadBody};
+use crate::ingress::{Handler, Intake};
+use crate::message_store::sqlite::SqliteStore;
+use crate::problem::Code;
+use crate::telemetry::Metrics;
+
+/// Memory for the bodies of all requests under way.
+const BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// The longest JSON a request may carry.
+const JSON_LIMITS: BodyLimits = BodyLimits { bytes: 1024 * 1024, within: Duration::from_secs(30) };
+
+/// What [`Api`] shows and changes.
+#[derive(Clone, Debug)]
+pub struct ApiParts {
+    pub intake: Arc<Intake>,
+    pub store: Arc<SqliteStore>,
+    pub aliases: Arc<Aliases>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The admin listener's endpoints.
+#[derive(Debug)]
+pub struct Api {
+    pub(super) parts: ApiParts,
+    guard: Guard,
+    memory: BodyMemory,
+}
+
+/// One endpoint. The OpenAPI document is held against the list of them.
+pub(super) struct Route {
+    pub method: Method,
+    pub path: &'static str,
+    /// Whether the token is needed.
+    pub guarded: bool,
+    handler: MethodRouter<Arc<Api>>,
+}
+
+/// Every endpoint there is.
+pub(super) fn routes() -> Vec<Route> {
+    let read = |path, handler| Route { method: Method::GET, path, guarded: true, handler };
+    let change = |path, handler| Route { method: Method::POST, path, guarded: true, handler };
+    let open = |path, handler| Route { method: Method::GET, path, guarded: false, handler };
+    vec![
+        open("/healthz", get(health::lives)),
+        open("/readyz", get(health::ready)),
+        open("/metrics", get(health::metrics)),
+        read("/api/v1/openapi.json", get(openapi::show)),
+        read("/api/v1/status", get(status::show)),
+        read("/api/v1/integrations", get(integrations::list)),
+        read("/api/v1/messages", get(messages::list)),
+        read("/api/v1/messages/{id}", get(messages::show)),
+        change("/api/v1/messages", post(by_hand::put)),
+        read("/api/v1/dead-letters", get(dead_letters::list)),
+        read("/api/v1/dead-letters/{id}", get(dead_letters::show)),
+        change("/api/v1/dead-letters/replay", post(dead_letters::replay)),
+        change("/api/v1/dead-letters/discard", post(dead_letters::discard)),
+        read("/api/v1/aliases", get(aliases::list)),
+        change("/api/v1/aliases/{name}/test", post(aliases::test)),
+    ]
+}
+
+impl Api {
+    /// The API for a listener bound to `bound`, opened by `token`.
+    pub fn new(parts: ApiParts, bound: SocketAddr, token: Secret) -> Arc<Self> {
+        Arc::new(Self { parts, guard: Guard::new(bound, token), memory: BodyMemory::new(BODIES_BYTES_MAX) })
+    }
+
+    /// What [`serve`](crate::ingress::serve) calls for the admin listener.
+    pub fn handler(self: &Arc<Self>) -> Handler {
+        let router = router(self.clone());
+        Arc::new(move |request| {
+            let mut router = router.clone();
+            async move {
+                let Ok(response) = router.call(request.map(Body::new)).await;
+                response
+            }
+            .boxed()
+        })
+    }
+
+    /// The body of `request`, within `limits`.
+    ///
+    /// # Errors
+    /// 408, 413 and 503, as [`body::read`] says.
+    pub(super) async fn body(&self, request: Request, limits: BodyLimits) -> Result<ReadBody, Refusal> {
+        let (head, body) = request.into_parts();
+        body::read(&head.headers, body, limits, &self.memory, self.parts.clock.as_ref()).await
+    }
+
+    /// The body of `request`, read as JSON.
+    ///
+    /// # Errors
+    /// 400 for what is not JSON or not what is expected; what is wrong is named.
+    pub(super) async fn json<T: serde::de::DeserializeOwned>(&self, request: Request) -> Result<T, Refusal> {
+        let body = self.body(request, JSON_LIMITS).await?;
+        serde_json::from_slice(&body.bytes).map_err(|error| parameters::wrong(format!("the body: {error}")))
+    }
+}
+
+fn router(api: Arc<Api>) -> Router {
+    let mut open = Router::new();
+    let mut guarded = Router::new();
+    for route in routes() {
+        if route.guarded {
+            guarded = guarded.route(route.path, route.handler);
+        } else {
+            open = open.route(route.path, route.handler);
+        }
+    }
+    let guarded = guarded.route_layer(middleware::from_fn_with_state(api.clone(), check_token));
+    open.merge(guarded)
+        .fallback(no_such_endpoint)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(api.clone(), check_place))
+        .with_state(api)
+}
+
+async fn no_such_endpoint() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such endpoint; see /api/v1/openapi.json")
+}
+
+async fn method_not_allowed() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, "this endpoint has no such method; see /api/v1/openapi.json")
+}
+
+async fn check_token(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    match api.guard.check_token(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// For every request. Health checks come from machines that name the host as they like, and learn nothing.
+async fn check_place(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let checked = match request.uri().path() {
+        "/healthz" | "/readyz" => Ok(()),
+        _ => api.guard.check_place(&request),
+    };
+    let mut response = match checked {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    };
+    let headers = response.headers_mut();
+    // What is shown came from outside: no browser is to take it for a page, and nobody is to keep it.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,26 @@
+//! `POST /api/v1/messages`: a message put in by a person (`lockgate send`).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use http::{Response, StatusCode};
+
+use super::api::Api;
+use super::parameters::{Parameters, wrong};
+use crate::ingress::ByHand;
+use crate::ingress::answer::{self, Refusal};
+
+/// Takes the request's body as a message for `?integration=`; with `&dedup=true` it may be a duplicate.
+pub async fn put(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
+    let mut query = Parameters::parse(request.uri().query());
+    let integration = query.one("integration")?.ok_or_else(|| wrong("name the integration: ?integration=NAME"))?;
+    let dedup = query.read("dedup", "true or false")?.unwrap_or(false);
+    query.finish()?;
+    let headers = request.headers().clone();
+    let limits = api.parts.intake.body_limits();
+    let body = api.body(request, limits).await?;
+    let receipt = api.parts.intake.put_by_hand(ByHand { integration, headers, body: body.bytes.clone(), dedup }).await?;
+    tracing::info!(message = %receipt.id, "a message was put in by hand");
+    Ok(answer::json(StatusCode::ACCEPTED, &receipt))
+}

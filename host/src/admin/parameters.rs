@@ -1,0 +1,99 @@
+//! The query of a request, read strictly: what is not known is an error, not ignored.
+
+use std::str::FromStr;
+
+use http::StatusCode;
+
+use crate::clock::Timestamp;
+use crate::ingress::answer::Refusal;
+use crate::problem::Code;
+
+/// The names and values of a query that nobody has taken yet.
+#[derive(Debug)]
+pub struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// Reads `query`, the part behind `?`.
+    pub fn parse(query: Option<&str>) -> Self {
+        Self(url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect())
+    }
+
+    /// Every value of `name`, in order.
+    pub fn many(&mut self, name: &str) -> Vec<String> {
+        let (taken, left) = std::mem::take(&mut self.0).into_iter().partition(|(other, _)| other == name);
+        self.0 = left;
+        Vec::from_iter(taken).into_iter().map(|(_, value): (String, String)| value).collect()
+    }
+
+    /// The one value of `name`, if it is there.
+    ///
+    /// # Errors
+    /// 400 where it is there twice.
+    pub fn one(&mut self, name: &str) -> Result<Option<String>, Refusal> {
+        let mut values = self.many(name);
+        match values.len() {
+            0 | 1 => Ok(values.pop()),
+            _ => Err(wrong(format!("`{name}` is given more than once"))),
+        }
+    }
+
+    /// The one value of `name`, read as a `T`.
+    ///
+    /// # Errors
+    /// 400 where it is none.
+    pub fn read<T: FromStr>(&mut self, name: &str, expected: &str) -> Result<Option<T>, Refusal> {
+        let value = self.one(name)?;
+        value.map(|value| value.parse().map_err(|_| wrong(format!("`{name}={value}`: expected {expected}")))).transpose()
+    }
+
+    /// The one value of `name`, a time: RFC 3339, or milliseconds since 1970.
+    ///
+    /// # Errors
+    /// 400 where it is none.
+    pub fn time(&mut self, name: &str) -> Result<Option<Timestamp>, Refusal> {
+        let Some(value) = self.one(name)? else { return Ok(None) };
+        let millis = value.parse().ok().or_else(|| jiff::Timestamp::from_str(&value).ok().map(|at| at.as_millisecond()));
+        millis
+            .map(|millis| Some(Timestamp(millis)))
+            .ok_or_else(|| wrong(format!("`{name}={value}`: expected a time such as 2026-01-31T09:30:00Z")))
+    }
+
+    /// To be called last.
+    ///
+    /// # Errors
+    /// 400 where something is left that nobody took.
+    pub fn finish(self) -> Result<(), Refusal> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(wrong(format!("`{name}` is not known here"))),
+        }
+    }
+}
+
+/// 400: the request was put wrongly.
+pub fn wrong(detail: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, Code::BadRequest, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_it_does_not_know_and_what_comes_twice() {
+        assert!(Parameters::parse(Some("integrations=x")).finish().is_err());
+        assert!(Parameters::parse(Some("key=a&key=b")).one("key").is_err());
+        assert!(Parameters::parse(Some("limit=ten")).read::<u32>("limit", "a number").is_err());
+        assert!(Parameters::parse(Some("since=yesterday")).time("since").is_err());
+    }
+
+    #[test]
+    fn reads_values_as_they_were_encoded() {
+        let mut query = Parameters::parse(Some("track=order%3D%231001&track=a=b&since=2026-01-01T00:00:00Z&before=5"));
+        assert_eq!(query.many("track"), ["order=#1001", "a=b"]);
+        assert_eq!(query.time("since").unwrap(), Some(Timestamp(1_767_225_600_000)));
+        assert_eq!(query.time("before").unwrap(), Some(Timestamp(5)));
+        assert_eq!(query.read::<u32>("limit", "a number").unwrap(), None);
+        assert!(query.finish().is_ok());
+    }
+}

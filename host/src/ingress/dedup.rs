@@ -1,0 +1,133 @@
+//! What makes two requests the same message: the deduplication token of a webhook.
+//!
+//! Where nothing proves that the sender's id was not forged, the body is part of the token: somebody who sends an id
+//! that a later, genuine request will carry suppresses nothing, since his body is another one.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::clock::Timestamp;
+use crate::integration::select::Selector;
+use crate::message::Headers;
+use crate::message_store::Dedup;
+
+/// How long a token is remembered: longer than any sender replays.
+pub const DEDUP_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The token of a request, within `scope`:
+///
+/// | `id` of the source | the scheme signs an id (`signed_id`) | token over |
+/// |---|---|---|
+/// | names only what is signed | yes | the id |
+/// | names a header that is not signed | yes | the id and the body |
+/// | anything | no | the id and the body |
+/// | empty | yes | the signed id |
+/// | empty, or something it names is not there | | the body |
+pub fn token(scope: String, id: &[Selector], signed_id: Option<&str>, headers: &Headers, body: &[u8], now: Timestamp) -> Dedup {
+    let mut hash = Sha256::new();
+    match (ids(id, headers, body), signed_id) {
+        (Some(values), signed) if !values.is_empty() => {
+            let proven = signed.is_some() && id.iter().all(is_signed);
+            hash.update(if proven { &b"id"[..] } else { &b"id, body"[..] });
+            for value in &values {
+                add(&mut hash, value);
+            }
+            if !proven {
+                add(&mut hash, body);
+            }
+        }
+        (Some(_), Some(signed)) => {
+            hash.update(b"id");
+            add(&mut hash, signed.as_bytes());
+        }
+        (Some(_) | None, _) => {
+            hash.update(b"body");
+            add(&mut hash, body);
+        }
+    }
+    Dedup { scope, token: hash.finalize().into(), expires_at: now.plus(DEDUP_KEPT) }
+}
+
+/// The sender's id: what every selector finds, or none if one finds nothing.
+fn ids(id: &[Selector], headers: &Headers, body: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let found = id.iter().map(|selector| match selector {
+        Selector::Body => Some(body.to_vec()),
+        Selector::Header(_) | Selector::Json(_) => match selector.find(headers, body) {
+            Ok(value) => Some(value.into_bytes()),
+            Err(why) => {
+                tracing::debug!(%selector, %why, "no id in a request; its body alone makes it the same as another");
+                None
+            }
+        },
+    });
+    found.collect()
+}
+
+/// Whether a scheme that signs an id signs this too: Standard Webhooks signs `webhook-id.webhook-timestamp.body`.
+fn is_signed(selector: &Selector) -> bool {
+    match selector {
+        Selector::Header(name) => name == "webhook-id",
+        Selector::Json(_) | Selector::Body => true,
+    }
+}
+
+/// Parts carry their length, so that `ab`, `c` is not `a`, `bc`.
+fn add(hash: &mut Sha256, part: &[u8]) {
+    hash.update((part.len() as u64).to_be_bytes());
+    hash.update(part);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000);
+
+    fn of(id: &[&str], signed: Option<&str>, headers: &[(&str, &str)], body: &str) -> [u8; 32] {
+        let id: Vec<Selector> = id.iter().map(|text| text.parse().unwrap()).collect();
+        let headers = Headers(headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect());
+        token("webhook /in".into(), &id, signed, &headers, body.as_bytes(), NOW).token
+    }
+
+    #[test]
+    fn lets_a_forged_id_suppress_nothing_where_the_id_is_not_signed() {
+        let forged = of(&["header:x-id"], None, &[("x-id", "7")], "forged");
+        assert_ne!(forged, of(&["header:x-id"], None, &[("x-id", "7")], "genuine"));
+        assert_eq!(forged, of(&["header:x-id"], None, &[("x-id", "7")], "forged"));
+    }
+
+    #[test]
+    fn goes_by_the_id_alone_where_it_is_signed() {
+        let first = of(&["header:webhook-id"], Some("msg_1"), &[("webhook-id", "msg_1")], "{\"sent\":1}");
+        assert_eq!(first, of(&["header:webhook-id"], Some("msg_1"), &[("webhook-id", "msg_1")], "{\"sent\":2}"));
+        assert_eq!(first, of(&[], Some("msg_1"), &[], "{\"sent\":3}"));
+        assert_ne!(first, of(&[], Some("msg_2"), &[], "{\"sent\":3}"));
+    }
+
+    #[test]
+    fn does_not_trust_an_unsigned_header_because_another_one_is_signed() {
+        let one = of(&["header:x-id"], Some("msg_1"), &[("x-id", "7")], "a");
+        assert_ne!(one, of(&["header:x-id"], Some("msg_1"), &[("x-id", "7")], "b"));
+    }
+
+    #[test]
+    fn goes_by_the_body_where_there_is_no_id() {
+        let body = of(&[], None, &[], "a");
+        assert_eq!(body, of(&["header:x-id"], None, &[], "a"));
+        assert_ne!(body, of(&[], None, &[], "b"));
+    }
+
+    #[test]
+    fn joins_several_ids_without_mixing_them_up() {
+        let ids = ["header:a", "header:b"];
+        assert_ne!(of(&ids, None, &[("a", "xy"), ("b", "z")], ""), of(&ids, None, &[("a", "x"), ("b", "yz")], ""));
+    }
+
+    #[test]
+    fn remembers_a_token_for_seven_days_within_its_scope() {
+        let dedup = token("webhook /in".into(), &[], None, &Headers::default(), b"", NOW);
+        assert_eq!(dedup.scope, "webhook /in");
+        assert_eq!(dedup.expires_at.since(NOW), Duration::from_secs(604_800));
+    }
+}

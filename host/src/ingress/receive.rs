@@ -1,0 +1,326 @@
+//! The way of one message in, top-down: [`Intake`].
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::IntoResponse;
+use futures_util::FutureExt;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::answer::{self, Refusal};
+use super::body::{self, BodyLimits, BodyMemory};
+use super::dedup;
+use super::headers::{kept_headers, media_type};
+use super::log_limit::LogLimit;
+use super::routes::{Routes, Webhook};
+use super::serve::Handler;
+use super::verify::{self, Refused, Verified};
+use crate::alias::Verify;
+use crate::alias::secret::SecretSource;
+use crate::clock::{Clock, Timestamp};
+use crate::integration::{Integration, Source};
+use crate::message::{Key, Message, MessageId, Tracked};
+use crate::message_store::{Accept, Accepted, Dedup, MessageStore, StoreError, routing};
+use crate::problem::Code;
+use crate::random::Random;
+use crate::telemetry::Metrics;
+
+/// A tracked value longer than this is cut: it is there to be found, not to be read.
+const TRACKED_VALUE_BYTES_MAX: usize = 512;
+/// When to come back where too many deliveries wait: the target is slow or down, so not at once.
+const RETRY_AFTER_FULL: Duration = Duration::from_secs(30);
+/// When to come back where the store was busy or failed.
+const RETRY_AFTER_BUSY: Duration = Duration::from_secs(5);
+/// When to come back where the secret to verify with is missing: a person has to act.
+const RETRY_AFTER_UNVERIFIABLE: Duration = Duration::from_secs(60);
+/// When to come back where the host goes down: a restart takes about as long.
+const RETRY_AFTER_SHUTDOWN: Duration = Duration::from_secs(10);
+
+/// What intake puts up with.
+#[derive(Clone, Copy, Debug)]
+pub struct IntakeLimits {
+    pub body: BodyLimits,
+    /// Memory for the bodies of all requests under way.
+    pub bodies_bytes: usize,
+    /// Deliveries an integration may have waiting before its senders get 429.
+    pub waiting_max: u64,
+}
+
+impl Default for IntakeLimits {
+    fn default() -> Self {
+        Self {
+            body: BodyLimits { bytes: 4 * 1024 * 1024, within: Duration::from_secs(30) },
+            bodies_bytes: 128 * 1024 * 1024,
+            waiting_max: 1_000_000,
+        }
+    }
+}
+
+/// What [`Intake`] works with.
+#[derive(Clone)]
+pub struct IntakeParts {
+    pub store: Arc<dyn MessageStore>,
+    pub secrets: Arc<dyn SecretSource>,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for IntakeParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IntakeParts").finish_non_exhaustive()
+    }
+}
+
+/// Where messages enter.
+#[derive(Debug)]
+pub struct Intake {
+    pub(super) parts: IntakeParts,
+    limits: IntakeLimits,
+    routes: RwLock<Arc<Routes>>,
+    memory: BodyMemory,
+    open: AtomicBool,
+    bad_signatures: LogLimit,
+    store_failures: LogLimit,
+}
+
+/// What the sender of a message that was taken is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Receipt {
+    /// The id under which the message is, or was, taken.
+    pub id: MessageId,
+    pub status: ReceiptStatus,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReceiptStatus {
+    Accepted,
+    Duplicate,
+}
+
+/// A message on its way to the store.
+pub(super) struct Entering<'a> {
+    pub message: Message,
+    pub dedup: Option<Dedup>,
+    /// The integrations it is for, each with the source it enters through.
+    pub readers: Vec<(&'a Integration, &'a Source)>,
+}
+
+impl Intake {
+    /// An intake that is open. It answers what `routes` says until [`Intake::replace_routes`].
+    pub fn new(parts: IntakeParts, limits: IntakeLimits, routes: Routes) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            limits,
+            routes: RwLock::new(Arc::new(routes)),
+            memory: BodyMemory::new(limits.bodies_bytes),
+            open: AtomicBool::new(true),
+            bad_signatures: LogLimit::default(),
+            store_failures: LogLimit::default(),
+        })
+    }
+
+    /// From the next request on, `routes` is what counts.
+    pub fn replace_routes(&self, routes: Routes) {
+        *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
+    }
+
+    /// What is listened to now.
+    pub fn routes(&self) -> Arc<Routes> {
+        self.routes.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From here on every request gets 503: the host goes down.
+    pub fn close(&self) {
+        self.open.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether messages are taken.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    /// How long and how large a body may be.
+    pub fn body_limits(&self) -> BodyLimits {
+        self.limits.body
+    }
+
+    /// What [`serve`](super::serve::serve) calls for the ingress listener.
+    pub fn handler(self: &Arc<Self>) -> Handler {
+        let intake = self.clone();
+        Arc::new(move |request| {
+            let intake = intake.clone();
+            async move { intake.answer(request).await }.boxed()
+        })
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        match self.receive(request).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                self.parts.metrics.refused(refusal.code.as_str());
+                tracing::debug!(status = refusal.status.as_u16(), code = %refusal.code, detail = refusal.detail, "a request was refused");
+                refusal.into_response()
+            }
+        }
+    }
+
+    /// One request, from its head to its answer. Nothing is stored before it is verified; 202 comes after the commit.
+    async fn receive(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+        self.check_open()?;
+        let routes = self.routes();
+        let (head, body) = request.into_parts();
+        let webhook = find(&routes, head.uri.path(), &head.method)?;
+        let content_type = media_type(&head.headers)?;
+        let body = body::read(&head.headers, body, self.limits.body, &self.memory, self.parts.clock.as_ref()).await?;
+        let now = self.parts.clock.now();
+        let signed_id = self.verify(webhook, &head.headers, &body.bytes, now)?.signed_id;
+
+        let headers = kept_headers(&head.headers, webhook.verify.as_ref());
+        let listeners = match webhook.matching(&headers, &body.bytes) {
+            Ok(listeners) => listeners,
+            Err(reason) => return Ok(self.ignored(webhook, &reason)),
+        };
+        let origin = format!("webhook {}", webhook.path);
+        let dedup = dedup::token(origin.clone(), &webhook.id, signed_id.as_deref(), &headers, &body.bytes, now);
+        let readers: Vec<_> = listeners.iter().map(|listener| (listener.integration.as_ref(), listener.source())).collect();
+        let message = Message {
+            id: MessageId::new(now, self.parts.random.as_ref()),
+            parent: None,
+            key: None,
+            content_type,
+            headers,
+            body: body.bytes.clone(),
+            tracked: Vec::new(),
+            origin,
+            accepted_at: now,
+        };
+        let receipt = self.take(Entering { message, dedup: Some(dedup), readers }).await?;
+        Ok(answer::json(StatusCode::ACCEPTED, &receipt))
+    }
+
+    pub(super) fn check_open(&self) -> Result<(), Refusal> {
+        if self.is_open() { Ok(()) } else { Err(shutting_down()) }
+    }
+
+    /// Whether the request comes from who it says. One that does not leaves no trace but a line of log, and few of those.
+    fn verify(&self, webhook: &Webhook, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Verified, Refusal> {
+        let Some(rule) = &webhook.verify else { return Ok(Verified { signed_id: None }) };
+        verify::verify(rule, self.parts.secrets.as_ref(), headers, body, now).map_err(|why| {
+            let suppressed = self.bad_signatures.admit(now);
+            let alias = webhook.alias.as_deref().unwrap_or_default();
+            if let Refused::Secret(_) = why {
+                if let Some(suppressed) = suppressed {
+                    let code = Code::MissingSecret;
+                    tracing::error!(%code, path = webhook.path, alias, %why, suppressed, "requests cannot be verified; senders get 503");
+                }
+                return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::IntakeBusy, "the request cannot be verified now; try again")
+                    .retry_after(RETRY_AFTER_UNVERIFIABLE);
+            }
+            if let Some(suppressed) = suppressed {
+                tracing::warn!(code = %Code::BadSignature, path = webhook.path, alias, %why, suppressed, "a request was not verified");
+            }
+            Refusal::new(StatusCode::UNAUTHORIZED, Code::BadSignature, "the request could not be verified").challenge(challenge(rule))
+        })
+    }
+
+    /// Genuine, but nobody asked for it: the sender is told that all is well, or it would send it again.
+    fn ignored(&self, webhook: &Webhook, reason: &str) -> Response<Body> {
+        self.parts.metrics.ignored(&webhook.path);
+        tracing::info!(path = webhook.path, reason, "a request was ignored: no integration listens for it");
+        answer::json(StatusCode::OK, &serde_json::json!({ "status": "ignored", "reason": reason }))
+    }
+
+    /// Completes the message by what its readers' sources say, and stores it with one delivery for each of them.
+    pub(super) async fn take(&self, entering: Entering<'_>) -> Result<Receipt, Refusal> {
+        let Entering { mut message, dedup, readers } = entering;
+        message.key = key(&readers, &message);
+        message.tracked = tracked(&readers, &message);
+        let id = message.id;
+        let due_at = message.accepted_at;
+        let deliveries = readers.iter().map(|(integration, source)| routing::delivery_for(integration, source, &message, due_at)).collect();
+        let accept = Accept { message, dedup, deliveries, waiting_max: self.limits.waiting_max };
+        match self.parts.store.accept(accept).await {
+            Ok(Accepted::New) => {
+                readers.iter().for_each(|(integration, _)| self.parts.metrics.accepted(&integration.name));
+                tracing::debug!(message = %id, "a message was accepted");
+                Ok(Receipt { id, status: ReceiptStatus::Accepted })
+            }
+            Ok(Accepted::Duplicate(first)) => {
+                readers.iter().for_each(|(integration, _)| self.parts.metrics.duplicate(&integration.name));
+                tracing::debug!(message = %first, "a message came again");
+                Ok(Receipt { id: first, status: ReceiptStatus::Duplicate })
+            }
+            Ok(Accepted::Full(integration)) => Err(self.full(&integration, due_at)),
+            Err(error) => Err(self.not_stored(&error, due_at)),
+        }
+    }
+
+    fn full(&self, integration: &str, now: Timestamp) -> Refusal {
+        if let Some(suppressed) = self.store_failures.admit(now) {
+            tracing::warn!(code = %Code::TooManyWaiting, integration, suppressed, "as many deliveries wait as may; senders get 429");
+        }
+        Refusal::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyWaiting, "too many messages are waiting; try again later")
+            .retry_after(RETRY_AFTER_FULL)
+    }
+
+    fn not_stored(&self, error: &StoreError, now: Timestamp) -> Refusal {
+        if matches!(error, StoreError::Closed) {
+            return shutting_down();
+        }
+        if let Some(suppressed) = self.store_failures.admit(now) {
+            tracing::error!(code = %Code::IntakeBusy, %error, suppressed, "a message could not be stored; its sender gets 503");
+        }
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::IntakeBusy, "the message was not stored; try again")
+            .retry_after(RETRY_AFTER_BUSY)
+    }
+}
+
+fn find<'a>(routes: &'a Routes, path: &str, method: &Method) -> Result<&'a Webhook, Refusal> {
+    let webhook =
+        routes.webhook(path).ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, Code::NoSuchPath, "nothing listens on this path"))?;
+    if method != Method::POST {
+        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, "send a POST request").allow("POST"));
+    }
+    Ok(webhook)
+}
+
+/// What RFC 9110 §15.5.2 wants with every 401. Signature schemes have no registered name.
+fn challenge(rule: &Verify) -> &'static str {
+    match rule {
+        Verify::Basic { .. } => "Basic realm=\"lockgate\"",
+        Verify::Bearer { .. } => "Bearer",
+        Verify::Shopify { .. } | Verify::GitHub { .. } | Verify::StandardWebhooks { .. } | Verify::Hmac { .. } => "Signature",
+    }
+}
+
+fn shutting_down() -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::ShuttingDown, "the host is going down; try again").retry_after(RETRY_AFTER_SHUTDOWN)
+}
+
+/// The first key that any reader's rule finds.
+fn key(readers: &[(&Integration, &Source)], message: &Message) -> Option<Key> {
+    let mut rules = readers.iter().filter_map(|(_, source)| source.key.as_ref());
+    rules.find_map(|selector| selector.find(&message.headers, &message.body).ok()).map(Key)
+}
+
+/// What the readers track, each name once; the first reader that finds a value has it.
+fn tracked(readers: &[(&Integration, &Source)], message: &Message) -> Vec<Tracked> {
+    let mut found = BTreeMap::new();
+    for (name, selector) in readers.iter().flat_map(|(_, source)| &source.track) {
+        if let (false, Ok(value)) = (found.contains_key(name), selector.find(&message.headers, &message.body)) {
+            found.insert(name.clone(), cut(value));
+        }
+    }
+    found.into_iter().map(|(name, value)| Tracked { name, value }).collect()
+}
+
+fn cut(mut value: String) -> String {
+    value.truncate(value.floor_char_boundary(TRACKED_VALUE_BYTES_MAX));
+    value
+}

@@ -1,0 +1,5 @@
+//! Intake over real loopback sockets, with a scripted message store.
+
+mod hostile;
+pub(crate) mod support;
+mod webhooks;
