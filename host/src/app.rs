@@ -14,24 +14,32 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin::{Api, ApiParts, token};
-use crate::alias::secret::SecretSource;
+use crate::alias::secret::{Secret, SecretSource};
 use crate::alias::{Aliases, Environment, NetworkUpstream};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{HostConfig, Workspace, missing_secrets};
+use crate::capability::queue::Channels;
+use crate::config::prepare::Prepared;
+use crate::config::{HostConfig, missing_secrets};
 use crate::delivery::{Bells, Catalog, Delivery, Dispatcher, Runnable};
 use crate::ingress::{Intake, IntakeLimits, IntakeParts, Routes, ServeLimits, serve};
 use crate::message_store::MessageStore;
 use crate::message_store::sqlite::{Options as StoreOptions, SqliteStore};
-use crate::plugin::{Engine, Limits, PluginInvoker, Plugins, WasmInvoker, host_key};
+use crate::plugin::cache::CompileCache;
+use crate::plugin::engine::PluginEngine;
+use crate::plugin::invoke::{Around, WasmInvoker};
+use crate::plugin::limits::Limits;
+use crate::plugin::registry::Plugins;
+use crate::plugin::{PluginInvoker, host_key};
 use crate::problem::{Code, Problem, Problems};
 use crate::random::{OsRandom, Random};
 use crate::telemetry::Metrics;
-use releases::Active;
+use releases::{Active, Settled};
 
 /// What a host is started with.
 #[derive(Debug)]
 pub struct Start {
-    pub workspace: Workspace,
+    /// The workspace, checked, with its plugins; addresses and data folder as its host file or the command line say.
+    pub prepared: Prepared,
     pub secrets: Arc<dyn SecretSource>,
     /// Activate what the workspace says, where it differs from what is active.
     pub deploy: bool,
@@ -45,6 +53,8 @@ pub struct Host {
     pub aliases: Arc<Aliases>,
     pub store: SqliteStore,
     pub active: Vec<Active>,
+    /// Integrations whose release in the workspace is not the one that runs.
+    pub differing: Vec<String>,
     intake: Arc<Intake>,
     dispatcher: Dispatcher,
     clock: Arc<SystemClock>,
@@ -59,9 +69,9 @@ impl Host {
     /// # Errors
     /// Everything that stands in the way and could be found out at this point.
     pub async fn start(start: Start, progress: &(dyn Fn(&str) + Sync)) -> Result<Self, Problems> {
-        let Start { workspace, secrets, deploy } = start;
-        let config = workspace.host.clone();
-        missing_secrets(&workspace, &*secrets).or(())?;
+        let Start { prepared, secrets, deploy } = start;
+        let config = prepared.workspace.host.clone();
+        missing_secrets(&prepared.workspace, &*secrets).or(())?;
 
         let ingress = bind(config.ingress).await?;
         let admin = bind(config.admin).await?;
@@ -73,22 +83,20 @@ impl Host {
         let store = SqliteStore::open(&config.data, StoreOptions::new(clock.clone()))?;
         clock.not_before(store.last_seen_time());
 
-        let active = releases::settle(&workspace, &store, &*clock, deploy, progress).await?;
-        let environment = &workspace.environment.environment;
+        let Settled { active, differing } = releases::settle(&prepared, &store, &*clock, deploy).await?;
+        let environment = &prepared.workspace.environment.environment;
         let upstream = Arc::new(NetworkUpstream::system(clock.clone())?);
         let aliases = Arc::new(Aliases::new(environment, secrets.clone(), upstream, clock.clone(), random.clone()));
 
-        let plugins = load_plugins(&config, &active, &*random, progress)?;
+        let host_key = host_key::load_or_create(&config.data, &*random)?;
+        let limits = Limits::default();
+        let plugins = load_plugins(&config, &limits, &active, host_key.clone(), progress)?;
         let catalog = Arc::new(catalog(&active, environment)?);
-        let channels = { let catalog = catalog.clone(); Arc::new(move |channel: &str| catalog.has_channel(channel)) };
-        let invoker: Arc<dyn PluginInvoker> = Arc::new(WasmInvoker::new(
-            plugins,
-            aliases.clone(),
-            Arc::new(store.key_value()),
-            channels,
-            clock.clone(),
-            Limits::default(),
-        )?);
+        let channels = Channels::default();
+        channels.set(catalog.channels());
+        let key_values = Arc::new(store.key_value());
+        let around = Around { plugins, egress: aliases.clone(), key_values, channels, clock: clock.clone(), host_key };
+        let invoker: Arc<dyn PluginInvoker> = Arc::new(WasmInvoker::new(around, limits));
 
         let bells = Arc::new(Bells::default());
         store.wake_through(bells.clone());
@@ -114,7 +122,7 @@ impl Host {
         ];
         running::write(&config.data, bound.0, bound.1)?;
         info!(ingress = %bound.0, admin = %bound.1, integrations = active.len(), "ready");
-        Ok(Self { ingress: bound.0, admin: bound.1, aliases, store, active, intake, dispatcher, clock, config, listening, tasks })
+        Ok(Self { ingress: bound.0, admin: bound.1, aliases, store, active, differing, intake, dispatcher, clock, config, listening, tasks })
     }
 
     /// Stops intake, finishes or gives back what is in flight within the drain time, and lets the data folder go.
@@ -153,9 +161,15 @@ fn intake_limits(config: &HostConfig) -> IntakeLimits {
 }
 
 /// Compiles, or takes from the cache, every component the active releases pin.
-fn load_plugins(config: &HostConfig, active: &[Active], random: &dyn Random, progress: &(dyn Fn(&str) + Sync)) -> Result<Arc<Plugins>, Problems> {
-    let key = host_key::load_or_create(&config.data, random)?;
-    let plugins = Plugins::new(Engine::new()?, &config.data, key)?;
+fn load_plugins(
+    config: &HostConfig,
+    limits: &Limits,
+    active: &[Active],
+    host_key: Secret,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<Arc<Plugins>, Problems> {
+    let engine = Arc::new(PluginEngine::new(limits)?);
+    let plugins = Plugins::new(engine, Some(CompileCache::open(&config.data, host_key)?))?;
     let mut problems = Problems::default();
     for pinned in active.iter().flat_map(|active| &active.release.plugins) {
         progress(&format!("Loading {} {}", pinned.name, pinned.version));
@@ -182,7 +196,11 @@ fn catalog(active: &[Active], environment: &Environment) -> Result<Catalog, Prob
 impl Active {
     fn runnable(&self, environment: &Environment) -> Result<Runnable, Problem> {
         let mut pinned = Vec::new();
-        for ((_, step), plugin) in self.integration.uses().zip(&self.release.plugins) {
+        for ((place, step), plugin) in self.integration.uses().zip(&self.release.plugins) {
+            if let Some(binding) = step.bindings.values().find(|binding| !environment.aliases.contains_key(&binding.alias)) {
+                let message = format!("active release of {}, {place}: environment {} has no alias `{}`", self.integration.name, environment.name, binding.alias);
+                return Err(Problem::new(Code::UnknownAlias, message).fix(format!("add [alias.{}] to the environment, or activate the workspace's releases: lockgate run --deploy", binding.alias)));
+            }
             let config = crate::config::resolve_config(&step.config, &environment.values)?;
             pinned.push((plugin.clone(), Arc::from(config)));
         }

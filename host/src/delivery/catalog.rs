@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::integration::{Binding, Grant, Integration, PinnedPlugin, ReleaseId, Sink, Step};
+use crate::integration::{Binding, Entry, Grant, Integration, PinnedPlugin, ReleaseId, Sink, Step};
 use crate::message::Message;
 use crate::message_store::NewDelivery;
 use crate::message_store::routing::delivery_for;
@@ -77,9 +77,10 @@ impl Catalog {
         self.runnables.values()
     }
 
-    /// Whether somebody reads `channel`.
-    pub fn has_channel(&self, channel: &str) -> bool {
-        self.all().any(|runnable| runnable.integration.reads(channel).is_some())
+    /// The channels that somebody reads.
+    pub fn channels(&self) -> BTreeSet<String> {
+        let entries = self.all().flat_map(|runnable| &runnable.integration.sources).map(|source| &source.entry);
+        entries.filter_map(|entry| if let Entry::Channel { name } = entry { Some(name.clone()) } else { None }).collect()
     }
 
     /// The deliveries that `message` on `channel` gives, one for each reader.

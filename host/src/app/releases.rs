@@ -1,0 +1,106 @@
+//! Which releases run: what the data folder has active, or what the workspace says where it has nothing yet (or is told to deploy).
+
+use std::collections::BTreeMap;
+
+use tracing::{info, warn};
+
+use super::plugin_files;
+use crate::clock::Clock;
+use crate::config::Workspace;
+use crate::config::prepare::Prepared;
+use crate::integration::{Integration, Release, ReleaseId};
+use crate::message_store::StoreError;
+use crate::message_store::sqlite::SqliteStore;
+use crate::problem::{Code, Problem, Problems};
+
+/// A release that runs.
+#[derive(Clone, Debug)]
+pub struct Active {
+    pub integration: Integration,
+    pub release: Release,
+    pub id: ReleaseId,
+}
+
+/// What runs, and what of the workspace does not.
+#[derive(Debug)]
+pub struct Settled {
+    pub active: Vec<Active>,
+    /// Integrations whose release in the workspace is not the active one, or that only one of both has.
+    pub differing: Vec<String>,
+}
+
+/// Fills an empty data folder from the workspace; with `deploy`, activates every release of the workspace that is not active.
+pub async fn settle(prepared: &Prepared, store: &SqliteStore, clock: &dyn Clock, deploy: bool) -> Result<Settled, Problems> {
+    let before = active(store).await?;
+    let wanted: Vec<(Release, ReleaseId)> = prepared.releases().into_iter().map(|release| (release.clone(), release.id())).collect();
+    let differing = differing(&before, &wanted);
+    if before.is_empty() || (deploy && !differing.is_empty()) {
+        activate(prepared, store, clock, &wanted, &before).await?;
+    } else if !differing.is_empty() {
+        let (count, names) = (differing.len(), differing.join(", "));
+        warn!("workspace differs from active releases ({count}: {names}); running the active ones. To activate the workspace's: lockgate run --deploy");
+        return Ok(Settled { active: read(before)?, differing });
+    }
+    Ok(Settled { active: read(active(store).await?)?, differing: Vec::new() })
+}
+
+async fn active(store: &SqliteStore) -> Result<Vec<(Release, ReleaseId)>, Problems> {
+    store.releases().active().await.map_err(|error| failed(&error).into())
+}
+
+fn differing(before: &[(Release, ReleaseId)], wanted: &[(Release, ReleaseId)]) -> Vec<String> {
+    let by_name = |releases: &[(Release, ReleaseId)]| -> BTreeMap<String, ReleaseId> {
+        releases.iter().map(|(release, id)| (release.integration.clone(), id.clone())).collect()
+    };
+    let (before, wanted) = (by_name(before), by_name(wanted));
+    let names: std::collections::BTreeSet<&String> = before.keys().chain(wanted.keys()).collect();
+    names.into_iter().filter(|name| before.get(*name) != wanted.get(*name)).cloned().collect()
+}
+
+/// Components first, then the releases that pin them, then which are active: whatever stops it in between, nothing active lacks anything.
+async fn activate(
+    prepared: &Prepared,
+    store: &SqliteStore,
+    clock: &dyn Clock,
+    wanted: &[(Release, ReleaseId)],
+    before: &[(Release, ReleaseId)],
+) -> Result<(), Problems> {
+    for component in &prepared.components {
+        plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes)?;
+    }
+    let releases = store.releases();
+    for (release, id) in wanted {
+        if before.iter().any(|(_, active)| active == id) {
+            continue;
+        }
+        releases.put(release, clock.now()).await.map_err(|error| failed(&error))?;
+        releases.activate(&release.integration, id, clock.now()).await.map_err(|error| failed(&error))?;
+        info!(integration = release.integration, release = id.short(), "release activated");
+    }
+    for (release, _) in before {
+        if !wanted.iter().any(|(other, _)| other.integration == release.integration) {
+            warn!(integration = release.integration, "still active, though the workspace no longer has it: messages may be on their way through it");
+        }
+    }
+    Ok(())
+}
+
+/// What is active, read back from what its release keeps.
+fn read(active: Vec<(Release, ReleaseId)>) -> Result<Vec<Active>, Problems> {
+    let mut problems = Problems::default();
+    let mut read = Vec::new();
+    for (release, id) in active {
+        match Workspace::integration_from_release(&release.file, &release.integration) {
+            Ok(integration) => read.push(Active { integration, release, id }),
+            Err(why) => problems.0.extend(why.0),
+        }
+    }
+    problems.or(read)
+}
+
+fn failed(error: &StoreError) -> Problem {
+    match error {
+        StoreError::Failed(problem) => problem.clone(),
+        other => Problem::new(Code::StoreFailed, format!("releases: {other}")).fix("look at the disk and the host's log"),
+    }
+}
