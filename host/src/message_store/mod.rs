@@ -4,12 +4,17 @@
 //! `memory` the one of simulations; `suite` is the behaviour both must show. Key-value data, releases and the ledger's
 //! queries are structs of their own on the SQLite store.
 
+// pub mod memory;
 pub mod routing;
+pub mod sqlite;
+// #[cfg(test)]
+// mod suite;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::integration::ReleaseId;
@@ -118,13 +123,34 @@ pub struct Lease {
 }
 
 /// What part of its way a delivery is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// The steps, then the sink.
     Steps,
     /// A child of a fan-out: the sink only.
     Sink,
+}
+
+impl Stage {
+    /// The word for it in JSON and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Steps => "steps",
+            Self::Sink => "sink",
+        }
+    }
+}
+
+/// The fingerprint of the dead letters of `integration` whose key was not found: they have one cause.
+pub(crate) fn unkeyed_fingerprint(integration: &str) -> String {
+    let word = crate::message::FailureClass::Unkeyed.as_str();
+    let mut hash = Sha256::new();
+    for part in [integration, word, word] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A delivery handed out.

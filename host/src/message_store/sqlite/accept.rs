@@ -1,0 +1,106 @@
+//! Taking messages: from outside ([`accept`]) and onto channels ([`append`]).
+
+use std::collections::BTreeMap;
+
+use rusqlite::OptionalExtension;
+
+use super::failure::Done;
+use super::lane;
+use super::outcome::{self, Died, Place};
+use super::rows::{self, NewRow};
+use super::writing::Writing;
+use crate::clock::Timestamp;
+use crate::message::{FailureClass, MessageId};
+use crate::message_store::{Accept, Accepted, Append, AppendedMessage, Dedup, Lane, NewDelivery, Stage, unkeyed_fingerprint};
+
+/// See [`crate::message_store::MessageStore::accept`].
+pub(super) fn accept(writing: &mut Writing<'_>, accept: &Accept) -> Done<Accepted> {
+    let at = accept.message.accepted_at;
+    if let Some(first) = seen(writing, accept.dedup.as_ref(), at)? {
+        return Ok(Accepted::Duplicate(first));
+    }
+    if let Some(integration) = full(writing, accept) {
+        return Ok(Accepted::Full(integration));
+    }
+    writing.refuse_when_the_disk_is_low()?;
+    let Some(seq) = rows::insert_message(writing, &accept.message)? else {
+        return Ok(Accepted::Duplicate(accept.message.id));
+    };
+    remember(writing, accept.dedup.as_ref(), accept.message.id)?;
+    for delivery in &accept.deliveries {
+        deliver(writing, seq, delivery, at)?;
+    }
+    Ok(Accepted::New)
+}
+
+/// Appends a message to a channel, at the time `at`, for all its readers.
+pub(super) fn append(writing: &mut Writing<'_>, append: &Append, at: Timestamp) -> Done<()> {
+    if seen(writing, append.dedup.as_ref(), at)?.is_some() {
+        return Ok(());
+    }
+    let (id, seq) = match &append.message {
+        AppendedMessage::New(message) => (message.id, rows::insert_message(writing, message)?),
+        AppendedMessage::Existing(id) => (*id, rows::seq_of(writing, *id)?),
+    };
+    let Some(seq) = seq else { return Ok(()) };
+    remember(writing, append.dedup.as_ref(), id)?;
+    for delivery in &append.deliveries {
+        deliver(writing, seq, delivery, at)?;
+    }
+    Ok(())
+}
+
+/// The integration that has as much waiting as it may.
+fn full(writing: &Writing<'_>, accept: &Accept) -> Option<String> {
+    let mut coming = BTreeMap::<&str, u64>::new();
+    for delivery in accept.deliveries.iter().filter(|delivery| !matches!(delivery.lane, Lane::Unkeyed(_))) {
+        *coming.entry(&delivery.integration).or_default() += 1;
+    }
+    let full = coming.into_iter().find(|(integration, more)| writing.waiting(integration) + more > accept.waiting_max);
+    full.map(|(integration, _)| integration.to_owned())
+}
+
+/// The message that was taken before under this token, if the token still counts at `at`.
+fn seen(writing: &Writing<'_>, dedup: Option<&Dedup>, at: Timestamp) -> Done<Option<MessageId>> {
+    let Some(dedup) = dedup else { return Ok(None) };
+    let mut find = writing.connection.prepare_cached("SELECT message FROM dedup WHERE scope = ?1 AND token = ?2 AND expires_at > ?3")?;
+    Ok(find.query_row((&dedup.scope, &dedup.token, at.0), |row| rows::message_id(row, 0)).optional()?)
+}
+
+/// An expired token that was not cleaned up yet is taken over.
+fn remember(writing: &Writing<'_>, dedup: Option<&Dedup>, id: MessageId) -> Done<()> {
+    let Some(dedup) = dedup else { return Ok(()) };
+    writing
+        .connection
+        .prepare_cached("INSERT OR REPLACE INTO dedup (scope, token, message, expires_at) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((&dedup.scope, &dedup.token, id.0.as_bytes(), dedup.expires_at.0))?;
+    Ok(())
+}
+
+/// The delivery at the end of its lane; or, without the key its integration orders by, among the dead letters.
+fn deliver(writing: &mut Writing<'_>, message: i64, delivery: &NewDelivery, at: Timestamp) -> Done<()> {
+    let integration = delivery.integration.as_str();
+    let (lane, ready) = match &delivery.lane {
+        Lane::Free => (None, true),
+        Lane::Key(key) => (Some(key.as_str()), !lane::is_taken(writing, integration, key)?),
+        Lane::Unkeyed(detail) => return unkeyed(writing, message, integration, detail, at),
+    };
+    let row =
+        NewRow { integration, message, stage: Stage::Steps, lane, origin: message, ordinal: 0, ready, due_at: delivery.due_at, replay: 0 };
+    rows::insert_delivery(writing, &row)?;
+    Ok(())
+}
+
+fn unkeyed(writing: &mut Writing<'_>, message: i64, integration: &str, detail: &str, at: Timestamp) -> Done<()> {
+    let place = Place { integration, message, stage: Stage::Steps, lane: None, origin: message, ordinal: 0, replay: 0 };
+    let died = Died {
+        class: FailureClass::Unkeyed,
+        code: FailureClass::Unkeyed.as_str(),
+        detail,
+        fingerprint: &unkeyed_fingerprint(integration),
+        attempts: 0,
+        waits: 0,
+        at,
+    };
+    outcome::bury(writing, &place, &died)
+}

@@ -1,0 +1,289 @@
+//! One group commit after the other: [`Committer`], which has the connection that writes and all that follows from it.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rusqlite::Connection;
+
+use super::failure::{Failure, Reach, problem};
+use super::leases::Leases;
+use super::writer::{Command, OnFatal};
+use super::writing::{Disk, Effects, Waiting, Writing};
+use crate::clock::{Clock, Timestamp};
+use crate::message_store::{DeliveryId, StoreError, Wake};
+
+/// Commits between two checkpoints, at most.
+const COMMITS_PER_CHECKPOINT: u64 = 256;
+/// Bytes of bodies between two checkpoints, roughly.
+const BYTES_PER_CHECKPOINT: usize = 8 * 1024 * 1024;
+/// A log of more pages than this (64 MiB) is emptied even if that has to wait for readers.
+const LOG_PAGES_MAX: i64 = 16 * 1024;
+
+/// Who is woken; set once the dispatcher is there.
+pub(super) type WakeSlot = Arc<RwLock<Option<Arc<dyn Wake>>>>;
+
+pub(super) struct Committer {
+    connection: Connection,
+    leases: Arc<Leases>,
+    waiting: Waiting,
+    disk: Disk,
+    wake: WakeSlot,
+    clock: Arc<dyn Clock>,
+    on_fatal: OnFatal,
+    generation: i64,
+    last_seen_time: Timestamp,
+    commits: Arc<AtomicU64>,
+    commits_since_checkpoint: u64,
+    bytes_since_checkpoint: usize,
+}
+
+/// Nothing may be written any more.
+#[derive(Debug)]
+pub(super) struct Ended;
+
+/// What a committer starts with.
+pub(super) struct Start {
+    pub connection: Connection,
+    pub leases: Arc<Leases>,
+    pub disk: Disk,
+    pub wake: WakeSlot,
+    pub clock: Arc<dyn Clock>,
+    pub on_fatal: OnFatal,
+    pub generation: i64,
+    pub last_seen_time: Timestamp,
+}
+
+impl Committer {
+    pub(super) fn new(start: Start) -> rusqlite::Result<Self> {
+        Ok(Self {
+            waiting: Waiting::load(&start.connection)?,
+            connection: start.connection,
+            leases: start.leases,
+            disk: start.disk,
+            wake: start.wake,
+            clock: start.clock,
+            on_fatal: start.on_fatal,
+            generation: start.generation,
+            last_seen_time: start.last_seen_time,
+            commits: Arc::default(),
+            commits_since_checkpoint: 0,
+            bytes_since_checkpoint: 0,
+        })
+    }
+
+    pub(super) fn commits(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.commits)
+    }
+
+    pub(super) fn on_fatal(&self) -> OnFatal {
+        Arc::clone(&self.on_fatal)
+    }
+
+    /// Does `commands` and commits them together, or tells all of them why not.
+    pub(super) fn commit(&mut self, mut commands: Vec<Command>) -> Result<(), Ended> {
+        let mut effects = Effects::default();
+        let mut notes = Vec::new();
+        self.disk.forget();
+        let bytes = commands.iter().map(|command| command.bytes).sum::<usize>();
+        match self.transact(&mut commands, &mut effects, &mut notes) {
+            Ok(wrote) => {
+                let wakes = effects.committed(&self.leases);
+                answer(commands, &Ok(()));
+                self.wake(&wakes);
+                if wrote { self.checkpoint_in_time(bytes) } else { Ok(()) }
+            }
+            Err((failure, reach)) => {
+                let told = failure.told();
+                tracing::error!(error = %told, commands = commands.len(), "a group commit failed");
+                if reach == Reach::Process {
+                    // Before anybody is answered: an answer would be a claim about what is on disk.
+                    self.end(&failure);
+                }
+                effects.undo(&self.leases, &mut self.waiting);
+                self.leases.lock().give_notes_back(&notes);
+                answer(commands, &Err(told));
+                if reach == Reach::Process { Err(Ended) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// The transaction. Gives whether anything was written.
+    fn transact(
+        &mut self,
+        commands: &mut [Command],
+        effects: &mut Effects,
+        notes: &mut Vec<(DeliveryId, Timestamp)>,
+    ) -> Result<bool, (Failure, Reach)> {
+        let before = self.connection.total_changes();
+        self.statement("BEGIN IMMEDIATE").map_err(|failure| (failure, Reach::Group))?;
+        let done = self.run(commands, effects, notes, before);
+        match done {
+            Ok(false) => {
+                self.roll_back();
+                Ok(false)
+            }
+            Ok(true) => match self.statement("COMMIT") {
+                Ok(()) => {
+                    self.commits.fetch_add(1, Ordering::Relaxed);
+                    Ok(true)
+                }
+                Err(failure) => {
+                    let reach = failure.reach_at_commit();
+                    if reach != Reach::Process {
+                        self.roll_back();
+                    }
+                    Err((failure, reach))
+                }
+            },
+            Err(failure) => {
+                let reach = failure.reach().max(Reach::Group);
+                if reach != Reach::Process {
+                    self.roll_back();
+                }
+                Err((failure, reach))
+            }
+        }
+    }
+
+    /// Each command in its savepoint, then the starts and the time. Gives whether there is anything to commit.
+    fn run(
+        &mut self,
+        commands: &mut [Command],
+        effects: &mut Effects,
+        notes: &mut Vec<(DeliveryId, Timestamp)>,
+        before: u64,
+    ) -> Result<bool, Failure> {
+        for command in commands {
+            self.run_one(command, effects)?;
+        }
+        *notes = self.leases.lock().take_notes();
+        self.note_starts(notes)?;
+        if self.connection.total_changes() == before {
+            return Ok(false);
+        }
+        self.note_time()?;
+        Ok(true)
+    }
+
+    fn run_one(&mut self, command: &mut Command, effects: &mut Effects) -> Result<(), Failure> {
+        self.statement("SAVEPOINT command")?;
+        let mut writing = Writing::new(&self.connection, &self.leases, &mut self.waiting, &mut self.disk);
+        let ran = command.job.run(&mut writing);
+        let own = writing.effects;
+        match ran {
+            Ok(()) => {
+                effects.append(own);
+                self.statement("RELEASE command")
+            }
+            Err(failure) if failure.reach() == Reach::Command && !self.connection.is_autocommit() => {
+                own.undo(&self.leases, &mut self.waiting);
+                self.statement("ROLLBACK TO command")?;
+                self.statement("RELEASE command")
+            }
+            Err(failure) => {
+                own.undo(&self.leases, &mut self.waiting);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Starts are counted until the delivery settles, so that one that brings the host down is seen to.
+    fn note_starts(&self, notes: &[(DeliveryId, Timestamp)]) -> Result<(), Failure> {
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let mut note = self.connection.prepare_cached(
+            "UPDATE delivery SET starts_unsettled = starts_unsettled + 1, generation = ?2,
+                    first_started_at = coalesce(first_started_at, ?3) WHERE id = ?1",
+        )?;
+        for (delivery, at) in notes {
+            note.execute((delivery.0, self.generation, at.0))?;
+        }
+        Ok(())
+    }
+
+    /// The time of this commit, so that time does not go backwards over a restart.
+    fn note_time(&mut self) -> Result<(), Failure> {
+        let now = self.clock.now().max(self.last_seen_time);
+        self.connection.prepare_cached("UPDATE meta SET value = ?1 WHERE name = 'last-seen-time'")?.execute([now.0])?;
+        self.last_seen_time = now;
+        Ok(())
+    }
+
+    fn statement(&self, sql: &str) -> Result<(), Failure> {
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+
+    fn roll_back(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(failure) = self.statement("ROLLBACK")
+        {
+            tracing::error!(error = %failure.told(), "a roll-back failed");
+        }
+    }
+
+    fn wake(&self, integrations: &BTreeSet<String>) {
+        if integrations.is_empty() {
+            return;
+        }
+        let wake = self.wake.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(wake) = wake {
+            for integration in integrations {
+                wake.wake(integration);
+            }
+        }
+    }
+
+    fn checkpoint_in_time(&mut self, bytes: usize) -> Result<(), Ended> {
+        self.commits_since_checkpoint += 1;
+        self.bytes_since_checkpoint += bytes;
+        if self.commits_since_checkpoint < COMMITS_PER_CHECKPOINT && self.bytes_since_checkpoint < BYTES_PER_CHECKPOINT {
+            return Ok(());
+        }
+        self.commits_since_checkpoint = 0;
+        self.bytes_since_checkpoint = 0;
+        let pages = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
+        if pages > LOG_PAGES_MAX { self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").map(|_| ()) } else { Ok(()) }
+    }
+
+    /// Gives the pages the log has. A full disk is no reason to stop: the log stays as it is.
+    fn checkpoint(&self, pragma: &str) -> Result<i64, Ended> {
+        match self.connection.query_row(pragma, [], |row| row.get(1)) {
+            Ok(pages) => Ok(pages),
+            Err(error) => {
+                tracing::error!(%error, "a checkpoint failed");
+                let failure = Failure::Sql(error);
+                if failure.reach_at_commit() == Reach::Process {
+                    self.end(&failure);
+                    return Err(Ended);
+                }
+                Ok(0)
+            }
+        }
+    }
+
+    fn end(&self, failure: &Failure) {
+        let problem = match failure {
+            Failure::Sql(error) => problem(error),
+            Failure::Refused(error) => {
+                crate::problem::Problem::new(crate::problem::Code::StoreFailed, format!("the message store failed: {error}"))
+            }
+        };
+        (self.on_fatal)(problem);
+    }
+
+    /// The last starts, and an empty log for the next process.
+    pub(super) fn finish(&mut self) {
+        if self.commit(Vec::new()).is_ok() {
+            let _ = self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)");
+        }
+    }
+}
+
+fn answer(commands: Vec<Command>, group: &Result<(), StoreError>) {
+    for command in commands {
+        command.job.answer(group.clone());
+    }
+}

@@ -1,0 +1,63 @@
+//! Order: of a lane's deliveries one is ready, the first by age; the others are behind it.
+//!
+//! A lane's ready delivery may be in flight. Then it stays the ready one, whatever comes before it in the meantime.
+
+use rusqlite::OptionalExtension;
+
+use super::failure::Done;
+use super::writing::Writing;
+use crate::message_store::DeliveryId;
+
+/// Whether the lane has a delivery.
+pub(super) fn is_taken(writing: &Writing<'_>, integration: &str, lane: &str) -> Done<bool> {
+    let mut find = writing.connection.prepare_cached("SELECT 1 FROM delivery WHERE integration = ?1 AND lane = ?2 LIMIT 1")?;
+    Ok(find.exists((integration, lane))?)
+}
+
+/// Makes the first of the lane ready, where none is.
+pub(super) fn promote(writing: &mut Writing<'_>, integration: &str, lane: Option<&str>) -> Done<()> {
+    let Some(lane) = lane else { return Ok(()) };
+    if let Some((first, false)) = first(writing, integration, lane)? {
+        set_ready(writing, first, integration, true)?;
+    }
+    Ok(())
+}
+
+/// Puts the lane in order after a delivery came that may be older than those there.
+pub(super) fn arrange(writing: &mut Writing<'_>, integration: &str, lane: Option<&str>) -> Done<()> {
+    let Some(lane) = lane else { return Ok(()) };
+    match ready(writing, integration, lane)? {
+        None => promote(writing, integration, Some(lane)),
+        Some(ready) => {
+            let Some((first, _)) = first(writing, integration, lane)? else { return Ok(()) };
+            // One that is in flight keeps its place.
+            if first == ready || !writing.freeze(ready, integration) {
+                return Ok(());
+            }
+            set_ready(writing, ready, integration, false)?;
+            set_ready(writing, first, integration, true)
+        }
+    }
+}
+
+fn first(writing: &Writing<'_>, integration: &str, lane: &str) -> Done<Option<(DeliveryId, bool)>> {
+    let mut find = writing.connection.prepare_cached(
+        "SELECT id, state = 'ready' FROM delivery WHERE integration = ?1 AND lane = ?2 ORDER BY origin, ordinal, id LIMIT 1",
+    )?;
+    Ok(find.query_row((integration, lane), |row| Ok((DeliveryId(row.get(0)?), row.get(1)?))).optional()?)
+}
+
+fn ready(writing: &Writing<'_>, integration: &str, lane: &str) -> Done<Option<DeliveryId>> {
+    let mut find =
+        writing.connection.prepare_cached("SELECT id FROM delivery WHERE integration = ?1 AND lane = ?2 AND +state = 'ready' LIMIT 1")?;
+    Ok(find.query_row((integration, lane), |row| Ok(DeliveryId(row.get(0)?))).optional()?)
+}
+
+fn set_ready(writing: &mut Writing<'_>, delivery: DeliveryId, integration: &str, ready: bool) -> Done<()> {
+    let state = if ready { "ready" } else { "behind" };
+    writing.connection.prepare_cached("UPDATE delivery SET state = ?2 WHERE id = ?1")?.execute((delivery.0, state))?;
+    if ready {
+        writing.wake(integration);
+    }
+    Ok(())
+}

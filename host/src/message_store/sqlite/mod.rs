@@ -1,0 +1,254 @@
+//! The message store of a running host: one SQLite file in the data folder.
+//!
+//! Depends on `message`, `integration`'s release type and the clock. [`SqliteStore`] is the [`MessageStore`];
+//! [`KeyValue`], [`Releases`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
+//! tables), `writer` and `group` (how anything gets written), `leases` (what is handed out), and a file for each command.
+
+mod accept;
+mod clean;
+mod failure;
+mod group;
+mod key_value;
+mod lane;
+mod lease;
+mod leases;
+pub mod ledger;
+mod open;
+mod operator;
+mod outcome;
+mod readers;
+mod releases;
+mod rows;
+mod schema;
+mod settle;
+mod writer;
+mod writing;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use async_trait::async_trait;
+
+pub use clean::Cleaned;
+pub use key_value::KeyValue;
+pub use ledger::Ledger;
+pub use open::{DATABASE_FILE, LOCK_FILE};
+pub use releases::Releases;
+pub use writer::OnFatal;
+
+use super::{Accept, Accepted, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError, Wake};
+use crate::clock::{Clock, Timestamp};
+use crate::problem::{Code, Problem};
+use group::{Committer, WakeSlot};
+use leases::Leases;
+use readers::Readers;
+use writer::Writer;
+use writing::Disk;
+
+/// Connections that find what is due and read key-value data.
+const READERS: usize = 4;
+/// Connections that answer people's questions.
+const LEDGER_READERS: usize = 2;
+/// Free bytes on the disk below which no new message is taken, so that what is there can still be settled.
+pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct Options {
+    pub clock: Arc<dyn Clock>,
+    /// Called when a commit or an fsync failed. It should not return: see [`end_the_process`].
+    pub on_fatal: OnFatal,
+    /// See [`RESERVE_BYTES`].
+    pub reserve_bytes: u64,
+}
+
+impl Options {
+    /// A running host's: the process ends where it must.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, on_fatal: Arc::new(|problem| end_the_process(&problem)), reserve_bytes: RESERVE_BYTES }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("clock", &self.clock).field("reserve_bytes", &self.reserve_bytes).finish_non_exhaustive()
+    }
+}
+
+/// Ends the process at once, without unwinding or running destructors: nothing more may be written or answered.
+pub fn end_the_process(problem: &Problem) -> ! {
+    tracing::error!(%problem, "the host ends: nobody knows what is on disk until it starts again");
+    std::process::abort()
+}
+
+/// The message store of a running host. Cheap to clone; the data folder is let go with the last clone.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    writer: Writer,
+    leases: Arc<Leases>,
+    readers: Arc<Readers>,
+    ledger: Arc<Readers>,
+    wake: WakeSlot,
+    generation: i64,
+    last_seen_time: Timestamp,
+    /// Let go last.
+    _lock: File,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.writer.close();
+        self.writer.join();
+    }
+}
+
+impl SqliteStore {
+    /// Opens the data folder, making it if need be. Blocks.
+    ///
+    /// # Errors
+    /// `LG-3001` cannot be written, `LG-3002` in use by another host, `LG-3003` written by a newer version, `LG-3004` on a
+    /// network file system, `LG-3006` damaged, `LG-3007` disk full, `LG-3005` anything else the database says.
+    pub fn open(folder: &Path, options: Options) -> Result<Self, Problem> {
+        let opened = open::open(folder)?;
+        let leases = Arc::new(Leases::default());
+        let wake = WakeSlot::default();
+        let committer = Committer::new(group::Start {
+            connection: opened.writer,
+            leases: Arc::clone(&leases),
+            disk: Disk::new(folder, options.reserve_bytes),
+            wake: Arc::clone(&wake),
+            clock: Arc::clone(&options.clock),
+            on_fatal: options.on_fatal,
+            generation: opened.generation,
+            last_seen_time: opened.last_seen_time,
+        })
+        .map_err(|error| failure::problem(&error))?;
+        let writer = Writer::start(committer, options.clock).map_err(|error| {
+            Problem::new(Code::StoreFailed, format!("the message store's thread cannot be started: {error}"))
+                .fix("raise the limit on threads of the user the host runs as")
+        })?;
+        let inner = Inner {
+            writer,
+            leases,
+            readers: Readers::new(&opened.database, READERS),
+            ledger: Readers::new(&opened.database, LEDGER_READERS),
+            wake,
+            generation: opened.generation,
+            last_seen_time: opened.last_seen_time,
+            _lock: opened.lock,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// From now on `wake` is told, on the writer's thread and after the commit, which integrations may have something due.
+    /// It should return at once, and hold the store weakly or not at all. [`SqliteStore::close`] lets it go.
+    pub fn wake_through(&self, wake: Arc<dyn Wake>) {
+        *self.inner.wake.write().unwrap_or_else(PoisonError::into_inner) = Some(wake);
+    }
+
+    /// The latest time a commit in this folder has seen before it was opened; see `SystemClock::not_before`.
+    pub fn last_seen_time(&self) -> Timestamp {
+        self.inner.last_seen_time
+    }
+
+    /// How many processes have opened the folder, this one counted.
+    pub fn generation(&self) -> i64 {
+        self.inner.generation
+    }
+
+    /// How many group commits there were since it was opened.
+    pub fn commits(&self) -> u64 {
+        self.inner.writer.commits()
+    }
+
+    /// The integrations' key-value data.
+    pub fn key_value(&self) -> KeyValue {
+        KeyValue { readers: Arc::clone(&self.inner.readers) }
+    }
+
+    /// The stored releases.
+    pub fn releases(&self) -> Releases {
+        Releases { inner: Arc::clone(&self.inner) }
+    }
+
+    /// What happened to messages.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::new(Arc::clone(&self.inner.ledger))
+    }
+
+    /// Takes away a bounded number of deduplication tokens and key-values that have expired.
+    pub async fn clean(&self, now: Timestamp) -> Result<Cleaned, StoreError> {
+        self.inner.writer.run(0, move |writing| clean::clean(writing, now)).await
+    }
+
+    /// Takes no more commands, finishes those it has, and writes everything into the database file.
+    pub async fn close(&self) {
+        self.inner.writer.close();
+        let inner = Arc::clone(&self.inner);
+        // It only waits for the thread; nothing can be done about a runtime that is going down.
+        let _ = tokio::task::spawn_blocking(move || inner.writer.join()).await;
+        *self.inner.wake.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+#[async_trait]
+impl MessageStore for SqliteStore {
+    async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError> {
+        self.inner.writer.run(accept.message.body.len(), move |writing| accept::accept(writing, &accept)).await
+    }
+
+    async fn lease(&self, lease: Lease) -> Result<Vec<Leased>, StoreError> {
+        let leases = Arc::clone(&self.inner.leases);
+        let leased = self.inner.readers.read(move |connection| lease::hand_out(connection, &leases, &lease)).await?.take();
+        if !leased.is_empty() {
+            self.inner.writer.poke();
+        }
+        Ok(leased)
+    }
+
+    async fn release(&self, delivery: DeliveryId) -> Result<(), StoreError> {
+        self.inner.writer.run(0, move |writing| settle::release(writing, delivery)).await
+    }
+
+    async fn settle(&self, settle: Settle) -> Result<(), StoreError> {
+        self.inner.writer.run(bytes_of(&settle), move |writing| settle::settle(writing, &settle)).await
+    }
+
+    async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
+        let (leases, integration) = (Arc::clone(&self.inner.leases), integration.to_owned());
+        self.inner.readers.read(move |connection| lease::next_due(connection, &leases, &integration)).await
+    }
+
+    async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
+        self.inner.writer.run(0, move |writing| operator::replay(writing, &replay)).await
+    }
+
+    async fn discard(&self, discard: Discard) -> Result<(), StoreError> {
+        self.inner.writer.run(0, move |writing| operator::discard(writing, &discard)).await
+    }
+}
+
+/// The memory the effects of a settlement hold, roughly.
+fn bytes_of(settle: &Settle) -> usize {
+    let children = match &settle.settlement {
+        super::Settlement::FannedOut { children } => children.iter().map(|child| child.body.len()).sum(),
+        _ => 0,
+    };
+    let appends = settle.appends.iter().map(|append| match &append.message {
+        super::AppendedMessage::New(message) => message.body.len(),
+        super::AppendedMessage::Existing(_) => 0,
+    });
+    let values = settle.key_values.iter().map(|write| write.value.as_ref().map_or(0, Vec::len));
+    children + appends.sum::<usize>() + values.sum::<usize>()
+}

@@ -1,0 +1,218 @@
+//! Opening a data folder: the folder itself, the lock on it, the database file and its settings.
+//!
+//! One host per data folder: `<data>/lock` is locked for the life of the store. What stands in the way is a [`Problem`].
+
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::{failure, schema};
+use crate::clock::Timestamp;
+use crate::problem::{Code, Problem};
+
+/// The database file in the data folder.
+pub const DATABASE_FILE: &str = "lockgate.db";
+/// The file whose lock says that a host uses the folder.
+pub const LOCK_FILE: &str = "lock";
+
+/// Set when the file is made; SQLite cannot change it in WAL mode.
+const PAGE_BYTES: i64 = 4096;
+/// How long a statement waits for a lock that another process (a backup, a shell) holds.
+const BUSY_TIMEOUT_MS: i64 = 5_000;
+const WRITER_CACHE_KIB: i64 = 64 * 1024;
+const READER_CACHE_KIB: i64 = 8 * 1024;
+/// The write-ahead log is cut back to this when it is reset.
+const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
+/// Files up to this size are checked at every start; it takes some tens of milliseconds.
+const QUICK_CHECK_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Prepared statements a connection keeps.
+const STATEMENTS_KEPT: usize = 128;
+
+/// A data folder that is ours.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// Locked as long as it is open.
+    pub lock: File,
+    pub database: PathBuf,
+    pub writer: Connection,
+    /// How many processes have opened the folder, this one counted.
+    pub generation: i64,
+    pub last_seen_time: Timestamp,
+}
+
+/// Opens `folder`, making it if need be.
+pub(super) fn open(folder: &Path) -> Result<Opened, Problem> {
+    make(folder)?;
+    refuse_network(folder)?;
+    let lock = lock(folder)?;
+    let database = folder.join(DATABASE_FILE);
+    let mut writer = open_writer(&database).map_err(|error| told(folder, &error))?;
+    refuse_newer(folder, &writer)?;
+    prepare(&database, &mut writer)?;
+    let (generation, last_seen_time) = raise_generation(&writer).map_err(|error| told(folder, &error))?;
+    Ok(Opened { lock, database, writer, generation, last_seen_time })
+}
+
+/// A connection that can only read.
+pub(super) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(connection)
+}
+
+/// The folder, for its owner alone: what is in it is business data.
+fn make(folder: &Path) -> Result<(), Problem> {
+    let unwritable = |error: &std::io::Error| unwritable(folder, error);
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unwritable(&error))?;
+    let mode = std::fs::metadata(folder).map_err(|error| unwritable(&error))?.permissions().mode();
+    if mode & 0o077 != 0
+        && let Err(error) = std::fs::set_permissions(folder, Permissions::from_mode(0o700))
+    {
+        tracing::warn!(folder = %folder.display(), %error, "others on this machine may read the data folder");
+    }
+    Ok(())
+}
+
+fn unwritable(folder: &Path, error: &dyn std::fmt::Display) -> Problem {
+    Problem::new(Code::DataFolderUnwritable, format!("the data folder {} cannot be written: {error}", folder.display()))
+        .fix("give the user the host runs as write permission, or choose another folder in lockgate.toml")
+}
+
+/// Locks and shared memory do not hold across machines (<https://www.sqlite.org/wal.html>, disadvantage 2).
+fn refuse_network(folder: &Path) -> Result<(), Problem> {
+    #[cfg(target_os = "linux")]
+    if let Ok(stat) = rustix::fs::statfs(folder)
+        && let Some(kind) = network_kind(u64::from_ne_bytes(i64::from(stat.f_type).to_ne_bytes()))
+    {
+        return Err(Problem::new(
+            Code::DataFolderNetwork,
+            format!("the data folder {} is on a network file system ({kind})", folder.display()),
+        )
+        .fix("put it on a disk of this machine"));
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = folder;
+    Ok(())
+}
+
+/// The name of a network file system by its magic number (statfs(2), linux/magic.h).
+#[cfg(target_os = "linux")]
+fn network_kind(magic: u64) -> Option<&'static str> {
+    match magic & 0xFFFF_FFFF {
+        0x6969 => Some("NFS"),
+        0x517B | 0xFF53_4D42 | 0xFE53_4D42 => Some("SMB"),
+        0x0102_1997 => Some("9P"),
+        0x00C3_6400 => Some("Ceph"),
+        0x5346_414F | 0x6B41_4653 => Some("AFS"),
+        0x7375_7245 => Some("Coda"),
+        0x0BD0_0BD0 => Some("Lustre"),
+        0x0116_1970 => Some("GFS2"),
+        0x7461_636F => Some("OCFS2"),
+        _ => None,
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, Problem> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(folder.join(LOCK_FILE))
+        .map_err(|error| unwritable(folder, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Problem::new(Code::DataFolderInUse, format!("another host uses the data folder {}", folder.display()))
+                .fix("stop it, or give this host a data folder of its own in lockgate.toml"))
+        }
+        Err(TryLockError::Error(error)) => Err(unwritable(folder, &error)),
+    }
+}
+
+fn open_writer(database: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database, flags)?;
+    connection.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(connection)
+}
+
+fn refuse_newer(folder: &Path, writer: &Connection) -> Result<(), Problem> {
+    let version = schema::version(writer).map_err(|error| told(folder, &error))?;
+    if version <= schema::NEWEST {
+        return Ok(());
+    }
+    let text = format!(
+        "the data folder {} was written by a newer version (its format is {version}, this version knows up to {})",
+        folder.display(),
+        schema::NEWEST
+    );
+    Err(Problem::new(Code::DataFolderNewer, text).fix("run the newer version, or restore a backup that this one wrote"))
+}
+
+/// Settings, migrations, the checkpoint of what the last process left, and a look at a small file's health.
+fn prepare(database: &Path, writer: &mut Connection) -> Result<(), Problem> {
+    let told = |error: rusqlite::Error| told(database, &error);
+    settle_in(writer).map_err(told)?;
+    schema::migrate(writer).map_err(told)?;
+    writer.pragma_update(None, "foreign_keys", true).map_err(told)?;
+    let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(told)?;
+    if busy != 0 {
+        return Err(Problem::new(Code::DataFolderInUse, format!("another program has {} open", database.display()))
+            .fix("close it (a database shell, a backup) and start again"));
+    }
+    if std::fs::metadata(database).is_ok_and(|file| file.len() <= QUICK_CHECK_BYTES_MAX) {
+        check(database, writer)?;
+    }
+    Ok(())
+}
+
+/// Page size and auto-vacuum take effect in an empty file only; the rest counts for this connection.
+fn settle_in(writer: &Connection) -> rusqlite::Result<()> {
+    writer.pragma_update(None, "page_size", PAGE_BYTES)?;
+    writer.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    writer.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    writer.pragma_update(None, "synchronous", "FULL")?;
+    writer.pragma_update(None, "fullfsync", true)?;
+    writer.pragma_update(None, "checkpoint_fullfsync", true)?;
+    writer.pragma_update(None, "cell_size_check", true)?;
+    writer.pragma_update(None, "trusted_schema", false)?;
+    writer.pragma_update(None, "temp_store", "MEMORY")?;
+    writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    writer.query_row(&format!("PRAGMA journal_size_limit = {LOG_BYTES_KEPT}"), [], |_| Ok(()))?;
+    // The writer checkpoints itself: SQLite's own checkpoint after a COMMIT swallows a failed fsync.
+    writer.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
+    writer.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    Ok(())
+}
+
+fn check(database: &Path, writer: &Connection) -> Result<(), Problem> {
+    let verdict: String = writer.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|error| told(database, &error))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    Err(Problem::new(Code::StoreDamaged, format!("the message store {} is damaged: {verdict}", database.display()))
+        .fix("keep a copy of the data folder and restore the last backup"))
+}
+
+/// A transaction of its own, on disk before anything else is written.
+fn raise_generation(writer: &Connection) -> rusqlite::Result<(i64, Timestamp)> {
+    writer.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'", [])?;
+    let value = |name: &str| writer.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0));
+    Ok((value("generation")?, Timestamp(value("last-seen-time")?)))
+}
+
+fn told(place: &Path, error: &rusqlite::Error) -> Problem {
+    use rusqlite::ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
+    match error.sqlite_error_code() {
+        Some(CannotOpen | PermissionDenied | ReadOnly) => unwritable(place, error),
+        _ => failure::problem(error),
+    }
+}

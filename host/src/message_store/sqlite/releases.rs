@@ -1,0 +1,92 @@
+//! The releases in the data folder and which of them are active: [`Releases`].
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::Inner;
+use super::rows;
+use crate::clock::Timestamp;
+use crate::integration::{Release, ReleaseId};
+use crate::message_store::StoreError;
+use crate::problem::{Code, Problem};
+
+/// Stores and activates releases.
+#[derive(Clone, Debug)]
+pub struct Releases {
+    pub(super) inner: Arc<Inner>,
+}
+
+impl Releases {
+    /// Stores a release, which stays as it is for ever; storing it again changes nothing. It is not activated by this.
+    pub async fn put(&self, release: &Release, stored_at: Timestamp) -> Result<ReleaseId, StoreError> {
+        let release = release.clone();
+        let write = move |writing: &mut super::writing::Writing<'_>| {
+            let id = release.id();
+            writing
+                .connection
+                .prepare_cached("INSERT OR IGNORE INTO release (id, integration, content, stored_at) VALUES (?1, ?2, ?3, ?4)")?
+                .execute((&id.0, &release.integration, rows::to_json(&release)?, stored_at.0))?;
+            Ok(id)
+        };
+        self.inner.writer.run(0, write).await
+    }
+
+    /// Makes a stored release the active one of its integration.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] with `LG-7004` if the integration has no such release.
+    pub async fn activate(&self, integration: &str, release: &ReleaseId, activated_at: Timestamp) -> Result<(), StoreError> {
+        let (integration, release) = (integration.to_owned(), release.clone());
+        let write = move |writing: &mut super::writing::Writing<'_>| {
+            let activated = writing
+                .connection
+                .prepare_cached(
+                    "INSERT INTO active_release (integration, release, activated_at)
+                     SELECT integration, id, ?3 FROM release WHERE id = ?1 AND integration = ?2
+                     ON CONFLICT (integration) DO UPDATE SET release = excluded.release, activated_at = excluded.activated_at",
+                )?
+                .execute((&release.0, &integration, activated_at.0))?;
+            if activated == 1 { Ok(()) } else { Err(no_such_release(&integration, &release).into()) }
+        };
+        self.inner.writer.run(0, write).await
+    }
+
+    /// The integration runs no more. What waits stays.
+    pub async fn deactivate(&self, integration: &str) -> Result<(), StoreError> {
+        let integration = integration.to_owned();
+        let write = move |writing: &mut super::writing::Writing<'_>| {
+            writing.connection.prepare_cached("DELETE FROM active_release WHERE integration = ?1")?.execute([&integration])?;
+            Ok(())
+        };
+        self.inner.writer.run(0, write).await
+    }
+
+    /// The active releases, by integration.
+    pub async fn active(&self) -> Result<Vec<(Release, ReleaseId)>, StoreError> {
+        let read = |connection: &Connection| {
+            let mut find = connection
+                .prepare_cached("SELECT r.content, r.id FROM active_release a JOIN release r ON r.id = a.release ORDER BY a.integration")?;
+            let found = find.query_map([], |row| Ok((rows::json(row, 0)?, ReleaseId(row.get(1)?))))?;
+            Ok(found.collect::<Result<Vec<_>, _>>()?)
+        };
+        self.inner.ledger.read(read).await
+    }
+
+    /// A stored release.
+    pub async fn get(&self, id: &ReleaseId) -> Result<Option<Release>, StoreError> {
+        let id = id.clone();
+        let read = move |connection: &Connection| {
+            let mut find = connection.prepare_cached("SELECT content FROM release WHERE id = ?1")?;
+            Ok(find.query_row([&id.0], |row| rows::json(row, 0)).optional()?)
+        };
+        self.inner.ledger.read(read).await
+    }
+}
+
+fn no_such_release(integration: &str, release: &ReleaseId) -> StoreError {
+    StoreError::Failed(
+        Problem::new(Code::NotFound, format!("{integration} has no release {}", release.short()))
+            .fix(format!("lockgate releases {integration} lists those there are")),
+    )
+}

@@ -1,0 +1,197 @@
+//! Messages and deliveries as rows: how they are written and read back.
+
+use bytes::Bytes;
+use rusqlite::types::Type;
+use rusqlite::{OptionalExtension, Row};
+
+use super::failure::{Done, Failure};
+use super::writing::Writing;
+use crate::clock::Timestamp;
+use crate::message::{Key, Message, MessageId};
+use crate::message_store::{DeliveryId, Stage};
+use crate::problem::{Code, Problem};
+
+/// The columns [`message`] reads, of `message` as `m`.
+pub(super) const MESSAGE_COLUMNS: &str = "m.id, m.parent, m.key, m.content_type, m.headers, m.tracked, m.origin, m.accepted_at, m.body";
+
+/// A message from [`MESSAGE_COLUMNS`], which start at column `from`.
+pub(super) fn message(row: &Row<'_>, from: usize) -> rusqlite::Result<Message> {
+    Ok(Message {
+        id: message_id(row, from)?,
+        parent: row.get::<_, Option<[u8; 16]>>(from + 1)?.map(|bytes| MessageId(uuid::Uuid::from_bytes(bytes))),
+        key: row.get::<_, Option<String>>(from + 2)?.map(Key),
+        content_type: row.get(from + 3)?,
+        headers: json(row, from + 4)?,
+        tracked: json(row, from + 5)?,
+        origin: row.get(from + 6)?,
+        accepted_at: Timestamp(row.get(from + 7)?),
+        body: Bytes::from(row.get::<_, Vec<u8>>(from + 8)?),
+    })
+}
+
+pub(super) fn message_id(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageId> {
+    row.get::<_, [u8; 16]>(column).map(|bytes| MessageId(uuid::Uuid::from_bytes(bytes)))
+}
+
+/// A column that holds JSON.
+pub(super) fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+/// A count that a column holds as SQLite's signed number.
+pub(super) fn count<T: TryFrom<i64>>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let value: i64 = row.get(column)?;
+    T::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
+}
+
+/// JSON for a column.
+pub(super) fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Done<String> {
+    serde_json::to_string(value).map_err(|error| {
+        let problem = Problem::new(Code::Internal, format!("a value cannot be written as JSON: {error}")).fix("report this");
+        Failure::Refused(crate::message_store::StoreError::Failed(problem))
+    })
+}
+
+/// Inserts a message and gives its seq; none if its id is there already.
+pub(super) fn insert_message(writing: &Writing<'_>, message: &Message) -> Done<Option<i64>> {
+    let inserted = writing
+        .connection
+        .prepare_cached(
+            "INSERT INTO message (id, parent, key, content_type, headers, tracked, origin, accepted_at, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute((
+            message.id.0.as_bytes(),
+            message.parent.as_ref().map(|parent| parent.0.as_bytes()),
+            message.key.as_ref().map(|key| &key.0),
+            &message.content_type,
+            to_json(&message.headers)?,
+            to_json(&message.tracked)?,
+            &message.origin,
+            message.accepted_at.0,
+            &message.body[..],
+        ))?;
+    if inserted == 0 {
+        return Ok(None);
+    }
+    let seq = writing.connection.last_insert_rowid();
+    for tracked in &message.tracked {
+        writing.connection.prepare_cached("INSERT OR IGNORE INTO tracked (name, value, message) VALUES (?1, ?2, ?3)")?.execute((
+            &tracked.name,
+            &tracked.value,
+            seq,
+        ))?;
+    }
+    Ok(Some(seq))
+}
+
+/// The seq of a message that must be there.
+pub(super) fn seq_of(writing: &Writing<'_>, id: MessageId) -> Done<Option<i64>> {
+    let mut find = writing.connection.prepare_cached("SELECT seq FROM message WHERE id = ?1")?;
+    Ok(find.query_row([id.0.as_bytes()], |row| row.get(0)).optional()?)
+}
+
+/// A delivery that is not settled.
+#[derive(Debug)]
+pub(super) struct DeliveryRow {
+    pub id: DeliveryId,
+    pub integration: String,
+    pub message: i64,
+    pub stage: Stage,
+    pub lane: Option<String>,
+    pub origin: i64,
+    pub ordinal: i64,
+    pub attempts: i64,
+    pub waits: i64,
+    pub replay: i64,
+    pub failing_since: Option<i64>,
+}
+
+/// The delivery of `id`.
+pub(super) fn delivery(writing: &Writing<'_>, id: DeliveryId) -> Done<Option<DeliveryRow>> {
+    let mut find = writing.connection.prepare_cached(
+        "SELECT integration, message, stage, lane, origin, ordinal, attempts, waits, replay, failing_since
+         FROM delivery WHERE id = ?1",
+    )?;
+    let found = find.query_row([id.0], |row| {
+        Ok(DeliveryRow {
+            id,
+            integration: row.get(0)?,
+            message: row.get(1)?,
+            stage: stage(row, 2)?,
+            lane: row.get(3)?,
+            origin: row.get(4)?,
+            ordinal: row.get(5)?,
+            attempts: row.get(6)?,
+            waits: row.get(7)?,
+            replay: row.get(8)?,
+            failing_since: row.get(9)?,
+        })
+    });
+    Ok(found.optional()?)
+}
+
+/// A delivery to be inserted.
+pub(super) struct NewRow<'a> {
+    pub integration: &'a str,
+    pub message: i64,
+    pub stage: Stage,
+    pub lane: Option<&'a str>,
+    pub origin: i64,
+    pub ordinal: i64,
+    pub ready: bool,
+    pub due_at: Timestamp,
+    pub replay: i64,
+}
+
+/// Inserts a delivery; its message now waits.
+pub(super) fn insert_delivery(writing: &mut Writing<'_>, row: &NewRow<'_>) -> Done<DeliveryId> {
+    writing
+        .connection
+        .prepare_cached(
+            "INSERT INTO delivery (integration, message, stage, lane, origin, ordinal, state, due_at, replay)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute((
+            row.integration,
+            row.message,
+            row.stage.as_str(),
+            row.lane,
+            row.origin,
+            row.ordinal,
+            if row.ready { "ready" } else { "behind" },
+            row.due_at.0,
+            row.replay,
+        ))?;
+    let id = DeliveryId(writing.connection.last_insert_rowid());
+    writing.came(row.integration);
+    stands(writing, row.message, row.integration, "waiting")?;
+    if row.ready {
+        writing.wake(row.integration);
+    }
+    Ok(id)
+}
+
+/// Takes a settled delivery away.
+pub(super) fn delete_delivery(writing: &mut Writing<'_>, row: &DeliveryRow) -> Done<()> {
+    writing.connection.prepare_cached("DELETE FROM delivery WHERE id = ?1")?.execute([row.id.0])?;
+    writing.went(&row.integration);
+    Ok(())
+}
+
+/// How `message` stands with `integration`.
+pub(super) fn stands(writing: &Writing<'_>, message: i64, integration: &str, state: &str) -> Done<()> {
+    writing
+        .connection
+        .prepare_cached(
+            "INSERT INTO standing (message, integration, state) VALUES (?1, ?2, ?3)
+             ON CONFLICT (message, integration) DO UPDATE SET state = excluded.state",
+        )?
+        .execute((message, integration, state))?;
+    Ok(())
+}
+
+pub(super) fn stage(row: &Row<'_>, column: usize) -> rusqlite::Result<Stage> {
+    Ok(if row.get_ref(column)?.as_str()? == Stage::Sink.as_str() { Stage::Sink } else { Stage::Steps })
+}

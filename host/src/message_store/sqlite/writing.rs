@@ -1,0 +1,167 @@
+//! What a command of the writer works with: [`Writing`], the open transaction and what follows from its commit.
+//!
+//! What lives in memory follows the database: each command keeps its [`Effects`]; they are undone if it is rolled
+//! back, and done with if it is committed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::failure::Done;
+use super::leases::{Leases, Start};
+use crate::message_store::{DeliveryId, StoreError};
+
+/// The open transaction.
+pub(super) struct Writing<'a> {
+    pub connection: &'a Connection,
+    pub effects: Effects,
+    leases: &'a Leases,
+    waiting: &'a mut Waiting,
+    disk: &'a mut Disk,
+}
+
+/// Deliveries waiting, by integration: counted once at the start, kept by the writer.
+#[derive(Debug, Default)]
+pub(super) struct Waiting(HashMap<String, u64>);
+
+/// What a command changed outside the database, and what is to be done once it is committed.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// Deliveries that came (+1) and went (-1).
+    waiting: Vec<(String, bool)>,
+    settling: Vec<DeliveryId>,
+    frozen: Vec<DeliveryId>,
+    wakes: BTreeSet<String>,
+}
+
+impl<'a> Writing<'a> {
+    pub(super) fn new(connection: &'a Connection, leases: &'a Leases, waiting: &'a mut Waiting, disk: &'a mut Disk) -> Self {
+        Self { connection, effects: Effects::default(), leases, waiting, disk }
+    }
+
+    /// Deliveries of `integration` that are not settled.
+    pub(super) fn waiting(&self, integration: &str) -> u64 {
+        self.waiting.0.get(integration).copied().unwrap_or(0)
+    }
+
+    /// A delivery of `integration` was inserted.
+    pub(super) fn came(&mut self, integration: &str) {
+        self.waiting.change(integration, true);
+        self.effects.waiting.push((integration.to_owned(), true));
+    }
+
+    /// A delivery of `integration` was deleted.
+    pub(super) fn went(&mut self, integration: &str) {
+        self.waiting.change(integration, false);
+        self.effects.waiting.push((integration.to_owned(), false));
+    }
+
+    /// Ends the lease of `delivery` with the commit.
+    pub(super) fn end_lease(&mut self, delivery: DeliveryId) -> Done<Start> {
+        let start = self.leases.lock().settling(delivery).ok_or(StoreError::NotLeased)?;
+        self.effects.settling.push(delivery);
+        Ok(start)
+    }
+
+    /// Keeps `delivery` from being leased until the commit. False if it is leased.
+    pub(super) fn freeze(&mut self, delivery: DeliveryId, integration: &str) -> bool {
+        let mut leases = self.leases.lock();
+        let fresh = !leases.holds(delivery);
+        let frozen = leases.freeze(delivery, integration);
+        if fresh {
+            self.effects.frozen.push(delivery);
+        }
+        frozen
+    }
+
+    /// `integration` has a delivery to be leased once this is committed.
+    pub(super) fn wake(&mut self, integration: &str) {
+        if !self.effects.wakes.contains(integration) {
+            self.effects.wakes.insert(integration.to_owned());
+        }
+    }
+
+    /// New messages are refused while the disk has less than the reserve: what is there already can still be settled.
+    pub(super) fn refuse_when_the_disk_is_low(&mut self) -> Done<()> {
+        if self.disk.is_low() { Err(StoreError::Full.into()) } else { Ok(()) }
+    }
+}
+
+impl Waiting {
+    /// Counts what is in the database.
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut statement = connection.prepare("SELECT integration, count(*) FROM delivery GROUP BY integration")?;
+        let counts = statement.query_map([], |row| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))))?;
+        counts.collect::<Result<_, _>>().map(Self)
+    }
+
+    fn change(&mut self, integration: &str, came: bool) {
+        match self.0.get_mut(integration) {
+            Some(count) if came => *count += 1,
+            Some(count) => *count = count.saturating_sub(1),
+            None if came => drop(self.0.insert(integration.to_owned(), 1)),
+            None => {}
+        }
+    }
+}
+
+impl Effects {
+    /// Adds those of a later command.
+    pub(super) fn append(&mut self, mut later: Self) {
+        self.waiting.append(&mut later.waiting);
+        self.settling.append(&mut later.settling);
+        self.frozen.append(&mut later.frozen);
+        self.wakes.append(&mut later.wakes);
+    }
+
+    /// The database was rolled back to before them.
+    pub(super) fn undo(self, leases: &Leases, waiting: &mut Waiting) {
+        for (integration, came) in self.waiting.iter().rev() {
+            waiting.change(integration, !came);
+        }
+        let mut leases = leases.lock();
+        for delivery in self.settling {
+            leases.unsettle(delivery);
+        }
+        for delivery in self.frozen {
+            leases.end(delivery);
+        }
+    }
+
+    /// They are committed. Gives the integrations to wake.
+    pub(super) fn committed(self, leases: &Leases) -> BTreeSet<String> {
+        let mut leases = leases.lock();
+        for delivery in self.settling.into_iter().chain(self.frozen) {
+            leases.end(delivery);
+        }
+        self.wakes
+    }
+}
+
+/// How much room the disk has, asked once in a group.
+#[derive(Debug)]
+pub(super) struct Disk {
+    folder: std::path::PathBuf,
+    reserve_bytes: u64,
+    low: Option<bool>,
+}
+
+impl Disk {
+    pub(super) fn new(folder: &Path, reserve_bytes: u64) -> Self {
+        Self { folder: folder.to_owned(), reserve_bytes, low: None }
+    }
+
+    /// The next question is asked anew.
+    pub(super) fn forget(&mut self) {
+        self.low = None;
+    }
+
+    fn is_low(&mut self) -> bool {
+        let ask = || {
+            // Where the system does not say, the write itself will.
+            rustix::fs::statvfs(&self.folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < self.reserve_bytes)
+        };
+        *self.low.get_or_insert_with(ask)
+    }
+}
