@@ -2,4 +2,5 @@
 
 mod hostile;
 pub(crate) mod support;
+mod verified;
 mod webhooks;

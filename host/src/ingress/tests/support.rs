@@ -88,6 +88,9 @@ fn same_token(one: &Option<crate::message_store::Dedup>, other: &Option<crate::m
     matches!((one, other), (Some(one), Some(other)) if one.scope == other.scope && one.token == other.token)
 }
 
+/// The secret `STANDARD`.
+pub const STANDARD_KEY: &str = "bG9ja2dhdGUgdGVzdCBrZXk=";
+
 /// Secrets from a table.
 #[derive(Debug)]
 pub struct TableSecrets(pub BTreeMap<String, Vec<u8>>);
@@ -175,7 +178,9 @@ pub fn intake_over(
 ) -> Arc<Intake> {
     let integrations: Vec<_> = integrations.into_iter().map(Arc::new).collect();
     let routes = Routes::build(&integrations, environment).unwrap();
-    let secrets = Arc::new(TableSecrets(BTreeMap::from([("SECRET".to_owned(), b"a secret".to_vec())])));
+    let table = [("SECRET", "a secret"), ("STANDARD", STANDARD_KEY)];
+    let table = table.map(|(name, secret)| (name.to_owned(), secret.as_bytes().to_vec()));
+    let secrets = Arc::new(TableSecrets(BTreeMap::from(table)));
     let parts = IntakeParts { store, secrets, clock: clock(), random: Arc::new(SeededRandom::new(1)), metrics };
     Intake::new(parts, limits, routes)
 }
