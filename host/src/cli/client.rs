@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Common;
 use crate::admin;
 use crate::clock::{SystemClock, within};
-use crate::config::host::HostConfig;
+use crate::config::workspace::read_files;
 use crate::problem::{Code, Problem};
 
 /// How long a host may take to answer a command.
@@ -32,11 +32,12 @@ impl Client {
     /// The host named by `--host`, or the one that runs on the workspace's data folder.
     pub fn find(common: &Common) -> Result<Self, Problem> {
         let data = data_folder(common);
-        let token = common.token.clone().or_else(|| admin::token::read(&data?).ok());
+        let own = || admin::token::load(data.as_deref()?).ok().flatten().map(|token| String::from_utf8_lossy(token.expose()).into_owned());
+        let token = common.token.clone().or_else(own);
         if let Some(host) = &common.host {
             return Ok(Self { base: host.trim_end_matches('/').to_owned(), token });
         }
-        let data = data_folder(common).ok_or_else(|| no_host("no workspace here", common))?;
+        let data = data.ok_or_else(|| no_host("no workspace here", common))?;
         let running = crate::app::running::read(&data).ok_or_else(|| no_host("none runs on this workspace's data folder", common))?;
         Ok(Self { base: running.admin, token })
     }
@@ -96,9 +97,14 @@ fn refusal(value: &Value, status: http::StatusCode) -> Problem {
     }
 }
 
+/// Where the workspace's host keeps its data; none if the folder is no workspace.
 fn data_folder(common: &Common) -> Option<std::path::PathBuf> {
-    let config = HostConfig::load(&common.directory).ok()?;
-    Some(common.directory.join(config.data))
+    read_files(&common.directory).ok().map(|(host, _)| host.data)
+}
+
+/// Text as part of a query.
+pub fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 fn no_host(why: &str, common: &Common) -> Problem {

@@ -22,10 +22,15 @@ pub fn problems(as_json: bool, problems: &Problems) {
     if as_json {
         return json(&serde_json::json!({ "problems": problems.0 }));
     }
-    #[expect(clippy::print_stderr, reason = "the one place that tells people what is wrong")]
     for problem in &problems.0 {
-        eprintln!("error: {problem}");
+        complaint(&format!("error: {problem}"));
     }
+}
+
+/// A line for people on standard error.
+#[expect(clippy::print_stderr, reason = "the one place that tells people what is wrong")]
+pub fn complaint(text: &str) {
+    eprintln!("{text}");
 }
 
 /// A table with a header, columns padded to their widest cell.

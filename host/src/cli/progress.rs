@@ -33,6 +33,13 @@ impl Progress {
             None => eprintln!("{text}"),
         }
     }
+
+    /// Says more of it where it can be overwritten; nothing elsewhere.
+    pub fn detail(&self, text: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text.to_owned());
+        }
+    }
 }
 
 impl Drop for Progress {

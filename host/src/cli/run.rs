@@ -1,0 +1,130 @@
+//! `lockgate run`: the host.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::progress::Progress;
+use super::{Common, Failure, output};
+use crate::alias::secret::MachineSecrets;
+use crate::app::{Host, Start};
+use crate::config::prepare::{MissingLock, Prepared, prepare};
+use crate::problem::{Code, Problem, Problems};
+use crate::telemetry::logging::{self, LogFormat};
+
+/// Runs the host until SIGINT or SIGTERM.
+///
+/// The first start fills the data folder with releases of the workspace's integrations; later ones run what is active
+/// there, and say where the workspace differs. A signal stops intake and finishes what is in flight; a second one ends at once.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The workspace folder [default: that of -C]
+    dir: Option<PathBuf>,
+    /// The environment: environments/<ENV>.toml
+    #[arg(long, value_name = "ENV")]
+    env: String,
+    /// Activate the workspace's releases where they differ from the active ones
+    #[arg(long)]
+    deploy: bool,
+    /// Address for webhooks, instead of the one in lockgate.toml; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    ingress: Option<SocketAddr>,
+    /// Address for the API, health and metrics, instead of the one in lockgate.toml
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+    /// Data folder, instead of the one in lockgate.toml
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How log lines look on standard error; LOCKGATE_LOG filters them
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+impl Run {
+    pub async fn run(self, common: &Common) -> Result<(), Failure> {
+        logging::init(if self.log_format == Format::Json { LogFormat::Json } else { LogFormat::Human })?;
+        let dir = self.dir.clone().unwrap_or_else(|| common.directory.clone());
+        let progress = Progress::new(common.json);
+        let mut prepared = prepare_workspace(&dir, &self.env, MissingLock::Write, &progress)?;
+        self.override_addresses(&mut prepared);
+        let secrets = Arc::new(MachineSecrets::new(&dir));
+        let mut signals = Signals::new()?;
+        let start = Start { prepared, secrets, deploy: self.deploy };
+        let host = tokio::select! {
+            host = Host::start(start, &|text| progress.step(text)) => host?,
+            () = signals.next() => return Ok(()),
+        };
+        drop(progress);
+        self.tell(common, &host);
+        signals.next().await;
+        tokio::select! {
+            () = host.stop() => {}
+            // A second signal: everything that was acknowledged is on disk, so ending now loses nothing.
+            () = signals.next() => std::process::exit(0),
+        }
+        Ok(())
+    }
+
+    fn override_addresses(&self, prepared: &mut Prepared) {
+        let host = &mut prepared.workspace.host;
+        host.ingress = self.ingress.unwrap_or(host.ingress);
+        host.admin = self.admin.unwrap_or(host.admin);
+        host.data = self.data.clone().unwrap_or_else(|| host.data.clone());
+    }
+
+    fn tell(&self, common: &Common, host: &Host) {
+        if common.json {
+            return output::json(&serde_json::json!({
+                "ingress": format!("http://{}", host.ingress),
+                "admin": format!("http://{}", host.admin),
+                "integrations": host.active.iter().map(|active| &active.integration.name).collect::<Vec<_>>(),
+                "differing": host.differing,
+            }));
+        }
+        output::line(format_args!("webhooks  http://{}", host.ingress));
+        output::line(format_args!("admin     http://{}  (lockgate -C {} status)", host.admin, host.workspace_dir().display()));
+        for active in &host.active {
+            output::line(format_args!("running   {} (release {})", active.integration.name, active.id.short()));
+        }
+    }
+}
+
+/// Reads, resolves, builds and checks a workspace, telling what it is at.
+pub fn prepare_workspace(dir: &Path, environment: &str, missing_lock: MissingLock, progress: &Progress) -> Result<Prepared, Problems> {
+    use crate::plugin::build::Event;
+    prepare(dir, environment, missing_lock, &|event| match event {
+        Event::Building { plugin } => progress.step(&format!("Building {plugin}")),
+        Event::Line { plugin, line } => progress.detail(&format!("Building {plugin}: {line}")),
+        Event::Built { plugin, size } => progress.step(&format!("Built {plugin} ({} KiB)", size.div_ceil(1024))),
+    })
+}
+
+/// SIGINT and SIGTERM.
+pub struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    pub fn new() -> Result<Self, Problem> {
+        let listen = |kind| signal(kind).map_err(|error| Problem::new(Code::Internal, format!("signals cannot be received: {error}")));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// The next of either.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

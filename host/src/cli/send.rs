@@ -1,0 +1,51 @@
+//! `lockgate send`: a message by hand.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use clap::Args;
+use http::Method;
+
+use super::client::{Client, encoded};
+use super::{Common, Failure, output};
+use crate::problem::{Code, Problem};
+
+/// Puts a message into an integration by hand, as if it had come through its first source. No signature is asked for: the
+/// host's token is the proof.
+#[derive(Debug, Args)]
+pub struct Send {
+    /// The integration
+    name: String,
+    /// A file with the body; `-` reads standard input
+    file: PathBuf,
+    /// The body's content type
+    #[arg(long, default_value = "application/json", value_name = "TYPE")]
+    content_type: String,
+    /// Take it only if the same was not taken before
+    #[arg(long)]
+    dedup: bool,
+}
+
+impl Send {
+    pub async fn run(self, common: &Common) -> Result<(), Failure> {
+        let body = read(&self.file)?;
+        let path = format!("/api/v1/messages?integration={}&dedup={}", encoded(&self.name), self.dedup);
+        let answer = Client::find(common)?.ask(Method::POST, &path, &self.content_type, body).await?;
+        if common.json {
+            output::json(&answer);
+        } else {
+            output::line(format_args!("{} {}", output::text(&answer, "status"), output::text(&answer, "id")));
+        }
+        Ok(())
+    }
+}
+
+fn read(file: &PathBuf) -> Result<Bytes, Problem> {
+    let read = if file.as_os_str() == "-" {
+        let mut body = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::stdin(), &mut body).map(|_| body)
+    } else {
+        std::fs::read(file)
+    };
+    read.map(Bytes::from).map_err(|error| Problem::new(Code::WrongUsage, format!("{}: {error}", file.display())).fix("name a file that can be read, or - for standard input"))
+}
