@@ -4,3 +4,9 @@
 
 pub mod audit;
 pub mod crm;
+mod shop;
+mod story;
+mod world;
+
+pub use story::{Story, tell};
+pub use world::World;

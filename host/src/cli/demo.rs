@@ -1,0 +1,83 @@
+//! `lockgate demo`: the main job, from nothing.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::progress::Progress;
+use super::run::{Signals, prepare_workspace};
+use super::{Common, Failure, output};
+use crate::config::prepare::MissingLock;
+use crate::demo::{Story, World, tell};
+use crate::problem::{Code, Problem};
+
+/// Where the example is in the project's folder.
+const EXAMPLE: &str = "examples/shop-to-crm";
+
+/// Runs examples/shop-to-crm with a scripted CRM beside it.
+///
+/// Posts real-shaped, signed orders, takes the CRM down and up, parks a poison order and replays it after the repair; prints each message's
+/// way. Everything happens for real, on loopback, in a folder that is deleted afterwards. What is promised and not seen ends it with 1.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// End after the report instead of leaving the host running
+    #[arg(long)]
+    exit: bool,
+}
+
+impl Demo {
+    pub async fn run(self, common: &Common) -> Result<(), Failure> {
+        let example = find_example(&common.directory)?;
+        let progress = Progress::new(common.json);
+        let prepared = prepare_workspace(&example, "dev", MissingLock::Ignore, &progress)?;
+        let mut world = World::start(prepared, &|text| progress.step(text)).await?;
+        drop(progress);
+        if !common.json {
+            output::line("Lockgate demo: web shop → canonical orders → CRM and audit, from examples/shop-to-crm");
+        }
+        let quiet = common.json;
+        let say = move |text: &str| {
+            if !quiet {
+                output::line(text);
+            }
+        };
+        let mut signals = Signals::new()?;
+        let told = tokio::select! {
+            told = tell(&Story { example: &example, say: &say }, &mut world) => told,
+            () = signals.next() => Err(Problem::new(Code::WrongUsage, "the demo was interrupted").fix("run it again")),
+        };
+        if told.is_ok() && !self.exit {
+            leave_open(common, &world);
+            signals.next().await;
+        }
+        if common.json && told.is_ok() {
+            output::json(&serde_json::json!({ "demo": "done" }));
+        }
+        let World { host, data, .. } = world;
+        host.stop().await;
+        drop(data);
+        Ok(told?)
+    }
+}
+
+/// The example below the given folder, or where the program was built.
+fn find_example(directory: &Path) -> Result<PathBuf, Problem> {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let places = [directory.join(EXAMPLE), built.join(EXAMPLE)];
+    places.into_iter().find(|place| place.join("lockgate.toml").is_file()).ok_or_else(|| {
+        Problem::new(Code::NoWorkspace, format!("{EXAMPLE} is not below {}", directory.display()))
+            .fix("run the demo in the project's folder, or name it with -C DIR")
+    })
+}
+
+fn leave_open(common: &Common, world: &World) {
+    if common.json {
+        return;
+    }
+    let token = world.data.path().join("data/admin-token");
+    output::line("\nThe host is still running; Ctrl-C ends it. In another terminal:");
+    output::line(format_args!("   export LOCKGATE_HOST=http://{} LOCKGATE_TOKEN=$(cat {})", world.host.admin, token.display()));
+    output::line("   lockgate status");
+    output::line("   lockgate messages --track 'order=#1001'");
+    output::line(format_args!("   curl http://{}/metrics", world.host.admin));
+}
