@@ -15,7 +15,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use tower_service::Service;
 
 use super::guard::Guard;
-use super::{aliases, by_hand, dead_letters, health, integrations, messages, openapi, parameters, status};
+use super::{aliases, by_hand, dead_letters, health, integrations, messages, openapi, operate, parameters, status};
 use crate::alias::Aliases;
 use crate::alias::secret::Secret;
 use crate::clock::Clock;
@@ -35,7 +35,7 @@ const JSON_LIMITS: BodyLimits = BodyLimits { bytes: 1024 * 1024, within: Duratio
 #[derive(Clone, Debug)]
 pub struct ApiParts {
     pub intake: Arc<Intake>,
-    pub store: Arc<SqliteStore>,
+    pub store: SqliteStore,
     pub aliases: Arc<Aliases>,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
@@ -75,8 +75,8 @@ pub(super) fn routes() -> Vec<Route> {
         change("/api/v1/messages", post(by_hand::put)),
         read("/api/v1/dead-letters", get(dead_letters::list)),
         read("/api/v1/dead-letters/{id}", get(dead_letters::show)),
-        change("/api/v1/dead-letters/replay", post(dead_letters::replay)),
-        change("/api/v1/dead-letters/discard", post(dead_letters::discard)),
+        change("/api/v1/dead-letters/replay", post(operate::replay)),
+        change("/api/v1/dead-letters/discard", post(operate::discard)),
         read("/api/v1/aliases", get(aliases::list)),
         change("/api/v1/aliases/{name}/test", post(aliases::test)),
     ]

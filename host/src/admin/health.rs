@@ -7,6 +7,7 @@ use axum::extract::State;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::api::Api;
+use super::status;
 use crate::ingress::answer::{self, Refusal};
 use crate::problem::Code;
 use crate::telemetry::METRICS_CONTENT_TYPE;
@@ -31,6 +32,7 @@ pub async fn ready(State(api): State<Arc<Api>>) -> Result<Response<Body>, Refusa
 
 /// `GET /metrics`.
 pub async fn metrics(State(api): State<Arc<Api>>) -> Response<Body> {
+    status::measure(&api).await;
     let mut response = Response::new(Body::from(api.parts.metrics.encode()));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(METRICS_CONTENT_TYPE));
     response

@@ -3,9 +3,20 @@
 //! Knows the message store's ledger, the aliases' states, intake and metrics; decides nothing about deliveries. It is
 //! served through ingress's accept loop and answers with its problem details.
 
+mod aliases;
+mod api;
+mod by_hand;
+mod dead_letters;
 mod guard;
+mod health;
+mod integrations;
+mod messages;
+mod openapi;
+mod operate;
 mod parameters;
 mod shown_body;
+mod status;
+mod store_refusal;
 pub mod token;
 
-pub use guard::Guard;
+pub use api::{Api, ApiParts};

@@ -1,12 +1,17 @@
 //! The query of a request, read strictly: what is not known is an error, not ignored.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use http::StatusCode;
 
 use crate::clock::Timestamp;
 use crate::ingress::answer::Refusal;
+use crate::message_store::sqlite::ledger::ROWS_MAX;
 use crate::problem::Code;
+
+/// Rows in a listing unless asked otherwise.
+const LIMIT_DEFAULT: usize = 50;
 
 /// The names and values of a query that nobody has taken yet.
 #[derive(Debug)]
@@ -58,6 +63,16 @@ impl Parameters {
             .ok_or_else(|| wrong(format!("`{name}={value}`: expected a time such as 2026-01-31T09:30:00Z")))
     }
 
+    /// The one value of `name`, one of the words in `all`.
+    ///
+    /// # Errors
+    /// 400 where it is none; the words are named.
+    pub fn word<T: Display>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>, all: &[T]) -> Result<Option<T>, Refusal> {
+        let Some(value) = self.one(name)? else { return Ok(None) };
+        let words = || all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        parse(&value).map(Some).ok_or_else(|| wrong(format!("`{name}={value}`: expected one of {}", words())))
+    }
+
     /// To be called last.
     ///
     /// # Errors
@@ -67,6 +82,19 @@ impl Parameters {
             None => Ok(()),
             Some((name, _)) => Err(wrong(format!("`{name}` is not known here"))),
         }
+    }
+}
+
+/// `limit` of a listing.
+///
+/// # Errors
+/// 400 where it is no number from 1 to 1000.
+pub fn limit(query: &mut Parameters) -> Result<usize, Refusal> {
+    let expected = "a number from 1 to 1000";
+    match query.read("limit", expected)? {
+        None => Ok(LIMIT_DEFAULT),
+        Some(limit) if (1..=ROWS_MAX).contains(&limit) => Ok(limit),
+        Some(limit) => Err(wrong(format!("`limit={limit}`: expected {expected}"))),
     }
 }
 

@@ -1,69 +1,93 @@
-//! A message's body in JSON: as text where it is text, else in base64, and only so much of it unless all is asked for.
+//! A message's body in an answer: only so much of it unless all is asked for.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use serde::Serialize;
+
+use super::parameters::{Parameters, wrong};
+use crate::ingress::answer::Refusal;
+use crate::message_store::sqlite::ledger::{Body, Timeline};
 
 /// What is shown of a body unless `?body=full`.
 pub const SHOWN_BYTES_MAX: usize = 64 * 1024;
 
-/// A body as the API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A message and all that happened to it, its body cut.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct ShownBody {
-    /// The body's bytes in all.
-    pub bytes: usize,
-    /// How `body` is to be read.
-    pub encoding: Encoding,
-    pub body: String,
-    /// Whether `body` is only the beginning.
-    pub truncated: bool,
+pub struct Shown {
+    #[serde(flatten)]
+    timeline: Timeline,
+    /// Whether `body` is only the beginning; `body-bytes` is the length of all of it.
+    body_truncated: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Encoding {
-    Utf8,
-    Base64,
-}
-
-impl ShownBody {
-    /// `body`, all of it if `full`.
-    pub fn of(body: &Bytes, full: bool) -> Self {
-        let shown = if full { body } else { &body[..body.len().min(SHOWN_BYTES_MAX)] };
-        // Whether it is text is a property of the whole body; a cut must not go through a character.
-        let (encoding, text, shown_bytes) = match std::str::from_utf8(body) {
-            Ok(text) => {
-                let end = text.floor_char_boundary(shown.len());
-                (Encoding::Utf8, text[..end].to_owned(), end)
-            }
-            Err(_) => (Encoding::Base64, STANDARD.encode(shown), shown.len()),
-        };
-        Self { bytes: body.len(), encoding, body: text, truncated: shown_bytes < body.len() }
+impl Shown {
+    /// `timeline` with all of the body if `full`, else with its first 64 KiB.
+    pub fn of(mut timeline: Timeline, full: bool) -> Self {
+        let body_truncated = !full && cut(&mut timeline.body);
+        Self { timeline, body_truncated }
     }
+}
+
+/// Takes `?body=full` from a query.
+///
+/// # Errors
+/// 400 for any other value.
+pub fn is_full(query: &mut Parameters) -> Result<bool, Refusal> {
+    match query.one("body")?.as_deref() {
+        None => Ok(false),
+        Some("full") => Ok(true),
+        Some(other) => Err(wrong(format!("`body={other}`: expected `full`"))),
+    }
+}
+
+/// Cuts between characters, and between groups of base64. Says whether there was more.
+fn cut(body: &mut Body) -> bool {
+    let (text, end) = match body {
+        Body::Text(text) => {
+            let end = text.floor_char_boundary(SHOWN_BYTES_MAX);
+            (text, end)
+        }
+        Body::Base64(text) => {
+            let end = text.len().min(SHOWN_BYTES_MAX / 3 * 4);
+            (text, end)
+        }
+    };
+    let more = end < text.len();
+    text.truncate(end);
+    more
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]
-    fn shows_bytes_that_are_not_text_in_base64() {
-        let shown = ShownBody::of(&Bytes::from_static(&[0xff, 0x00]), false);
-        assert_eq!(
-            serde_json::to_value(shown).unwrap(),
-            serde_json::json!({ "bytes": 2, "encoding": "base64", "body": "/wA=", "truncated": false })
-        );
+    fn cuts_text_between_characters() {
+        let whole = format!("a{}", "é".repeat(SHOWN_BYTES_MAX));
+        let mut body = Body::Text(whole.clone());
+        assert!(cut(&mut body));
+        let Body::Text(text) = body else { panic!("{body:?}") };
+        assert_eq!(text.len(), SHOWN_BYTES_MAX - 1);
+        assert!(whole.starts_with(&text));
     }
 
     #[test]
-    fn cuts_large_bodies_between_characters_unless_all_is_asked_for() {
-        let body = Bytes::from(format!("a{}", "é".repeat(SHOWN_BYTES_MAX)));
-        let shown = ShownBody::of(&body, false);
-        assert_eq!((shown.body.len(), shown.truncated, shown.encoding), (SHOWN_BYTES_MAX - 1, true, Encoding::Utf8));
-        assert!(body.starts_with(shown.body.as_bytes()));
-        let full = ShownBody::of(&body, true);
-        assert_eq!((full.body.len(), full.truncated), (body.len(), false));
+    fn cuts_base64_where_it_can_still_be_decoded() {
+        let whole = vec![0xfe; SHOWN_BYTES_MAX + 10];
+        let mut body = Body::Base64(STANDARD.encode(&whole));
+        assert!(cut(&mut body));
+        let Body::Base64(text) = body else { panic!("{body:?}") };
+        assert_eq!(STANDARD.decode(text).unwrap(), whole[..SHOWN_BYTES_MAX / 3 * 3]);
+    }
+
+    #[test]
+    fn leaves_small_bodies_as_they_are() {
+        for body in [Body::Text("é".into()), Body::Base64("/wA=".into())] {
+            let mut cut_body = body.clone();
+            assert!(!cut(&mut cut_body));
+            assert_eq!(cut_body, body);
+        }
     }
 }
