@@ -1,5 +1,7 @@
 //! The rules of `order-to-opportunity`, failure cases first.
 
+#![expect(clippy::unwrap_used, reason = "a test's own functions stop it where they find what they do not expect")]
+
 use lockgate_sdk::{Context, Draft, Failure, Output, Transformer, testing};
 use order_to_opportunity::OrderToOpportunity;
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! The rules of `salesforce`, failure cases first, against scripted answers in the shapes Salesforce documents.
 
+#![expect(clippy::unwrap_used, reason = "a test's own functions stop it where they find what they do not expect")]
+
 use lockgate_sdk::testing::{self, Host, Run};
 use lockgate_sdk::{Context, Delivered, Failure, Receipt, Sink, http};
 use salesforce::{Salesforce, verdict};

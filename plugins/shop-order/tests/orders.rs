@@ -1,5 +1,7 @@
 //! The rules of `shop-order`, failure cases first, over the orders in `examples/shop-to-crm/orders`.
 
+#![expect(clippy::unwrap_used, reason = "a test's own functions stop it where they find what they do not expect")]
+
 use lockgate_sdk::{Context, Draft, Failure, Output, Transformer, testing};
 use serde_json::{Map, Value, json};
 use shop_order::ShopOrder;

@@ -182,7 +182,10 @@ impl Response {
         match self.status {
             408 | 425 | 429 | 500..=599 => {
                 let failure = Failure::transient(code, detail);
-                self.retry_after().map_or(failure.clone(), |wait| failure.retry_after(wait))
+                match self.retry_after() {
+                    Some(wait) => failure.retry_after(wait),
+                    None => failure,
+                }
             }
             _ => Failure::permanent(code, detail),
         }
@@ -232,7 +235,10 @@ impl From<Error> for Failure {
             Error::BreakerOpen => Failure::transient("http-breaker-open", "the host has stopped sending to this alias for now"),
             Error::RateLimited { retry_after_ms } => {
                 let failure = Failure::transient("http-rate-limited", "the alias's rate is used up, or its target asked to wait");
-                retry_after_ms.map_or(failure.clone(), |wait| failure.retry_after(Duration::from_millis(wait)))
+                match retry_after_ms {
+                    Some(wait_ms) => failure.retry_after(Duration::from_millis(wait_ms)),
+                    None => failure,
+                }
             }
             Error::CredentialRefused => {
                 Failure::transient("http-credential-refused", "the target refused the alias's credential even after a refresh")

@@ -1,0 +1,79 @@
+//! What the SDK builds: valid components that ask the host for nothing their code does not use.
+//!
+//! Builds the first-party plugins and the SDK's example for `wasm32-wasip2`; skipped with a line where that target is missing.
+
+#![expect(clippy::unwrap_used, reason = "a test's own functions stop it where they find what they do not expect")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+
+const PREFIX: &str = "lockgate:plugin/";
+
+/// Builds with the workspace's `plugin` profile and gives the folder of the components; none if the target is not installed.
+fn built(what: &[&str]) -> Option<PathBuf> {
+    let rustc = Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-wasip2"]).output().unwrap();
+    if !Path::new(String::from_utf8(rustc.stdout).unwrap().trim()).is_dir() {
+        eprintln!("SKIPPED: the target wasm32-wasip2 is not installed (rustup target add wasm32-wasip2)");
+        return None;
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    build.args(["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2"]).args(what);
+    assert!(build.status().unwrap().success(), "{build:?}");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    Some(target.join("wasm32-wasip2/plugin"))
+}
+
+/// The names of a component's imports and exports; WASI's are left out of the first.
+fn interfaces(component: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
+    let bytes = std::fs::read(component).unwrap();
+    Validator::new_with_features(WasmFeatures::default()).validate_all(&bytes).unwrap();
+    let (mut imports, mut exports, mut depth) = (BTreeSet::new(), BTreeSet::new(), 0);
+    for payload in Parser::new(0).parse_all(&bytes) {
+        match payload.unwrap() {
+            Payload::Version { encoding, .. } => {
+                assert!(depth > 0 || encoding == Encoding::Component, "not a component");
+                depth += 1;
+            }
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                imports.extend(section.into_iter().map(|import| import.unwrap().name.name.to_owned()));
+            }
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                exports.extend(section.into_iter().map(|export| export.unwrap().name.name.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    imports.retain(|name| !name.starts_with("wasi:"));
+    (imports, exports)
+}
+
+fn names(interfaces: &[&str]) -> BTreeSet<String> {
+    interfaces.iter().map(|name| format!("{PREFIX}{name}@0.1.0")).collect()
+}
+
+#[test]
+fn a_component_imports_only_what_its_code_calls() {
+    let Some(folder) = built(&["-p", "shop-order", "-p", "order-to-opportunity", "-p", "salesforce", "-p", "http-post"]) else { return };
+    for (file, imports, export) in [
+        // `types` holds no function: it gives the exports their shapes.
+        ("shop_order.wasm", ["types"].as_slice(), "transformer"),
+        ("order_to_opportunity.wasm", &["types", "config"], "transformer"),
+        ("salesforce.wasm", &["types", "config", "http"], "sink"),
+        ("http_post.wasm", &["types", "config", "http"], "sink"),
+    ] {
+        assert_eq!(interfaces(&folder.join(file)), (names(imports), names(&[export])), "{file}");
+    }
+}
+
+#[test]
+fn one_component_can_have_every_role_and_use_every_capability() {
+    let Some(folder) = built(&["-p", "lockgate-sdk", "--example", "connector"]) else { return };
+    let imports = names(&["types", "config", "http", "key-value", "log", "queue"]);
+    assert_eq!(interfaces(&folder.join("examples/connector.wasm")), (imports, names(&["sink", "source", "transformer"])));
+}
