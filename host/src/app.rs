@@ -15,8 +15,9 @@ use tracing::{info, warn};
 
 use crate::admin::{Api, ApiParts, token};
 use crate::alias::secret::{Secret, SecretSource};
-use crate::alias::{Aliases, Environment, NetworkUpstream};
-use crate::clock::{Clock, SystemClock};
+use crate::alias::network::NetworkUpstream;
+use crate::alias::{Aliases, Environment};
+use crate::clock::SystemClock;
 use crate::capability::queue::Channels;
 use crate::config::prepare::Prepared;
 use crate::config::{HostConfig, missing_secrets};
@@ -55,6 +56,8 @@ pub struct Host {
     pub active: Vec<Active>,
     /// Integrations whose release in the workspace is not the one that runs.
     pub differing: Vec<String>,
+    /// The workspace it was started on.
+    pub dir: std::path::PathBuf,
     intake: Arc<Intake>,
     dispatcher: Dispatcher,
     clock: Arc<SystemClock>,
@@ -109,7 +112,7 @@ impl Host {
         let parts = IntakeParts { store: kept, secrets, clock: clock.clone(), random: random.clone(), metrics: metrics.clone() };
         let intake = Intake::new(parts, intake_limits(&config), routes);
         let token = token::load_or_create(&config.data, &*random)?;
-        let parts = ApiParts { intake: intake.clone(), store: Arc::new(store.clone()), aliases: aliases.clone(), metrics, clock: clock.clone() };
+        let parts = ApiParts { intake: intake.clone(), store: store.clone(), aliases: aliases.clone(), metrics, clock: clock.clone() };
         let api = Api::new(parts, bound.1, token);
 
         let listening = CancellationToken::new();
@@ -122,7 +125,8 @@ impl Host {
         ];
         running::write(&config.data, bound.0, bound.1)?;
         info!(ingress = %bound.0, admin = %bound.1, integrations = active.len(), "ready");
-        Ok(Self { ingress: bound.0, admin: bound.1, aliases, store, active, differing, intake, dispatcher, clock, config, listening, tasks })
+        let dir = prepared.workspace.dir.clone();
+        Ok(Self { ingress: bound.0, admin: bound.1, aliases, store, active, differing, dir, intake, dispatcher, clock, config, listening, tasks })
     }
 
     /// Stops intake, finishes or gives back what is in flight within the drain time, and lets the data folder go.

@@ -58,7 +58,8 @@ impl Client {
         }
         let request = request.body(Full::new(body)).map_err(|error| self.unreachable(&error.to_string()))?;
         let client: HyperClient<_, Full<Bytes>> = HyperClient::builder(TokioExecutor::new()).build_http();
-        let answer = within(&SystemClock::new(), ANSWER_WITHIN, async {
+        let clock = SystemClock::new();
+        let answer = within(&clock, ANSWER_WITHIN, async {
             let response = client.request(request).await.map_err(|error| self.unreachable(&root_cause(&error)))?;
             let status = response.status();
             let body = http_body_util::Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;

@@ -42,8 +42,9 @@ impl Demo {
             }
         };
         let mut signals = Signals::new()?;
+        let story = Story { example: &example, say: &say };
         let told = tokio::select! {
-            told = tell(&Story { example: &example, say: &say }, &mut world) => told,
+            told = tell(&story, &mut world) => told,
             () = signals.next() => Err(Problem::new(Code::WrongUsage, "the demo was interrupted").fix("run it again")),
         };
         if told.is_ok() && !self.exit {

@@ -33,14 +33,16 @@ fn print(facts: &Facts) {
         Some(manifest) => {
             output::line(format_args!("{} {}", manifest.name, manifest.version));
             output::line(format_args!("  {}", output::printable(&manifest.description)));
-            output::line(format_args!("  licence  {}", output::printable(&manifest.licence)));
+            if let Some(licence) = &manifest.licence {
+                output::line(format_args!("  licence  {}", output::printable(licence)));
+            }
             for (name, slot) in &manifest.slots {
                 output::line(format_args!("  slot     {name}: {}", output::printable(&slot.description)));
             }
         }
         None => output::line("a component without a manifest"),
     }
-    let roles: Vec<&str> = facts.roles.iter().map(|role| role.as_str()).collect();
+    let roles: Vec<String> = facts.roles.iter().map(ToString::to_string).collect();
     output::line(format_args!("  roles    {}", if roles.is_empty() { "none".to_owned() } else { roles.join(", ") }));
     output::line(format_args!("  size     {} bytes", facts.size));
     output::line(format_args!("  digest   sha256:{}", facts.digest));

@@ -59,8 +59,9 @@ impl Run {
         let secrets = Arc::new(MachineSecrets::new(&dir));
         let mut signals = Signals::new()?;
         let start = Start { prepared, secrets, deploy: self.deploy };
+        let show = |text: &str| progress.step(text);
         let host = tokio::select! {
-            host = Host::start(start, &|text| progress.step(text)) => host?,
+            host = Host::start(start, &show) => host?,
             () = signals.next() => return Ok(()),
         };
         drop(progress);
@@ -91,7 +92,7 @@ impl Run {
             }));
         }
         output::line(format_args!("webhooks  http://{}", host.ingress));
-        output::line(format_args!("admin     http://{}  (lockgate -C {} status)", host.admin, host.workspace_dir().display()));
+        output::line(format_args!("admin     http://{}  (lockgate -C {} status)", host.admin, host.dir.display()));
         for active in &host.active {
             output::line(format_args!("running   {} (release {})", active.integration.name, active.id.short()));
         }

@@ -10,7 +10,7 @@ use super::world::World;
 use crate::alias::Gate;
 use crate::clock::{Clock, SystemClock};
 use crate::message::MessageId;
-use crate::message_store::sqlite::{DeadLetterQuery, State, Timeline};
+use crate::message_store::sqlite::ledger::{DeadLetterQuery, State, Timeline};
 use crate::message_store::{MessageStore, Replay, Replayed, Superseded};
 use crate::problem::{Code, Problem};
 
