@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use lockgate::plugin::build::build;
+use lockgate::plugin::manifest::Manifest;
+
 /// The project's root.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -31,10 +34,14 @@ pub fn plugin_files() -> &'static Path {
         let folder = binary().parent().unwrap().join("test-plugins");
         std::fs::create_dir_all(&folder).unwrap();
         for name in ["shop-order", "order-to-opportunity", "salesforce", "http-post"] {
-            let built = lockgate::plugin::source::build(&root().join("plugins").join(name), &|_| {}).unwrap_or_else(|problem| panic!("{problem}"));
-            let file = folder.join(format!("{name}@{}.wasm", built.version));
+            let source = root().join("plugins").join(name);
+            let text = std::fs::read_to_string(source.join("plugin.toml")).unwrap();
+            let manifest = Manifest::parse(source.join("plugin.toml"), &text).unwrap_or_else(|problems| panic!("{problems}"));
+            let version = manifest.version.clone();
+            let bytes = build(&source, &(manifest, text), &|_| {}).unwrap_or_else(|problem| panic!("{problem}"));
+            let file = folder.join(format!("{name}@{version}.wasm"));
             let partial = folder.join(format!("{name}.{}.partial", std::process::id()));
-            std::fs::write(&partial, &built.bytes).unwrap();
+            std::fs::write(&partial, &bytes).unwrap();
             std::fs::rename(partial, file).unwrap();
         }
         folder
