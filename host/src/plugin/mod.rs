@@ -13,6 +13,8 @@ pub mod meter;
 pub mod offer;
 pub mod registry;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod wasi;
 
 use std::collections::{BTreeMap, BTreeSet};
