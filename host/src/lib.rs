@@ -6,6 +6,7 @@
 pub mod alias;
 pub mod capability;
 pub mod clock;
+pub mod ingress;
 pub mod integration;
 pub mod message;
 pub mod message_store;
