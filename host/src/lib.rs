@@ -13,3 +13,4 @@ pub mod message_store;
 pub mod plugin;
 pub mod problem;
 pub mod random;
+pub mod telemetry;
