@@ -40,7 +40,8 @@ fn http(answers: Vec<Result<EgressResponse, EgressError>>) -> (Http, Arc<Answers
     let egress = Arc::new(Answers { answers: Mutex::new(answers), ..Answers::default() });
     let bindings = BTreeMap::from([("target".to_owned(), Binding { alias: "crm".into(), allow: Vec::new() })]);
     let clock = Arc::new(ManualClock::at(Timestamp(1_000)));
-    (Http::new(egress.clone(), clock, Arc::new(bindings), "base".into(), &Limits::default()), egress)
+    let outside = Outside { egress: egress.clone(), clock, metrics: Arc::new(Metrics::new()) };
+    (Http::new(outside, Arc::new(bindings), "base".into(), &Limits::default()), egress)
 }
 
 fn request(path: &str) -> Request {
@@ -73,8 +74,9 @@ async fn the_last_request_says_what_stands_in_the_way() {
     let held = |kind| Err(EgressError::Held { kind, until: Some(Timestamp(9_000)) });
     let cases = [
         (Err(EgressError::Unreachable("refused".into())), Some(ObstacleKind::Unreachable)),
-        (held(Held::BreakerOpen), Some(ObstacleKind::BreakerOpen)),
-        (held(Held::RateLimited), Some(ObstacleKind::RateLimited)),
+        (held(Hold::Unreachable), Some(ObstacleKind::BreakerOpen)),
+        (held(Hold::Throttled), Some(ObstacleKind::RateLimited)),
+        (held(Hold::CredentialRefused), Some(ObstacleKind::CredentialRefused)),
         (status(429, ""), Some(ObstacleKind::RateLimited)),
         (status(503, ""), Some(ObstacleKind::Unavailable)),
         (Err(EgressError::CredentialRefused("401".into())), Some(ObstacleKind::CredentialRefused)),
@@ -95,7 +97,7 @@ async fn the_last_request_says_what_stands_in_the_way() {
 
 #[tokio::test]
 async fn of_several_obstacles_a_refused_credential_comes_first() {
-    let until = |at| Err(EgressError::Held { kind: Held::RateLimited, until: Some(Timestamp(at)) });
+    let until = |at| Err(EgressError::Held { kind: Hold::Throttled, until: Some(Timestamp(at)) });
     let (mut http, _) = http(vec![until(5_000), Err(EgressError::CredentialRefused("401".into())), until(7_000)]);
     let _ = http.send_all("target", vec![request("/"); 3]).await;
     let obstacle = http.into_record().1.unwrap();

@@ -27,6 +27,7 @@ use crate::integration::{Allow, Binding, Grant, PinnedPlugin};
 use crate::message::{FailureClass, Headers, Key, Message, MessageId};
 use crate::message_store::{KeyValueRead, StoreError};
 use crate::random::SeededRandom;
+use crate::telemetry::Metrics;
 
 /// The bytes of the guest.
 pub fn odd() -> &'static [u8] {
@@ -135,6 +136,7 @@ pub fn fixture_with(limits: Limits, clock: Arc<dyn Clock>, script: Script) -> Fi
         channels,
         clock,
         host_key: Secret::new([7; 32]),
+        metrics: Arc::new(Metrics::new()),
     };
     Fixture { invoker: WasmInvoker::new(around, limits), egress }
 }
