@@ -8,12 +8,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
-use super::egress::{Egress, EgressError, EgressRequest, EgressResponse, Held};
+use super::egress::{Egress, EgressError, EgressRequest, EgressResponse, Hold};
 use super::idempotency::{RequestName, idempotency_key};
 use crate::clock::{Clock, Timestamp};
 use crate::integration::Binding;
 use crate::plugin::limits::Limits;
 use crate::plugin::{Obstacle, ObstacleKind, OutboundRequest};
+use crate::telemetry::Metrics;
 
 /// How long a request may take where the plugin does not say.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -57,11 +58,24 @@ pub enum HttpError {
     TooManyRequests,
 }
 
+/// What every call's requests go through and are counted by.
+#[derive(Clone)]
+pub struct Outside {
+    pub egress: Arc<dyn Egress>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Outside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outside").field("egress", &self.egress).finish_non_exhaustive()
+    }
+}
+
 /// The requests of one call.
 #[derive(Debug)]
 pub struct Http {
-    egress: Arc<dyn Egress>,
-    clock: Arc<dyn Clock>,
+    outside: Outside,
     bindings: Arc<BTreeMap<String, Binding>>,
     base: String,
     /// The end of the call's wall time.
@@ -89,17 +103,10 @@ struct Done {
 
 impl Http {
     /// `base` is the call's idempotency base.
-    pub fn new(
-        egress: Arc<dyn Egress>,
-        clock: Arc<dyn Clock>,
-        bindings: Arc<BTreeMap<String, Binding>>,
-        base: String,
-        limits: &Limits,
-    ) -> Self {
-        let deadline = clock.now().plus(limits.wall);
+    pub fn new(outside: Outside, bindings: Arc<BTreeMap<String, Binding>>, base: String, limits: &Limits) -> Self {
+        let deadline = outside.clock.now().plus(limits.wall);
         Self {
-            egress,
-            clock,
+            outside,
             bindings,
             base,
             deadline,
@@ -134,8 +141,7 @@ impl Http {
                 Err(why) => answers.push(Some(Err(why))),
             }
         }
-        let sends: Vec<_> =
-            planned.into_iter().map(|(index, plan)| send_planned(self.egress.clone(), self.clock.clone(), index, plan)).collect();
+        let sends: Vec<_> = planned.into_iter().map(|(index, plan)| send_planned(self.outside.clone(), index, plan)).collect();
         let mut under_way = futures_util::stream::iter(sends).buffer_unordered(self.at_once_max);
         let mut obstacles = Vec::new();
         let mut sent_any = false;
@@ -175,7 +181,7 @@ impl Http {
             answer_excerpt: None,
             took_ms: 0,
         });
-        let left = self.deadline.since(self.clock.now()).saturating_sub(LEFT_AFTER_TIMEOUT);
+        let left = self.deadline.since(self.outside.clock.now()).saturating_sub(LEFT_AFTER_TIMEOUT);
         let timeout = request.timeout.unwrap_or(TIMEOUT).min(left).max(Duration::from_millis(1));
         let Request { method, path, headers, body, .. } = request;
         let request = EgressRequest { method, path, headers, body, idempotency_key, timeout };
@@ -207,24 +213,29 @@ impl Http {
     }
 
     fn answer(&self, answer: Result<EgressResponse, EgressError>) -> Result<Response, HttpError> {
-        let until = |at: Option<Timestamp>| at.map(|at| at.since(self.clock.now()));
+        let until = |at: Option<Timestamp>| at.map(|at| at.since(self.outside.clock.now()));
         match answer {
             Ok(response) => Ok(Response { status: response.status, headers: response.headers, body: response.body }),
             Err(EgressError::Denied(why)) => Err(HttpError::Denied(why)),
             Err(EgressError::TimedOut) => Err(HttpError::TimedOut),
             Err(EgressError::Unreachable(why)) => Err(HttpError::Unreachable(why)),
             Err(EgressError::TooLarge) => Err(HttpError::TooLarge),
-            Err(EgressError::Held { kind: Held::BreakerOpen, .. }) => Err(HttpError::BreakerOpen),
-            Err(EgressError::Held { kind: Held::RateLimited, until: at }) => Err(HttpError::RateLimited(until(at))),
-            Err(EgressError::CredentialRefused(_)) => Err(HttpError::CredentialRefused),
+            Err(EgressError::Held { kind: Hold::Unreachable, .. }) => Err(HttpError::BreakerOpen),
+            Err(EgressError::Held { kind: Hold::Throttled, until: at }) => Err(HttpError::RateLimited(until(at))),
+            Err(EgressError::CredentialRefused(_) | EgressError::Held { kind: Hold::CredentialRefused, .. }) => {
+                Err(HttpError::CredentialRefused)
+            }
         }
     }
 }
 
-async fn send_planned(egress: Arc<dyn Egress>, clock: Arc<dyn Clock>, index: usize, planned: Planned) -> (usize, Done) {
-    let started_at = clock.now();
-    let answer = egress.send(&planned.binding.alias, &planned.binding.allow, planned.request).await;
-    (index, Done { record: planned.record, took: clock.now().since(started_at), answer })
+async fn send_planned(outside: Outside, index: usize, planned: Planned) -> (usize, Done) {
+    let alias = &planned.binding.alias;
+    let started_at = outside.clock.now();
+    let answer = outside.egress.send(alias, &planned.binding.allow, planned.request).await;
+    let took = outside.clock.now().since(started_at);
+    outside.metrics.http_out(alias, &answer_word(&answer), took);
+    (index, Done { record: planned.record, took, answer })
 }
 
 fn answer_word(answer: &Result<EgressResponse, EgressError>) -> String {
@@ -234,9 +245,9 @@ fn answer_word(answer: &Result<EgressResponse, EgressError>) -> String {
         Err(EgressError::TimedOut) => "timed-out",
         Err(EgressError::Unreachable(_)) => "unreachable",
         Err(EgressError::TooLarge) => "too-large",
-        Err(EgressError::Held { kind: Held::BreakerOpen, .. }) => "breaker-open",
-        Err(EgressError::Held { kind: Held::RateLimited, .. }) => "rate-limited",
-        Err(EgressError::CredentialRefused(_)) => "credential-refused",
+        Err(EgressError::Held { kind: Hold::Unreachable, .. }) => "breaker-open",
+        Err(EgressError::Held { kind: Hold::Throttled, .. }) => "rate-limited",
+        Err(EgressError::CredentialRefused(_) | EgressError::Held { kind: Hold::CredentialRefused, .. }) => "credential-refused",
     }
     .to_owned()
 }
@@ -247,11 +258,13 @@ fn obstacle(alias: &str, answer: &Result<EgressResponse, EgressError>) -> Option
         Ok(response) if response.status == 429 => (ObstacleKind::RateLimited, response.retry_after, "answered 429".to_owned()),
         Ok(response) if response.status == 503 => (ObstacleKind::Unavailable, response.retry_after, "answered 503".to_owned()),
         Err(EgressError::Unreachable(why)) => (ObstacleKind::Unreachable, None, why.clone()),
-        Err(EgressError::Held { kind: Held::BreakerOpen, until }) => {
-            (ObstacleKind::BreakerOpen, *until, "too many of its requests failed".to_owned())
-        }
-        Err(EgressError::Held { kind: Held::RateLimited, until }) => {
-            (ObstacleKind::RateLimited, *until, "its rate is used up, or its target asked to wait".to_owned())
+        Err(EgressError::Held { kind, until }) => {
+            let (kind, detail) = match kind {
+                Hold::Unreachable => (ObstacleKind::BreakerOpen, "could not be reached a moment ago; nothing is sent for now"),
+                Hold::Throttled => (ObstacleKind::RateLimited, "asked to wait"),
+                Hold::CredentialRefused => (ObstacleKind::CredentialRefused, "refuses the credential"),
+            };
+            (kind, *until, detail.to_owned())
         }
         Err(EgressError::CredentialRefused(why)) => (ObstacleKind::CredentialRefused, None, why.clone()),
         Ok(_) | Err(EgressError::Denied(_) | EgressError::TimedOut | EgressError::TooLarge) => return None,

@@ -19,18 +19,19 @@ use super::wasi::{VirtualClock, Wasi, seed};
 use super::{Call, CallFailure, Effects, Output, PluginInvoker, Report};
 use crate::alias::secret::Secret;
 use crate::capability::egress::Egress;
-use crate::capability::http::Http;
+use crate::capability::http::{Http, Outside};
 use crate::capability::key_value::{KeyValue, Stored};
 use crate::capability::log::{CallLog, Speaker};
 use crate::capability::queue::{Channels, Queue};
 use crate::clock::{Clock, within};
 use crate::message::FailureClass;
 use crate::message_store::KeyValueRead;
+use crate::telemetry::Metrics;
 
 /// Runs plugins as Wasm.
 pub struct WasmInvoker {
     plugins: Arc<Plugins>,
-    egress: Arc<dyn Egress>,
+    outside: Outside,
     stored: Stored,
     channels: Channels,
     clock: Arc<dyn Clock>,
@@ -56,6 +57,7 @@ pub struct Around {
     pub clock: Arc<dyn Clock>,
     /// See `host_key`: random bytes of plugins follow from it.
     pub host_key: Secret,
+    pub metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Around {
@@ -67,10 +69,11 @@ impl std::fmt::Debug for Around {
 impl WasmInvoker {
     /// `limits` are those the engine of `plugins` was made with.
     pub fn new(around: Around, limits: Limits) -> Self {
-        let Around { plugins, egress, key_values, channels, clock, host_key } = around;
+        let Around { plugins, egress, key_values, channels, clock, host_key, metrics } = around;
+        let outside = Outside { egress, clock: clock.clone(), metrics };
         let stored = Stored { reads: key_values, locks: Arc::default(), clock: clock.clone() };
         let permits = Semaphore::new(usize::try_from(limits.calls_at_once).unwrap_or(Semaphore::MAX_PERMITS));
-        Self { plugins, egress, stored, channels, clock, host_key, limits, permits }
+        Self { plugins, outside, stored, channels, clock, host_key, limits, permits }
     }
 
     /// The engine calls run on.
@@ -86,7 +89,7 @@ impl WasmInvoker {
         let state = CallState {
             limiter: MemoryLimiter::new(limits),
             wasi: Wasi::new(shared.clone(), seed(&self.host_key, call), limits),
-            http: Http::new(self.egress.clone(), self.clock.clone(), call.bindings.clone(), call.idempotency_base.clone(), limits),
+            http: Http::new(self.outside.clone(), call.bindings.clone(), call.idempotency_base.clone(), limits),
             key_value: KeyValue::new(self.stored.clone(), &call.integration, limits, key_values, locks),
             queue: Queue::new(self.channels.clone(), limits, sends),
             shared: shared.clone(),

@@ -14,6 +14,8 @@ pub mod meter;
 pub mod offer;
 pub mod registry;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod wasi;
 pub mod build;
 pub mod component;

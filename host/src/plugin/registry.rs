@@ -116,10 +116,13 @@ impl Plugins {
             let message = format!("plugin {}@{} ({}) is not loaded", plugin.name, plugin.version, plugin.digest);
             Problem::new(Code::PluginMissing, message).fix("put its .wasm file where the workspace expects it and start the host again")
         })?;
-        loaded.has(export)?;
+        if !loaded.exports.contains(interface_of(export)) {
+            return Err(loaded.lacks(export));
+        }
         let prepared = loaded.prepared.get(offer.index()).zip(self.linkers.get(offer.index()));
         let (prepared, linker) = prepared.ok_or_else(|| Problem::new(Code::Internal, "an offer outside of all offers"))?;
-        prepared.get_or_init(|| loaded.prepare(offer, linker).map(Arc::new)).clone()
+        let prepared = prepared.get_or_init(|| loaded.prepare(offer, linker).map(Arc::new)).clone()?;
+        if prepared.exports.has(export) { Ok(prepared) } else { Err(loaded.lacks(export)) }
     }
 
     /// The exports a loaded component has, of those a host calls.
@@ -191,14 +194,10 @@ impl Loaded {
         Self { plugin: plugin.clone(), component, imports, exports, prepared: Default::default() }
     }
 
-    fn has(&self, export: Export) -> Result<(), Problem> {
-        let interface = interface_of(export);
-        if self.exports.contains(interface) {
-            return Ok(());
-        }
-        let message = format!("plugin {}@{} does not export {interface}", self.plugin.name, self.plugin.version);
+    fn lacks(&self, export: Export) -> Problem {
+        let message = format!("plugin {}@{} does not export {}", self.plugin.name, self.plugin.version, interface_of(export));
         let exports: Vec<_> = self.exports.iter().copied().collect();
-        Err(Problem::new(Code::WrongRole, message).fix(format!("use it where its role fits; it exports: {}", exports.join(", "))))
+        Problem::new(Code::WrongRole, message).fix(format!("use it where its role fits; it exports: {}", exports.join(", ")))
     }
 
     fn prepare(&self, offer: Offer, linker: &Linker<CallState>) -> Result<Prepared, Problem> {

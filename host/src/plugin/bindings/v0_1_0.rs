@@ -88,6 +88,14 @@ impl Exports {
         Self { transformer: transformer::GuestIndices::new(component).ok(), sink: sink::GuestIndices::new(component).ok() }
     }
 
+    /// Whether this one is there, with its function.
+    pub fn has(&self, export: Export) -> bool {
+        match export {
+            Export::Transform => self.transformer.is_some(),
+            Export::Deliver => self.sink.is_some(),
+        }
+    }
+
     /// Calls one export.
     pub async fn call(
         &self,
