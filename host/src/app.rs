@@ -98,7 +98,7 @@ impl Host {
         let channels = Channels::default();
         channels.set(catalog.channels());
         let key_values = Arc::new(store.key_value());
-        let around = Around { plugins, egress: aliases.clone(), key_values, channels, clock: clock.clone(), host_key };
+        let around = Around { plugins, egress: aliases.clone(), key_values, channels, clock: clock.clone(), host_key, metrics: metrics.clone() };
         let invoker: Arc<dyn PluginInvoker> = Arc::new(WasmInvoker::new(around, limits));
 
         let bells = Arc::new(Bells::default());
@@ -141,7 +141,9 @@ impl Host {
         let [ingress, admin, background @ ..] = self.tasks.as_slice() else { return self.store.close().await };
         background.iter().for_each(JoinHandle::abort);
         let quiet = async { while !(ingress.is_finished() && admin.is_finished()) { tokio::task::yield_now().await } };
-        drop(crate::clock::within(&*self.clock, self.config.drain, quiet).await);
+        if crate::clock::within(&*self.clock, self.config.drain, quiet).await.is_none() {
+            warn!("connections were still open");
+        }
         self.store.close().await;
         info!("stopped");
     }

@@ -46,7 +46,10 @@ fn lead_to(prepared: &mut Prepared, crm: &Crm, audit: &Audit, data: &Path) {
     host.data = data.join("data");
     host.ingress.set_port(0);
     host.admin.set_port(0);
-    let moved = |url: &mut Url, port: u16| drop(url.set_port(Some(port)));
+    let moved = |url: &mut Url, port: u16| {
+        // Only a URL without a host has no port to set; an alias's has one.
+        let _ = url.set_port(Some(port));
+    };
     for Alias { name, url, auth, .. } in prepared.workspace.environment.environment.aliases.values_mut() {
         let port = if name == "audit" { audit.address().port() } else { crm.address().port() };
         if let Some(url) = url {

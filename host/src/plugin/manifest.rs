@@ -119,8 +119,8 @@ fn slots(node: &Node<'_>) -> Option<BTreeMap<String, Slot>> {
 fn config(node: &Node<'_>) -> Option<Value> {
     node.map("{ type = \"object\" }")?;
     let schema = crate::config::json_of(node)?;
-    for mistake in config_schema::unsupported(&schema) {
-        node.note(Code::BadManifest, format!("`config`{mistake}"), format!("keywords checked: {}", config_schema::CHECKED.join(", ")));
+    if let Some(why) = config_schema::unusable(&schema) {
+        node.note(Code::BadManifest, format!("`config` is not a schema that can be used: {why}"), "write JSON Schema 2020-12, without remote references");
     }
     Some(schema)
 }
