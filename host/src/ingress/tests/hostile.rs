@@ -10,7 +10,8 @@ use crate::ingress::body::BodyLimits;
 use crate::ingress::{IntakeLimits, ServeLimits};
 use crate::problem::Code;
 
-const SOON: Duration = Duration::from_millis(100);
+/// Long enough for what was sent to arrive on a busy machine, short enough to wait for.
+const SOON: Duration = Duration::from_millis(400);
 const LATE: Duration = Duration::from_secs(60);
 
 async fn host(intake: IntakeLimits, serve: ServeLimits) -> Host {
