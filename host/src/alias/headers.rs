@@ -73,10 +73,10 @@ fn typed(name: &str, value: &str, credential: Option<&str>) -> Result<(HeaderNam
     if OVERRIDES.contains(&name.as_str()) {
         return Err(HeaderRefused::Override(name));
     }
-    // `from_str` takes visible ASCII, space and tab only, so neither CR nor LF.
+    // `from_str` refuses control characters, CR and LF among them; beyond ASCII each server reads something else (RFC 9110 section 5.5).
     match HeaderValue::from_str(value) {
-        Ok(value) => Ok((name, value)),
-        Err(_) => Err(HeaderRefused::Value(name)),
+        Ok(typed) if value.is_ascii() => Ok((name, typed)),
+        _ => Err(HeaderRefused::Value(name)),
     }
 }
 

@@ -108,3 +108,10 @@ pub enum HmacEncoding {
     Hex,
     Base64,
 }
+
+#[cfg(test)]
+mod credential_tests;
+#[cfg(test)]
+mod egress_tests;
+#[cfg(test)]
+mod test_support;

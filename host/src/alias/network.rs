@@ -33,7 +33,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
 type HttpClient = Client<Connect, Full<Bytes>>;
 
-/// Sends requests over the network.
+/// Sends requests over the network, for the aliases of one environment: what an alias may dial is fixed at its first request.
 #[derive(Debug)]
 pub struct NetworkUpstream {
     clock: Arc<dyn Clock>,

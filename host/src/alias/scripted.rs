@@ -60,3 +60,31 @@ impl UpstreamResponse {
         Self { status, headers: HeaderMap::new(), body: body.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::test_support::{START, TableSecrets, aliases_at, get};
+    use super::super::{Auth, EgressError};
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[tokio::test]
+    async fn stands_in_for_the_network_and_remembers_what_it_was_asked() {
+        let upstream = Arc::new(ScriptedUpstream::new(|request| match request.url.path() {
+            "/base/down" => Err(UpstreamError::Unreachable("down".to_owned())),
+            "/base/large" => Ok(UpstreamResponse::new(StatusCode::OK, vec![0; request.body_bytes_max + 1])),
+            _ => Ok(UpstreamResponse::new(StatusCode::CREATED, "made")),
+        }));
+        let clock = Arc::new(ManualClock::at(START));
+        let aliases =
+            aliases_at("http://crm.example/base", Auth::None, Arc::new(TableSecrets::default()), Arc::clone(&upstream) as _, clock);
+        assert_eq!(aliases.send("crm", &[], get("/a")).await.unwrap().status, 201);
+        assert_eq!(aliases.send("crm", &[], get("/large")).await, Err(EgressError::TooLarge));
+        assert_eq!(aliases.send("crm", &[], get("/down?key=1")).await, Err(EgressError::Unreachable("down".to_owned())));
+        let printed: Vec<String> = upstream.requests().iter().map(|request| format!("{request:?}")).collect();
+        assert_eq!(printed.len(), 3);
+        assert_eq!(printed[2], "GET http://crm.example/base/down (alias crm, 0 bytes)", "no query: an API key may be in it");
+    }
+}

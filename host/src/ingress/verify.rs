@@ -118,7 +118,7 @@ fn standard_webhooks(secret: &Secret, headers: &HeaderMap, body: &[u8], now: Tim
     let timestamp = one(headers, "webhook-timestamp")?;
     let signatures = one(headers, "webhook-signature")?;
     if id.is_empty() || id.contains('.') {
-        // The spec forbids a dot in the id: with one, id and time could be cut apart elsewhere and the signature still match.
+        // "Not be allowed to include any `.`", says the spec: else what is signed could be cut apart at another place.
         return Err(Refused::Malformed("webhook-id".to_owned()));
     }
     check_time(timestamp, now)?;
