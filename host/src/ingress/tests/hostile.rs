@@ -154,6 +154,16 @@ async fn lets_no_more_connections_in_than_its_limit() {
 }
 
 #[tokio::test]
+async fn cuts_off_a_sender_that_never_reads_its_answers() {
+    let host = host(IntakeLimits::default(), ServeLimits { write_within: SOON, connections: 1, ..ServeLimits::default() }).await;
+    let mut stream = TcpStream::connect(host.address).await.unwrap();
+    let requests = "POST /none HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n".repeat(1000);
+    // Answers fill every buffer on the way, then the host stops reading, then it closes.
+    while stream.write_all(requests.as_bytes()).await.is_ok() {}
+    assert_eq!(host.post("/in", "", "next").await.status, 202);
+}
+
+#[tokio::test]
 async fn answers_what_is_under_way_when_it_is_told_to_stop_and_takes_nothing_new() {
     let host = host(IntakeLimits::default(), ServeLimits::default()).await;
     host.store.gate.forget_permits(usize::MAX >> 3);
