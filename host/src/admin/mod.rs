@@ -17,6 +17,8 @@ mod parameters;
 mod shown_body;
 mod status;
 mod store_refusal;
+#[cfg(test)]
+mod tests;
 pub mod token;
 
 pub use api::{Api, ApiParts};

@@ -13,6 +13,7 @@ mod receive;
 mod routes;
 mod serve;
 pub mod verify;
+mod write_stall;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -114,6 +114,7 @@ pub(super) struct Entering<'a> {
 impl Intake {
     /// An intake that is open. It answers what `routes` says until [`Intake::replace_routes`].
     pub fn new(parts: IntakeParts, limits: IntakeLimits, routes: Routes) -> Arc<Self> {
+        introduce(&parts.metrics, &routes);
         Arc::new(Self {
             parts,
             limits,
@@ -127,6 +128,7 @@ impl Intake {
 
     /// From the next request on, `routes` is what counts.
     pub fn replace_routes(&self, routes: Routes) {
+        introduce(&self.parts.metrics, &routes);
         *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
     }
 
@@ -279,6 +281,10 @@ impl Intake {
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::IntakeBusy, "the message was not stored; try again")
             .retry_after(RETRY_AFTER_BUSY)
     }
+}
+
+fn introduce(metrics: &Metrics, routes: &Routes) {
+    routes.integrations().for_each(|integration| metrics.introduce(&integration.name));
 }
 
 fn find<'a>(routes: &'a Routes, path: &str, method: &Method) -> Result<&'a Webhook, Refusal> {

@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::write_stall::Stalling;
 use crate::clock::{self, Clock};
 
 /// What answers requests.
@@ -45,6 +46,8 @@ pub struct ServeLimits {
     pub headers: usize,
     /// Bytes of a request's head; more get 431.
     pub head_bytes: usize,
+    /// How long an answer may wait for the other side to read.
+    pub write_within: Duration,
     /// Bytes buffered for a connection.
     pub buffer_bytes: usize,
     /// How long requests under way may take once the listener is told to stop.
@@ -58,6 +61,7 @@ impl Default for ServeLimits {
             head_within: Duration::from_secs(10),
             headers: 100,
             head_bytes: 32 * 1024,
+            write_within: Duration::from_secs(30),
             buffer_bytes: 64 * 1024,
             drain: Duration::from_secs(20),
         }
@@ -72,7 +76,8 @@ pub async fn serve(listener: TcpListener, handler: Handler, limits: ServeLimits,
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     while let Some((stream, slot)) = next_connection(&listener, &slots, clock.as_ref(), &stop).await {
-        let talk = Talk { http: http.clone(), handler: handler.clone(), clock: clock.clone(), stop: stop.clone() };
+        let (http, handler, clock, stop) = (http.clone(), handler.clone(), clock.clone(), stop.clone());
+        let talk = Talk { http, handler, clock, stop, write_within: limits.write_within };
         let cut = cut.clone();
         connections.spawn(async move {
             let _slot = slot;
@@ -128,6 +133,7 @@ struct Talk {
     handler: Handler,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
+    write_within: Duration,
 }
 
 impl Talk {
@@ -137,7 +143,8 @@ impl Talk {
         }
         let handler = self.handler;
         let service = hyper::service::service_fn(move |request| handler(request).map(Ok::<_, Infallible>));
-        let mut connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let mut connection =
+            self.http.serve_connection(TokioIo::new(Stalling::new(stream, self.write_within, self.clock.clone())), service);
         let mut stopping = false;
         let end = loop {
             tokio::select! {
@@ -149,15 +156,24 @@ impl Talk {
             }
         };
         let parts = connection.into_parts();
-        let mut stream = parts.io.into_inner();
+        let stream = parts.io.into_inner().into_inner();
         if let Err(error) = end {
             tracing::debug!(%error, "a connection ended early");
+            if is_write_stall(&error) {
+                return;
+            }
             if error.is_timeout() && !parts.read_buf.is_empty() {
-                let _ = stream.write_all(HEADERS_TOO_SLOW).await;
+                // Fits into the socket's buffer; where it does not, nobody reads.
+                let _ = stream.try_write(HEADERS_TOO_SLOW);
             }
         }
         let _ = clock::within(self.clock.as_ref(), LINGER, linger(stream)).await;
     }
+}
+
+fn is_write_stall(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// Says that no more will be sent, then reads what the other side still sends, so that closing does not reset the

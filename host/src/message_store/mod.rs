@@ -4,11 +4,11 @@
 //! `memory` the one of simulations; `suite` is the behaviour both must show. Key-value data, releases and the ledger's
 //! queries are structs of their own on the SQLite store.
 
-// pub mod memory;
+pub mod memory;
 pub mod routing;
 pub mod sqlite;
-// #[cfg(test)]
-// mod suite;
+#[cfg(test)]
+mod suite;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -10,7 +10,8 @@ use crate::ingress::body::BodyLimits;
 use crate::ingress::{IntakeLimits, ServeLimits};
 use crate::problem::Code;
 
-const SOON: Duration = Duration::from_millis(100);
+/// Long enough for what was sent to arrive on a busy machine, short enough to wait for.
+const SOON: Duration = Duration::from_millis(400);
 const LATE: Duration = Duration::from_secs(60);
 
 async fn host(intake: IntakeLimits, serve: ServeLimits) -> Host {
@@ -150,6 +151,16 @@ async fn lets_no_more_connections_in_than_its_limit() {
     assert_eq!(host.store.taken().len(), 1);
     drop(first);
     assert_eq!(second.await.unwrap().status, 202);
+}
+
+#[tokio::test]
+async fn cuts_off_a_sender_that_never_reads_its_answers() {
+    let host = host(IntakeLimits::default(), ServeLimits { write_within: SOON, connections: 1, ..ServeLimits::default() }).await;
+    let mut stream = TcpStream::connect(host.address).await.unwrap();
+    let requests = "POST /none HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n".repeat(1000);
+    // Answers fill every buffer on the way, then the host stops reading, then it closes.
+    while stream.write_all(requests.as_bytes()).await.is_ok() {}
+    assert_eq!(host.post("/in", "", "next").await.status, 202);
 }
 
 #[tokio::test]

@@ -1,0 +1,106 @@
+//! What people change: messages put in by hand, dead letters replayed and discarded.
+
+use serde_json::json;
+
+use super::*;
+use crate::problem::Code;
+
+#[tokio::test]
+async fn puts_in_by_hand_what_is_asked_for_and_nothing_else() {
+    let host = Host::start().await;
+    host.post("/api/v1/messages", "", "{}").await.assert_problem(400, Code::BadRequest);
+    host.post("/api/v1/messages?integration=none", "", "{}").await.assert_problem(404, Code::NotFound);
+    host.post("/api/v1/messages?integration=orders&dedup=maybe", "", "{}").await.assert_problem(400, Code::BadRequest);
+    host.post("/api/v1/messages?integration=orders", "content-type: json\r\n", "{}").await.assert_problem(415, Code::UnsupportedMediaType);
+    let large = "x".repeat(4 * 1024 * 1024 + 1);
+    host.post("/api/v1/messages?integration=orders", "", &large).await.assert_problem(413, Code::BodyTooLarge);
+    host.intake.close();
+    host.post("/api/v1/messages?integration=orders", "", "{}").await.assert_problem(503, Code::ShuttingDown);
+    assert_eq!(host.json("/api/v1/messages").await["messages"], json!([]));
+}
+
+#[tokio::test]
+async fn takes_a_file_sent_twice_as_two_messages_unless_asked_otherwise() {
+    let host = Host::start().await;
+    assert_ne!(host.put(r#"{"id":1}"#).await, host.put(r#"{"id":1}"#).await);
+    let path = "/api/v1/messages?integration=orders&dedup=true";
+    let first = host.post(path, "", r#"{"id":1}"#).await.json();
+    assert_eq!(first["status"], "accepted");
+    let again = host.post(path, "", r#"{"id":1}"#).await.json();
+    assert_eq!(again, json!({ "id": first["id"], "status": "duplicate" }));
+}
+
+#[tokio::test]
+async fn lists_groups_and_shows_dead_letters() {
+    let host = Host::start().await;
+    let messages = [host.put_dead("a").await, host.put_dead("b").await];
+    let listed = host.json("/api/v1/dead-letters?integration=orders&class=unkeyed").await;
+    assert_eq!(listed["dead-letters"].as_array().unwrap().len(), 2);
+    assert_eq!(listed["next"], Value::Null);
+    let newest = &listed["dead-letters"][0];
+    assert_eq!(newest["message"], *messages[1]);
+    let groups = host.json("/api/v1/dead-letters?group=fingerprint").await;
+    assert_eq!(groups["groups"][0]["count"], 2);
+    assert_eq!(groups["groups"][0]["fingerprint"], newest["fingerprint"]);
+    assert_eq!(host.json("/api/v1/dead-letters?group=fingerprint&class=gave-up").await["groups"], json!([]));
+    let shown = host.json(&format!("/api/v1/dead-letters/{}", newest["id"])).await;
+    assert_eq!(shown["dead-letter"], *newest);
+    assert_eq!(shown["message"]["body"]["text"], "{\"name\":\"b\"}");
+}
+
+#[tokio::test]
+async fn refuses_to_change_what_was_not_named() {
+    let host = Host::start().await;
+    host.put_dead("a").await;
+    for (path, body) in [
+        ("replay", "{}"),
+        ("replay", "[]"),
+        ("replay", "not JSON"),
+        ("replay", r#"{"ids":[1],"class":"unkeyed"}"#),
+        ("replay", r#"{"ids":[1],"supersede":"skip"}"#),
+        ("replay", r#"{"ids":[1],"superseded":"whatever"}"#),
+        ("replay", r#"{"class":"odd"}"#),
+        ("discard", r#"{"ids":[1]}"#),
+        ("discard", r#"{"ids":[1],"reason":"  "}"#),
+        ("discard", r#"{"reason":"all of it"}"#),
+    ] {
+        host.post(&format!("/api/v1/dead-letters/{path}"), "", body).await.assert_problem(400, Code::BadRequest);
+    }
+    assert_eq!(host.json("/api/v1/dead-letters").await["dead-letters"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn says_for_each_dead_letter_what_became_of_it() {
+    let host = Host::start().await;
+    host.put_dead("a").await;
+    host.put_dead("b").await;
+    let letters = host.json("/api/v1/dead-letters").await;
+    let (newer, older) = (&letters["dead-letters"][0]["id"], &letters["dead-letters"][1]["id"]);
+    let body = json!({ "ids": [older, 999] }).to_string();
+    let replayed = host.post("/api/v1/dead-letters/replay", "", &body).await.json();
+    assert_eq!(replayed["results"], json!([{ "id": older, "result": "queued", "replay": 1 }, { "id": 999, "result": "not-found" }]));
+    let body = json!({ "ids": [newer, older], "reason": "a test order" }).to_string();
+    let discarded = host.post("/api/v1/dead-letters/discard", "", &body).await.json();
+    assert_eq!(discarded["results"], json!([{ "id": newer, "result": "discarded" }, { "id": older, "result": "not-found" }]));
+    let shown = host.json(&format!("/api/v1/dead-letters/{newer}")).await;
+    assert_eq!((&shown["dead-letter"]["status"], &shown["dead-letter"]["reason"]), (&json!("discarded"), &json!("a test order")));
+}
+
+#[tokio::test]
+async fn replays_all_that_fit_oldest_first() {
+    let host = Host::start().await;
+    for name in ["a", "b", "c"] {
+        host.put_dead(name).await;
+    }
+    let fingerprint = host.json("/api/v1/dead-letters").await["dead-letters"][0]["fingerprint"].clone();
+    assert_eq!(
+        host.post("/api/v1/dead-letters/replay", "", r#"{"integration":"other"}"#).await.json(),
+        json!({ "results": [], "more": false })
+    );
+    let body = json!({ "fingerprint": fingerprint, "superseded": "anyway" }).to_string();
+    let replayed = host.post("/api/v1/dead-letters/replay", "", &body).await.json();
+    let ids: Vec<_> = replayed["results"].as_array().unwrap().iter().map(|done| done["id"].as_i64().unwrap()).collect();
+    assert!(ids.len() == 3 && ids.is_sorted(), "{replayed}");
+    assert!(replayed["results"].as_array().unwrap().iter().all(|done| done["result"] == "queued"));
+    assert_eq!(host.json("/api/v1/dead-letters").await["dead-letters"], json!([]));
+}

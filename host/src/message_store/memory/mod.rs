@@ -1,0 +1,167 @@
+//! The message store of simulations: everything in memory, in one place, plainly.
+//!
+//! Depends on what the trait depends on. It shows what the SQLite store shows (`suite` holds both to it) and keeps
+//! nothing when the process ends; [`MemoryStore::crash`] plays the restart of a host. Searches are linear.
+
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+pub use state::{DeadLetter, Ended};
+
+use super::{Accept, Accepted, DeliveryId, Discard, KeyValueRead, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError, Wake};
+use crate::clock::Timestamp;
+use crate::message::{Message, MessageId, Outcome};
+use state::Memory;
+
+/// Messages and deliveries in memory.
+#[derive(Default)]
+pub struct MemoryStore {
+    memory: Mutex<Memory>,
+    wake: Mutex<Option<Arc<dyn Wake>>>,
+}
+
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on `wake` is told which integrations may have something due.
+    pub fn wake_through(&self, wake: Arc<dyn Wake>) {
+        *self.wake.lock().unwrap_or_else(PoisonError::into_inner) = Some(wake);
+    }
+
+    /// What a host that died and came back finds: nothing is leased, starts that did not settle are counted.
+    pub fn crash(&self) {
+        self.lock().deliveries.values_mut().for_each(|delivery| delivery.leased = None);
+    }
+
+    /// How deliveries ended, in order.
+    pub fn outcomes(&self) -> Vec<Ended> {
+        self.lock().outcomes.clone()
+    }
+
+    /// Every dead letter there was, in order.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.lock().dead_letters.clone()
+    }
+
+    /// A message, if it was taken.
+    pub fn message(&self, id: MessageId) -> Option<Arc<Message>> {
+        let memory = self.lock();
+        memory.by_id.get(&id).and_then(|seq| memory.messages.get(*seq)).cloned()
+    }
+
+    /// Deliveries that are not settled.
+    pub fn waiting(&self) -> usize {
+        self.lock().deliveries.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One transaction: then those it woke are told.
+    fn transact<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
+        let (value, wakes) = {
+            let mut memory = self.lock();
+            let value = work(&mut memory);
+            (value, std::mem::take(&mut memory.wakes))
+        };
+        let wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(wake) = wake {
+            wakes.iter().for_each(|integration| wake.wake(integration));
+        }
+        value
+    }
+}
+
+#[async_trait]
+impl MessageStore for MemoryStore {
+    async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError> {
+        Ok(self.transact(|memory| memory.accept(accept)))
+    }
+
+    async fn lease(&self, lease: Lease) -> Result<Vec<Leased>, StoreError> {
+        Ok(self.lock().lease(&lease))
+    }
+
+    async fn release(&self, delivery: DeliveryId) -> Result<(), StoreError> {
+        let mut memory = self.lock();
+        let delivery = memory.deliveries.get_mut(&delivery).ok_or(StoreError::NotLeased)?;
+        let started = delivery.leased.take().ok_or(StoreError::NotLeased)?;
+        delivery.unsettled_starts = delivery.unsettled_starts.saturating_sub(1);
+        if started.first {
+            delivery.first_started_at = None;
+        }
+        Ok(())
+    }
+
+    async fn settle(&self, settle: Settle) -> Result<(), StoreError> {
+        self.transact(|memory| memory.settle(settle))
+    }
+
+    async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
+        let memory = self.lock();
+        let free = memory
+            .deliveries
+            .values()
+            .filter(|delivery| delivery.ready && delivery.leased.is_none() && delivery.place.integration == integration);
+        Ok(free.map(|delivery| delivery.due_at).min())
+    }
+
+    async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
+        self.transact(|memory| memory.replay(&replay))
+    }
+
+    async fn discard(&self, discard: Discard) -> Result<(), StoreError> {
+        self.transact(|memory| {
+            let place = memory.close(discard.dead_letter)?;
+            memory.end(&place, Outcome::Discarded);
+            Ok(())
+        })
+    }
+}
+
+#[async_trait]
+impl KeyValueRead for MemoryStore {
+    async fn get(&self, integration: &str, key: &str, now: Timestamp) -> Result<Option<Vec<u8>>, StoreError> {
+        let memory = self.lock();
+        let found = memory.key_values.get(&(integration.to_owned(), key.to_owned()));
+        Ok(found.filter(|(_, expires_at)| expires_at.is_none_or(|at| at > now)).map(|(value, _)| value.clone()))
+    }
+
+    async fn list(
+        &self,
+        integration: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
+        let memory = self.lock();
+        let found = memory.key_values.iter().filter(|((of, key), (_, expires_at))| {
+            of == integration
+                && key.starts_with(prefix)
+                && after.is_none_or(|after| key.as_str() > after)
+                && expires_at.is_none_or(|at| at > now)
+        });
+        Ok(found.map(|((_, key), _)| key.clone()).take(limit).collect())
+    }
+
+    async fn used_bytes(&self, integration: &str) -> Result<u64, StoreError> {
+        let memory = self.lock();
+        let stored = memory.key_values.iter().filter(|((of, _), _)| of == integration);
+        let bytes: usize = stored.map(|((_, key), (value, _))| key.len() + value.len()).sum();
+        Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
+    }
+}

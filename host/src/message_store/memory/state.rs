@@ -1,0 +1,370 @@
+//! What the store in memory holds, and what each method does with it: [`Memory`].
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::message::{FailureClass, Message, MessageId, Outcome};
+use crate::message_store::{
+    Accept, Accepted, Append, AppendedMessage, DeadLetterId, Dedup, DeliveryId, KeyValueWrite, Lane, Lease, Leased, NewDelivery, Replay,
+    Replayed, Settle, Settlement, Stage, StoreError, Superseded, unkeyed_fingerprint,
+};
+
+/// How a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub integration: String,
+    pub message: MessageId,
+    pub outcome: Outcome,
+    pub replay: u32,
+    lane: Option<String>,
+    origin: usize,
+}
+
+/// A dead letter. It is open until it is replayed or discarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    pub id: DeadLetterId,
+    pub message: MessageId,
+    pub class: FailureClass,
+    pub code: String,
+    pub detail: String,
+    pub fingerprint: String,
+    pub open: bool,
+    place: Place,
+}
+
+impl DeadLetter {
+    /// Whose delivery it was.
+    pub fn integration(&self) -> &str {
+        &self.place.integration
+    }
+
+    /// The replay in which it died.
+    pub fn replay(&self) -> u32 {
+        self.place.replay
+    }
+}
+
+/// Where a delivery stands. `message` and `origin` are places in [`Memory::messages`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) integration: String,
+    pub(super) message: usize,
+    pub(super) stage: Stage,
+    pub(super) lane: Option<String>,
+    pub(super) origin: usize,
+    pub(super) ordinal: usize,
+    pub(super) replay: u32,
+}
+
+pub(super) struct Delivery {
+    pub(super) place: Place,
+    pub(super) ready: bool,
+    pub(super) due_at: Timestamp,
+    pub(super) attempts: u32,
+    pub(super) waits: u32,
+    pub(super) unsettled_starts: u32,
+    pub(super) first_started_at: Option<Timestamp>,
+    pub(super) failing_since: Option<Timestamp>,
+    pub(super) leased: Option<Started>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Started {
+    pub(super) first: bool,
+}
+
+pub(super) type Value = (Vec<u8>, Option<Timestamp>);
+
+#[derive(Default)]
+pub(super) struct Memory {
+    pub(super) messages: Vec<Arc<Message>>,
+    pub(super) by_id: HashMap<MessageId, usize>,
+    pub(super) dedup: HashMap<(String, [u8; 32]), (MessageId, Timestamp)>,
+    pub(super) deliveries: BTreeMap<DeliveryId, Delivery>,
+    pub(super) last_delivery: i64,
+    pub(super) outcomes: Vec<Ended>,
+    pub(super) dead_letters: Vec<DeadLetter>,
+    pub(super) key_values: BTreeMap<(String, String), Value>,
+    pub(super) wakes: BTreeSet<String>,
+}
+
+impl Memory {
+    pub(super) fn accept(&mut self, accept: Accept) -> Accepted {
+        let at = accept.message.accepted_at;
+        if let Some(first) = self.seen(accept.dedup.as_ref(), at) {
+            return Accepted::Duplicate(first);
+        }
+        for delivery in &accept.deliveries {
+            let same = |integration: &str| integration == delivery.integration;
+            let coming = accept.deliveries.iter().filter(|other| same(&other.integration) && !matches!(other.lane, Lane::Unkeyed(_)));
+            let waiting = self.deliveries.values().filter(|waiting| same(&waiting.place.integration));
+            let (coming, waiting) = (coming.count(), waiting.count());
+            if coming > 0 && u64::try_from(coming + waiting).unwrap_or(u64::MAX) > accept.waiting_max {
+                return Accepted::Full(delivery.integration.clone());
+            }
+        }
+        let id = accept.message.id;
+        let Some(seq) = self.insert(accept.message) else { return Accepted::Duplicate(id) };
+        self.remember(accept.dedup, id);
+        for delivery in accept.deliveries {
+            self.deliver(seq, delivery);
+        }
+        Accepted::New
+    }
+
+    fn append(&mut self, append: Append, at: Timestamp) {
+        if self.seen(append.dedup.as_ref(), at).is_some() {
+            return;
+        }
+        let (id, seq) = match append.message {
+            AppendedMessage::New(message) => (message.id, self.insert(message)),
+            AppendedMessage::Existing(id) => (id, self.by_id.get(&id).copied()),
+        };
+        let Some(seq) = seq else { return };
+        self.remember(append.dedup, id);
+        for delivery in append.deliveries {
+            self.deliver(seq, delivery);
+        }
+    }
+
+    fn seen(&self, dedup: Option<&Dedup>, at: Timestamp) -> Option<MessageId> {
+        let dedup = dedup?;
+        let (first, expires_at) = self.dedup.get(&(dedup.scope.clone(), dedup.token))?;
+        (*expires_at > at).then_some(*first)
+    }
+
+    fn remember(&mut self, dedup: Option<Dedup>, id: MessageId) {
+        if let Some(dedup) = dedup {
+            self.dedup.insert((dedup.scope, dedup.token), (id, dedup.expires_at));
+        }
+    }
+
+    /// Where the message is now; none if its id is there already.
+    fn insert(&mut self, message: Message) -> Option<usize> {
+        if self.by_id.contains_key(&message.id) {
+            return None;
+        }
+        let seq = self.messages.len();
+        self.by_id.insert(message.id, seq);
+        self.messages.push(Arc::new(message));
+        Some(seq)
+    }
+
+    fn deliver(&mut self, message: usize, delivery: NewDelivery) {
+        let (lane, unkeyed) = match delivery.lane {
+            Lane::Free => (None, None),
+            Lane::Key(key) => (Some(key), None),
+            Lane::Unkeyed(detail) => (None, Some(detail)),
+        };
+        let integration = delivery.integration;
+        let place = Place { integration, message, stage: Stage::Steps, lane, origin: message, ordinal: 0, replay: 0 };
+        if let Some(detail) = unkeyed {
+            let class = FailureClass::Unkeyed;
+            let fingerprint = unkeyed_fingerprint(&place.integration);
+            self.bury(place, class, class.as_str().to_owned(), detail, fingerprint);
+        } else {
+            let ready = place.lane.is_none() || self.lane(&place).is_empty();
+            self.stand(place, ready, delivery.due_at);
+        }
+    }
+
+    fn stand(&mut self, place: Place, ready: bool, due_at: Timestamp) {
+        if ready {
+            self.wakes.insert(place.integration.clone());
+        }
+        self.last_delivery += 1;
+        let delivery = Delivery {
+            place,
+            ready,
+            due_at,
+            attempts: 0,
+            waits: 0,
+            unsettled_starts: 0,
+            first_started_at: None,
+            failing_since: None,
+            leased: None,
+        };
+        self.deliveries.insert(DeliveryId(self.last_delivery), delivery);
+    }
+
+    /// The deliveries of the lane of `place`, in order.
+    fn lane(&self, place: &Place) -> Vec<DeliveryId> {
+        let same = |other: &Place| place.lane.is_some() && other.integration == place.integration && other.lane == place.lane;
+        let mut lane: Vec<_> = self.deliveries.iter().filter(|(_, delivery)| same(&delivery.place)).collect();
+        lane.sort_by_key(|(id, delivery)| (delivery.place.origin, delivery.place.ordinal, **id));
+        lane.into_iter().map(|(id, _)| *id).collect()
+    }
+
+    /// The first of the lane is ready, the others are behind it; one that is in flight keeps its place.
+    fn arrange(&mut self, place: &Place) {
+        let lane = self.lane(place);
+        if lane.iter().any(|id| self.deliveries.get(id).is_some_and(|delivery| delivery.leased.is_some())) {
+            return;
+        }
+        for (index, id) in lane.iter().enumerate() {
+            if let Some(delivery) = self.deliveries.get_mut(id) {
+                delivery.ready = index == 0;
+                self.wakes.insert(place.integration.clone());
+            }
+        }
+    }
+
+    pub(super) fn lease(&mut self, lease: &Lease) -> Vec<Leased> {
+        let mut due: Vec<_> = self
+            .deliveries
+            .iter()
+            .filter(|(_, delivery)| delivery.ready && delivery.leased.is_none() && delivery.due_at <= lease.now)
+            .filter(|(_, delivery)| delivery.place.integration == lease.integration)
+            .map(|(id, delivery)| (delivery.due_at, delivery.place.origin, delivery.place.ordinal, *id))
+            .collect();
+        due.sort_unstable();
+        due.truncate(lease.limit);
+        due.into_iter().filter_map(|(.., id)| self.hand_out(id, lease.now)).collect()
+    }
+
+    fn hand_out(&mut self, id: DeliveryId, now: Timestamp) -> Option<Leased> {
+        let delivery = self.deliveries.get_mut(&id)?;
+        let message = Arc::clone(self.messages.get(delivery.place.message)?);
+        let unsettled_starts = delivery.unsettled_starts;
+        delivery.unsettled_starts += 1;
+        delivery.leased = Some(Started { first: delivery.first_started_at.is_none() });
+        Some(Leased {
+            id,
+            integration: delivery.place.integration.clone(),
+            message,
+            stage: delivery.place.stage,
+            attempts: delivery.attempts,
+            waits: delivery.waits,
+            replay: delivery.place.replay,
+            first_started_at: *delivery.first_started_at.get_or_insert(now),
+            failing_since: delivery.failing_since,
+            unsettled_starts,
+        })
+    }
+
+    pub(super) fn settle(&mut self, settle: Settle) -> Result<(), StoreError> {
+        let Some(delivery) = self.deliveries.get_mut(&settle.delivery).filter(|delivery| delivery.leased.is_some()) else {
+            return Err(StoreError::NotLeased);
+        };
+        delivery.leased = None;
+        delivery.unsettled_starts = 0;
+        let place = delivery.place.clone();
+        let attempt = settle.attempt;
+        for write in settle.key_values {
+            self.write(write);
+        }
+        for append in settle.appends {
+            self.append(append, attempt.ended_at);
+        }
+        match settle.settlement {
+            Settlement::Waits { due_at } => self.again(settle.delivery, due_at, |delivery| {
+                delivery.waits += 1;
+                let waited = due_at.since(attempt.started_at);
+                delivery.failing_since = delivery.failing_since.map(|since| since.plus(waited));
+            }),
+            Settlement::Retries { due_at } => self.again(settle.delivery, due_at, |delivery| {
+                delivery.attempts += 1;
+                delivery.failing_since.get_or_insert(attempt.ended_at);
+            }),
+            done => {
+                self.deliveries.remove(&settle.delivery);
+                self.finish(&place, done, attempt.ended_at);
+            }
+        }
+        self.arrange(&place);
+        Ok(())
+    }
+
+    fn again(&mut self, id: DeliveryId, due_at: Timestamp, change: impl FnOnce(&mut Delivery)) {
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.due_at = due_at;
+            change(delivery);
+            self.wakes.insert(delivery.place.integration.clone());
+        }
+    }
+
+    fn finish(&mut self, place: &Place, settlement: Settlement, at: Timestamp) {
+        match settlement {
+            Settlement::Delivered { .. } => self.end(place, Outcome::Delivered),
+            Settlement::Skipped { .. } => self.end(place, Outcome::Skipped),
+            Settlement::FannedOut { children } => {
+                self.end(place, Outcome::FannedOut);
+                for (ordinal, child) in children.into_iter().enumerate() {
+                    if let Some(message) = self.insert(child) {
+                        let ready = place.lane.is_none();
+                        self.stand(Place { message, stage: Stage::Sink, ordinal, ..place.clone() }, ready, at);
+                    }
+                }
+            }
+            Settlement::DeadLettered { class, code, detail, fingerprint } => {
+                self.bury(place.clone(), class, code, detail, fingerprint);
+            }
+            Settlement::Waits { .. } | Settlement::Retries { .. } => {}
+        }
+    }
+
+    pub(super) fn end(&mut self, place: &Place, outcome: Outcome) {
+        let Some(message) = self.messages.get(place.message) else { return };
+        self.outcomes.push(Ended {
+            integration: place.integration.clone(),
+            message: message.id,
+            outcome,
+            replay: place.replay,
+            lane: place.lane.clone(),
+            origin: place.origin,
+        });
+    }
+
+    fn bury(&mut self, place: Place, class: FailureClass, code: String, detail: String, fingerprint: String) {
+        self.end(&place, Outcome::DeadLettered);
+        let Some(message) = self.messages.get(place.message) else { return };
+        let id = DeadLetterId(i64::try_from(self.dead_letters.len()).unwrap_or(i64::MAX).saturating_add(1));
+        self.dead_letters.push(DeadLetter { id, message: message.id, class, code, detail, fingerprint, open: true, place });
+    }
+
+    pub(super) fn replay(&mut self, replay: &Replay) -> Result<Replayed, StoreError> {
+        let mut place = self.open(replay.dead_letter)?.place.clone();
+        let newer = self.outcomes.iter().filter(|ended| {
+            place.lane.is_some()
+                && ended.integration == place.integration
+                && ended.lane == place.lane
+                && ended.origin > place.origin
+                && matches!(ended.outcome, Outcome::Delivered | Outcome::Skipped)
+        });
+        let newer = newer.map(|ended| ended.origin).collect::<BTreeSet<_>>().len();
+        match replay.superseded {
+            Superseded::Ask if newer > 0 => return Ok(Replayed::Superseded(u64::try_from(newer).unwrap_or(u64::MAX))),
+            Superseded::Skip if newer > 0 => {
+                self.close(replay.dead_letter)?;
+                self.end(&place, Outcome::Discarded);
+                return Ok(Replayed::Skipped);
+            }
+            _ => {}
+        }
+        self.close(replay.dead_letter)?;
+        place.replay += 1;
+        self.stand(place.clone(), place.lane.is_none(), replay.now);
+        self.arrange(&place);
+        Ok(Replayed::Queued(place.replay))
+    }
+
+    fn open(&mut self, id: DeadLetterId) -> Result<&mut DeadLetter, StoreError> {
+        self.dead_letters.iter_mut().find(|letter| letter.id == id && letter.open).ok_or(StoreError::NoSuchDeadLetter)
+    }
+
+    pub(super) fn close(&mut self, id: DeadLetterId) -> Result<Place, StoreError> {
+        let letter = self.open(id)?;
+        letter.open = false;
+        Ok(letter.place.clone())
+    }
+
+    fn write(&mut self, write: KeyValueWrite) {
+        let place = (write.integration, write.key);
+        match write.value {
+            Some(value) => drop(self.key_values.insert(place, (value, write.expires_at))),
+            None => drop(self.key_values.remove(&place)),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The behaviour every message store must show: one list of sentences, run against each of them.
+
+mod behaviour;
+mod lanes;
+mod operators;
+mod world;
+
+use world::{InMemory, OnDisk, World};
+
+/// Runs every behaviour against a world.
+macro_rules! suite {
+    ($store:ident, $world:expr, $($room:ident :: { $($behaviour:ident),+ $(,)? }),+ $(,)?) => {
+        mod $store {
+            use super::*;
+            $($(
+                #[tokio::test]
+                async fn $behaviour() {
+                    super::$room::$behaviour(World::new($world)).await;
+                }
+            )+)+
+        }
+    };
+}
+
+macro_rules! both {
+    ($($list:tt)*) => {
+        suite!(memory, InMemory::default(), $($list)*);
+        suite!(sqlite, OnDisk::open(), $($list)*);
+    };
+}
+
+both! {
+    behaviour::{
+        hands_out_what_is_due_oldest_first_and_nothing_twice,
+        hands_out_nothing_before_it_is_due,
+        a_released_delivery_is_as_if_it_had_never_been_handed_out,
+        refuses_to_settle_what_is_not_leased,
+        the_same_token_gives_the_first_message_and_an_expired_one_counts_no_more,
+        tokens_of_different_scopes_never_meet,
+        the_same_message_is_taken_once,
+        takes_no_more_than_may_wait,
+        a_message_without_the_key_its_integration_orders_by_is_dead_lettered_at_once,
+        attempts_and_waits_are_counted_and_waiting_is_not_held_against_it,
+        starts_that_never_settled_are_counted_over_a_crash,
+        an_append_reaches_every_reader_once,
+        an_existing_message_is_appended_as_it_is,
+        effects_commit_with_the_settlement_or_vanish,
+        key_values_expire_and_are_listed_by_prefix,
+        next_due_is_the_first_that_is_ready_and_free,
+        wakes_who_got_something,
+    },
+    lanes::{
+        one_of_a_lane_at_a_time_in_the_order_of_acceptance,
+        a_retry_keeps_its_place,
+        a_dead_letter_lets_the_next_one_go,
+        lanes_of_different_integrations_do_not_meet,
+        children_take_the_place_of_their_parent_in_order,
+        a_child_that_is_there_already_is_not_made_again,
+        children_without_a_lane_are_all_due_at_once,
+    },
+    operators::{
+        a_dead_letter_is_replayed_once_with_the_next_number,
+        a_discarded_dead_letter_is_gone,
+        a_replay_goes_before_what_is_newer_and_not_in_flight,
+        a_replay_waits_for_what_is_in_flight_then_goes_first,
+        a_replay_behind_newer_deliveries_asks,
+        a_replay_behind_newer_deliveries_is_skipped_or_made_as_told,
+        siblings_do_not_supersede_each_other,
+        a_replayed_child_goes_to_the_sink,
+    },
+}

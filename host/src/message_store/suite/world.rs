@@ -1,0 +1,344 @@
+//! A store to be tried, with its clock and short words for what is done to it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::integration::ReleaseId;
+use crate::message::{FailureClass, Headers, Key, Message, MessageId, Outcome, Tracked};
+use crate::message_store::memory::MemoryStore;
+use crate::message_store::sqlite::ledger::{DeadLetterQuery, State};
+use crate::message_store::sqlite::{Options, SqliteStore};
+use crate::message_store::{
+    Accept, Accepted, Append, AppendedMessage, Attempt, DeadLetterId, Dedup, DeliveryId, Discard, KeyValueRead, Lane, Lease, Leased,
+    MessageStore, NewDelivery, Replay, Replayed, Settle, Settlement, StoreError, Superseded, Wake,
+};
+use crate::random::SeededRandom;
+
+pub const START: Timestamp = Timestamp(1_700_000_000_000);
+
+/// How to reach into a store from outside.
+#[async_trait]
+pub trait Subject: Send {
+    fn store(&self) -> Arc<dyn MessageStore>;
+    fn key_values(&self) -> Arc<dyn KeyValueRead>;
+    fn wake_through(&self, wake: Arc<dyn Wake>);
+    /// The host dies and comes back.
+    async fn crash(&mut self);
+    async fn dead_letters(&self) -> Vec<SeenDeadLetter>;
+    async fn outcomes(&self, message: MessageId) -> Vec<(String, Outcome, u32)>;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenDeadLetter {
+    pub id: DeadLetterId,
+    pub message: MessageId,
+    pub integration: String,
+    pub class: FailureClass,
+    pub code: String,
+    pub detail: String,
+    pub fingerprint: String,
+    pub replay: u32,
+}
+
+#[derive(Default)]
+pub struct InMemory(Arc<MemoryStore>);
+
+#[async_trait]
+impl Subject for InMemory {
+    fn store(&self) -> Arc<dyn MessageStore> {
+        self.0.clone()
+    }
+
+    fn key_values(&self) -> Arc<dyn KeyValueRead> {
+        self.0.clone()
+    }
+
+    fn wake_through(&self, wake: Arc<dyn Wake>) {
+        self.0.wake_through(wake);
+    }
+
+    async fn crash(&mut self) {
+        self.0.crash();
+    }
+
+    async fn dead_letters(&self) -> Vec<SeenDeadLetter> {
+        let open = self.0.dead_letters().into_iter().filter(|letter| letter.open);
+        let seen = open.map(|letter| SeenDeadLetter {
+            id: letter.id,
+            message: letter.message,
+            integration: letter.integration().to_owned(),
+            class: letter.class,
+            replay: letter.replay(),
+            code: letter.code,
+            detail: letter.detail,
+            fingerprint: letter.fingerprint,
+        });
+        seen.collect()
+    }
+
+    async fn outcomes(&self, message: MessageId) -> Vec<(String, Outcome, u32)> {
+        let ended = self.0.outcomes().into_iter().filter(|ended| ended.message == message);
+        ended.map(|ended| (ended.integration, ended.outcome, ended.replay)).collect()
+    }
+}
+
+pub struct OnDisk {
+    pub store: Option<SqliteStore>,
+    pub folder: tempfile::TempDir,
+}
+
+impl OnDisk {
+    pub fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { store: Some(SqliteStore::open(folder.path(), options()).unwrap()), folder }
+    }
+
+    pub fn sqlite(&self) -> &SqliteStore {
+        self.store.as_ref().unwrap()
+    }
+}
+
+/// A clock that stands, so that nothing is ever called busy, and no word of the disk's room.
+pub fn options() -> Options {
+    Options { reserve_bytes: 0, ..Options::new(Arc::new(ManualClock::at(START))) }
+}
+
+#[async_trait]
+impl Subject for OnDisk {
+    fn store(&self) -> Arc<dyn MessageStore> {
+        Arc::new(self.sqlite().clone())
+    }
+
+    fn key_values(&self) -> Arc<dyn KeyValueRead> {
+        Arc::new(self.sqlite().key_value())
+    }
+
+    fn wake_through(&self, wake: Arc<dyn Wake>) {
+        self.sqlite().wake_through(wake);
+    }
+
+    async fn crash(&mut self) {
+        drop(self.store.take());
+        self.store = Some(SqliteStore::open(self.folder.path(), options()).unwrap());
+    }
+
+    async fn dead_letters(&self) -> Vec<SeenDeadLetter> {
+        let query = DeadLetterQuery { limit: 1000, ..DeadLetterQuery::default() };
+        let mut rows = self.sqlite().ledger().dead_letters(query).await.unwrap();
+        rows.reverse();
+        let seen = rows.into_iter().map(|row| SeenDeadLetter {
+            id: row.id,
+            message: row.message,
+            integration: row.integration,
+            class: row.class,
+            code: row.code,
+            detail: row.detail,
+            fingerprint: row.fingerprint,
+            replay: u32::try_from(row.replay).unwrap(),
+        });
+        seen.collect()
+    }
+
+    async fn outcomes(&self, message: MessageId) -> Vec<(String, Outcome, u32)> {
+        let Some(timeline) = self.sqlite().ledger().message(message).await.unwrap() else { return Vec::new() };
+        let outcome = |state: State| Outcome::parse(state.as_str()).unwrap();
+        let rows = timeline.outcomes.into_iter();
+        rows.map(|row| (row.integration, outcome(row.outcome), u32::try_from(row.replay).unwrap())).collect()
+    }
+}
+
+/// A store, its clock, and what it woke.
+pub struct World {
+    subject: Box<dyn Subject>,
+    clock: ManualClock,
+    random: SeededRandom,
+    pub woken: Arc<Woken>,
+}
+
+#[derive(Default)]
+pub struct Woken(Mutex<Vec<String>>);
+
+impl Wake for Woken {
+    fn wake(&self, integration: &str) {
+        self.0.lock().unwrap().push(integration.to_owned());
+    }
+}
+
+impl Woken {
+    /// Who was woken since this was last asked.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl World {
+    pub fn new(subject: impl Subject + 'static) -> Self {
+        let woken = Arc::new(Woken::default());
+        subject.wake_through(woken.clone());
+        Self { subject: Box::new(subject), clock: ManualClock::at(START), random: SeededRandom::new(7), woken }
+    }
+
+    pub fn store(&self) -> Arc<dyn MessageStore> {
+        self.subject.store()
+    }
+
+    pub fn key_values(&self) -> Arc<dyn KeyValueRead> {
+        self.subject.key_values()
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn advance(&self, millis: u64) {
+        self.clock.advance(Duration::from_millis(millis));
+    }
+
+    pub async fn crash(&mut self) {
+        self.subject.crash().await;
+    }
+
+    pub fn message(&self, body: &str, key: Option<&str>) -> Message {
+        Message {
+            id: MessageId::new(self.now(), &self.random),
+            parent: None,
+            key: key.map(|key| Key(key.to_owned())),
+            content_type: "application/json".into(),
+            headers: Headers(vec![("x-topic".into(), "orders/create".into()), ("x-topic".into(), "again".into())]),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            tracked: vec![Tracked { name: "order".into(), value: format!("#{body}") }],
+            origin: "webhook /shop/orders".into(),
+            accepted_at: self.now(),
+        }
+    }
+
+    /// A message for `crm`, in the lane of its key.
+    pub async fn accept(&self, body: &str, key: Option<&str>) -> MessageId {
+        let lane = key.map_or(Lane::Free, |key| Lane::Key(key.into()));
+        self.accept_for(body, &[("crm", lane)]).await
+    }
+
+    pub async fn accept_for(&self, body: &str, readers: &[(&str, Lane)]) -> MessageId {
+        let message = self.message(body, None);
+        let id = message.id;
+        assert_eq!(self.accept_as(message, None, readers).await.unwrap(), Accepted::New);
+        id
+    }
+
+    pub async fn accept_as(&self, message: Message, dedup: Option<Dedup>, readers: &[(&str, Lane)]) -> Result<Accepted, StoreError> {
+        let deliveries = self.deliveries(readers);
+        self.store().accept(Accept { message, dedup, deliveries, waiting_max: 100 }).await
+    }
+
+    pub fn deliveries(&self, readers: &[(&str, Lane)]) -> Vec<NewDelivery> {
+        let due_at = self.now();
+        let deliver = |(integration, lane): &(&str, Lane)| NewDelivery { integration: (*integration).into(), lane: lane.clone(), due_at };
+        readers.iter().map(deliver).collect()
+    }
+
+    /// All that is due for `integration`.
+    pub async fn lease(&self, integration: &str) -> Vec<Leased> {
+        self.store().lease(Lease { integration: integration.into(), now: self.now(), limit: 100 }).await.unwrap()
+    }
+
+    /// The one delivery that is due for `crm`.
+    pub async fn lease_one(&self) -> Leased {
+        let mut leased = self.lease("crm").await;
+        assert_eq!(leased.len(), 1, "{leased:?}");
+        leased.remove(0)
+    }
+
+    pub fn settlement(&self, delivery: DeliveryId, settlement: Settlement) -> Settle {
+        let result = match &settlement {
+            Settlement::Delivered { .. } => "delivered",
+            Settlement::Skipped { .. } => "skipped",
+            Settlement::FannedOut { .. } => "fanned-out",
+            Settlement::Waits { .. } => "waited",
+            Settlement::Retries { .. } | Settlement::DeadLettered { .. } => "failed",
+        };
+        let attempt = Attempt {
+            release: ReleaseId("00".repeat(32)),
+            started_at: self.now(),
+            ended_at: self.now(),
+            result,
+            code: None,
+            detail: None,
+            trace: json!({"calls": []}),
+        };
+        Settle { delivery, attempt, settlement, appends: Vec::new(), key_values: Vec::new() }
+    }
+
+    pub async fn settle(&self, delivery: DeliveryId, settlement: Settlement) {
+        self.store().settle(self.settlement(delivery, settlement)).await.unwrap();
+    }
+
+    pub async fn deliver(&self, delivery: DeliveryId) {
+        self.settle(delivery, delivered()).await;
+    }
+
+    /// Dead-letters it and gives the dead letter.
+    pub async fn kill(&self, delivery: DeliveryId) -> DeadLetterId {
+        self.settle(delivery, dead()).await;
+        self.dead_letters().await.last().unwrap().id
+    }
+
+    pub async fn dead_letters(&self) -> Vec<SeenDeadLetter> {
+        self.subject.dead_letters().await
+    }
+
+    pub async fn outcomes(&self, message: MessageId) -> Vec<(String, Outcome, u32)> {
+        self.subject.outcomes(message).await
+    }
+
+    pub async fn replay(&self, dead_letter: DeadLetterId, superseded: Superseded) -> Result<Replayed, StoreError> {
+        self.store().replay(Replay { dead_letter, now: self.now(), superseded }).await
+    }
+
+    pub async fn discard(&self, dead_letter: DeadLetterId) -> Result<(), StoreError> {
+        self.store().discard(Discard { dead_letter, now: self.now(), reason: "a test order".into() }).await
+    }
+
+    pub fn append(&self, message: AppendedMessage, readers: &[(&str, Lane)]) -> Append {
+        Append { message, channel: "orders.canonical".into(), dedup: None, deliveries: self.deliveries(readers) }
+    }
+
+    /// The children `crm` makes of a message.
+    pub fn children(&self, parent: &Message, bodies: &[&str]) -> Vec<Message> {
+        let child = |(ordinal, body): (usize, &&str)| Message {
+            id: parent.id.derive("crm", "child", u32::try_from(ordinal).unwrap(), 0),
+            parent: Some(parent.id),
+            ..self.message(body, None)
+        };
+        bodies.iter().enumerate().map(child).collect()
+    }
+}
+
+pub fn delivered() -> Settlement {
+    Settlement::Delivered { receipt: json!({"remote-id": "001"}) }
+}
+
+pub fn dead() -> Settlement {
+    Settlement::DeadLettered {
+        class: FailureClass::Permanent,
+        code: "REQUIRED_FIELD_MISSING".into(),
+        detail: "no name".into(),
+        fingerprint: "f00d".into(),
+    }
+}
+
+pub fn body(leased: &Leased) -> &str {
+    std::str::from_utf8(&leased.message.body).unwrap()
+}
+
+pub fn bodies(leased: &[Leased]) -> Vec<&str> {
+    leased.iter().map(body).collect()
+}
+
+pub fn key(lane: &str) -> Lane {
+    Lane::Key(lane.into())
+}
