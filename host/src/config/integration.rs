@@ -296,3 +296,7 @@ fn backoff(node: &Node<'_>) -> Option<Backoff> {
     }
     Some(backoff)
 }
+
+#[cfg(test)]
+#[path = "integration_tests.rs"]
+mod tests;

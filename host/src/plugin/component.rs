@@ -279,3 +279,7 @@ fn skip_section(reader: &mut wasmparser::BinaryReader<'_>) -> Result<bool, wasmp
     let content = reader.read_bytes(usize::try_from(length).unwrap_or(usize::MAX))?;
     Ok(id == CUSTOM && wasmparser::BinaryReader::new(content, 0).read_string()? == MANIFEST_SECTION)
 }
+
+#[cfg(test)]
+#[path = "component_tests.rs"]
+mod tests;
