@@ -116,12 +116,15 @@ impl Use<'_> {
 
     fn slots(&self, problems: &mut Problems) {
         let Some(manifest) = &self.facts.manifest else { return };
-        for (slot, about) in manifest.slots.iter().filter(|(slot, _)| !self.step.bindings.contains_key(*slot)) {
+        let unbound: Vec<_> = manifest.slots.iter().filter(|(slot, _)| !self.step.bindings.contains_key(*slot)).collect();
+        let lines: Vec<_> = unbound.iter().map(|(slot, _)| format!("{slot} = \"<alias>\"")).collect();
+        let fix = match self.step.bindings.is_empty() {
+            true => format!("add `bind = {{ {} }}` to {}", lines.join(", "), self.section()),
+            false => format!("add `{}` to `bind` in {}", lines.join(", "), self.section()),
+        };
+        for (slot, about) in unbound {
             let what = format!("needs the slot `{slot}` ({}), which is not bound", about.description);
-            let line =
-                if self.step.bindings.is_empty() { format!("bind = {{ {slot} = \"<alias>\" }}") } else { format!("{slot} = \"<alias>\"") };
-            let whither = if self.step.bindings.is_empty() { self.section() } else { format!("`bind` in {}", self.section()) };
-            problems.push(self.problem(Code::UnboundSlot, "plugin", &what).fix(format!("add `{line}` to {whither}")));
+            problems.push(self.problem(Code::UnboundSlot, "plugin", &what).fix(fix.clone()));
         }
         for slot in self.step.bindings.keys().filter(|slot| !manifest.slots.contains_key(*slot)) {
             let known: Vec<_> = manifest.slots.keys().map(|slot| format!("`{slot}`")).collect();
