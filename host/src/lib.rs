@@ -4,11 +4,14 @@
 //! ARCHITECTURE.md says where to change what.
 
 pub mod alias;
+pub mod capability;
 pub mod clock;
 pub mod config;
+pub mod ingress;
 pub mod integration;
 pub mod message;
 pub mod message_store;
 pub mod plugin;
 pub mod problem;
 pub mod random;
+pub mod telemetry;

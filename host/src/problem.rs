@@ -75,6 +75,7 @@ codes! {
     BadRequest = "LG-4007": "the request cannot be understood",
     UnsupportedMediaType = "LG-4008": "the content type is not accepted",
     ShuttingDown = "LG-4009": "the host is shutting down",
+    TooSlow = "LG-4010": "the request did not arrive in time",
 
     GaveUp = "LG-5001": "a delivery was given up",
     Unkeyed = "LG-5002": "a message has no key",
@@ -93,6 +94,7 @@ codes! {
     Superseded = "LG-7005": "newer messages of the key were delivered since",
     WrongUsage = "LG-7006": "the command was used wrongly",
     ToolMissing = "LG-7007": "a tool this needs is not installed",
+    Elsewhere = "LG-7008": "the request comes from another site, or for another host",
     Internal = "LG-7999": "a fault in Lockgate itself",
 }
 

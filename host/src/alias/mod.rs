@@ -1,8 +1,31 @@
 //! Aliases: endpoints, credentials, token refresh, egress policy, and the network behind [`Upstream`].
 //!
-//! Depends on `clock`, `random` and `problem` only. Knows nothing of plugins, messages or integrations.
+//! Depends on `clock`, `random` and `problem`, and on `integration` for plain data (owners, allow lists, waits). Knows nothing of
+//! plugins, messages or deliveries.
+//!
+//! The way of one request: [`registry`] → `path`, `headers` → `health` (may it go now?) → `credential` (and `token`) →
+//! [`upstream`] → `retry_after`, `blank` → back.
 
+pub mod address;
+mod blank;
+mod credential;
+mod endpoint;
+mod headers;
+mod health;
+pub mod network;
+mod network_connect;
+pub mod path;
+mod probe;
+pub mod registry;
+mod retry_after;
+pub mod scripted;
 pub mod secret;
+mod token;
+pub mod upstream;
+
+pub use health::{Gate, Hold};
+pub use probe::AliasTest;
+pub use registry::{AliasStatus, Aliases, EgressError, EgressRequest, EgressResponse};
 
 use std::collections::BTreeMap;
 
@@ -85,3 +108,10 @@ pub enum HmacEncoding {
     Hex,
     Base64,
 }
+
+#[cfg(test)]
+mod credential_tests;
+#[cfg(test)]
+mod egress_tests;
+#[cfg(test)]
+mod test_support;

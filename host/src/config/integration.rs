@@ -266,7 +266,7 @@ fn delivery(root: &Table<'_>, sources: &[Source]) -> DeliveryPolicy {
 fn order(node: &Node<'_>, sources: &[Source]) -> Option<Order> {
     if node.value().as_str() == Some("strict") {
         node.note(
-            Code::UnknownKey,
+            Code::WrongValue,
             format!("`{} = \"strict\"` is not built in this version", node.name()),
             "use `order = \"key\"` or `order = \"none\"`",
         );

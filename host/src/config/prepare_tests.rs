@@ -16,7 +16,8 @@ fn component(role: &str, imports: &[&str]) -> Vec<u8> {
 }
 
 fn with_manifest(role: &str, imports: &[&str], name: &str, version: &str, rest: &str) -> Vec<u8> {
-    let manifest = format!("name = \"{name}\"\nversion = \"{version}\"\ndescription = \"d\"\nroles = [\"{role}\"]\n{rest}");
+    let manifest =
+        format!("name = \"{name}\"\nversion = \"{version}\"\ndescription = \"d\"\nlicence = \"MIT\"\nroles = [\"{role}\"]\n{rest}");
     embed_manifest(name, &component(role, imports), &manifest).unwrap()
 }
 
@@ -113,6 +114,8 @@ fn names_slots_configs_and_roles_that_do_not_fit() {
          fix: a [[step]] needs a plugin that exports lockgate:plugin/transformer@0.1.0\n\
          integrations/a.toml:8:45: LG-2011 integration a, step 1: plugin s has no slot `odd`\n  \
          fix: its slots are `target`, `tax`\n\
+         integrations/a.toml:10:10: LG-2003 integration a, sink: plugin s imports lockgate:plugin/http@0.1.0, and no slot is bound\n  \
+         fix: add `bind = { target = \"<alias>\", tax = \"<alias>\" }` to [sink] of integrations/a.toml\n\
          integrations/a.toml:10:10: LG-2004 integration a, sink: plugin s needs the slot `target` (The CRM), which is not bound\n  \
          fix: add `bind = { target = \"<alias>\", tax = \"<alias>\" }` to [sink] of integrations/a.toml\n\
          integrations/a.toml:10:10: LG-2004 integration a, sink: plugin s needs the slot `tax` (Rates), which is not bound\n  \
@@ -138,9 +141,9 @@ fn refuses_files_that_are_not_what_their_name_says() {
     folder.put("plugins/s@1.0.0.wasm", "not wasm");
     assert_eq!(single(folder.prepare()).code, Code::NotAComponent);
 
-    folder.put("plugins/s/plugin.toml", "name = \"s\"\nversion = \"1.0.0\"\ndescription = \"d\"\nroles = [\"sink\"]\n");
+    folder.put("plugins/s/plugin.toml", "name = \"s\"\nversion = \"1.0.0\"\ndescription = \"d\"\nlicence = \"MIT\"\nroles = [\"sink\"]\n");
     assert!(single(folder.prepare()).message.starts_with("s 1.0.0 is there twice"));
-    folder.put("plugins/s/plugin.toml", "name = \"t\"\nversion = \"2.0.0\"\ndescription = \"d\"\nroles = [\"sink\"]\n");
+    folder.put("plugins/s/plugin.toml", "name = \"t\"\nversion = \"2.0.0\"\ndescription = \"d\"\nlicence = \"MIT\"\nroles = [\"sink\"]\n");
     assert!(single(folder.prepare()).message.ends_with("names the plugin `t`, and its folder is called `s`"));
 }
 
@@ -204,7 +207,7 @@ fn pins_each_use_to_the_version_its_own_requirement_picked() {
 #[test]
 fn shows_why_a_plugin_does_not_build() {
     let folder = Folder::new("[sink]\nplugin = \"s\"\n");
-    folder.put("plugins/s/plugin.toml", "name = \"s\"\nversion = \"1.0.0\"\ndescription = \"d\"\nroles = [\"sink\"]\n");
+    folder.put("plugins/s/plugin.toml", "name = \"s\"\nversion = \"1.0.0\"\ndescription = \"d\"\nlicence = \"MIT\"\nroles = [\"sink\"]\n");
     assert!(single(folder.prepare()).message.ends_with("has a plugin.toml and no Cargo.toml"));
     folder.put(
         "plugins/s/Cargo.toml",
@@ -219,7 +222,7 @@ fn shows_why_a_plugin_does_not_build() {
 #[test]
 fn builds_a_source_folder_and_puts_its_manifest_inside() {
     let folder = Folder::new("[sink]\nplugin = \"s\"\n");
-    folder.put("plugins/s/plugin.toml", "name = \"s\"\nversion = \"1.0.0\"\ndescription = \"d\"\nroles = [\"sink\"]\n");
+    folder.put("plugins/s/plugin.toml", "name = \"s\"\nversion = \"1.0.0\"\ndescription = \"d\"\nlicence = \"MIT\"\nroles = [\"sink\"]\n");
     folder.put("plugins/s/Cargo.toml", "[package]\nname = \"s\"\nversion = \"1.0.0\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\", \"rlib\"]\n[workspace]\n[profile.plugin]\ninherits = \"dev\"\n");
     folder.put("plugins/s/src/lib.rs", "");
     let seen = Mutex::new(Vec::new());

@@ -1,6 +1,6 @@
 //! What a component's bytes say without compiling them: roles, imports, manifest, size, digest.
 //!
-//! Depends on `wasmparser` and `plugin::manifest`. Also embeds a manifest into a component.
+//! Depends on `wasmparser`, `plugin::manifest` and the list of what `plugin::wasi` links. Also embeds a manifest into a component.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use serde::Serialize;
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use super::manifest::{Manifest, Role};
+use super::wasi;
 use crate::integration::Grant;
 use crate::problem::{Code, Problem};
 
@@ -76,9 +77,10 @@ impl ImportKind {
                 _ => Self::Unknown,
             };
         }
-        const WASI: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:random/", "wasi:io/", "wasi:filesystem/"];
-        let preview2 = name.rsplit_once('@').is_some_and(|(_, version)| version.starts_with("0.2."));
-        if preview2 && WASI.iter().any(|prefix| name.starts_with(prefix)) { Self::Wasi } else { Self::Unknown }
+        match name.split_once('@') {
+            Some((interface, version)) if version.starts_with("0.2.") && wasi::INTERFACES.contains(&interface) => Self::Wasi,
+            _ => Self::Unknown,
+        }
     }
 
     fn of_interface(interface: &str) -> Self {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const MANIFEST: &str = "name = \"p\"\nversion = \"1.0.0\"\ndescription = \"d\"\nroles = [\"sink\"]\n";
+const MANIFEST: &str = "name = \"p\"\nversion = \"1.0.0\"\ndescription = \"d\"\nlicence = \"MIT\"\nroles = [\"sink\"]\n";
 
 fn sink(imports: &[&str]) -> Vec<u8> {
     let imports: String = imports.iter().map(|name| format!("(import \"{name}\" (instance))")).collect();

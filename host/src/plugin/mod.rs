@@ -2,13 +2,27 @@
 //!
 //! Depends on `capability` for what a plugin may import and on `message`; knows nothing of deliveries' states.
 
+pub mod bindings;
 pub mod build;
+pub mod cache;
 pub mod component;
 mod config_schema;
+pub mod engine;
+pub mod fault;
+pub mod host_key;
+pub mod invoke;
 pub mod library;
+pub mod limits;
 pub mod lock;
 pub mod manifest;
+pub mod meter;
+pub mod offer;
+pub mod registry;
 mod source_digest;
+pub mod state;
+#[cfg(test)]
+mod tests;
+pub mod wasi;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,7 +38,10 @@ use crate::message::{FailureClass, Headers, Message, Tracked};
 #[async_trait]
 pub trait PluginInvoker: Send + Sync + 'static {
     /// Runs one export of one plugin in a fresh instance. Never panics for what the plugin does.
-    async fn invoke(&self, call: Call) -> Report;
+    ///
+    /// `carried` are the effects of the calls before it in the same delivery: this call reads them back and its report
+    /// gives them back with its own added.
+    async fn invoke(&self, call: Call, carried: Effects) -> Report;
 }
 
 /// Everything one call of a plugin is given.
@@ -61,7 +78,7 @@ pub enum Export {
 #[derive(Debug)]
 pub struct Report {
     pub result: Result<Output, CallFailure>,
-    /// To be committed with the settlement, or dropped.
+    /// The carried effects and this call's own, to be committed with the settlement, or dropped.
     pub effects: Effects,
     /// Outbound requests, in the order in which they were sent.
     pub requests: Vec<OutboundRequest>,
@@ -86,6 +103,15 @@ pub struct Draft {
     pub headers: Headers,
     pub body: bytes::Bytes,
     pub tracked: Vec<Tracked>,
+}
+
+impl Draft {
+    /// Bytes of everything in it.
+    pub fn bytes(&self) -> usize {
+        let headers = self.headers.0.iter().map(|(name, value)| name.len().saturating_add(value.len()));
+        let tracked = self.tracked.iter().map(|tracked| tracked.name.len().saturating_add(tracked.value.len()));
+        headers.chain(tracked).fold(self.content_type.len().saturating_add(self.body.len()), usize::saturating_add)
+    }
 }
 
 /// Why a call gave nothing back.

@@ -1,0 +1,103 @@
+//! `lockgate alias test`: does the endpoint answer, and does it take the credential?
+//!
+//! Depends on `endpoint`. Sends one request without effect (HEAD, or GET where HEAD is not known) to the base URL.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
+use url::Url;
+
+use super::Auth;
+use super::credential::Credential;
+use super::endpoint::{Endpoint, Prepared};
+use super::health::Ticket;
+use super::registry::EgressError;
+use super::upstream::UpstreamResponse;
+use crate::clock::Clock;
+
+const TEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a test of an alias found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AliasTest {
+    pub alias: String,
+    /// Something answered.
+    pub reachable: bool,
+    /// Whether the credential was taken; none where the answer does not tell, or there is no credential.
+    pub authenticated: Option<bool>,
+    /// The HTTP status of the base URL.
+    pub status: Option<u16>,
+    /// For people.
+    pub detail: String,
+    pub took_ms: u64,
+}
+
+impl AliasTest {
+    /// A test that came to nothing.
+    pub fn failed(alias: &str, detail: String) -> Self {
+        Self { alias: alias.to_owned(), reachable: false, authenticated: None, status: None, detail, took_ms: 0 }
+    }
+}
+
+/// Tests `endpoint`, whatever is known of its health, and learns from a good answer.
+pub async fn run(endpoint: &Endpoint, clock: &dyn Clock) -> AliasTest {
+    let started = clock.now();
+    let mut test = match &endpoint.alias.url {
+        Some(url) => ask(endpoint, url).await,
+        None => AliasTest::failed(&endpoint.alias.name, "the alias has no url: it only verifies webhooks".to_owned()),
+    };
+    test.took_ms = u64::try_from(clock.now().since(started).as_millis()).unwrap_or(u64::MAX);
+    test
+}
+
+async fn ask(endpoint: &Endpoint, url: &Url) -> AliasTest {
+    let failed = |detail: String| AliasTest::failed(&endpoint.alias.name, detail);
+    let ticket = endpoint.health.force();
+    let credential = match endpoint.renew(ticket).await {
+        Ok(credential) => credential,
+        // The token endpoint answered, and said no.
+        Err(EgressError::CredentialRefused(detail)) => {
+            return AliasTest { reachable: true, authenticated: Some(false), ..failed(detail) };
+        }
+        Err(error) => return failed(error.to_string()),
+    };
+    match request(endpoint, url, &credential, ticket).await {
+        Ok(answer) => {
+            let test = judge(endpoint, answer.status);
+            if test.authenticated == Some(true) {
+                endpoint.taken();
+            }
+            test
+        }
+        Err(error) => failed(error.to_string()),
+    }
+}
+
+async fn request(endpoint: &Endpoint, url: &Url, credential: &Credential, ticket: Ticket) -> Result<UpstreamResponse, EgressError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let head = Prepared { method: Method::HEAD, url: url.clone(), headers, body: Bytes::new(), timeout: TEST_TIMEOUT };
+    let answer = endpoint.once(head.clone(), credential, ticket).await?;
+    if matches!(answer.status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) {
+        return endpoint.once(Prepared { method: Method::GET, ..head }, credential, ticket).await;
+    }
+    Ok(answer)
+}
+
+/// A base URL often has nothing of its own, and many servers look for the page before they look at who asks: 404 tells nothing.
+/// A token that the token endpoint gave out does.
+fn judge(endpoint: &Endpoint, status: StatusCode) -> AliasTest {
+    let number = status.as_u16();
+    let by_token = matches!(endpoint.alias.auth, Auth::OAuth2ClientCredentials { .. });
+    let (authenticated, detail) = match (&endpoint.alias.auth, status) {
+        (Auth::None, _) => (None, format!("answers {number}; the alias has no credential")),
+        (_, StatusCode::UNAUTHORIZED) => (Some(false), "answers 401: the credential is refused".to_owned()),
+        (_, status) if by_token => (Some(true), format!("answers {}; the token endpoint gave a token", status.as_u16())),
+        (_, status) if status.is_success() => (Some(true), format!("answers {number} to the credential")),
+        (_, _) => (None, format!("answers {number} on its base URL, which does not tell whether the credential is taken")),
+    };
+    let alias = endpoint.alias.name.clone();
+    AliasTest { alias, reachable: true, authenticated, status: Some(number), detail, took_ms: 0 }
+}

@@ -1,0 +1,236 @@
+//! [`Aliases`]: the aliases of the running environment, through which every request of a plugin leaves.
+//!
+//! Owns the rules on what a plugin may ask of an alias and the view of their states. Depends on the other files of this room.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::endpoint::{Endpoint, Prepared, Surroundings, held};
+use super::health::{Gate, Hold};
+use super::probe::{self, AliasTest};
+use super::secret::SecretSource;
+use super::upstream::Upstream;
+use super::{Alias, Environment, headers, path};
+use crate::clock::{Clock, Timestamp};
+use crate::integration::{Allow, Owner};
+use crate::random::Random;
+
+/// The longest body a plugin may send.
+pub const REQUEST_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The longest body a target may answer with.
+pub const RESPONSE_BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// What a request's time-out is clamped to. The lower bound keeps a plugin from making a healthy target look unreachable.
+pub const TIMEOUT_MIN: Duration = Duration::from_secs(1);
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// How often a refused secret is read again.
+const REFUSED_SECRET_EVERY: Duration = Duration::from_secs(1);
+
+/// One request of a plugin.
+#[derive(Clone, Debug)]
+pub struct EgressRequest {
+    pub method: String,
+    /// Path and query under the alias's base URL, starting with `/`.
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+    /// Sent as `Idempotency-Key`.
+    pub idempotency_key: String,
+    /// For the exchange with the target, a second try after a 401 included; getting a token is not. Clamped to 1 to 60 s.
+    pub timeout: Duration,
+}
+
+/// An answer, whatever its status, with credentials blanked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EgressResponse {
+    pub status: u16,
+    /// Lower-case names.
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+    /// Of a 429 or 503 that says when to come back: not before this.
+    pub retry_after: Option<Timestamp>,
+}
+
+/// Why a request of a plugin has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EgressError {
+    /// Against the rules; nothing was sent, or its answer cannot be shown. The text says which rule.
+    #[error("denied: {0}")]
+    Denied(String),
+    /// No answer in time; the target may have done the work.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The target or its token endpoint could not be reached, or the connection broke.
+    #[error("unreachable: {0}")]
+    Unreachable(String),
+    /// The answer was over 10 MiB or 100 headers.
+    #[error("the answer is larger than allowed")]
+    TooLarge,
+    /// Nothing was sent, because the alias sends nothing for now.
+    #[error("the alias is {}", kind.as_str())]
+    Held { kind: Hold, until: Option<Timestamp> },
+    /// The credential is refused, or there is none to be had.
+    #[error("credential refused: {0}")]
+    CredentialRefused(String),
+}
+
+/// What is shown of an alias. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AliasStatus {
+    pub name: String,
+    pub owner: Option<Owner>,
+    pub url: Option<String>,
+    /// `none`, `basic`, `bearer`, `api-key`, `oauth2-client-credentials`.
+    pub auth: &'static str,
+    /// `healthy`, `throttled`, `unreachable`, `credential-refused`.
+    pub state: &'static str,
+    pub since: Timestamp,
+    /// Nothing is sent before this, unless the state changes by itself.
+    pub until: Option<Timestamp>,
+    pub detail: Option<String>,
+}
+
+/// The aliases of the running environment. Share it as an `Arc`.
+#[derive(Debug)]
+pub struct Aliases {
+    endpoints: BTreeMap<String, Endpoint>,
+    around: Arc<Surroundings>,
+}
+
+impl Aliases {
+    /// The aliases of `environment`, all taken to be healthy. Reads no secret yet.
+    pub fn new(
+        environment: &Environment,
+        secrets: Arc<dyn SecretSource>,
+        upstream: Arc<dyn Upstream>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        let around = Arc::new(Surroundings { secrets, upstream, clock, random, changes: watch::Sender::new(0) });
+        let endpoint = |alias: &Alias| (alias.name.clone(), Endpoint::new(alias.clone(), Arc::clone(&around)));
+        Self { endpoints: environment.aliases.values().map(endpoint).collect(), around }
+    }
+
+    /// Sends one request of a plugin through `alias`, within what `allow` lets through (nothing in it: everything).
+    ///
+    /// A 401 is met with a fresh credential and one more try. Any other answer is an answer.
+    pub async fn send(&self, alias: &str, allow: &[Allow], request: EgressRequest) -> Result<EgressResponse, EgressError> {
+        let endpoint = self.endpoint(alias)?;
+        let prepared = prepare(&endpoint.alias, allow, request)?;
+        let ticket = endpoint.health.enter(self.around.clock.now(), prepared.timeout).map_err(held)?;
+        endpoint.exchange(prepared, ticket).await
+    }
+
+    /// Whether deliveries through `alias` may be started now. An unknown alias is open: the delivery will say what is wrong.
+    pub fn gate(&self, alias: &str) -> Gate {
+        self.endpoints.get(alias).map_or(Gate::Open, |endpoint| endpoint.health.gate(self.around.clock.now()))
+    }
+
+    /// All aliases, by name.
+    pub fn states(&self) -> Vec<AliasStatus> {
+        let now = self.around.clock.now();
+        self.endpoints.values().map(|endpoint| status(endpoint, now)).collect()
+    }
+
+    /// Ticks at every change of a state, so that who waits for an alias looks again. The end of a wait is not told: that is its `until`.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.around.changes.subscribe()
+    }
+
+    /// Asks the endpoint of `alias` for its base URL with a credential made anew. Where that shows that the credential is taken, a
+    /// refused alias is released.
+    pub async fn test(&self, alias: &str) -> AliasTest {
+        match self.endpoint(alias) {
+            Ok(endpoint) => probe::run(endpoint, &*self.around.clock).await,
+            Err(error) => AliasTest::failed(alias, error.to_string()),
+        }
+    }
+
+    /// Runs until dropped: while a credential is refused, reads its secret again every second, and releases the alias once it is
+    /// another one.
+    pub async fn watch_refused(&self) {
+        let mut changes = self.changes();
+        loop {
+            changes.borrow_and_update();
+            if !self.endpoints.values().any(|endpoint| endpoint.health.is_refused()) {
+                // The sender lives in `self`, so this ends with a change only.
+                let _ = changes.changed().await;
+                continue;
+            }
+            self.around.clock.sleep(REFUSED_SECRET_EVERY).await;
+            for endpoint in self.endpoints.values().filter(|endpoint| endpoint.health.is_refused()) {
+                self.release_if_changed(endpoint).await;
+            }
+        }
+    }
+
+    async fn release_if_changed(&self, endpoint: &Endpoint) {
+        let Some(reference) = endpoint.alias.auth.secret() else { return };
+        // Still no secret to read: nothing has changed.
+        let Ok(secret) = self.around.secrets.read(reference) else { return };
+        if endpoint.health.is_refused_with_other_than(&secret) {
+            endpoint.release("there is a new secret; delivery resumes").await;
+        }
+    }
+
+    fn endpoint(&self, alias: &str) -> Result<&Endpoint, EgressError> {
+        self.endpoints.get(alias).ok_or_else(|| EgressError::Denied(format!("there is no alias {alias}")))
+    }
+}
+
+fn status(endpoint: &Endpoint, now: Timestamp) -> AliasStatus {
+    let condition = endpoint.health.condition(now);
+    AliasStatus {
+        name: endpoint.alias.name.clone(),
+        owner: endpoint.alias.owner.clone(),
+        url: endpoint.alias.url.as_ref().map(without_secrets),
+        auth: endpoint.alias.auth.kind(),
+        state: condition.hold.map_or("healthy", Hold::as_str),
+        since: condition.since,
+        until: condition.until,
+        detail: condition.detail,
+    }
+}
+
+/// A base URL with a user or a query is refused when it is used, and is not shown before.
+fn without_secrets(url: &url::Url) -> String {
+    format!("{}://{}{}", url.scheme(), &url[url::Position::BeforeHost..url::Position::AfterPort], url.path())
+}
+
+/// Everything a plugin asked for, held against the rules.
+fn prepare(alias: &Alias, allow: &[Allow], request: EgressRequest) -> Result<Prepared, EgressError> {
+    let denied = |what: String| EgressError::Denied(what);
+    let base = alias.url.as_ref().ok_or_else(|| denied(format!("alias {} has no url", alias.name)))?;
+    let url = path::join(base, &request.path).map_err(|refused| denied(refused.to_string()))?;
+    let method = method(&request.method)?;
+    let path = path::path_of(&request.path);
+    if !path::allowed(allow, method.as_str(), path) {
+        return Err(denied(format!("the binding does not allow {method} {path}")));
+    }
+    if let Some(own) = alias.auth.own_parameter()
+        && url.query_pairs().any(|(name, _)| name == own)
+    {
+        return Err(denied(format!("query parameter {own} is set by the host")));
+    }
+    if request.body.len() > REQUEST_BODY_BYTES_MAX {
+        return Err(denied(format!("the body is over {} MiB", REQUEST_BODY_BYTES_MAX >> 20)));
+    }
+    let headers = headers::build(&request.headers, alias.auth.own_header(), &request.idempotency_key)
+        .map_err(|refused| denied(refused.to_string()))?;
+    Ok(Prepared { method, url, headers, body: request.body, timeout: request.timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX) })
+}
+
+/// `CONNECT` would open a tunnel and `TRACE` would have the credential sent back; the rest is the target's business.
+fn method(text: &str) -> Result<Method, EgressError> {
+    let denied = || EgressError::Denied(format!("{:?} is not a method that may be sent", text.chars().take(32).collect::<String>()));
+    let plain = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
+    if !plain || matches!(text, "CONNECT" | "TRACE") {
+        return Err(denied());
+    }
+    Method::from_bytes(text.as_bytes()).map_err(|_| denied())
+}

@@ -1,0 +1,286 @@
+//! `http`: requests through the aliases bound to a plugin's slots, written down for the ledger, with the obstacle they met.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
+
+use super::egress::{Egress, EgressError, EgressRequest, EgressResponse, Hold};
+use super::idempotency::{RequestName, idempotency_key};
+use crate::clock::{Clock, Timestamp};
+use crate::integration::Binding;
+use crate::plugin::limits::Limits;
+use crate::plugin::{Obstacle, ObstacleKind, OutboundRequest};
+use crate::telemetry::Metrics;
+
+/// How long a request may take where the plugin does not say.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// What is left of a call's wall time when a request in it times out, so that the plugin still hears of it.
+const LEFT_AFTER_TIMEOUT: Duration = Duration::from_secs(1);
+/// What is kept of an answer that is not 2xx.
+const EXCERPT_BYTES_MAX: usize = 1024;
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
+/// The answer of a request that the end of its call cut off.
+const CUT_OFF: &str = "cut-off";
+
+/// One request as a plugin gives it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+    pub label: Option<String>,
+    pub timeout: Option<Duration>,
+}
+
+/// An answer, whatever its status.
+#[derive(Clone, Debug)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpError {
+    Denied(String),
+    TimedOut,
+    Unreachable(String),
+    TooLarge,
+    BreakerOpen,
+    RateLimited(Option<Duration>),
+    CredentialRefused,
+    TooManyRequests,
+}
+
+/// What every call's requests go through and are counted by.
+#[derive(Clone)]
+pub struct Outside {
+    pub egress: Arc<dyn Egress>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Outside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outside").field("egress", &self.egress).finish_non_exhaustive()
+    }
+}
+
+/// The requests of one call.
+#[derive(Debug)]
+pub struct Http {
+    outside: Outside,
+    bindings: Arc<BTreeMap<String, Binding>>,
+    base: String,
+    /// The end of the call's wall time.
+    deadline: Timestamp,
+    requests_max: usize,
+    at_once_max: usize,
+    ordinals: HashMap<(String, String, String), u32>,
+    requests: Vec<OutboundRequest>,
+    obstacle: Option<Obstacle>,
+}
+
+/// A request that may go out: where its record is, through which alias, and what is sent.
+struct Planned {
+    record: usize,
+    binding: Binding,
+    request: EgressRequest,
+}
+
+/// What came of a planned request.
+struct Done {
+    record: usize,
+    took: Duration,
+    answer: Result<EgressResponse, EgressError>,
+}
+
+impl Http {
+    /// `base` is the call's idempotency base.
+    pub fn new(outside: Outside, bindings: Arc<BTreeMap<String, Binding>>, base: String, limits: &Limits) -> Self {
+        let deadline = outside.clock.now().plus(limits.wall);
+        Self {
+            outside,
+            bindings,
+            base,
+            deadline,
+            requests_max: limits.requests,
+            at_once_max: limits.requests_at_once.max(1),
+            ordinals: HashMap::new(),
+            requests: Vec::new(),
+            obstacle: None,
+        }
+    }
+
+    /// Every request in the order of sending, and what stood in the way of the last.
+    pub fn into_record(self) -> (Vec<OutboundRequest>, Option<Obstacle>) {
+        (self.requests, self.obstacle)
+    }
+
+    /// Sends one request and waits for its answer.
+    pub async fn send(&mut self, slot: &str, request: Request) -> Result<Response, HttpError> {
+        self.send_all(slot, vec![request]).await.pop().unwrap_or(Err(HttpError::TooManyRequests))
+    }
+
+    /// Sends several, a few at once, and gives the answers in the order of the requests.
+    pub async fn send_all(&mut self, slot: &str, requests: Vec<Request>) -> Vec<Result<Response, HttpError>> {
+        let mut answers: Vec<Option<Result<Response, HttpError>>> = Vec::with_capacity(requests.len());
+        let mut planned = Vec::new();
+        for request in requests {
+            match self.plan(slot, request) {
+                Ok(plan) => {
+                    planned.push((answers.len(), plan));
+                    answers.push(None);
+                }
+                Err(why) => answers.push(Some(Err(why))),
+            }
+        }
+        let sends: Vec<_> = planned.into_iter().map(|(index, plan)| send_planned(self.outside.clone(), index, plan)).collect();
+        let mut under_way = futures_util::stream::iter(sends).buffer_unordered(self.at_once_max);
+        let mut obstacles = Vec::new();
+        let mut sent_any = false;
+        while let Some((index, done)) = under_way.next().await {
+            sent_any |= !matches!(done.answer, Err(EgressError::Denied(_)));
+            obstacles.extend(self.note(&done).map(|obstacle| (index, obstacle)));
+            if let Some(answer) = answers.get_mut(index) {
+                *answer = Some(self.answer(done.answer));
+            }
+        }
+        if sent_any {
+            self.obstacle = worst(obstacles);
+        }
+        answers.into_iter().map(|answer| answer.unwrap_or(Err(HttpError::TooManyRequests))).collect()
+    }
+
+    /// Checks a request, names it and writes it down before it is sent: if the call ends meanwhile, the ledger has it.
+    fn plan(&mut self, slot: &str, request: Request) -> Result<Planned, HttpError> {
+        let Some(binding) = self.bindings.get(slot).cloned() else {
+            return Err(HttpError::Denied(format!("no alias is bound to the slot `{slot}`")));
+        };
+        if !METHODS.contains(&request.method.as_str()) {
+            return Err(HttpError::Denied(format!("the method is none of {}", METHODS.join(", "))));
+        }
+        if self.requests.len() >= self.requests_max {
+            return Err(HttpError::TooManyRequests);
+        }
+        let idempotency_key = self.key(slot, &request);
+        self.requests.push(OutboundRequest {
+            slot: slot.to_owned(),
+            alias: binding.alias.clone(),
+            method: request.method.clone(),
+            path: request.path.clone(),
+            idempotency_key: idempotency_key.clone(),
+            body_sha256: hex::encode(Sha256::digest(&request.body)),
+            answer: CUT_OFF.to_owned(),
+            answer_excerpt: None,
+            took_ms: 0,
+        });
+        let left = self.deadline.since(self.outside.clock.now()).saturating_sub(LEFT_AFTER_TIMEOUT);
+        let timeout = request.timeout.unwrap_or(TIMEOUT).min(left).max(Duration::from_millis(1));
+        let Request { method, path, headers, body, .. } = request;
+        let request = EgressRequest { method, path, headers, body, idempotency_key, timeout };
+        Ok(Planned { record: self.requests.len() - 1, binding, request })
+    }
+
+    fn key(&mut self, slot: &str, request: &Request) -> String {
+        if let Some(label) = &request.label {
+            return idempotency_key(&self.base, slot, RequestName::Label(label));
+        }
+        let equals = self.ordinals.entry((slot.to_owned(), request.method.clone(), request.path.clone())).or_insert(0);
+        let ordinal = *equals;
+        *equals = equals.saturating_add(1);
+        idempotency_key(&self.base, slot, RequestName::Ordinal { method: &request.method, path: &request.path, ordinal })
+    }
+
+    /// Completes the record of a request; gives the obstacle it met.
+    fn note(&mut self, done: &Done) -> Option<Obstacle> {
+        let record = self.requests.get_mut(done.record)?;
+        record.took_ms = u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX);
+        record.answer = answer_word(&done.answer);
+        if let Ok(response) = &done.answer
+            && !(200..300).contains(&response.status)
+        {
+            let excerpt = response.body.get(..EXCERPT_BYTES_MAX).unwrap_or(&response.body);
+            record.answer_excerpt = Some(String::from_utf8_lossy(excerpt).into_owned());
+        }
+        obstacle(&record.alias, &done.answer)
+    }
+
+    fn answer(&self, answer: Result<EgressResponse, EgressError>) -> Result<Response, HttpError> {
+        let until = |at: Option<Timestamp>| at.map(|at| at.since(self.outside.clock.now()));
+        match answer {
+            Ok(response) => Ok(Response { status: response.status, headers: response.headers, body: response.body }),
+            Err(EgressError::Denied(why)) => Err(HttpError::Denied(why)),
+            Err(EgressError::TimedOut) => Err(HttpError::TimedOut),
+            Err(EgressError::Unreachable(why)) => Err(HttpError::Unreachable(why)),
+            Err(EgressError::TooLarge) => Err(HttpError::TooLarge),
+            Err(EgressError::Held { kind: Hold::Unreachable, .. }) => Err(HttpError::BreakerOpen),
+            Err(EgressError::Held { kind: Hold::Throttled, until: at }) => Err(HttpError::RateLimited(until(at))),
+            Err(EgressError::CredentialRefused(_) | EgressError::Held { kind: Hold::CredentialRefused, .. }) => {
+                Err(HttpError::CredentialRefused)
+            }
+        }
+    }
+}
+
+async fn send_planned(outside: Outside, index: usize, planned: Planned) -> (usize, Done) {
+    let alias = &planned.binding.alias;
+    let started_at = outside.clock.now();
+    let answer = outside.egress.send(alias, &planned.binding.allow, planned.request).await;
+    let took = outside.clock.now().since(started_at);
+    outside.metrics.http_out(alias, &answer_word(&answer), took);
+    (index, Done { record: planned.record, took, answer })
+}
+
+fn answer_word(answer: &Result<EgressResponse, EgressError>) -> String {
+    match answer {
+        Ok(response) => return response.status.to_string(),
+        Err(EgressError::Denied(_)) => "denied",
+        Err(EgressError::TimedOut) => "timed-out",
+        Err(EgressError::Unreachable(_)) => "unreachable",
+        Err(EgressError::TooLarge) => "too-large",
+        Err(EgressError::Held { kind: Hold::Unreachable, .. }) => "breaker-open",
+        Err(EgressError::Held { kind: Hold::Throttled, .. }) => "rate-limited",
+        Err(EgressError::CredentialRefused(_) | EgressError::Held { kind: Hold::CredentialRefused, .. }) => "credential-refused",
+    }
+    .to_owned()
+}
+
+/// What the host itself saw in an answer that stands in the way of the target.
+fn obstacle(alias: &str, answer: &Result<EgressResponse, EgressError>) -> Option<Obstacle> {
+    let (kind, not_before, detail) = match answer {
+        Ok(response) if response.status == 429 => (ObstacleKind::RateLimited, response.retry_after, "answered 429".to_owned()),
+        Ok(response) if response.status == 503 => (ObstacleKind::Unavailable, response.retry_after, "answered 503".to_owned()),
+        Err(EgressError::Unreachable(why)) => (ObstacleKind::Unreachable, None, why.clone()),
+        Err(EgressError::Held { kind, until }) => {
+            let (kind, detail) = match kind {
+                Hold::Unreachable => (ObstacleKind::BreakerOpen, "could not be reached a moment ago; nothing is sent for now"),
+                Hold::Throttled => (ObstacleKind::RateLimited, "asked to wait"),
+                Hold::CredentialRefused => (ObstacleKind::CredentialRefused, "refuses the credential"),
+            };
+            (kind, *until, detail.to_owned())
+        }
+        Err(EgressError::CredentialRefused(why)) => (ObstacleKind::CredentialRefused, None, why.clone()),
+        Ok(_) | Err(EgressError::Denied(_) | EgressError::TimedOut | EgressError::TooLarge) => return None,
+    };
+    Some(Obstacle { kind, alias: alias.to_owned(), not_before, detail })
+}
+
+/// Of several obstacles of one `send-all` the first, but a refused credential before all others: only a person can mend it.
+/// Nothing is tried again before the latest time any of them names.
+fn worst(mut obstacles: Vec<(usize, Obstacle)>) -> Option<Obstacle> {
+    obstacles.sort_by_key(|(index, obstacle)| (obstacle.kind != ObstacleKind::CredentialRefused, *index));
+    let not_before = obstacles.iter().filter_map(|(_, obstacle)| obstacle.not_before).max();
+    let (_, first) = obstacles.into_iter().next()?;
+    Some(Obstacle { not_before, ..first })
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

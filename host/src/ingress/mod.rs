@@ -1,0 +1,3 @@
+//! Webhooks in: accept, verify, respond. Knows the message store, never plugins.
+
+pub mod verify;

@@ -1,0 +1,133 @@
+//! [`CompileCache`]: compiled components on disk. They are native code, so only what this host compiled and sealed is loaded.
+//!
+//! A file is named by the component's digest and by what compiled it, and starts with an HMAC-SHA256 under the host's key
+//! over both and the code. One that does not verify is compiled anew and replaced.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::hash::{Hash, Hasher};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::alias::secret::Secret;
+use crate::problem::{Code, Problem};
+
+const SEAL_BYTES: usize = 32;
+/// A compiled component larger than this is not kept.
+const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// The folder `cache/compiled` of a data folder.
+#[derive(Debug)]
+pub struct CompileCache {
+    folder: PathBuf,
+    key: Secret,
+}
+
+impl CompileCache {
+    /// Makes the folder if need be, closed to everybody but its owner.
+    ///
+    /// # Errors
+    /// LG-3001 if the folder cannot be made or belongs to somebody else.
+    pub fn open(data_folder: &Path, key: Secret) -> Result<Self, Problem> {
+        let folder = data_folder.join("cache").join("compiled");
+        let unwritable = |why: String| {
+            Problem::new(Code::DataFolderUnwritable, format!("{}: {why}", folder.display()))
+                .fix("give the folder to the user who runs the host, or remove it: it is only a cache")
+        };
+        let close = || -> std::io::Result<u32> {
+            DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))?;
+            Ok(std::fs::metadata(&folder)?.uid())
+        };
+        let owner = close().map_err(|error| unwritable(error.to_string()))?;
+        if owner != rustix::process::geteuid().as_raw() {
+            return Err(unwritable("belongs to another user".to_owned()));
+        }
+        Ok(Self { folder, key })
+    }
+
+    /// The compiled form of the component with this digest, if this host compiled it with this engine.
+    #[expect(unsafe_code, reason = "deserialize trusts its bytes; the seal shows that this host wrote them and nobody touched them since")]
+    pub fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
+        let path = self.path(engine, digest);
+        if std::fs::metadata(&path).ok()?.len() > FILE_BYTES_MAX {
+            return None;
+        }
+        // Read once into memory that is ours, so that what is checked is what is loaded.
+        let file = std::fs::read(&path).ok()?;
+        let (seal, code) = file.split_at_checked(SEAL_BYTES)?;
+        if self.mac(engine, digest, code)?.verify_slice(seal).is_err() {
+            tracing::warn!(file = %path.display(), "compiled code that this host did not write, or that was changed since; compiling anew");
+            return None;
+        }
+        // SAFETY: the bytes are what `Component::serialize` gave for this very engine configuration: `store` wrote them
+        // under a seal that only this host's key can make, over these bytes, this digest and this compatibility hash.
+        let component = unsafe { Component::deserialize(engine, code) };
+        component.inspect_err(|why| tracing::warn!(file = %path.display(), %why, "compiled code does not load; compiling anew")).ok()
+    }
+
+    /// Keeps a compiled component. That it could not be kept costs the next start time, and nothing else.
+    pub fn store(&self, engine: &Engine, digest: &str, component: &Component) {
+        if let Err(why) = self.try_store(engine, digest, component) {
+            tracing::warn!(%why, folder = %self.folder.display(), "compiled code could not be kept");
+        }
+    }
+
+    fn try_store(&self, engine: &Engine, digest: &str, component: &Component) -> Result<(), wasmtime::Error> {
+        let code = component.serialize()?;
+        let Some(mac) = self.mac(engine, digest, &code) else { return Ok(()) };
+        let path = self.path(engine, digest);
+        let mut beside = tempfile::Builder::new()
+            .prefix(".writing-")
+            .make_in(&self.folder, |path| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path))?;
+        beside.write_all(&mac.finalize().into_bytes())?;
+        beside.write_all(&code)?;
+        beside.as_file().sync_all()?;
+        beside.persist(&path).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    fn path(&self, engine: &Engine, digest: &str) -> PathBuf {
+        let name = digest.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(digest).unwrap_or("unnamed");
+        self.folder.join(format!("{name}-{}", hex::encode(&compatibility(engine)[..8])))
+    }
+
+    fn mac(&self, engine: &Engine, digest: &str, code: &[u8]) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose()).ok()?;
+        mac.update(b"compiled component\0");
+        mac.update(&compatibility(engine));
+        mac.update(&u64::try_from(digest.len()).unwrap_or(u64::MAX).to_be_bytes());
+        mac.update(digest.as_bytes());
+        mac.update(code);
+        Some(mac)
+    }
+}
+
+/// SHA-256 over all that decides whether compiled code fits an engine.
+fn compatibility(engine: &Engine) -> [u8; 32] {
+    let mut hasher = Sha256Hasher(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.0.finalize().into()
+}
+
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        u64::from_be_bytes(std::array::from_fn(|index| digest[index]))
+    }
+}
+
+#[cfg(test)]
+#[path = "cache_tests.rs"]
+mod tests;

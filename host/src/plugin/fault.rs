@@ -1,0 +1,112 @@
+//! Why a call was stopped, and how it is told: from wasmtime's errors to [`CallFailure`].
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use wasmtime::{Trap, WasmBacktrace};
+
+use super::CallFailure;
+use super::limits::Limits;
+use crate::capability::Unavailable;
+use crate::message::FailureClass;
+
+/// Frames of a trap that are told.
+const FRAMES_MAX: usize = 6;
+/// The longest detail of a failure that is kept.
+pub const DETAIL_BYTES_MAX: usize = 4 * 1024;
+/// The longest code of a failure that is kept.
+pub const CODE_BYTES_MAX: usize = 64;
+
+/// The host ends a call. Travels through wasmtime as its error.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    #[error("over the limit on CPU time: {} ms used of {} ms a call", .used.as_millis(), .limit.as_millis())]
+    CpuExceeded { limit: Duration, used: Duration },
+    #[error("over the limit on host calls: {limit} a call")]
+    HostCallsExceeded { limit: u64 },
+    #[error("over the limit on output: {what} {used} of {limit} a call")]
+    OutputTooLarge { what: &'static str, used: usize, limit: usize },
+    #[error("the plugin ended itself with exit status {0}")]
+    Exited(u8),
+    #[error("random bytes asked for at once: {asked}, of {limit} at most")]
+    RandomTooLong { asked: u64, limit: u64 },
+}
+
+/// The failure behind an error of a call. `refused_bytes` is what the memory limiter refused, `said` the guest's last line
+/// on stderr.
+pub fn failure(error: &wasmtime::Error, limits: &Limits, refused_bytes: Option<usize>, said: Option<&str>) -> CallFailure {
+    if let Some(unavailable) = error.downcast_ref::<Unavailable>() {
+        return CallFailure::Transient { code: unavailable.code().to_owned(), detail: unavailable.to_string(), retry_after: None };
+    }
+    let (class, mut detail) = match error.downcast_ref::<Stop>() {
+        Some(stop @ Stop::CpuExceeded { .. }) => (FailureClass::CpuExceeded, stop.to_string()),
+        Some(stop @ Stop::HostCallsExceeded { .. }) => (FailureClass::HostCallsExceeded, stop.to_string()),
+        Some(stop @ Stop::OutputTooLarge { .. }) => (FailureClass::OutputTooLarge, stop.to_string()),
+        Some(stop) => (FailureClass::Trapped, stop.to_string()),
+        None => trapped(error, limits, refused_bytes),
+    };
+    if let Some(said) = said.filter(|_| class == FailureClass::Trapped) {
+        let _ = write!(detail, "; it said: {said}");
+    }
+    add_frames(&mut detail, error);
+    CallFailure::Fault { class, detail: cut(detail, DETAIL_BYTES_MAX) }
+}
+
+/// The call took longer than it may.
+pub fn timed_out(limits: &Limits) -> CallFailure {
+    let detail = format!("over the limit on wall time: {} ms a call, waiting included", limits.wall.as_millis());
+    CallFailure::Fault { class: FailureClass::TimedOut, detail }
+}
+
+/// A panic in the host's own code while it served the call. Not the plugin's fault, so it is tried again.
+pub fn host_panicked() -> CallFailure {
+    let detail = "the host panicked while it served this call; its log says where".to_owned();
+    CallFailure::Transient { code: "host-panicked".to_owned(), detail, retry_after: None }
+}
+
+fn trapped(error: &wasmtime::Error, limits: &Limits, refused_bytes: Option<usize>) -> (FailureClass, String) {
+    if is_hostcall_fuel(error) {
+        let detail = format!("over the limit on output: more than {} bytes handed to the host at once", limits.hostcall_bytes);
+        return (FailureClass::OutputTooLarge, detail);
+    }
+    if let Some(asked) = refused_bytes {
+        let detail = format!("over the limit on memory: {asked} bytes asked for of {} a call", limits.memory_bytes);
+        return (FailureClass::OutOfMemory, detail);
+    }
+    let detail = match error.downcast_ref::<Trap>() {
+        Some(trap) => trap.to_string(),
+        None => error.root_cause().to_string(),
+    };
+    (FailureClass::Trapped, detail)
+}
+
+/// wasmtime's error for this is private; a test sees to it that its text still says so.
+fn is_hostcall_fuel(error: &wasmtime::Error) -> bool {
+    error.root_cause().to_string().contains("fuel allocated for hostcalls")
+}
+
+fn add_frames(detail: &mut String, error: &wasmtime::Error) {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return };
+    for (index, frame) in trace.frames().iter().take(FRAMES_MAX).enumerate() {
+        let name = frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), demangled);
+        let _ = write!(detail, "{} {name}", if index == 0 { "; in" } else { " <" });
+    }
+}
+
+/// Rust's names end with a hash that changes with every build; without it equal traps look equal.
+fn demangled(name: &str) -> String {
+    let name = match name.rfind("::h") {
+        Some(at) if name.len() - at == 19 && name[at + 3..].bytes().all(|byte| byte.is_ascii_hexdigit()) => &name[..at],
+        _ => name,
+    };
+    cut(name.chars().map(|c| if c.is_control() { '?' } else { c }).collect(), 120)
+}
+
+/// `text`, at most `bytes_max` long, cut between characters.
+pub fn cut(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+    }
+    text
+}

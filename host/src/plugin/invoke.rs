@@ -1,0 +1,184 @@
+//! [`WasmInvoker`]: a fresh store and instance for every call, under its limits, its effects collected.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use tokio::sync::Semaphore;
+use wasmtime::{Store, UpdateDeadline};
+
+use super::engine::PluginEngine;
+use super::fault::{Stop, failure, host_panicked, timed_out};
+use super::limits::Limits;
+use super::meter::{MemoryLimiter, Meter, Metered};
+use super::offer::Offer;
+use super::registry::{Plugins, Prepared};
+use super::state::{CallState, Shared};
+use super::wasi::{VirtualClock, Wasi, seed};
+use super::{Call, CallFailure, Effects, Output, PluginInvoker, Report};
+use crate::alias::secret::Secret;
+use crate::capability::egress::Egress;
+use crate::capability::http::{Http, Outside};
+use crate::capability::key_value::{KeyValue, Stored};
+use crate::capability::log::{CallLog, Speaker};
+use crate::capability::queue::{Channels, Queue};
+use crate::clock::{Clock, within};
+use crate::message::FailureClass;
+use crate::message_store::KeyValueRead;
+use crate::telemetry::Metrics;
+
+/// Runs plugins as Wasm.
+pub struct WasmInvoker {
+    plugins: Arc<Plugins>,
+    outside: Outside,
+    stored: Stored,
+    channels: Channels,
+    clock: Arc<dyn Clock>,
+    host_key: Secret,
+    limits: Limits,
+    /// Never more calls than the pool of instances holds.
+    permits: Semaphore,
+}
+
+impl std::fmt::Debug for WasmInvoker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WasmInvoker").field("plugins", &self.plugins).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// Everything around an invoker.
+#[derive(Clone)]
+pub struct Around {
+    pub plugins: Arc<Plugins>,
+    pub egress: Arc<dyn Egress>,
+    pub key_values: Arc<dyn KeyValueRead>,
+    pub channels: Channels,
+    pub clock: Arc<dyn Clock>,
+    /// See `host_key`: random bytes of plugins follow from it.
+    pub host_key: Secret,
+    pub metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Around {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Around").field("plugins", &self.plugins).finish_non_exhaustive()
+    }
+}
+
+impl WasmInvoker {
+    /// `limits` are those the engine of `plugins` was made with.
+    pub fn new(around: Around, limits: Limits) -> Self {
+        let Around { plugins, egress, key_values, channels, clock, host_key, metrics } = around;
+        let outside = Outside { egress, clock: clock.clone(), metrics };
+        let stored = Stored { reads: key_values, locks: Arc::default(), clock: clock.clone() };
+        let permits = Semaphore::new(usize::try_from(limits.calls_at_once).unwrap_or(Semaphore::MAX_PERMITS));
+        Self { plugins, outside, stored, channels, clock, host_key, limits, permits }
+    }
+
+    /// The engine calls run on.
+    pub fn engine(&self) -> &PluginEngine {
+        self.plugins.engine()
+    }
+
+    /// A store with everything the call's imports work on.
+    fn store(&self, shared: Arc<Shared>, carried: Effects) -> Store<CallState> {
+        let limits = &self.limits;
+        let call = &shared.call;
+        let Effects { key_values, sends, locks } = carried;
+        let state = CallState {
+            limiter: MemoryLimiter::new(limits),
+            wasi: Wasi::new(shared.clone(), seed(&self.host_key, call), limits),
+            http: Http::new(self.outside.clone(), call.bindings.clone(), call.idempotency_base.clone(), limits),
+            key_value: KeyValue::new(self.stored.clone(), &call.integration, limits, key_values, locks),
+            queue: Queue::new(self.channels.clone(), limits, sends),
+            shared: shared.clone(),
+        };
+        let mut store = Store::new(self.plugins.engine().engine(), state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(limits.hostcall_bytes);
+        store.set_max_component_handles(limits.handles);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(move |_| {
+            shared.meter.check_cpu()?;
+            Ok(UpdateDeadline::Yield(1))
+        });
+        store
+    }
+
+    /// Instantiates and calls, both under every limit.
+    async fn run(&self, store: &mut Store<CallState>, prepared: &Prepared) -> Result<Output, CallFailure> {
+        let shared = store.data().shared.clone();
+        let called = Metered::new(shared.clone(), async {
+            let instance = prepared.instance.instantiate_async(&mut *store).await?;
+            prepared.exports.call(store, &instance, &shared.call).await
+        });
+        // Unwinding drops the call's store whole, so nothing half changed is seen again.
+        let ended = within(&*self.clock, self.limits.wall, AssertUnwindSafe(called).catch_unwind()).await;
+        let state = store.data();
+        let told =
+            |error: &wasmtime::Error| failure(error, &self.limits, state.limiter.refused_bytes, state.shared.log.last_said().as_deref());
+        match ended {
+            None => Err(timed_out(&self.limits)),
+            Some(Err(_panic)) => Err(host_panicked()),
+            Some(Ok(Err(error))) => Err(told(&error)),
+            Some(Ok(Ok(Err(failure)))) => Err(failure),
+            Some(Ok(Ok(Ok(output)))) => {
+                self.bounded(&output, state.queue.sent_bytes(&self.limits)).map_err(|stop| told(&stop.into()))?;
+                Ok(output)
+            }
+        }
+    }
+
+    /// Whether all that a call gave back, and sent to channels, is within the limit on output.
+    fn bounded(&self, output: &Output, sent_bytes: usize) -> Result<(), Stop> {
+        let Output::Drafts(drafts) = output else { return Ok(()) };
+        if drafts.len() > self.limits.output_messages {
+            return Err(Stop::OutputTooLarge { what: "messages", used: drafts.len(), limit: self.limits.output_messages });
+        }
+        let used = drafts.iter().fold(sent_bytes, |sum, draft| sum.saturating_add(draft.bytes()));
+        if used > self.limits.output_bytes {
+            return Err(Stop::OutputTooLarge { what: "bytes", used, limit: self.limits.output_bytes });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl PluginInvoker for WasmInvoker {
+    async fn invoke(&self, call: Call, carried: Effects) -> Report {
+        let offer = Offer::of(&call.grants, !call.bindings.is_empty());
+        let prepared = match self.plugins.prepare(&call.plugin, call.export, offer) {
+            Ok(prepared) => prepared,
+            Err(problem) => return unrunnable(carried, problem.to_string()),
+        };
+        let Ok(_permit) = self.permits.acquire().await else {
+            return unrunnable(carried, "the host runs no plugins any more".to_owned());
+        };
+        let speaker = Speaker {
+            integration: call.integration.clone(),
+            message: call.message.id.to_string(),
+            plugin: format!("{}@{}", call.plugin.name, call.plugin.version),
+        };
+        let shared = Arc::new(Shared {
+            meter: Meter::start(&self.limits),
+            clock: VirtualClock::at(call.virtual_now),
+            log: CallLog::new(speaker, self.limits.log_bytes),
+            call,
+        });
+        let mut store = self.store(shared.clone(), carried);
+        let result = self.run(&mut store, &prepared).await;
+        let state = store.into_data();
+        let (key_values, locks) = state.key_value.into_effects();
+        let (requests, obstacle) = state.http.into_record();
+        let effects = Effects { key_values, sends: state.queue.into_sends(), locks };
+        shared.log.close();
+        Report { result, effects, requests, obstacle, cpu: shared.meter.cpu(), wall: shared.meter.wall() }
+    }
+}
+
+/// A call that could not even start.
+fn unrunnable(effects: Effects, detail: String) -> Report {
+    let result = Err(CallFailure::Fault { class: FailureClass::Unrunnable, detail });
+    Report { result, effects, requests: Vec::new(), obstacle: None, cpu: Default::default(), wall: Default::default() }
+}
