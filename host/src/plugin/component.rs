@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 use super::manifest::{Manifest, Role};
 use super::wasi;
@@ -252,14 +252,6 @@ pub fn embed_manifest(name: &str, component: &[u8], manifest: &str) -> Result<Ve
         return Err(not_a_component(name, instead));
     }
     let mut out = component.get(..8).unwrap_or_default().to_vec();
-    debug_assert_eq!(
-        Parser::new(0)
-            .parse_all(component)
-            .next()
-            .and_then(Result::ok)
-            .map(|first| matches!(first, Payload::Version { encoding: Encoding::Component, .. })),
-        Some(true)
-    );
     let mut reader = wasmparser::BinaryReader::new(component.get(8..).unwrap_or_default(), 8);
     while !reader.eof() {
         let start = reader.current_position();

@@ -115,12 +115,13 @@ impl Lock {
 
 impl fmt::Display for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{HEADER}format = {FORMAT}\n")?;
+        writeln!(f, "{HEADER}format = {FORMAT}")?;
         for Locked { name, version, requirements, kind, digest } in &self.plugins {
             let requirements: Vec<_> = requirements.iter().map(|requirement| format!("\"{requirement}\"")).collect();
             let kind = if *kind == Kind::File { "file" } else { "source" };
-            write!(f, "\n[[plugin]]\nname = \"{name}\"\nversion = \"{version}\"\nrequirements = [{}]\n", requirements.join(", "))?;
-            write!(f, "kind = \"{kind}\"\ndigest = \"sha256:{digest}\"\n")?;
+            let requirements = requirements.join(", ");
+            writeln!(f, "\n[[plugin]]\nname = \"{name}\"\nversion = \"{version}\"\nrequirements = [{requirements}]")?;
+            writeln!(f, "kind = \"{kind}\"\ndigest = \"sha256:{digest}\"")?;
         }
         Ok(())
     }
