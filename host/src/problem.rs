@@ -212,3 +212,31 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_section_in_the_documentation_and_no_section_is_left_over() {
+        let documentation = include_str!("../../docs/errors.md");
+        let sections: Vec<&str> = documentation.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+        let codes: Vec<String> = Code::ALL.iter().map(|(_, code, title)| format!("{code} {title}")).collect();
+        assert_eq!(sections, codes);
+    }
+
+    #[test]
+    fn every_section_says_how_to_mend_it() {
+        for section in include_str!("../../docs/errors.md").split("### ").skip(1) {
+            assert!(section.contains("**Fix:**"), "{section}");
+        }
+    }
+
+    #[test]
+    fn no_code_stands_for_two_things() {
+        let codes: BTreeSet<&str> = Code::ALL.iter().map(|(_, code, _)| *code).collect();
+        assert_eq!(codes.len(), Code::ALL.len());
+    }
+}

@@ -83,17 +83,22 @@ impl Use<'_> {
                 )));
             }
         }
-        // Where the manifest names slots, those not bound are reported one by one.
-        let no_slots = self.facts.manifest.as_ref().is_none_or(|manifest| manifest.slots.is_empty());
         if let Some(import) = self.facts.imports(ImportKind::Http)
             && self.step.bindings.is_empty()
-            && no_slots
         {
             let what = format!("imports {}, and no slot is bound", import.name);
-            problems.push(
-                self.problem(Code::NotGranted, "plugin", &what)
-                    .fix(format!("add `bind = {{ target = \"<alias>\" }}` to {}", self.section())),
-            );
+            let slots = self.facts.manifest.as_ref().map(|manifest| manifest.slots.keys().map(String::as_str).collect::<Vec<_>>());
+            let fix = self.bind_line(&slots.filter(|slots| !slots.is_empty()).unwrap_or_else(|| vec!["target"]));
+            problems.push(self.problem(Code::NotGranted, "plugin", &what).fix(fix));
+        }
+    }
+
+    /// What to add so that `slots` are bound.
+    fn bind_line(&self, slots: &[&str]) -> String {
+        let lines: Vec<_> = slots.iter().map(|slot| format!("{slot} = \"<alias>\"")).collect();
+        match self.step.bindings.is_empty() {
+            true => format!("add `bind = {{ {} }}` to {}", lines.join(", "), self.section()),
+            false => format!("add `{}` to `bind` in {}", lines.join(", "), self.section()),
         }
     }
 
@@ -116,12 +121,11 @@ impl Use<'_> {
 
     fn slots(&self, problems: &mut Problems) {
         let Some(manifest) = &self.facts.manifest else { return };
-        for (slot, about) in manifest.slots.iter().filter(|(slot, _)| !self.step.bindings.contains_key(*slot)) {
+        let unbound: Vec<_> = manifest.slots.iter().filter(|(slot, _)| !self.step.bindings.contains_key(*slot)).collect();
+        let fix = self.bind_line(&unbound.iter().map(|(slot, _)| slot.as_str()).collect::<Vec<_>>());
+        for (slot, about) in unbound {
             let what = format!("needs the slot `{slot}` ({}), which is not bound", about.description);
-            let line =
-                if self.step.bindings.is_empty() { format!("bind = {{ {slot} = \"<alias>\" }}") } else { format!("{slot} = \"<alias>\"") };
-            let whither = if self.step.bindings.is_empty() { self.section() } else { format!("`bind` in {}", self.section()) };
-            problems.push(self.problem(Code::UnboundSlot, "plugin", &what).fix(format!("add `{line}` to {whither}")));
+            problems.push(self.problem(Code::UnboundSlot, "plugin", &what).fix(fix.clone()));
         }
         for slot in self.step.bindings.keys().filter(|slot| !manifest.slots.contains_key(*slot)) {
             let known: Vec<_> = manifest.slots.keys().map(|slot| format!("`{slot}`")).collect();

@@ -285,3 +285,7 @@ fn variable(text: &str) -> Result<String, String> {
     let good = text.chars().all(plain) && !text.starts_with(|c: char| c.is_ascii_digit());
     if good { Ok(text.to_owned()) } else { Err("not the name of an environment variable".to_owned()) }
 }
+
+#[cfg(test)]
+#[path = "environment_tests.rs"]
+mod tests;

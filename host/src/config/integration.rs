@@ -266,7 +266,7 @@ fn delivery(root: &Table<'_>, sources: &[Source]) -> DeliveryPolicy {
 fn order(node: &Node<'_>, sources: &[Source]) -> Option<Order> {
     if node.value().as_str() == Some("strict") {
         node.note(
-            Code::UnknownKey,
+            Code::WrongValue,
             format!("`{} = \"strict\"` is not built in this version", node.name()),
             "use `order = \"key\"` or `order = \"none\"`",
         );
@@ -296,3 +296,7 @@ fn backoff(node: &Node<'_>) -> Option<Backoff> {
     }
     Some(backoff)
 }
+
+#[cfg(test)]
+#[path = "integration_tests.rs"]
+mod tests;

@@ -146,3 +146,7 @@ pub fn update(dir: &Path) -> Result<Update, Problems> {
 pub fn by_digest(components: &[Component]) -> BTreeMap<&str, &Component> {
     components.iter().map(|component| (component.pinned.digest.as_str(), component)).collect()
 }
+
+#[cfg(test)]
+#[path = "prepare_tests.rs"]
+mod tests;

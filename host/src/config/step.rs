@@ -103,7 +103,8 @@ pub fn json(node: &Node<'_>) -> Option<Value> {
             Value::from(number)
         }
         DeValue::Float(number) => {
-            let number = number.as_str().parse().ok().and_then(serde_json::Number::from_f64);
+            // Through its text, not through a double, so that 10.00 stays 10.00. TOML allows a `+` in front, JSON does not.
+            let number = number.as_str().trim_start_matches('+').parse::<serde_json::Number>().ok();
             if number.is_none() {
                 node.invalid("is a number JSON does not have", "1.5");
             }
@@ -136,7 +137,7 @@ fn grant(node: &Node<'_>) -> Option<Grant> {
             node.note(Code::WrongValue, format!("`{}`: every plugin may use log and config", node.name()), "remove it")
         }
         Some("credentials") => {
-            node.note(Code::UnknownKey, format!("`{}` = \"credentials\" is not built in this version", node.name()), "remove it")
+            node.note(Code::WrongValue, format!("`{}` = \"credentials\" is not built in this version", node.name()), "remove it")
         }
         _ => return node.word(&[("key-value", Grant::KeyValue), ("queue", Grant::Queue)]),
     }

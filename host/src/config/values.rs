@@ -91,7 +91,9 @@ mod tests {
     #[test]
     fn names_every_value_that_is_missing() {
         let config = serde_json::json!({"a": "{values.nope}{values.gone}", "b": ["{values.n}", {"c": "{values.A}"}], "d": "{values.n"});
-        let found: Vec<_> = unresolved("config", &config, &values()).into_iter().map(|(path, problem)| (path, problem.message)).collect();
+        let mut found: Vec<_> =
+            unresolved("config", &config, &values()).into_iter().map(|(path, problem)| (path, problem.message)).collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(
             found,
             [
@@ -109,9 +111,7 @@ mod tests {
     fn fills_in_texts_and_nothing_else() {
         let config =
             serde_json::json!({"stage": "{values.stage}", "n": 5, "mixed": "a {values.n} {b} {values.n}", "list": ["{values.tricky}"]});
-        assert_eq!(
-            resolve_config(&object(config), &values()).unwrap(),
-            r#"{"list":["{values.n}"],"mixed":"a 7 {b} 7","n":5,"stage":"Pro\"spect"}"#
-        );
+        let resolved: Value = serde_json::from_str(&resolve_config(&object(config), &values()).unwrap()).unwrap();
+        assert_eq!(resolved, serde_json::json!({"list": ["{values.n}"], "mixed": "a 7 {b} 7", "n": 5, "stage": "Pro\"spect"}));
     }
 }

@@ -290,3 +290,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problems {
 pub(super) fn keep<T>(problems: &mut Problems, result: Result<T, Problems>) -> Option<T> {
     result.map_err(|more| problems.0.extend(more.0)).ok()
 }
+
+#[cfg(test)]
+#[path = "workspace_tests.rs"]
+mod tests;

@@ -49,17 +49,32 @@ pub fn build(folder: &Path, manifest: &(Manifest, String), progress: &Progress<'
         return Err(Problem::new(Code::BuildFailed, message)
             .fix("add the Cargo package, or build it elsewhere and put <name>@<version>.wasm beside the folder"));
     }
-    require_target(folder)?;
+    let tools = Tools::of_environment();
+    require_target(&tools, folder)?;
     progress(Event::Building { plugin: name });
-    let artefact = run_cargo(folder, name, progress)?;
+    let artefact = run_cargo(&tools, folder, name, progress)?;
     let bytes = embed_manifest(&artefact.display().to_string(), &read_component(&artefact)?, text)?;
     progress(Event::Built { plugin: name, size: bytes.len() });
     Ok(bytes)
 }
 
-/// The tool as the environment names it (Cargo sets these for what it runs), in `folder` so that its toolchain file holds.
-fn tool(variable: &str, name: &str, folder: &Path) -> Command {
-    let mut command = Command::new(std::env::var_os(variable).unwrap_or_else(|| OsString::from(name)));
+/// The programs a build runs.
+struct Tools {
+    cargo: OsString,
+    rustc: OsString,
+}
+
+impl Tools {
+    /// As the environment names them; Cargo sets these variables for what it runs.
+    fn of_environment() -> Self {
+        let tool = |variable: &str, name: &str| std::env::var_os(variable).unwrap_or_else(|| OsString::from(name));
+        Self { cargo: tool("CARGO", "cargo"), rustc: tool("RUSTC", "rustc") }
+    }
+}
+
+/// `program` in `folder`, so that its toolchain file holds.
+fn command(program: &OsString, folder: &Path) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(folder).stdin(Stdio::null());
     // Meant for the build of the host, not for a plugin's.
     for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WORKSPACE_WRAPPER"] {
@@ -68,8 +83,8 @@ fn tool(variable: &str, name: &str, folder: &Path) -> Command {
     command
 }
 
-fn require_target(folder: &Path) -> Result<(), Problem> {
-    let output = tool("RUSTC", "rustc", folder)
+fn require_target(tools: &Tools, folder: &Path) -> Result<(), Problem> {
+    let output = command(&tools.rustc, folder)
         .args(["--print", "target-libdir", "--target", TARGET])
         .output()
         .map_err(|error| no_tool("rustc", &error))?;
@@ -86,9 +101,9 @@ fn no_tool(name: &str, error: &std::io::Error) -> Problem {
         .fix(format!("install Rust (https://rustup.rs), then `rustup target add {TARGET}`"))
 }
 
-fn run_cargo(folder: &Path, name: &str, progress: &Progress<'_>) -> Result<PathBuf, Problem> {
-    let mut command = tool("CARGO", "cargo", folder);
-    command.args(["build", "--target", TARGET, "--message-format=json-render-diagnostics", "--profile", profile(folder)]);
+fn run_cargo(tools: &Tools, folder: &Path, name: &str, progress: &Progress<'_>) -> Result<PathBuf, Problem> {
+    let mut command = command(&tools.cargo, folder);
+    command.args(["build", "--target", TARGET, "--message-format=json-render-diagnostics", "--profile", profile(tools, folder)]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| no_tool("cargo", &error))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (artefact, last_lines) = std::thread::scope(|scope| {
@@ -107,8 +122,8 @@ fn run_cargo(folder: &Path, name: &str, progress: &Progress<'_>) -> Result<PathB
 }
 
 /// The profile to build with: a plugin workspace may define one that suits Wasm.
-fn profile(folder: &Path) -> &'static str {
-    let output = tool("CARGO", "cargo", folder).args(["locate-project", "--workspace", "--message-format", "plain"]).output();
+fn profile(tools: &Tools, folder: &Path) -> &'static str {
+    let output = command(&tools.cargo, folder).args(["locate-project", "--workspace", "--message-format", "plain"]).output();
     let root =
         output.ok().filter(|output| output.status.success()).map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     let text = root.and_then(|root| std::fs::read_to_string(root).ok()).unwrap_or_default();
@@ -161,4 +176,45 @@ fn find_artefact(stdout: impl Read, folder: &Path) -> Option<PathBuf> {
         }
     }
     artefact
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // `echo` answers every question with the question: no folder, no JSON, and no failure.
+
+    #[test]
+    fn names_the_tool_that_is_not_installed_and_how_to_get_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let tools = Tools { cargo: "/nonexistent/cargo".into(), rustc: "/nonexistent/rustc".into() };
+        for problem in [require_target(&tools, folder.path()).unwrap_err(), run_cargo(&tools, folder.path(), "p", &|_| {}).unwrap_err()] {
+            assert_eq!(problem.code, Code::ToolMissing);
+            assert!(problem.fix.unwrap().contains("rustup.rs"));
+        }
+    }
+
+    #[test]
+    fn names_the_target_that_is_not_installed_and_how_to_get_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let tools = Tools { cargo: "cargo".into(), rustc: "echo".into() };
+        let problem = require_target(&tools, folder.path()).unwrap_err();
+        assert_eq!((problem.code, problem.fix.as_deref()), (Code::ToolMissing, Some("rustup target add wasm32-wasip2")));
+    }
+
+    #[test]
+    fn says_how_to_get_a_component_from_a_package_that_gives_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let tools = Tools { cargo: "echo".into(), rustc: "rustc".into() };
+        let problem = run_cargo(&tools, folder.path(), "p", &|_| {}).unwrap_err();
+        assert_eq!(problem.code, Code::BuildFailed);
+        assert!(problem.fix.unwrap().contains("cdylib"));
+    }
+
+    #[test]
+    fn keeps_the_last_lines_of_a_build_and_no_more() {
+        let text: String = (0..LINES_KEPT + 5).map(|number| format!("line {number}\n")).collect();
+        let kept = follow(text.as_bytes(), "p", &|_| {});
+        assert_eq!((kept.len(), kept[0].as_str()), (LINES_KEPT, "line 5"));
+    }
 }

@@ -1,13 +1,14 @@
 //! What a component's bytes say without compiling them: roles, imports, manifest, size, digest.
 //!
-//! Depends on `wasmparser` and `plugin::manifest`. Also embeds a manifest into a component.
+//! Depends on `wasmparser`, `plugin::manifest` and the list of what `plugin::wasi` links. Also embeds a manifest into a component.
 
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 use super::manifest::{Manifest, Role};
+use super::wasi;
 use crate::integration::Grant;
 use crate::problem::{Code, Problem};
 
@@ -76,9 +77,10 @@ impl ImportKind {
                 _ => Self::Unknown,
             };
         }
-        const WASI: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:random/", "wasi:io/", "wasi:filesystem/"];
-        let preview2 = name.rsplit_once('@').is_some_and(|(_, version)| version.starts_with("0.2."));
-        if preview2 && WASI.iter().any(|prefix| name.starts_with(prefix)) { Self::Wasi } else { Self::Unknown }
+        match name.split_once('@') {
+            Some((interface, version)) if version.starts_with("0.2.") && wasi::INTERFACES.contains(&interface) => Self::Wasi,
+            _ => Self::Unknown,
+        }
     }
 
     fn of_interface(interface: &str) -> Self {
@@ -250,14 +252,6 @@ pub fn embed_manifest(name: &str, component: &[u8], manifest: &str) -> Result<Ve
         return Err(not_a_component(name, instead));
     }
     let mut out = component.get(..8).unwrap_or_default().to_vec();
-    debug_assert_eq!(
-        Parser::new(0)
-            .parse_all(component)
-            .next()
-            .and_then(Result::ok)
-            .map(|first| matches!(first, Payload::Version { encoding: Encoding::Component, .. })),
-        Some(true)
-    );
     let mut reader = wasmparser::BinaryReader::new(component.get(8..).unwrap_or_default(), 8);
     while !reader.eof() {
         let start = reader.current_position();
@@ -279,3 +273,7 @@ fn skip_section(reader: &mut wasmparser::BinaryReader<'_>) -> Result<bool, wasmp
     let content = reader.read_bytes(usize::try_from(length).unwrap_or(usize::MAX))?;
     Ok(id == CUSTOM && wasmparser::BinaryReader::new(content, 0).read_string()? == MANIFEST_SECTION)
 }
+
+#[cfg(test)]
+#[path = "component_tests.rs"]
+mod tests;

@@ -105,7 +105,7 @@ impl Library {
             }
             return;
         }
-        let Some(stem) = file_name.strip_suffix(".wasm") else { return };
+        let Some(stem) = file_name.strip_suffix(".wasm").filter(|stem| !stem.starts_with('.')) else { return };
         let parts = stem.split_once('@').filter(|(name, _)| is_name(name));
         match parts.and_then(|(name, version)| Some((name, Version::parse(version).ok()?))) {
             Some((name, version)) => self.files.entry(name.to_owned()).or_default().push((version, path)),

@@ -102,22 +102,26 @@ impl Lock {
         self.plugins.iter().any(|locked| (&locked.name, &locked.version, &locked.digest) == (&other.name, &other.version, &other.digest))
     }
 
-    /// What stands here for a plugin of `other`: one of its name that `other` does not have, picked for a requirement of it if possible.
+    /// What stands here for a plugin of `other`: one of its name that `other` does not have, of the same version, or
+    /// picked for a requirement of it, or the only one of its name.
     fn instead_of(&self, gone: &Locked, other: &Self) -> Option<&Locked> {
-        let mut fresh = self.plugins.iter().filter(|locked| locked.name == gone.name && !other.has(locked));
-        let shares = |locked: &&Locked| locked.requirements.iter().any(|requirement| gone.requirements.contains(requirement));
-        fresh.clone().find(|locked| locked.version == gone.version).or_else(|| fresh.find(shares))
+        let fresh: Vec<_> = self.plugins.iter().filter(|locked| locked.name == gone.name && !other.has(locked)).collect();
+        let shares = |locked: &&&Locked| locked.requirements.iter().any(|requirement| gone.requirements.contains(requirement));
+        let same = fresh.iter().find(|locked| locked.version == gone.version).or_else(|| fresh.iter().find(shares));
+        let alone = other.plugins.iter().filter(|locked| locked.name == gone.name && !self.has(locked)).count() == 1;
+        same.copied().or_else(|| fresh.first().copied().filter(|_| alone && fresh.len() == 1))
     }
 }
 
 impl fmt::Display for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{HEADER}format = {FORMAT}\n")?;
+        writeln!(f, "{HEADER}format = {FORMAT}")?;
         for Locked { name, version, requirements, kind, digest } in &self.plugins {
             let requirements: Vec<_> = requirements.iter().map(|requirement| format!("\"{requirement}\"")).collect();
             let kind = if *kind == Kind::File { "file" } else { "source" };
-            write!(f, "\n[[plugin]]\nname = \"{name}\"\nversion = \"{version}\"\nrequirements = [{}]\n", requirements.join(", "))?;
-            write!(f, "kind = \"{kind}\"\ndigest = \"sha256:{digest}\"\n")?;
+            let requirements = requirements.join(", ");
+            writeln!(f, "\n[[plugin]]\nname = \"{name}\"\nversion = \"{version}\"\nrequirements = [{requirements}]")?;
+            writeln!(f, "kind = \"{kind}\"\ndigest = \"sha256:{digest}\"")?;
         }
         Ok(())
     }

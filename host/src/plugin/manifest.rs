@@ -21,7 +21,8 @@ pub struct Manifest {
     pub name: String,
     pub version: Version,
     pub description: String,
-    pub licence: Option<String>,
+    /// An SPDX expression, or any text that says it.
+    pub licence: String,
     pub roles: BTreeSet<Role>,
     /// The systems it needs, by the names it uses for them, with what each is for.
     pub slots: BTreeMap<String, Slot>,
@@ -44,13 +45,20 @@ pub enum Role {
     Source,
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Role {
+    /// Its word in manifests and WIT.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Transformer => "transformer",
             Self::Sink => "sink",
             Self::Source => "source",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -80,11 +88,19 @@ fn read(root: &Table<'_>) -> Option<Manifest> {
     let version = version
         .and_then(|node| node.parsed("\"1.0.0\"", |text| Version::parse(text).map_err(|why| format!("not a semantic version: {why}"))));
     let description = root.required("description", "description = \"What it does\"").and_then(|node| node.text(1024, DESCRIPTION));
-    let licence = root.optional("licence").and_then(|node| node.text(128, "\"Apache-2.0\"")).map(str::to_owned);
+    let licence = root.required("licence", "licence = \"Apache-2.0\"").and_then(|node| node.text(128, "\"Apache-2.0\""));
     let roles = root.required("roles", "roles = [\"sink\"]").and_then(|node| roles(&node));
     let slots = root.optional("slots").and_then(|node| slots(&node)).unwrap_or_default();
     let config = root.optional("config").and_then(|node| config(&node));
-    Some(Manifest { name: name?, version: version?, description: description?.to_owned(), licence, roles: roles?, slots, config })
+    Some(Manifest {
+        name: name?,
+        version: version?,
+        description: description?.to_owned(),
+        licence: licence?.to_owned(),
+        roles: roles?,
+        slots,
+        config,
+    })
 }
 
 fn roles(node: &Node<'_>) -> Option<BTreeSet<Role>> {
@@ -152,11 +168,11 @@ minimum = 1
 
     #[test]
     fn reports_every_mistake_as_one_code() {
-        let text = "nam = \"x\"\nversion = \"1.0\"\ndescription = \"\"\nroles = [\"snik\"]\n[slots.T]\n[config]\npattern = \"a\"\ntype = \"thing\"\n";
+        let text = "nam = \"x\"\nversion = \"1.0\"\ndescription = \"\"\nroles = [\"snik\"]\n[slots.T]\n[config]\nanyOf = \"a\"\ntype = \"thing\"\n";
         let problems = Manifest::parse("plugin.toml", text).unwrap_err();
         assert!(problems.0.iter().all(|problem| problem.code == Code::BadManifest && problem.fix.is_some()), "{problems}");
         let places: Vec<_> = problems.0.iter().map(|problem| problem.location.as_ref().unwrap().line).collect();
-        assert_eq!(places, [1, 1, 2, 3, 4, 5, 5, 6, 6], "{problems}");
+        assert_eq!(places, [1, 1, 1, 2, 3, 4, 5, 5, 6, 6], "{problems}");
         let text = problems.to_string();
         for part in [
             "unknown key `nam`",
@@ -164,7 +180,7 @@ minimum = 1
             "`name` is missing",
             "not a semantic version",
             "`slots.T.description` is missing",
-            "`pattern`",
+            "`anyOf`",
             "`thing`",
         ] {
             assert!(text.contains(part), "{part}: {text}");
@@ -183,9 +199,11 @@ minimum = 1
     fn names_what_of_a_config_does_not_fit() {
         let manifest = Manifest::parse("plugin.toml", GOOD).unwrap();
         let config = serde_json::json!({"batch": "2", "color": 1});
+        let mut mistakes = manifest.config_mistakes(config.as_object().unwrap());
+        mistakes.sort();
         assert_eq!(
-            manifest.config_mistakes(config.as_object().unwrap()),
-            ["`object` is missing", "`batch` must be an integer; it is a text", "`color` is not known; known are `batch`, `object`"]
+            mistakes,
+            ["`batch` must be an integer; it is a text", "`color` is not known; known are `batch`, `object`", "`object` is missing"]
         );
         assert!(manifest.config_mistakes(serde_json::json!({"object": "Lead", "batch": 2}).as_object().unwrap()).is_empty());
     }

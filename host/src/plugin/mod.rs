@@ -2,28 +2,28 @@
 //!
 //! Depends on `capability` for what a plugin may import and on `message`; knows nothing of deliveries' states.
 
-pub mod scripted;
 pub mod bindings;
+pub mod build;
 pub mod cache;
+pub mod component;
+mod config_schema;
 pub mod engine;
 pub mod fault;
 pub mod host_key;
 pub mod invoke;
+pub mod library;
 pub mod limits;
+pub mod lock;
+pub mod manifest;
 pub mod meter;
 pub mod offer;
 pub mod registry;
+pub mod scripted;
+mod source_digest;
 pub mod state;
 #[cfg(test)]
 mod tests;
 pub mod wasi;
-pub mod build;
-pub mod component;
-mod config_schema;
-pub mod library;
-pub mod lock;
-pub mod manifest;
-mod source_digest;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,0 +1,126 @@
+//! What `environments/<env>.toml` takes and refuses, pinned by the text people see.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Environment, String> {
+    EnvironmentFile::parse("dev", "dev.toml", text).map(|file| file.environment).map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn refuses_a_secret_that_is_written_out_without_showing_it() {
+    let text = r#"
+[alias.a]
+url = "https://user:hunter2@crm.example"
+auth = { basic = { username = "u", password = "hunter2" } }
+[alias.b]
+url = "https://crm.example"
+auth = { bearer = { token = { env = "hunter2-is-mine" } } }
+[alias.c]
+verify = { shopify = { secret = ["hunter2"] } }
+[alias.d]
+url = "https://crm.example"
+auth = { bearer = "hunter2" }
+[alias.e]
+url = "https://crm.example"
+auth = { bearer = { token = { value = "hunter2" } } }
+[alias.f]
+url = "https://crm.example"
+auth = { bearer = { token = { file = "a", env = "B" } } }
+"#;
+    let problems = parse(text).unwrap_err();
+    assert!(!problems.contains("hunter2"), "{problems}");
+    for part in [
+        "dev.toml:3:7: LG-1005 `alias.a.url` cannot be used: a user name or password belongs into `auth`",
+        "dev.toml:4:47: LG-1005 `alias.a.auth.basic.password` is written into the file; a secret stands there by reference only\n  fix: change the secret, which is no longer one, and write `password = { env = \"PASSWORD\" }` or `password = { file = \"secrets/password\" }`",
+        "dev.toml:7:37: LG-1005 `alias.b.auth.bearer.token.env` cannot be used: not the name of an environment variable",
+        "dev.toml:9:33: LG-1005 `alias.c.verify.shopify.secret` is written into the file",
+        "dev.toml:12:19: LG-1005 `alias.d.auth.bearer` must be a table; it is a text",
+        "dev.toml:15:31: LG-1003 unknown key `alias.e.auth.bearer.token.value`",
+        "dev.toml:18:29: LG-1005 `alias.f.auth.bearer.token` must have either `env` or `file`",
+    ] {
+        assert!(problems.contains(part), "{part}\n---\n{problems}");
+    }
+}
+
+#[test]
+fn reports_every_mistake_with_its_place_and_fix() {
+    let text = r#"
+[values]
+a_b = "x"
+when = 2024-01-01
+[alias.crm]
+url = "ftp://crm.example"
+network = ["10.0.0.1"]
+rate = ["20/s"]
+auth = { basic = { username = "a:b", password = { env = "P" } }, bearer = { token = { env = "T" } } }
+[alias.none]
+verify = { stripe = { secret = { env = "S" } } }
+[alias.empty]
+owner = { team = "x" }
+[alias.keyed]
+url = "https://a.example?x=1"
+auth = { api-key = { header = "Host", key = { env = "K" } } }
+[alias.hook]
+auth = { bearer = { token = { env = "T" } } }
+verify = { hmac = { secret = { env = "S" }, header = "X Sig", encoding = "base32" } }
+"#;
+    let problems = parse(text).unwrap_err();
+    for part in [
+        "3:1: LG-1005 `values.a_b`: a name has lower-case letters",
+        "4:8: LG-1005 `values.when` must be a text, a number, true or false; it is a date or time",
+        "6:7: LG-1005 `alias.crm.url` cannot be used: its scheme must be `http` or `https`",
+        "7:12: LG-1005 `alias.crm.network 1` = \"10.0.0.1\": expected a network such as `10.1.0.0/16` (one address: `10.1.2.3/32`)",
+        "8:1: LG-1003 `alias.crm.rate` is not built in this version",
+        "9:8: LG-1005 `alias.crm.auth` must have exactly one kind",
+        "10:8: LG-1005 `alias.none`:",
+        "11:12: LG-1003 `alias.none.verify.stripe` is not built in this version",
+        "12:1: LG-1004 `alias.empty.url` is missing",
+        "13:9: LG-1004 `alias.empty.owner.contact` is missing",
+        "15:7: LG-1005 `alias.keyed.url` cannot be used: a base URL has no query and no fragment",
+        "16:31: LG-1005 `alias.keyed.auth.api-key.header` = \"Host\": this header is not free",
+        "18:8: LG-1004 `alias.hook.auth` without a `url` to use it for",
+        "19:54: LG-1005 `alias.hook.verify.hmac.header` = \"X Sig\": not a header name",
+        "19:74: LG-1005 `alias.hook.verify.hmac.encoding` = \"base32\": expected one of `hex`, `base64`",
+    ] {
+        assert!(problems.contains(&format!("dev.toml:{part}")), "{part}\n---\n{problems}");
+    }
+}
+
+#[test]
+fn reads_every_kind_of_alias() {
+    let text = r#"
+[values]
+new-order-stage = "Prospecting"
+count = 1_000
+ratio = 1.50
+on = true
+
+[alias.crm]
+owner = { contact = "crm-team@acme.example" }
+url = "http://127.0.0.1:9010/services/data/v60.0"
+auth = { oauth2-client-credentials = { token-url = "http://127.0.0.1:9010/token", client-id = "dev", client-secret = { env = "CRM_SECRET" } } }
+network = ["127.0.0.0/8", "::1/128"]
+[alias.shop]
+verify = { shopify = { secret = { file = "secrets/shop" } } }
+[alias.k]
+url = "https://k.example"
+auth = { api-key = { query = "key", key = { env = "K" } } }
+verify = { hmac = { secret = { env = "S" }, header = "X-Sig", encoding = "hex", prefix = "v1=" } }
+[alias.b]
+url = "https://b.example"
+auth = { basic = { username = "u", password = { env = "P" } } }
+verify = { standard-webhooks = { secret = { env = "S" } } }
+"#;
+    let environment = parse(text).unwrap();
+    let values: Vec<_> = environment.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(values, ["count=1000", "new-order-stage=Prospecting", "on=true", "ratio=1.50"]);
+    let crm = &environment.aliases["crm"];
+    assert!(
+        matches!(&crm.auth, Auth::OAuth2ClientCredentials { client_secret: SecretRef::Env(name), scope: None, .. } if name == "CRM_SECRET")
+    );
+    assert_eq!((crm.url.as_ref().unwrap().as_str(), crm.network.len()), ("http://127.0.0.1:9010/services/data/v60.0", 2));
+    assert!(matches!(&environment.aliases["shop"].verify, Some(Verify::Shopify { secret: SecretRef::File(_) })));
+    assert!(matches!(&environment.aliases["k"].verify, Some(Verify::Hmac { header, prefix, .. }) if header == "x-sig" && prefix == "v1="));
+    assert!(matches!(&environment.aliases["k"].auth, Auth::ApiKey { place: ApiKeyPlace::Query, name, .. } if name == "key"));
+    assert!(matches!(&environment.aliases["b"].auth, Auth::Basic { username, .. } if username == "u"));
+}
