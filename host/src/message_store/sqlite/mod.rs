@@ -21,6 +21,8 @@ mod releases;
 mod rows;
 mod schema;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod writer;
 mod writing;
 
