@@ -4,9 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{ManualClock, SystemClock};
+use crate::clock::ManualClock;
 use crate::message_store::sqlite::{DATABASE_FILE, LOCK_FILE, Options, SqliteStore, schema};
-use crate::message_store::suite::world::{START, World, options};
+use crate::message_store::suite::world::{InMemory, START, World, options};
+use crate::message_store::{Accept, Lease, MessageStore, StoreError};
 use crate::problem::Code;
 
 fn refused(folder: &std::path::Path) -> Code {
@@ -99,15 +100,13 @@ async fn each_opening_has_its_generation_and_knows_the_last_time_seen() {
     let store = open();
     let first = store.generation();
     clock.advance(Duration::from_secs(5));
-    let world = World::new(crate::message_store::suite::world::InMemory::default());
-    let accept = crate::message_store::Accept { message: world.message("1", None), dedup: None, deliveries: Vec::new(), waiting_max: 1 };
-    crate::message_store::MessageStore::accept(&store, accept).await.unwrap();
+    let world = World::new(InMemory::default());
+    let accept = Accept { message: world.message("1", None), dedup: None, deliveries: Vec::new(), waiting_max: 1 };
+    store.accept(accept).await.unwrap();
     drop(store);
     let store = open();
     assert_eq!(store.generation(), first + 1);
     assert_eq!(store.last_seen_time(), START.plus(Duration::from_secs(5)));
-    let system = SystemClock::new();
-    system.not_before(store.last_seen_time());
 }
 
 #[tokio::test]
@@ -115,7 +114,9 @@ async fn a_closed_store_takes_nothing_more_and_lets_the_folder_go() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path(), options()).unwrap();
     store.close().await;
-    assert!(matches!(store.clean(START).await, Err(crate::message_store::StoreError::Closed)));
+    assert!(matches!(store.clean(START).await, Err(StoreError::Closed)));
+    let lease = Lease { integration: "crm".into(), now: START, limit: 1 };
+    assert!(matches!(store.lease(lease).await, Err(StoreError::Closed)));
     drop(store);
     SqliteStore::open(folder.path(), options()).unwrap();
 }
