@@ -28,8 +28,8 @@ pub(super) fn clean(writing: &Writing<'_>, now: Timestamp) -> Done<Cleaned> {
     writing
         .connection
         .prepare_cached(
-            "DELETE FROM tally WHERE (integration, outcome, minute) IN
-                    (SELECT integration, outcome, minute FROM tally WHERE minute < ?1 LIMIT ?2)",
+            "DELETE FROM tally WHERE (minute, integration, outcome) IN
+                    (SELECT minute, integration, outcome FROM tally WHERE minute < ?1 LIMIT ?2)",
         )?
         .execute((outcome::minute(now) - TALLY_MINUTES, CLEAN_ROWS_MAX))?;
     let full = usize::try_from(CLEAN_ROWS_MAX).unwrap_or(usize::MAX);

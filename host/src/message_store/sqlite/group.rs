@@ -89,8 +89,8 @@ impl Committer {
         match self.transact(&mut commands, &mut effects, &mut notes) {
             Ok(wrote) => {
                 let wakes = effects.committed(&self.leases);
-                answer(commands, &Ok(()));
                 self.wake(&wakes);
+                answer(commands, &Ok(()));
                 if wrote { self.checkpoint_in_time(bytes) } else { Ok(()) }
             }
             Err((failure, reach)) => {

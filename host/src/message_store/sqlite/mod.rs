@@ -21,6 +21,8 @@ mod releases;
 mod rows;
 mod schema;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod writer;
 mod writing;
 
@@ -214,6 +216,9 @@ impl MessageStore for SqliteStore {
     }
 
     async fn lease(&self, lease: Lease) -> Result<Vec<Leased>, StoreError> {
+        if !self.inner.writer.is_open() {
+            return Err(StoreError::Closed);
+        }
         let leases = Arc::clone(&self.inner.leases);
         let leased = self.inner.readers.read(move |connection| lease::hand_out(connection, &leases, &lease)).await?.take();
         if !leased.is_empty() {

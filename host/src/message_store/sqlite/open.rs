@@ -66,10 +66,15 @@ pub(super) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// The folder, for its owner alone: what is in it is business data.
+/// The folder, for its owner alone: what is in it is business data. A new one is on disk before anything is in it.
 fn make(folder: &Path) -> Result<(), Problem> {
     let unwritable = |error: &std::io::Error| unwritable(folder, error);
+    let missing: Vec<&Path> = folder.ancestors().take_while(|path| !path.exists()).collect();
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unwritable(&error))?;
+    for parent in missing.into_iter().filter_map(Path::parent) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(|error| unwritable(&error))?;
+    }
     let mode = std::fs::metadata(folder).map_err(|error| unwritable(&error))?.permissions().mode();
     if mode & 0o077 != 0
         && let Err(error) = std::fs::set_permissions(folder, Permissions::from_mode(0o700))

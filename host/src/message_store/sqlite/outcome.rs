@@ -80,7 +80,7 @@ pub(super) fn record(writing: &Writing<'_>, place: &Place<'_>, end: &End<'_>) ->
         .connection
         .prepare_cached(
             "INSERT INTO tally (integration, outcome, minute, count) VALUES (?1, ?2, ?3, 1)
-             ON CONFLICT (integration, outcome, minute) DO UPDATE SET count = count + 1",
+             ON CONFLICT (minute, integration, outcome) DO UPDATE SET count = count + 1",
         )?
         .execute((place.integration, end.outcome.as_str(), minute(end.at)))?;
     rows::stands(writing, place.message, place.integration, end.outcome.as_str())

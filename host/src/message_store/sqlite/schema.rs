@@ -145,7 +145,7 @@ CREATE TABLE tally (
     outcome     TEXT NOT NULL,
     minute      INTEGER NOT NULL,
     count       INTEGER NOT NULL,
-    PRIMARY KEY (integration, outcome, minute)
+    PRIMARY KEY (minute, integration, outcome)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE dead_letter (
@@ -168,6 +168,7 @@ CREATE TABLE dead_letter (
     closed_at   INTEGER,
     reason      TEXT
 ) STRICT;
+CREATE INDEX dead_letter_status ON dead_letter (status);
 CREATE INDEX dead_letter_fingerprint ON dead_letter (status, fingerprint);
 CREATE INDEX dead_letter_integration ON dead_letter (status, integration);
 CREATE INDEX dead_letter_message ON dead_letter (message);

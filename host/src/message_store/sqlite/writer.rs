@@ -106,6 +106,11 @@ impl Writer {
         }
     }
 
+    /// Whether it takes commands.
+    pub(super) fn is_open(&self) -> bool {
+        self.sender().is_some_and(|sender| !sender.is_closed())
+    }
+
     /// How many group commits there were.
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)

@@ -3,7 +3,7 @@
 mod behaviour;
 mod lanes;
 mod operators;
-mod world;
+pub mod world;
 
 use world::{InMemory, OnDisk, World};
 

@@ -23,7 +23,7 @@ pub const START: Timestamp = Timestamp(1_700_000_000_000);
 
 /// How to reach into a store from outside.
 #[async_trait]
-pub trait Subject: Send {
+pub trait Subject: Send + Sync {
     fn store(&self) -> Arc<dyn MessageStore>;
     fn key_values(&self) -> Arc<dyn KeyValueRead>;
     fn wake_through(&self, wake: Arc<dyn Wake>);

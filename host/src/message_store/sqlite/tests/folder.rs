@@ -1,0 +1,122 @@
+//! Opening data folders.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::ManualClock;
+use crate::message_store::sqlite::{DATABASE_FILE, LOCK_FILE, Options, SqliteStore, schema};
+use crate::message_store::suite::world::{InMemory, START, World, options};
+use crate::message_store::{Accept, Lease, MessageStore, StoreError};
+use crate::problem::Code;
+
+fn refused(folder: &std::path::Path) -> Code {
+    let problem = SqliteStore::open(folder, options()).unwrap_err();
+    assert!(problem.fix.is_some(), "{problem}");
+    problem.code
+}
+
+#[test]
+fn a_second_host_on_the_same_folder_is_refused_until_the_first_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = SqliteStore::open(folder.path(), options()).unwrap();
+    let clone = first.clone();
+    assert_eq!(refused(folder.path()), Code::DataFolderInUse);
+    drop(first);
+    assert_eq!(refused(folder.path()), Code::DataFolderInUse, "a clone still holds it");
+    drop(clone);
+    SqliteStore::open(folder.path(), options()).unwrap();
+}
+
+#[test]
+fn a_folder_of_a_newer_version_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(SqliteStore::open(folder.path(), options()).unwrap());
+    let database = folder.path().join(DATABASE_FILE);
+    rusqlite::Connection::open(&database).unwrap().pragma_update(None, "user_version", schema::NEWEST + 1).unwrap();
+    let before = std::fs::read(&database).unwrap();
+    assert_eq!(refused(folder.path()), Code::DataFolderNewer);
+    assert_eq!(std::fs::read(&database).unwrap(), before);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "in the way").unwrap();
+    assert_eq!(refused(&file.join("data")), Code::DataFolderUnwritable);
+    std::fs::create_dir_all(folder.path().join("data").join(LOCK_FILE)).unwrap();
+    assert_eq!(refused(&folder.path().join("data")), Code::DataFolderUnwritable);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "this is not a database, and it is longer than the header of one, which has a hundred bytes, to be clear about it";
+    std::fs::write(folder.path().join(DATABASE_FILE), text).unwrap();
+    assert_eq!(refused(folder.path()), Code::StoreDamaged);
+    assert_eq!(std::fs::read_to_string(folder.path().join(DATABASE_FILE)).unwrap(), text);
+}
+
+#[test]
+fn a_damaged_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(SqliteStore::open(folder.path(), options()).unwrap());
+    let database = folder.path().join(DATABASE_FILE);
+    let mut bytes = std::fs::read(&database).unwrap();
+    for page in bytes.chunks_mut(4096).skip(2) {
+        page.fill(0xA5);
+    }
+    std::fs::write(&database, bytes).unwrap();
+    assert_eq!(refused(folder.path()), Code::StoreDamaged);
+}
+
+#[test]
+fn the_folder_is_for_its_owner_alone() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("deep").join("data");
+    let _store = SqliteStore::open(&folder, options()).unwrap();
+    assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_stop_leaves_everything_in_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(SqliteStore::open(folder.path(), options()).unwrap());
+    let log = folder.path().join(format!("{DATABASE_FILE}-wal"));
+    assert!(std::fs::metadata(log).map_or(0, |file| file.len()) == 0);
+    let connection = rusqlite::Connection::open(folder.path().join(DATABASE_FILE)).unwrap();
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((pragma("page_size"), pragma("auto_vacuum"), pragma("user_version")), (4096, 2, schema::NEWEST));
+    let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[tokio::test]
+async fn each_opening_has_its_generation_and_knows_the_last_time_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(START));
+    let open = || SqliteStore::open(folder.path(), Options { reserve_bytes: 0, ..Options::new(clock.clone()) }).unwrap();
+    let store = open();
+    let first = store.generation();
+    clock.advance(Duration::from_secs(5));
+    let world = World::new(InMemory::default());
+    let accept = Accept { message: world.message("1", None), dedup: None, deliveries: Vec::new(), waiting_max: 1 };
+    store.accept(accept).await.unwrap();
+    drop(store);
+    let store = open();
+    assert_eq!(store.generation(), first + 1);
+    assert_eq!(store.last_seen_time(), START.plus(Duration::from_secs(5)));
+}
+
+#[tokio::test]
+async fn a_closed_store_takes_nothing_more_and_lets_the_folder_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path(), options()).unwrap();
+    store.close().await;
+    assert!(matches!(store.clean(START).await, Err(StoreError::Closed)));
+    let lease = Lease { integration: "crm".into(), now: START, limit: 1 };
+    assert!(matches!(store.lease(lease).await, Err(StoreError::Closed)));
+    drop(store);
+    SqliteStore::open(folder.path(), options()).unwrap();
+}

@@ -1,0 +1,190 @@
+//! What people see.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::clock::Timestamp;
+use crate::message::{FailureClass, MessageId};
+use crate::message_store::sqlite::ledger::{Body, DeadLetterQuery, Ledger, MessageQuery, State, Status};
+use crate::message_store::suite::world::{OnDisk, START, World, delivered, key};
+use crate::message_store::{DeadLetterId, Lane, Settlement, Superseded};
+
+fn world() -> (World, Ledger) {
+    let disk = OnDisk::open();
+    let ledger = disk.sqlite().ledger();
+    (World::new(disk), ledger)
+}
+
+async fn ids(ledger: &Ledger, query: MessageQuery) -> Vec<MessageId> {
+    ledger.messages(query).await.unwrap().into_iter().map(|row| row.id).collect()
+}
+
+#[tokio::test]
+async fn messages_are_found_by_integration_key_tracked_value_state_and_time() {
+    let (world, ledger) = world();
+    let one = world.accept_for("1", &[("crm", key("a")), ("audit", Lane::Free)]).await;
+    world.deliver(world.lease_one().await.id).await;
+    world.advance(10 * 60_000);
+    let keyed = world.message("2", Some("customer-7"));
+    let two = keyed.id;
+    world.accept_as(keyed, None, &[("crm", key("a"))]).await.unwrap();
+    world.kill(world.lease_one().await.id).await;
+    let three = world.accept_for("3", &[("crm", key("a"))]).await;
+    let all = MessageQuery::default;
+    assert_eq!(ids(&ledger, all()).await, [three, two, one]);
+    assert_eq!(ids(&ledger, MessageQuery { integration: Some("crm".into()), ..all() }).await, [three, two, one]);
+    assert_eq!(ids(&ledger, MessageQuery { integration: Some("audit".into()), ..all() }).await, [one]);
+    assert_eq!(ids(&ledger, MessageQuery { key: Some("customer-7".into()), ..all() }).await, [two]);
+    assert_eq!(ids(&ledger, MessageQuery { state: Some(State::Waiting), ..all() }).await, [three, one]);
+    assert_eq!(ids(&ledger, MessageQuery { state: Some(State::DeadLettered), ..all() }).await, [two]);
+    let tracked = Some(("order".to_owned(), "#3".to_owned()));
+    assert_eq!(ids(&ledger, MessageQuery { tracked: tracked.clone(), ..all() }).await, [three]);
+    let delivered = Some(State::Delivered);
+    assert!(ids(&ledger, MessageQuery { tracked, state: delivered, ..all() }).await.is_empty());
+    let crm = MessageQuery { integration: Some("crm".into()), state: delivered, ..all() };
+    assert_eq!(ids(&ledger, crm).await, [one]);
+    let since = Some(START.plus(Duration::from_secs(1)));
+    assert_eq!(ids(&ledger, MessageQuery { since, ..all() }).await, [three, two]);
+    assert_eq!(ids(&ledger, MessageQuery { since, integration: Some("crm".into()), ..all() }).await, [three, two]);
+    assert!(ids(&ledger, MessageQuery { integration: Some("nobody".into()), ..all() }).await.is_empty());
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_without_gap_or_overlap() {
+    let (world, ledger) = world();
+    for n in 0..7 {
+        world.accept(&n.to_string(), None).await;
+    }
+    for integration in [None, Some("crm".to_owned())] {
+        let (mut seen, mut before_seq) = (Vec::new(), None);
+        loop {
+            let query = MessageQuery { integration: integration.clone(), before_seq, limit: 3, ..MessageQuery::default() };
+            let page = ledger.messages(query).await.unwrap();
+            let Some(last) = page.last() else { break };
+            before_seq = Some(last.seq);
+            seen.extend(page.iter().map(|row| row.seq));
+        }
+        assert_eq!(seen, (1..=7).rev().collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_timeline_has_everything_in_order() {
+    let (world, ledger) = world();
+    assert!(ledger.message(MessageId(uuid::Uuid::nil())).await.unwrap().is_none());
+    let id = world.accept_for("1", &[("crm", key("a")), ("audit", Lane::Free)]).await;
+    let due = |world: &World| Timestamp(world.now().0 + 10);
+    for _ in 0..3 {
+        let leased = world.lease_one().await;
+        world.settle(leased.id, Settlement::Waits { due_at: due(&world) }).await;
+        world.advance(10);
+    }
+    let leased = world.lease_one().await;
+    world.settle(leased.id, Settlement::Retries { due_at: due(&world) }).await;
+    world.advance(10);
+    let dead_letter = world.kill(world.lease_one().await.id).await;
+    world.replay(dead_letter, Superseded::Ask).await.unwrap();
+    world.deliver(world.lease_one().await.id).await;
+
+    let timeline = ledger.message(id).await.unwrap().unwrap();
+    assert_eq!(timeline.body, Body::Text("1".into()));
+    assert_eq!(timeline.message.accepted_at, START.to_string());
+    assert_eq!(timeline.headers.get("x-topic"), Some("orders/create"));
+    let attempts: Vec<_> = timeline.attempts.iter().map(|attempt| (attempt.result.as_str(), attempt.times, attempt.replay)).collect();
+    assert_eq!(attempts, [("waited", 3, 0), ("failed", 1, 0), ("failed", 1, 0), ("delivered", 1, 1)]);
+    assert_eq!(timeline.attempts[0].trace, json!({"calls": []}));
+    let outcomes: Vec<_> = timeline.outcomes.iter().map(|outcome| (outcome.outcome, outcome.replay)).collect();
+    assert_eq!(outcomes, [(State::DeadLettered, 0), (State::Delivered, 1)]);
+    assert_eq!(timeline.outcomes[1].receipt, Some(json!({"remote-id": "001"})));
+    assert_eq!(timeline.dead_letters.len(), 1);
+    let letter = &timeline.dead_letters[0];
+    assert_eq!((letter.status, letter.attempts, letter.waits), (Status::Replayed, 2, 3));
+    assert_eq!(timeline.waiting.len(), 1);
+    assert_eq!((timeline.waiting[0].integration.as_str(), timeline.waiting[0].behind), ("audit", false));
+
+    let json = serde_json::to_value(&timeline).unwrap();
+    assert_eq!(json["accepted-at"], START.to_string());
+    assert_eq!(json["body"], json!({"text": "1"}));
+    assert_eq!(json["integrations"][1], json!({"integration": "crm", "state": "delivered", "children": 0}));
+    assert_eq!(json["waiting"][0]["due-at"], START.to_string());
+}
+
+#[tokio::test]
+async fn a_fanned_out_message_shows_what_became_of_its_children() {
+    let (world, ledger) = world();
+    let parent = world.accept("1", Some("a")).await;
+    let leased = world.lease_one().await;
+    let children = world.children(&leased.message, &["1a", "1b"]);
+    world.settle(leased.id, Settlement::FannedOut { children }).await;
+    let shown = || async {
+        let timeline = ledger.message(parent).await.unwrap().unwrap();
+        let standing = &timeline.message.integrations[0];
+        (standing.state, standing.children, timeline.children.iter().map(|child| child.integrations[0].state).collect::<Vec<_>>())
+    };
+    assert_eq!(shown().await, (State::Waiting, 2, vec![State::Waiting, State::Waiting]));
+    world.deliver(world.lease_one().await.id).await;
+    assert_eq!(shown().await, (State::Waiting, 2, vec![State::Delivered, State::Waiting]));
+    let dead_letter = world.kill(world.lease_one().await.id).await;
+    assert_eq!(shown().await, (State::DeadLettered, 2, vec![State::Delivered, State::DeadLettered]));
+    world.replay(dead_letter, Superseded::Ask).await.unwrap();
+    world.settle(world.lease_one().await.id, delivered()).await;
+    assert_eq!(shown().await, (State::Delivered, 2, vec![State::Delivered, State::Delivered]));
+    assert_eq!(ids(&ledger, MessageQuery { state: Some(State::FannedOut), ..MessageQuery::default() }).await, [parent]);
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_and_grouped_until_they_are_closed() {
+    let (world, ledger) = world();
+    assert!(ledger.dead_letter(DeadLetterId(1)).await.unwrap().is_none());
+    let mut letters = Vec::new();
+    for n in 0..3 {
+        world.accept(&n.to_string(), Some("a")).await;
+        letters.push(world.kill(world.lease_one().await.id).await);
+        world.advance(1000);
+    }
+    world.accept_for("4", &[("audit", Lane::Unkeyed("no id".into()))]).await;
+    let groups = ledger.dead_letter_groups().await.unwrap();
+    let shown: Vec<_> = groups.iter().map(|group| (group.count, group.class, group.integration.as_str())).collect();
+    assert_eq!(shown, [(3, FailureClass::Permanent, "crm"), (1, FailureClass::Unkeyed, "audit")]);
+    assert_eq!((groups[0].example, groups[0].first_at.clone()), (letters[2], START.to_string()));
+    world.discard(letters[1]).await.unwrap();
+    let list = |query: DeadLetterQuery| async { ledger.dead_letters(query).await.unwrap().iter().map(|row| row.id).collect::<Vec<_>>() };
+    let crm = || DeadLetterQuery { integration: Some("crm".into()), ..DeadLetterQuery::default() };
+    assert_eq!(list(crm()).await, [letters[2], letters[0]]);
+    assert_eq!(list(DeadLetterQuery { before: Some(letters[2]), ..crm() }).await, [letters[0]]);
+    assert_eq!(list(DeadLetterQuery { limit: 1, ..crm() }).await, [letters[2]]);
+    assert_eq!(list(DeadLetterQuery { status: Some(Status::Discarded), ..crm() }).await, [letters[1]]);
+    assert_eq!(list(DeadLetterQuery { class: Some(FailureClass::Unkeyed), ..DeadLetterQuery::default() }).await.len(), 1);
+    assert_eq!(list(DeadLetterQuery { fingerprint: Some("f00d".into()), status: None, ..crm() }).await.len(), 3);
+    let discarded = ledger.dead_letter(letters[1]).await.unwrap().unwrap();
+    assert_eq!((discarded.status, discarded.reason.as_deref()), (Status::Discarded, Some("a test order")));
+}
+
+#[tokio::test]
+async fn the_queue_shows_what_waits_how_long_and_how_fast_it_goes() {
+    let (world, ledger) = world();
+    for (n, lane) in ["a", "a", "b"].iter().enumerate() {
+        world.accept(&n.to_string(), Some(lane)).await;
+        world.advance(1000);
+    }
+    let leased = world.lease("crm").await;
+    world.deliver(leased[0].id).await;
+    world.kill(leased[1].id).await;
+    let rows = ledger.queue(world.now()).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    let row = &rows[0];
+    assert_eq!((row.integration.as_str(), row.waiting, row.oldest_waiting_ms), ("crm", 1, Some(2000)));
+    assert_eq!((row.dead_letters, row.delivered_last_hour, row.skipped_last_hour), (1, 1, 0));
+    let later = ledger.queue(world.now().plus(Duration::from_secs(3600))).await.unwrap();
+    assert_eq!(later[0].delivered_last_hour, 0);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_text_is_shown_as_base64() {
+    let (world, ledger) = world();
+    let message = crate::message::Message { body: bytes::Bytes::from_static(&[0xFF, 0x00]), ..world.message("x", None) };
+    let id = message.id;
+    world.accept_as(message, None, &[("crm", Lane::Free)]).await.unwrap();
+    assert_eq!(ledger.message(id).await.unwrap().unwrap().body, Body::Base64("/wA=".into()));
+}

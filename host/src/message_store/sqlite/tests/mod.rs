@@ -1,0 +1,7 @@
+//! What only the store on disk has: the folder, the writer's groups, the ledger, releases.
+
+mod folder;
+mod groups;
+mod ledger;
+mod races;
+mod releases;

@@ -1,0 +1,43 @@
+//! Releases.
+
+use crate::integration::{PinnedPlugin, Release, ReleaseId};
+use crate::message_store::StoreError;
+use crate::message_store::suite::world::{OnDisk, START};
+use crate::problem::Code;
+
+fn release(integration: &str, file: &str) -> Release {
+    let version = semver::Version::new(1, 2, 0);
+    let plugin = PinnedPlugin { name: "shop-order".into(), version, digest: "ab".repeat(32) };
+    Release { integration: integration.into(), file: file.into(), plugins: vec![plugin] }
+}
+
+#[tokio::test]
+async fn a_release_that_was_not_stored_or_is_another_integrations_is_not_activated() {
+    let disk = OnDisk::open();
+    let releases = disk.sqlite().releases();
+    let crm = releases.put(&release("crm", "a"), START).await.unwrap();
+    for (integration, id) in [("crm", ReleaseId("00".repeat(32))), ("audit", crm)] {
+        match releases.activate(integration, &id, START).await {
+            Err(StoreError::Failed(problem)) => assert_eq!(problem.code, Code::NotFound),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(releases.active().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_active_release_of_each_integration_is_the_one_activated_last() {
+    let disk = OnDisk::open();
+    let releases = disk.sqlite().releases();
+    let (old, new, audit) = (release("crm", "a"), release("crm", "b"), release("audit", "c"));
+    for stored in [&old, &new, &audit, &new] {
+        let id = releases.put(stored, START).await.unwrap();
+        assert_eq!(id, stored.id());
+        releases.activate(&stored.integration, &id, START).await.unwrap();
+    }
+    assert_eq!(releases.active().await.unwrap(), [(audit.clone(), audit.id()), (new.clone(), new.id())]);
+    assert_eq!(releases.get(&old.id()).await.unwrap(), Some(old));
+    assert_eq!(releases.get(&ReleaseId("ff".repeat(32))).await.unwrap(), None);
+    releases.deactivate("crm").await.unwrap();
+    assert_eq!(releases.active().await.unwrap(), [(audit.clone(), audit.id())]);
+}
