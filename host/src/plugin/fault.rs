@@ -26,6 +26,8 @@ pub enum Stop {
     HostCallsExceeded { limit: u64 },
     #[error("over the limit on output: {what} {used} of {limit} a call")]
     OutputTooLarge { what: &'static str, used: usize, limit: usize },
+    #[error("the component's export {0} is not of the type its interface has: {1}")]
+    WrongType(&'static str, String),
     #[error("the plugin ended itself with exit status {0}")]
     Exited(u8),
     #[error("random bytes asked for at once: {asked}, of {limit} at most")]
@@ -42,6 +44,7 @@ pub fn failure(error: &wasmtime::Error, limits: &Limits, refused_bytes: Option<u
         Some(stop @ Stop::CpuExceeded { .. }) => (FailureClass::CpuExceeded, stop.to_string()),
         Some(stop @ Stop::HostCallsExceeded { .. }) => (FailureClass::HostCallsExceeded, stop.to_string()),
         Some(stop @ Stop::OutputTooLarge { .. }) => (FailureClass::OutputTooLarge, stop.to_string()),
+        Some(stop @ Stop::WrongType(..)) => (FailureClass::Unrunnable, stop.to_string()),
         Some(stop) => (FailureClass::Trapped, stop.to_string()),
         None => trapped(error, limits, refused_bytes),
     };
