@@ -20,3 +20,36 @@ impl Egress for Aliases {
         Self::send(self, alias, allow, request).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::alias::Environment;
+    use crate::alias::scripted::ScriptedUpstream;
+    use crate::alias::secret::MachineSecrets;
+    use crate::alias::upstream::UpstreamError;
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::random::SeededRandom;
+
+    #[tokio::test]
+    async fn goes_through_the_aliases_which_deny_an_unknown_one() {
+        let environment = Environment { name: "dev".into(), values: BTreeMap::new(), aliases: BTreeMap::new() };
+        let upstream = Arc::new(ScriptedUpstream::new(|_| Err(UpstreamError::TooLarge)));
+        let secrets = Arc::new(MachineSecrets::new("."));
+        let clock = Arc::new(ManualClock::at(Timestamp(0)));
+        let egress: Arc<dyn Egress> = Arc::new(Aliases::new(&environment, secrets, upstream, clock, Arc::new(SeededRandom::new(1))));
+        let request = EgressRequest {
+            method: "GET".into(),
+            path: "/".into(),
+            headers: Vec::new(),
+            body: bytes::Bytes::new(),
+            idempotency_key: "key".into(),
+            timeout: Duration::from_secs(1),
+        };
+        assert!(matches!(egress.send("crm", &[], request).await, Err(EgressError::Denied(_))));
+    }
+}

@@ -82,6 +82,8 @@ pub struct Http {
     deadline: Timestamp,
     requests_max: usize,
     at_once_max: usize,
+    /// What the answers of one `send-all` may hold together: more would not fit into the guest's memory.
+    answer_bytes_max: usize,
     ordinals: HashMap<(String, String, String), u32>,
     requests: Vec<OutboundRequest>,
     obstacle: Option<Obstacle>,
@@ -112,6 +114,7 @@ impl Http {
             deadline,
             requests_max: limits.requests,
             at_once_max: limits.requests_at_once.max(1),
+            answer_bytes_max: limits.memory_bytes,
             ordinals: HashMap::new(),
             requests: Vec::new(),
             obstacle: None,
@@ -145,7 +148,9 @@ impl Http {
         let mut under_way = futures_util::stream::iter(sends).buffer_unordered(self.at_once_max);
         let mut obstacles = Vec::new();
         let mut sent_any = false;
-        while let Some((index, done)) = under_way.next().await {
+        let mut bytes_left = self.answer_bytes_max;
+        while let Some((index, mut done)) = under_way.next().await {
+            bytes_left = take_bytes(bytes_left, &mut done.answer);
             sent_any |= !matches!(done.answer, Err(EgressError::Denied(_)));
             obstacles.extend(self.note(&done).map(|obstacle| (index, obstacle)));
             if let Some(answer) = answers.get_mut(index) {
@@ -236,6 +241,15 @@ async fn send_planned(outside: Outside, index: usize, planned: Planned) -> (usiz
     let took = outside.clock.now().since(started_at);
     outside.metrics.http_out(alias, &answer_word(&answer), took);
     (index, Done { record: planned.record, took, answer })
+}
+
+/// What is left of `bytes_left` after `answer`, which is dropped at once where it does not fit.
+fn take_bytes(bytes_left: usize, answer: &mut Result<EgressResponse, EgressError>) -> usize {
+    let bytes = answer.as_ref().map_or(0, |response| response.body.len());
+    bytes_left.checked_sub(bytes).unwrap_or_else(|| {
+        *answer = Err(EgressError::TooLarge);
+        bytes_left
+    })
 }
 
 fn answer_word(answer: &Result<EgressResponse, EgressError>) -> String {

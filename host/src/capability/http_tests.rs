@@ -37,11 +37,15 @@ fn status(status: u16, body: &str) -> Result<EgressResponse, EgressError> {
 }
 
 fn http(answers: Vec<Result<EgressResponse, EgressError>>) -> (Http, Arc<Answers>) {
+    http_within(answers, &Limits::default())
+}
+
+fn http_within(answers: Vec<Result<EgressResponse, EgressError>>, limits: &Limits) -> (Http, Arc<Answers>) {
     let egress = Arc::new(Answers { answers: Mutex::new(answers), ..Answers::default() });
     let bindings = BTreeMap::from([("target".to_owned(), Binding { alias: "crm".into(), allow: Vec::new() })]);
     let clock = Arc::new(ManualClock::at(Timestamp(1_000)));
     let outside = Outside { egress: egress.clone(), clock, metrics: Arc::new(Metrics::new()) };
-    (Http::new(outside, Arc::new(bindings), "base".into(), &Limits::default()), egress)
+    (Http::new(outside, Arc::new(bindings), "base".into(), limits), egress)
 }
 
 fn request(path: &str) -> Request {
@@ -137,4 +141,14 @@ async fn a_request_ends_before_its_call_does() {
     let sent = egress.sent.lock().unwrap();
     assert_eq!(sent[0].timeout, Limits::default().wall - LEFT_AFTER_TIMEOUT);
     assert_eq!(sent[1].timeout, Duration::from_millis(5));
+}
+
+#[tokio::test]
+async fn refuses_answers_that_do_not_fit_into_the_guest_together() {
+    let limits = Limits { memory_bytes: 10, ..Limits::default() };
+    let (mut http, _) = http_within(vec![status(200, "123456"), status(200, "123456"), status(200, "1234")], &limits);
+    let answers = http.send_all("target", vec![request("/"); 3]).await;
+    let refused = answers.iter().filter(|answer| matches!(answer, Err(HttpError::TooLarge))).count();
+    let bytes: usize = answers.iter().flatten().map(|response| response.body.len()).sum();
+    assert_eq!((refused, bytes), (1, 10), "whichever of the first two came later");
 }

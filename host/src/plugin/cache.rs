@@ -93,7 +93,7 @@ impl CompileCache {
     }
 
     fn path(&self, engine: &Engine, digest: &str) -> PathBuf {
-        let name = digest.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(digest).unwrap_or("unnamed");
+        let name = if digest.bytes().all(|byte| byte.is_ascii_hexdigit()) { digest } else { "unnamed" };
         self.folder.join(format!("{name}-{}", hex::encode(&compatibility(engine)[..8])))
     }
 

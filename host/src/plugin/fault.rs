@@ -12,6 +12,7 @@ use crate::message::FailureClass;
 
 /// Frames of a trap that are told.
 const FRAMES_MAX: usize = 6;
+const FRAME_BYTES_MAX: usize = 120;
 /// The longest detail of a failure that is kept.
 pub const DETAIL_BYTES_MAX: usize = 4 * 1024;
 /// The longest code of a failure that is kept.
@@ -26,6 +27,8 @@ pub enum Stop {
     HostCallsExceeded { limit: u64 },
     #[error("over the limit on output: {what} {used} of {limit} a call")]
     OutputTooLarge { what: &'static str, used: usize, limit: usize },
+    #[error("the component's export {0} is not of the type its interface has: {1}")]
+    WrongType(&'static str, String),
     #[error("the plugin ended itself with exit status {0}")]
     Exited(u8),
     #[error("random bytes asked for at once: {asked}, of {limit} at most")]
@@ -42,6 +45,7 @@ pub fn failure(error: &wasmtime::Error, limits: &Limits, refused_bytes: Option<u
         Some(stop @ Stop::CpuExceeded { .. }) => (FailureClass::CpuExceeded, stop.to_string()),
         Some(stop @ Stop::HostCallsExceeded { .. }) => (FailureClass::HostCallsExceeded, stop.to_string()),
         Some(stop @ Stop::OutputTooLarge { .. }) => (FailureClass::OutputTooLarge, stop.to_string()),
+        Some(stop @ Stop::WrongType(..)) => (FailureClass::Unrunnable, stop.to_string()),
         Some(stop) => (FailureClass::Trapped, stop.to_string()),
         None => trapped(error, limits, refused_bytes),
     };
@@ -93,13 +97,10 @@ fn add_frames(detail: &mut String, error: &wasmtime::Error) {
     }
 }
 
-/// Rust's names end with a hash that changes with every build; without it equal traps look equal.
+/// A readable name. Rust's end with a hash that changes with every build; without it equal traps look equal.
 fn demangled(name: &str) -> String {
-    let name = match name.rfind("::h") {
-        Some(at) if name.len() - at == 19 && name[at + 3..].bytes().all(|byte| byte.is_ascii_hexdigit()) => &name[..at],
-        _ => name,
-    };
-    cut(name.chars().map(|c| if c.is_control() { '?' } else { c }).collect(), 120)
+    let name = format!("{:#}", rustc_demangle::demangle(name));
+    cut(name.chars().map(|c| if c.is_control() { '?' } else { c }).collect(), FRAME_BYTES_MAX)
 }
 
 /// `text`, at most `bytes_max` long, cut between characters.
@@ -109,4 +110,22 @@ pub fn cut(mut text: String, bytes_max: usize) -> String {
         text.truncate(end);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_functions_are_readable_and_the_same_after_another_build() {
+        assert_eq!(demangled("_ZN9guest_odd4trap17h0123456789abcdefE"), "guest_odd::trap");
+        assert_eq!(demangled("plain\u{1b}name"), "plain?name");
+    }
+
+    #[test]
+    fn cuts_between_characters() {
+        assert_eq!(cut("aüb".to_owned(), 2), "a");
+        assert_eq!(cut("aüb".to_owned(), 3), "aü");
+        assert_eq!(cut("ab".to_owned(), 3), "ab");
+    }
 }

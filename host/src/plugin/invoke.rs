@@ -15,7 +15,7 @@ use super::meter::{MemoryLimiter, Meter, Metered};
 use super::offer::Offer;
 use super::registry::{Plugins, Prepared};
 use super::state::{CallState, Shared};
-use super::wasi::{VirtualClock, Wasi, seed};
+use super::wasi::{VirtualClock, Wasi};
 use super::{Call, CallFailure, Effects, Output, PluginInvoker, Report};
 use crate::alias::secret::Secret;
 use crate::capability::egress::Egress;
@@ -35,7 +35,7 @@ pub struct WasmInvoker {
     stored: Stored,
     channels: Channels,
     clock: Arc<dyn Clock>,
-    host_key: Secret,
+    host_key: Arc<Secret>,
     limits: Limits,
     /// Never more calls than the pool of instances holds.
     permits: Semaphore,
@@ -73,7 +73,7 @@ impl WasmInvoker {
         let outside = Outside { egress, clock: clock.clone(), metrics };
         let stored = Stored { reads: key_values, locks: Arc::default(), clock: clock.clone() };
         let permits = Semaphore::new(usize::try_from(limits.calls_at_once).unwrap_or(Semaphore::MAX_PERMITS));
-        Self { plugins, outside, stored, channels, clock, host_key, limits, permits }
+        Self { plugins, outside, stored, channels, clock, host_key: Arc::new(host_key), limits, permits }
     }
 
     /// The engine calls run on.
@@ -88,7 +88,7 @@ impl WasmInvoker {
         let Effects { key_values, sends, locks } = carried;
         let state = CallState {
             limiter: MemoryLimiter::new(limits),
-            wasi: Wasi::new(shared.clone(), seed(&self.host_key, call), limits),
+            wasi: Wasi::new(shared.clone(), self.host_key.clone(), limits),
             http: Http::new(self.outside.clone(), call.bindings.clone(), call.idempotency_base.clone(), limits),
             key_value: KeyValue::new(self.stored.clone(), &call.integration, limits, key_values, locks),
             queue: Queue::new(self.channels.clone(), limits, sends),
@@ -109,12 +109,15 @@ impl WasmInvoker {
     /// Instantiates and calls, both under every limit.
     async fn run(&self, store: &mut Store<CallState>, prepared: &Prepared) -> Result<Output, CallFailure> {
         let shared = store.data().shared.clone();
-        let called = Metered::new(shared.clone(), async {
-            let instance = prepared.instance.instantiate_async(&mut *store).await?;
-            prepared.exports.call(store, &instance, &shared.call).await
-        });
-        // Unwinding drops the call's store whole, so nothing half changed is seen again.
-        let ended = within(&*self.clock, self.limits.wall, AssertUnwindSafe(called).catch_unwind()).await;
+        let ended = {
+            let called = std::pin::pin!(async {
+                let instance = prepared.instance.instantiate_async(&mut *store).await?;
+                prepared.exports.call(store, &instance, &shared.call).await
+            });
+            // Unwinding drops the call's store whole, so nothing half changed is seen again.
+            let metered = AssertUnwindSafe(Metered::new(shared.clone(), called)).catch_unwind();
+            within(&*self.clock, self.limits.wall, metered).await
+        };
         let state = store.data();
         let told =
             |error: &wasmtime::Error| failure(error, &self.limits, state.limiter.refused_bytes, state.shared.log.last_said().as_deref());

@@ -72,19 +72,19 @@ impl Meter {
 
 /// A future whose polls are counted as thread time, and which ends once they are over the limit.
 #[derive(Debug)]
-pub struct Metered<F> {
-    future: Pin<Box<F>>,
+pub struct Metered<'a, F> {
+    future: Pin<&'a mut F>,
     shared: Arc<Shared>,
 }
 
-impl<F> Metered<F> {
+impl<'a, F> Metered<'a, F> {
     /// Counts on the meter of `shared`.
-    pub fn new(shared: Arc<Shared>, future: F) -> Self {
-        Self { future: Box::pin(future), shared }
+    pub fn new(shared: Arc<Shared>, future: Pin<&'a mut F>) -> Self {
+        Self { future, shared }
     }
 }
 
-impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Metered<F> {
+impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Metered<'_, F> {
     type Output = wasmtime::Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

@@ -1,5 +1,9 @@
 //! Running plugins: the engine, the compile cache, the registry of loaded components and [`PluginInvoker`].
 //!
+//! The way of one call: `invoke` asks `registry` for the component linked with what the use is offered (`offer`), makes a store
+//! with its imports' state (`state`, `wasi`), instantiates and calls through `bindings` while `meter` counts, and tells what went
+//! wrong with `fault`.
+//!
 //! Depends on `capability` for what a plugin may import and on `message`; knows nothing of deliveries' states.
 
 pub mod bindings;

@@ -12,7 +12,7 @@ use crate::capability::key_value::{Answer, KvError};
 use crate::capability::queue::QueueError;
 use crate::capability::{config as config_capability, log as log_capability};
 use crate::message::{Headers, Tracked};
-use crate::plugin::fault::{CODE_BYTES_MAX, DETAIL_BYTES_MAX, cut};
+use crate::plugin::fault::{CODE_BYTES_MAX, DETAIL_BYTES_MAX, Stop, cut};
 use crate::plugin::offer::Offer;
 use crate::plugin::state::CallState;
 use crate::plugin::{Call, CallFailure, Draft, Export, Output, QueueSend};
@@ -114,13 +114,14 @@ impl Exports {
             received_at: u64::try_from(call.message.accepted_at.0).unwrap_or(0),
         };
         let context = types::Context { attempt: call.attempt, replay: call.replay, idempotency_base: &call.idempotency_base };
+        let wrong_type = |why: wasmtime::Error| Stop::WrongType(interface_of(call.export), why.to_string());
         match (call.export, &self.transformer, &self.sink) {
             (Export::Transform, Some(export), _) => {
-                let guest = export.load(store.as_context_mut(), instance)?;
+                let guest = export.load(store.as_context_mut(), instance).map_err(wrong_type)?;
                 Ok(guest.call_transform(store, message, context).await?.map(Output::from).map_err(CallFailure::from))
             }
             (Export::Deliver, _, Some(export)) => {
-                let guest = export.load(store.as_context_mut(), instance)?;
+                let guest = export.load(store.as_context_mut(), instance).map_err(wrong_type)?;
                 Ok(guest.call_deliver(store, message, context).await?.map(Output::from).map_err(CallFailure::from))
             }
             (export, ..) => Err(wasmtime::format_err!("the component does not export {}", interface_of(export))),

@@ -125,3 +125,44 @@ async fn a_panic_in_the_host_ends_one_call_only() {
     }
     assert_eq!(fixture.text("echo").await, "echo");
 }
+
+/// A component that instantiates a core module twice. It holds `parts` and a function `f`, the `transform` without its arguments.
+fn with_core(parts: &str) -> Vec<u8> {
+    let text = format!(
+        "(component
+            (core module $m {parts} (func (export \"f\")))
+            (core instance $i (instantiate $m))
+            (core instance $j (instantiate $m))
+            (func $f (canon lift (core func $i \"f\")))
+            (instance $t (export \"transform\" (func $f)))
+            (export \"lockgate:plugin/transformer@0.1.0\" (instance $t)))"
+    );
+    wat::parse_str(text).unwrap()
+}
+
+async fn run_core(limits: Limits, parts: &str) -> (FailureClass, String) {
+    let fixture = fixture(limits);
+    let bytes = with_core(parts);
+    plugins().load(&pinned(&bytes), &bytes).unwrap();
+    fault(fixture.invoker.invoke(Call { plugin: pinned(&bytes), ..call("") }, Effects::default()).await)
+}
+
+#[tokio::test]
+async fn stops_a_start_function_that_loops() {
+    let (class, detail) = run_core(short(), "(func $start (loop br 0)) (start $start)").await;
+    assert_eq!(class, FailureClass::CpuExceeded, "{detail}");
+}
+
+#[tokio::test]
+async fn sums_memory_over_all_instances() {
+    let limits = Limits { memory_bytes: 3 << 16, ..Limits::default() };
+    let (class, detail) = run_core(limits, "(memory 2)").await;
+    assert_eq!(class, FailureClass::OutOfMemory, "{detail}");
+}
+
+#[tokio::test]
+async fn an_export_of_another_type_cannot_run() {
+    let (class, detail) = run_core(Limits::default(), "").await;
+    assert_eq!(class, FailureClass::Unrunnable, "{detail}");
+    assert!(detail.contains("lockgate:plugin/transformer@0.1.0"), "{detail}");
+}

@@ -9,7 +9,6 @@ mod random;
 mod stdio;
 
 pub use clocks::VirtualClock;
-pub use random::{Seed, seed};
 
 use std::sync::Arc;
 
@@ -19,6 +18,7 @@ use wasmtime_wasi::p2::bindings::{cli, clocks as wasi_clocks, filesystem, io, ra
 
 use super::limits::Limits;
 use super::state::{CallState, Shared};
+use crate::alias::secret::Secret;
 use random::CallRandom;
 
 /// What a call's WASI imports work on.
@@ -36,11 +36,11 @@ impl std::fmt::Debug for Wasi {
 }
 
 impl Wasi {
-    /// Random bytes follow from `seed`.
-    pub fn new(shared: Arc<Shared>, seed: Seed, limits: &Limits) -> Self {
+    /// Random bytes follow from the host's key and the place of the call.
+    pub fn new(shared: Arc<Shared>, host_key: Arc<Secret>, limits: &Limits) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
-        Self { table, shared, random: CallRandom::new(seed), files: WasiFilesystemCtx::default() }
+        Self { table, shared, random: CallRandom::new(host_key), files: WasiFilesystemCtx::default() }
     }
 }
 
