@@ -13,8 +13,8 @@ use super::writing::{Disk, Effects, Waiting, Writing};
 use crate::clock::{Clock, Timestamp};
 use crate::message_store::{DeliveryId, StoreError, Wake};
 
-/// Commits between two checkpoints, at most.
-const COMMITS_PER_CHECKPOINT: u64 = 256;
+/// Rows written between two checkpoints, roughly: each costs the log a few pages at most.
+const ROWS_PER_CHECKPOINT: u64 = 16 * 1024;
 /// Bytes of bodies between two checkpoints, roughly.
 const BYTES_PER_CHECKPOINT: usize = 8 * 1024 * 1024;
 /// A log of more pages than this (64 MiB) is emptied even if that has to wait for readers.
@@ -34,7 +34,8 @@ pub(super) struct Committer {
     generation: i64,
     last_seen_time: Timestamp,
     commits: Arc<AtomicU64>,
-    commits_since_checkpoint: u64,
+    /// Rows ever written by the connection, as of the last checkpoint.
+    rows_at_checkpoint: u64,
     bytes_since_checkpoint: usize,
 }
 
@@ -67,7 +68,7 @@ impl Committer {
             generation: start.generation,
             last_seen_time: start.last_seen_time,
             commits: Arc::default(),
-            commits_since_checkpoint: 0,
+            rows_at_checkpoint: 0,
             bytes_since_checkpoint: 0,
         })
     }
@@ -237,12 +238,12 @@ impl Committer {
     }
 
     fn checkpoint_in_time(&mut self, bytes: usize) -> Result<(), Ended> {
-        self.commits_since_checkpoint += 1;
         self.bytes_since_checkpoint += bytes;
-        if self.commits_since_checkpoint < COMMITS_PER_CHECKPOINT && self.bytes_since_checkpoint < BYTES_PER_CHECKPOINT {
+        let rows = self.connection.total_changes();
+        if rows - self.rows_at_checkpoint < ROWS_PER_CHECKPOINT && self.bytes_since_checkpoint < BYTES_PER_CHECKPOINT {
             return Ok(());
         }
-        self.commits_since_checkpoint = 0;
+        self.rows_at_checkpoint = rows;
         self.bytes_since_checkpoint = 0;
         let pages = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
         if pages > LOG_PAGES_MAX { self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").map(|_| ()) } else { Ok(()) }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::clock::ManualClock;
 use crate::message_store::sqlite::{DATABASE_FILE, LOCK_FILE, Options, SqliteStore, schema};
-use crate::message_store::suite::world::{InMemory, START, World, options};
-use crate::message_store::{Accept, Lease, MessageStore, StoreError};
+use crate::message_store::suite::world::{InMemory, START, World, body, options};
+use crate::message_store::{Accept, Lane, Lease, MessageStore, StoreError};
 use crate::problem::Code;
 
 fn refused(folder: &std::path::Path) -> Code {
@@ -119,4 +119,21 @@ async fn a_closed_store_takes_nothing_more_and_lets_the_folder_go() {
     assert!(matches!(store.lease(lease).await, Err(StoreError::Closed)));
     drop(store);
     SqliteStore::open(folder.path(), options()).unwrap();
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
+    let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = SqliteStore::open(folder.path(), options()).unwrap();
+    let world = World::new(InMemory::default());
+    let deliveries = world.deliveries(&[("crm", Lane::Free)]);
+    let accept = Accept { message: world.message("1", None), dedup: None, deliveries, waiting_max: 1 };
+    store.accept(accept).await.unwrap();
+    // What a killed host leaves behind: the file and its log.
+    for name in [DATABASE_FILE.to_owned(), format!("{DATABASE_FILE}-wal")] {
+        std::fs::copy(folder.path().join(&name), copy.path().join(&name)).unwrap();
+    }
+    let revived = SqliteStore::open(copy.path(), options()).unwrap();
+    let leased = revived.lease(Lease { integration: "crm".into(), now: START, limit: 1 }).await.unwrap();
+    assert_eq!(leased.iter().map(body).collect::<Vec<_>>(), ["1"]);
 }

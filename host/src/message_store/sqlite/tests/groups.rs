@@ -261,3 +261,17 @@ async fn expired_key_values_are_cleaned_and_their_bytes_given_back() {
     assert_eq!(store.clean(START.plus(Duration::from_secs(1))).await.unwrap().key_values, 1);
     assert_eq!(store.key_value().used_bytes("crm").await.unwrap(), 10);
 }
+
+#[tokio::test]
+async fn the_log_is_written_into_the_database_while_the_host_runs() {
+    let disk = OnDisk::open();
+    let maker = maker();
+    for _ in 0..3 {
+        let large = request(&maker, &"x".repeat(4 * 1024 * 1024), None);
+        disk.sqlite().accept(large).await.unwrap();
+    }
+    // The checkpoint follows the answer; the next command waits for it.
+    disk.sqlite().clean(START).await.unwrap();
+    let database = disk.folder.path().join(crate::message_store::sqlite::DATABASE_FILE);
+    assert!(std::fs::metadata(database).unwrap().len() > 8 * 1024 * 1024);
+}
