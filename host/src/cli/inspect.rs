@@ -33,9 +33,7 @@ fn print(facts: &Facts) {
         Some(manifest) => {
             output::line(format_args!("{} {}", manifest.name, manifest.version));
             output::line(format_args!("  {}", output::printable(&manifest.description)));
-            if let Some(licence) = &manifest.licence {
-                output::line(format_args!("  licence  {}", output::printable(licence)));
-            }
+            output::line(format_args!("  licence  {}", output::printable(&manifest.licence)));
             for (name, slot) in &manifest.slots {
                 output::line(format_args!("  slot     {name}: {}", output::printable(&slot.description)));
             }
