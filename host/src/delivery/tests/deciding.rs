@@ -43,6 +43,15 @@ fn waits_without_using_an_attempt_for_what_the_host_saw_whatever_the_plugin_made
 }
 
 #[test]
+fn leaves_it_to_the_gate_when_a_target_that_is_down_or_refuses_is_asked_again() {
+    let probe_ends = Some(NOW.plus(Duration::from_secs(300)));
+    for kind in [ObstacleKind::Unreachable, ObstacleKind::BreakerOpen, ObstacleKind::CredentialRefused] {
+        let decision = after(&transient(None), Some(obstacle(kind, probe_ends)), Tries::default(), &policy());
+        assert_eq!(decision, Decision::Waits { due_at: NOW }, "{kind:?}");
+    }
+}
+
+#[test]
 fn never_comes_back_earlier_than_a_target_asked() {
     let asked = NOW.plus(Duration::from_secs(90));
     let decision = after(&transient(None), Some(obstacle(ObstacleKind::RateLimited, Some(asked))), Tries::default(), &policy());
