@@ -93,7 +93,9 @@ fn refusal(value: &Value, status: http::StatusCode) -> Problem {
     let problem = Problem::new(code, detail);
     match (value["fix"].as_str(), code) {
         (Some(fix), _) => problem.fix(fix),
-        (None, Code::Unauthorized) => problem.fix("give a token with --token or LOCKGATE_TOKEN, or run on the host's machine with -C its workspace"),
+        (None, Code::Unauthorized) => {
+            problem.fix("give a token with --token or LOCKGATE_TOKEN, or run on the host's machine with -C its workspace")
+        }
         (None, _) => problem,
     }
 }

@@ -111,16 +111,24 @@ impl List {
             return Ok(());
         }
         let (rows, header): (Vec<Vec<String>>, _) = if self.each {
-            (rows(&answer["dead-letters"], &["id", "died-at", "integration", "class", "code", "detail"]), &["ID", "DIED", "INTEGRATION", "CLASS", "CODE", "DETAIL"])
+            (
+                rows(&answer["dead-letters"], &["id", "died-at", "integration", "class", "code", "detail"]),
+                &["ID", "DIED", "INTEGRATION", "CLASS", "CODE", "DETAIL"],
+            )
         } else {
-            (rows(&answer["groups"], &["count", "fingerprint", "integration", "class", "code", "example-detail"]), &["COUNT", "FINGERPRINT", "INTEGRATION", "CLASS", "CODE", "FOR EXAMPLE"])
+            (
+                rows(&answer["groups"], &["count", "fingerprint", "integration", "class", "code", "example-detail"]),
+                &["COUNT", "FINGERPRINT", "INTEGRATION", "CLASS", "CODE", "FOR EXAMPLE"],
+            )
         };
         if rows.is_empty() {
             output::line("no dead letters");
             return Ok(());
         }
         output::table(header, &rows);
-        output::line("show one: lockgate dead-letters show ID (ids: list --each); after the repair: lockgate dead-letters replay --fingerprint FINGERPRINT");
+        output::line(
+            "show one: lockgate dead-letters show ID (ids: list --each); after the repair: lockgate dead-letters replay --fingerprint FINGERPRINT",
+        );
         Ok(())
     }
 }
@@ -139,7 +147,9 @@ impl Show {
             return Ok(());
         }
         let letter = if letter["dead-letter"].is_object() { &letter["dead-letter"] } else { &letter };
-        for field in ["id", "status", "integration", "class", "code", "detail", "fingerprint", "died-at", "attempts", "waits", "replay", "reason"] {
+        for field in
+            ["id", "status", "integration", "class", "code", "detail", "fingerprint", "died-at", "attempts", "waits", "replay", "reason"]
+        {
             if !letter[field].is_null() {
                 output::line(format_args!("{field:<12} {}", output::text(letter, field)));
             }
@@ -195,13 +205,17 @@ async fn act(common: &Common, what: &str, body: Map<String, Value>) -> Result<()
         output::json(&answer);
     } else {
         for result in &results {
-            let detail = ["newer", "detail"].iter().find(|field| !result[**field].is_null()).map(|field| format!(": {}", output::text(result, field)));
+            let detail = ["newer", "detail"]
+                .iter()
+                .find(|field| !result[**field].is_null())
+                .map(|field| format!(": {}", output::text(result, field)));
             output::line(format_args!("{} {}{}", result["id"], output::text(result, "result"), detail.unwrap_or_default()));
         }
     }
     let superseded = results.iter().filter(|result| result["result"] == "superseded").count();
     if superseded > 0 && !common.json {
-        let problem = Problem::new(Code::Superseded, format!("{superseded} not replayed: newer messages of their keys were delivered since"));
+        let problem =
+            Problem::new(Code::Superseded, format!("{superseded} not replayed: newer messages of their keys were delivered since"));
         output::complaint(&problem.fix("--skip-superseded discards them, --anyway replays them all the same").to_string());
     }
     let done = results.iter().all(|result| matches!(result["result"].as_str(), Some("queued" | "discarded" | "skipped")));

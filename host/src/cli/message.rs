@@ -31,7 +31,14 @@ impl Message {
 
 /// The timeline as text.
 pub fn print(message: &Value) {
-    for (label, field) in [("message", "id"), ("parent", "parent"), ("accepted", "accepted-at"), ("came by", "origin"), ("key", "key"), ("type", "content-type")] {
+    for (label, field) in [
+        ("message", "id"),
+        ("parent", "parent"),
+        ("accepted", "accepted-at"),
+        ("came by", "origin"),
+        ("key", "key"),
+        ("type", "content-type"),
+    ] {
         if !message[field].is_null() {
             output::line(format_args!("{label:<9} {}", output::text(message, field)));
         }
@@ -41,21 +48,36 @@ pub fn print(message: &Value) {
     }
     list(&message["attempts"]).iter().for_each(attempt);
     for waiting in list(&message["waiting"]) {
-        let why = if waiting["behind"] == true { "behind others of its key".to_owned() } else { format!("due {}", output::text(waiting, "due-at")) };
-        output::line(format_args!("waiting   in {}: {why} ({} attempts failed)", output::text(waiting, "integration"), waiting["attempts"]));
+        let why = if waiting["behind"] == true {
+            "behind others of its key".to_owned()
+        } else {
+            format!("due {}", output::text(waiting, "due-at"))
+        };
+        output::line(format_args!(
+            "waiting   in {}: {why} ({} attempts failed)",
+            output::text(waiting, "integration"),
+            waiting["attempts"]
+        ));
     }
     for outcome in list(&message["outcomes"]) {
         let detail = ["code", "detail"].iter().filter(|field| !outcome[**field].is_null()).map(|field| output::text(outcome, field));
-        let receipt = outcome["receipt"].as_object().map(|receipt| facts(receipt)).unwrap_or_default();
+        let receipt = outcome["receipt"].as_object().map(facts).unwrap_or_default();
         let told = detail.chain((!receipt.is_empty()).then_some(receipt)).collect::<Vec<_>>().join(": ");
         output::line(format_args!("outcome   {} {} {told}", output::text(outcome, "integration"), output::text(outcome, "outcome")));
     }
     for letter in list(&message["dead-letters"]) {
         let id = &letter["id"];
-        output::line(format_args!("letter    {id} {} ({}); lockgate dead-letters show {id}", output::text(letter, "status"), output::text(letter, "class")));
+        output::line(format_args!(
+            "letter    {id} {} ({}); lockgate dead-letters show {id}",
+            output::text(letter, "status"),
+            output::text(letter, "class")
+        ));
     }
     for child in list(&message["children"]) {
-        let states: Vec<String> = list(&child["integrations"]).iter().map(|entry| format!("{} {}", output::text(entry, "integration"), output::text(entry, "state"))).collect();
+        let states: Vec<String> = list(&child["integrations"])
+            .iter()
+            .map(|entry| format!("{} {}", output::text(entry, "integration"), output::text(entry, "state")))
+            .collect();
         output::line(format_args!("child     {} {}", output::text(child, "id"), states.join(", ")));
     }
     body(&message["body"]);
@@ -65,15 +87,33 @@ fn attempt(attempt: &Value) {
     let result = output::text(attempt, "result");
     let times = attempt["times"].as_u64().filter(|times| *times > 1).map(|times| format!(" ×{times}")).unwrap_or_default();
     let release: String = output::text(attempt, "release").chars().take(12).collect();
-    output::line(format_args!("attempt   {} {} {result}{times} (release {release})", output::text(attempt, "started-at"), output::text(attempt, "integration")));
+    output::line(format_args!(
+        "attempt   {} {} {result}{times} (release {release})",
+        output::text(attempt, "started-at"),
+        output::text(attempt, "integration")
+    ));
     if !attempt["detail"].is_null() {
         output::line(format_args!("            {}: {}", output::text(attempt, "code"), output::text(attempt, "detail")));
     }
     for call in list(&attempt["trace"]["calls"]) {
-        output::line(format_args!("            {} {} {}: {} ({} µs CPU)", output::text(call, "place"), output::text(call, "plugin"), output::text(call, "version"), output::text(call, "result"), call["cpu-us"]));
+        output::line(format_args!(
+            "            {} {} {}: {} ({} µs CPU)",
+            output::text(call, "place"),
+            output::text(call, "plugin"),
+            output::text(call, "version"),
+            output::text(call, "result"),
+            call["cpu-us"]
+        ));
         for request in list(&call["requests"]) {
             let field = |name| output::text(request, name);
-            output::line(format_args!("              {} {} via {} → {} ({} ms)", field("method"), field("path"), field("alias"), field("answer"), field("took_ms")));
+            output::line(format_args!(
+                "              {} {} via {} → {} ({} ms)",
+                field("method"),
+                field("path"),
+                field("alias"),
+                field("answer"),
+                field("took_ms")
+            ));
         }
     }
 }
@@ -92,7 +132,9 @@ fn body(body: &Value) {
 /// The fields of a receipt that say something.
 fn facts(receipt: &serde_json::Map<String, Value>) -> String {
     let told = receipt.iter().filter(|(_, value)| !value.is_null());
-    told.map(|(name, value)| format!("{name} {}", output::printable(&value.as_str().map_or_else(|| value.to_string(), str::to_owned)))).collect::<Vec<_>>().join(", ")
+    told.map(|(name, value)| format!("{name} {}", output::printable(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn list(value: &Value) -> &[Value] {

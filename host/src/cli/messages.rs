@@ -36,7 +36,14 @@ impl Messages {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
         let mut path = format!("/api/v1/messages?limit={}", self.limit);
         let before = self.before.map(|seq| seq.to_string());
-        let filters = [("integration", &self.integration), ("key", &self.key), ("track", &self.track), ("outcome", &self.outcome), ("since", &self.since), ("before", &before)];
+        let filters = [
+            ("integration", &self.integration),
+            ("key", &self.key),
+            ("track", &self.track),
+            ("outcome", &self.outcome),
+            ("since", &self.since),
+            ("before", &before),
+        ];
         for (name, value) in filters {
             if let Some(value) = value {
                 path.push_str(&format!("&{name}={}", encoded(value)));
@@ -64,7 +71,8 @@ impl Messages {
 fn row(message: &Value) -> Vec<String> {
     let states = message["integrations"].as_array().map(Vec::as_slice).unwrap_or_default();
     let state = |entry: &Value| format!("{} {}", output::text(entry, "integration"), output::text(entry, "state"));
-    let mut row: Vec<String> = ["accepted-at", "id", "key", "origin", "body-bytes"].iter().map(|field| output::text(message, field)).collect();
+    let mut row: Vec<String> =
+        ["accepted-at", "id", "key", "origin", "body-bytes"].iter().map(|field| output::text(message, field)).collect();
     row.push(states.iter().map(state).collect::<Vec<_>>().join(", "));
     row
 }

@@ -47,5 +47,7 @@ fn read(file: &PathBuf) -> Result<Bytes, Problem> {
     } else {
         std::fs::read(file)
     };
-    read.map(Bytes::from).map_err(|error| Problem::new(Code::WrongUsage, format!("{}: {error}", file.display())).fix("name a file that can be read, or - for standard input"))
+    read.map(Bytes::from).map_err(|error| {
+        Problem::new(Code::WrongUsage, format!("{}: {error}", file.display())).fix("name a file that can be read, or - for standard input")
+    })
 }

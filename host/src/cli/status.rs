@@ -30,7 +30,10 @@ pub fn print(status: &Value) {
     let aliases = entries("aliases");
     if !aliases.is_empty() {
         output::line("");
-        let rows: Vec<Vec<String>> = aliases.iter().map(|entry| ["name", "state", "auth", "url", "detail"].iter().map(|field| output::text(entry, field)).collect()).collect();
+        let rows: Vec<Vec<String>> = aliases
+            .iter()
+            .map(|entry| ["name", "state", "auth", "url", "detail"].iter().map(|field| output::text(entry, field)).collect())
+            .collect();
         output::table(&["ALIAS", "STATE", "AUTH", "URL", "DETAIL"], &rows);
     }
 }

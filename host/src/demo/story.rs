@@ -90,7 +90,8 @@ impl Telling<'_> {
             self.post(&name, &renumbered(&plain, id, &name)).await?;
         }
         self.until("the CRM is seen to be down", |telling| matches!(telling.world.host.aliases.gate("crm"), Gate::Closed { .. })).await?;
-        let waiting = self.until_some("orders wait", async |telling| telling.waiting("orders-to-crm").await.filter(|waiting| *waiting > 0)).await?;
+        let waiting =
+            self.until_some("orders wait", async |telling| telling.waiting("orders-to-crm").await.filter(|waiting| *waiting > 0)).await?;
         self.say(format!("   alias crm is closed; {waiting} orders wait for it, the audit service gets them all the same"));
         self.world.crm.up().await.map_err(|error| self.broken(&format!("the CRM can come up again: {error}")))?;
         self.say("   the CRM is up again");
@@ -109,14 +110,17 @@ impl Telling<'_> {
         self.post("#2006", &renumbered(&plain, 450_802_006, "#2006")).await?;
         let ledger = self.world.host.store.ledger();
         let letter = self
-            .until_some("the poison order is parked", async |_| ledger.dead_letters(DeadLetterQuery::default()).await.ok()?.into_iter().next())
+            .until_some("the poison order is parked", async |_| {
+                ledger.dead_letters(DeadLetterQuery::default()).await.ok()?.into_iter().next()
+            })
             .await?;
         self.settled().await?;
         self.say(format!("   parked as dead letter {} ({}): {}", letter.id.0, letter.class, letter.detail));
         self.say("   the order after it was delivered; an administrator now adds the currency to the CRM");
         self.world.crm.accept_all();
         let replay = Replay { dead_letter: letter.id, now: self.clock.now(), superseded: Superseded::Ask };
-        let replayed = self.world.host.store.replay(replay).await.map_err(|why| self.broken(&format!("the dead letter can be replayed: {why}")))?;
+        let replayed =
+            self.world.host.store.replay(replay).await.map_err(|why| self.broken(&format!("the dead letter can be replayed: {why}")))?;
         self.expect(matches!(replayed, Replayed::Queued(1)), "the replay is on its way")?;
         self.settled().await?;
         let left = ledger.dead_letters(DeadLetterQuery::default()).await.map_err(|why| self.broken(&why.to_string()))?;
@@ -136,7 +140,10 @@ impl Telling<'_> {
             let doubled = opportunities.clone().filter(|(_, times)| **times > 1).count();
             (opportunities.count(), doubled, received.repeats, self.world.audit.kept().bodies.len())
         };
-        self.say(format!("\n   accepted {}, opportunities in the CRM {writes}, written twice {doubled}, repeats it recognised {repeats}, audited {kept}", self.accepted.len()));
+        self.say(format!(
+            "\n   accepted {}, opportunities in the CRM {writes}, written twice {doubled}, repeats it recognised {repeats}, audited {kept}",
+            self.accepted.len()
+        ));
         self.expect(doubled == 0, "no opportunity is written twice")?;
         // The test order is skipped; the split one is two.
         self.expect(writes == self.accepted.len() && kept == writes, "every order is in the CRM and the audit service, once")
@@ -203,7 +210,8 @@ impl Telling<'_> {
 
     #[expect(clippy::unused_self, reason = "reads as the story's own verdict at every call")]
     fn broken(&self, what: &str) -> Problem {
-        Problem::new(Code::Internal, format!("the demo did not see that {what}")).fix("run it with LOCKGATE_LOG=debug and report what it prints")
+        Problem::new(Code::Internal, format!("the demo did not see that {what}"))
+            .fix("run it with LOCKGATE_LOG=debug and report what it prints")
     }
 }
 

@@ -136,7 +136,11 @@ fn config(node: &Node<'_>) -> Option<Value> {
     node.map("{ type = \"object\" }")?;
     let schema = crate::config::json_of(node)?;
     if let Some(why) = config_schema::unusable(&schema) {
-        node.note(Code::BadManifest, format!("`config` is not a schema that can be used: {why}"), "write JSON Schema 2020-12, without remote references");
+        node.note(
+            Code::BadManifest,
+            format!("`config` is not a schema that can be used: {why}"),
+            "write JSON Schema 2020-12, without remote references",
+        );
     }
     Some(schema)
 }

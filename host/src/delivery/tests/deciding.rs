@@ -91,7 +91,11 @@ fn full_jitter_stays_between_zero_and_the_doubling() {
 #[test]
 fn gives_up_after_the_time_the_attempts_have_failed() {
     let policy = DeliveryPolicy { give_up_after: Duration::from_secs(60), ..policy() };
-    let failing = |seconds: u64| Tries { attempts: 4, failing_since: Some(Timestamp(NOW.0 - 1_000 * i64::try_from(seconds).unwrap())), ..Tries::default() };
+    let failing = |seconds: u64| Tries {
+        attempts: 4,
+        failing_since: Some(Timestamp(NOW.0 - 1_000 * i64::try_from(seconds).unwrap())),
+        ..Tries::default()
+    };
     assert!(matches!(after(&transient(None), None, failing(60), &policy), Decision::DeadLetters { class: FailureClass::GaveUp, .. }));
     // The last attempt is made when the time is up, not a doubled wait later.
     assert_eq!(after(&transient(None), None, failing(55), &policy), Decision::Retries { due_at: NOW.plus(Duration::from_secs(5)) });
