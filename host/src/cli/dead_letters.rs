@@ -85,6 +85,9 @@ fn classes() -> PossibleValuesParser {
 /// A replay carries a new replay number and runs the active release. Where newer messages of its key were delivered since, it is not
 /// replayed unless told how: what it carries may be older than what the target has.
 #[derive(Debug, Args)]
+#[command(override_usage = "\
+lockgate dead-letters replay [OPTIONS] <ID>...
+       lockgate dead-letters replay [OPTIONS] <--integration …|--class …|--fingerprint …>")]
 #[command(after_help = "\
 Examples:
   lockgate dead-letters replay 17 18
@@ -103,6 +106,9 @@ pub struct Replay {
 
 /// Give dead letters up for good, with a reason
 #[derive(Debug, Args)]
+#[command(override_usage = "\
+lockgate dead-letters discard --reason <WHY> <ID>...
+       lockgate dead-letters discard --reason <WHY> <--integration …|--class …|--fingerprint …>")]
 #[command(after_help = "\
 Examples:
   lockgate dead-letters discard 17 --reason 'cancelled by the customer'
@@ -111,7 +117,7 @@ pub struct Discard {
     #[command(flatten)]
     selection: Selection,
     /// Why; kept with the outcome
-    #[arg(long)]
+    #[arg(long, value_name = "WHY")]
     reason: String,
 }
 

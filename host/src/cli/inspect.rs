@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::Value;
 
 use super::{Common, Failure, output};
 use crate::plugin::component::{Facts, ImportKind};
@@ -57,6 +58,9 @@ fn print(facts: &Facts) {
             for (name, slot) in &manifest.slots {
                 output::line(format_args!("  slot     {name}: {}", output::printable(&slot.description)));
             }
+            for line in manifest.config.iter().flat_map(config) {
+                output::line(format_args!("  config   {}", output::printable(&line)));
+            }
         }
         None => output::line("a component without a manifest"),
     }
@@ -74,6 +78,21 @@ fn print(facts: &Facts) {
         output::line(format_args!("    {harmless} interfaces of its language's runtime (all of them: --json)"));
         output::line("      virtual time, seeded chance, output into the log; no files, no network");
     }
+}
+
+/// The keys a config may have, as the plugin's schema describes them.
+fn config(schema: &Value) -> Vec<String> {
+    let required = |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|other| other == name));
+    let told = |(name, property): (&String, &Value)| {
+        let description = property["description"].as_str().unwrap_or("no description");
+        let default = match (&property["default"], required(name)) {
+            (Value::Null, true) => " (required)".to_owned(),
+            (Value::Null, false) => String::new(),
+            (default, _) => format!(" (default: {default})"),
+        };
+        format!("{name}: {description}{default}")
+    };
+    schema["properties"].as_object().into_iter().flatten().map(told).collect()
 }
 
 /// What every component gets, tamed.

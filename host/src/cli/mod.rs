@@ -17,6 +17,8 @@ mod run;
 mod send;
 mod status;
 mod table;
+#[cfg(test)]
+mod tests;
 mod update;
 
 use std::path::PathBuf;

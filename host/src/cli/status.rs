@@ -62,7 +62,9 @@ fn section(title: &str, lines: Vec<String>) {
 fn held_up(alias: &Value, now: Timestamp) -> Option<String> {
     let passing = matches!(alias["state"].as_str(), Some("unreachable" | "throttled"));
     let until = moment::short(&text(alias, "until"), now);
-    passing.then(|| format!("  alias {} {}, next request at {until}\n    {}", text(alias, "name"), text(alias, "state"), text(alias, "detail")))
+    passing.then(|| {
+        format!("  alias {} {}, next request at {until}\n    {}", text(alias, "name"), text(alias, "state"), text(alias, "detail"))
+    })
 }
 
 /// An alias whose credential its target does not take.
