@@ -15,8 +15,7 @@ use crate::support::shop_to_crm::{Outside, workspace};
 use crate::support::workspace::SHOP_SECRET;
 
 /// What a step stands in.
-const AROUND_A_STEP: &str =
-    "[integration]\ndescription = \"quoted\"\nowner = { team = \"a\", contact = \"b\" }
+const AROUND_A_STEP: &str = "[integration]\ndescription = \"quoted\"\nowner = { team = \"a\", contact = \"b\" }
 [sink]\nchannel = \"out\"
 [[source]]\nchannel = \"in\"\n[[step]]\nplugin = \"quoted\"\n";
 

@@ -15,7 +15,8 @@ pub fn keep(data: &Path, digest: &str, bytes: &[u8]) -> Result<(), Problem> {
         return Ok(());
     }
     write(&path, bytes).map_err(|error| {
-        Problem::new(Code::DataFolderUnwritable, format!("{}: {error}", path.display())).fix("make the data folder writable, or free some space")
+        Problem::new(Code::DataFolderUnwritable, format!("{}: {error}", path.display()))
+            .fix("make the data folder writable, or free some space")
     })
 }
 

@@ -38,7 +38,9 @@ pub async fn settle(prepared: &Prepared, store: &SqliteStore, clock: &dyn Clock,
         activate(prepared, store, clock, &wanted, &before).await?;
     } else if !differing.is_empty() {
         let (count, names) = (differing.len(), differing.join(", "));
-        warn!("workspace differs from active releases ({count}: {names}); running the active ones. To activate the workspace's: lockgate run --deploy");
+        warn!(
+            "workspace differs from active releases ({count}: {names}); running the active ones. To activate the workspace's: lockgate run --deploy"
+        );
         return Ok(Settled { active: read(before)?, differing });
     }
     Ok(Settled { active: read(active(store).await?)?, differing: Vec::new() })
@@ -79,7 +81,10 @@ async fn activate(
     }
     for (release, _) in before {
         if !wanted.iter().any(|(other, _)| other.integration == release.integration) {
-            warn!(integration = release.integration, "still active, though the workspace no longer has it: messages may be on their way through it");
+            warn!(
+                integration = release.integration,
+                "still active, though the workspace no longer has it: messages may be on their way through it"
+            );
         }
     }
     Ok(())

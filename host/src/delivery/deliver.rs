@@ -49,7 +49,7 @@ struct Gathered {
 
 /// How a way ends that no failure ended.
 enum End {
-    Delivered { receipt: serde_json::Value, append: Option<Append> },
+    Delivered { receipt: serde_json::Value, append: Option<Box<Append>> },
     Skipped { code: String, detail: String },
     FannedOut { children: Vec<Message> },
 }
@@ -134,7 +134,7 @@ impl Delivery {
         let Some(sink) = &runnable.sink else {
             let append = sink_append(&self.catalog, runnable, leased, message, self.clock.now());
             let receipt = append.as_ref().map_or(serde_json::Value::Null, |append| serde_json::json!({ "channel": append.channel }));
-            return Ok(End::Delivered { receipt, append });
+            return Ok(End::Delivered { receipt, append: append.map(Box::new) });
         };
         match self.call(sink, Export::Deliver, leased, message, 0, gathered).await? {
             Output::Receipt { remote_id, remote_version, detail } => {
@@ -189,7 +189,7 @@ impl Delivery {
         let mut appends = queue_appends(&self.catalog, leased, sends, now);
         let settlement = match end {
             End::Delivered { receipt, append } => {
-                appends.extend(append);
+                appends.extend(append.map(|append| *append));
                 Settlement::Delivered { receipt }
             }
             End::Skipped { code, detail } => Settlement::Skipped { code, detail },
@@ -316,7 +316,10 @@ fn wrong_output(used: &Use) -> Stopped {
 }
 
 fn too_many(used: &Use) -> Stopped {
-    fault(FailureClass::OutputTooLarge, format!("{} ({}) brought the messages made from this one over {CARRIED_MAX}", used.place, used.plugin.name))
+    fault(
+        FailureClass::OutputTooLarge,
+        format!("{} ({}) brought the messages made from this one over {CARRIED_MAX}", used.place, used.plugin.name),
+    )
 }
 
 /// A failure's word in the metrics.
