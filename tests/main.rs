@@ -6,6 +6,7 @@
 mod bad_input;
 mod corpus;
 mod delivery;
+mod documents;
 mod durability;
 mod intake;
 mod support;

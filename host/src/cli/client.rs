@@ -35,7 +35,7 @@ impl Client {
         let own = || admin::token::load(data.as_deref()?).ok().flatten().map(|token| String::from_utf8_lossy(token.expose()).into_owned());
         let token = common.token.clone().or_else(own);
         if let Some(host) = &common.host {
-            return Ok(Self { base: host.trim_end_matches('/').to_owned(), token });
+            return Ok(Self { base: base(host), token });
         }
         let data = data.ok_or_else(|| no_host("no workspace here", common))?;
         let running = crate::app::running::read(&data).ok_or_else(|| no_host("none runs on this workspace's data folder", common))?;
@@ -75,6 +75,18 @@ impl Client {
         Problem::new(Code::HostUnreachable, format!("no host answers at {}: {why}", self.base))
             .fix("start it with `lockgate run`, or name it with --host URL")
     }
+}
+
+/// An address with or without `http://` in front.
+fn base(host: &str) -> String {
+    let host = host.trim_end_matches('/');
+    if host.contains("://") { host.to_owned() } else { format!("http://{host}") }
+}
+
+/// `problem` with a fix, if it has none of its own and is about something that was named wrongly.
+pub fn or_fix(problem: Problem, fix: &str) -> Problem {
+    let named_wrongly = matches!(problem.code, Code::NotFound | Code::BadRequest);
+    if problem.fix.is_none() && named_wrongly { problem.fix(fix) } else { problem }
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

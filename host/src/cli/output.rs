@@ -1,4 +1,4 @@
-//! Printing: problems, JSON, tables. The only place that writes to standard output.
+//! Printing: problems, JSON, lines. The only place that writes to standard output.
 
 use serde_json::Value;
 
@@ -33,22 +33,6 @@ pub fn complaint(text: &str) {
     eprintln!("{text}");
 }
 
-/// A table with a header, columns padded to their widest cell.
-pub fn table(header: &[&str], rows: &[Vec<String>]) {
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).chain([header[column].len()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let print = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        line(padded.join("  ").trim_end());
-    };
-    print(&mut header.iter().copied());
-    for row in rows {
-        print(&mut row.iter().map(String::as_str));
-    }
-}
-
 /// A field of a JSON answer as text: absent and null as `-`.
 pub fn text(value: &Value, field: &str) -> String {
     match &value[field] {
@@ -67,13 +51,7 @@ pub fn printable(text: &str) -> String {
     safe
 }
 
-/// `350 ms`, `4 s`, `12 min`, `3 h`, `2 d`.
-pub fn duration_ms(ms: u64) -> String {
-    match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..120_000 => format!("{} s", ms / 1_000),
-        120_000..7_200_000 => format!("{} min", ms / 60_000),
-        7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
-        _ => format!("{} d", ms / 86_400_000),
-    }
+/// A list in a JSON answer; empty where there is none.
+pub fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
 }

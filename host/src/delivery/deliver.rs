@@ -176,8 +176,9 @@ impl Delivery {
         gathered.trace.note(&call, &mut report);
         gathered.effects = report.effects;
         report.result.map_err(|failure| {
-            if let CallFailure::Fault { class, .. } = &failure {
-                self.metrics.plugin_failure(&used.plugin.name, class.as_str());
+            // A target that is down is no failure of the plugin's.
+            if report.obstacle.is_none() {
+                self.metrics.plugin_failure(&used.plugin.name, kind_of(&failure));
             }
             Stopped { failure, obstacle: report.obstacle }
         })
@@ -319,4 +320,13 @@ fn too_many(used: &Use) -> Stopped {
         FailureClass::OutputTooLarge,
         format!("{} ({}) brought the messages made from this one over {CARRIED_MAX}", used.place, used.plugin.name),
     )
+}
+
+/// A failure's word in the metrics.
+fn kind_of(failure: &CallFailure) -> &'static str {
+    match failure {
+        CallFailure::Transient { .. } => "transient",
+        CallFailure::Permanent { .. } => "permanent",
+        CallFailure::Fault { class, .. } => class.as_str(),
+    }
 }
