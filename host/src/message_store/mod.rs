@@ -37,7 +37,7 @@ pub trait MessageStore: Send + Sync + 'static {
     /// or released. The start is noted with the next group commit; this does not wait for it.
     async fn lease(&self, lease: Lease) -> Result<Vec<Leased>, StoreError>;
 
-    /// Gives a lease back without an attempt: as if it had never been handed out.
+    /// Gives a lease back without an attempt: as if it had never been handed out. It may be handed out again at once.
     async fn release(&self, delivery: DeliveryId) -> Result<(), StoreError>;
 
     /// Records an attempt and what becomes of the delivery, with the effects of the call, all or nothing.

@@ -96,14 +96,7 @@ impl MessageStore for MemoryStore {
     }
 
     async fn release(&self, delivery: DeliveryId) -> Result<(), StoreError> {
-        let mut memory = self.lock();
-        let delivery = memory.deliveries.get_mut(&delivery).ok_or(StoreError::NotLeased)?;
-        let started = delivery.leased.take().ok_or(StoreError::NotLeased)?;
-        delivery.unsettled_starts = delivery.unsettled_starts.saturating_sub(1);
-        if started.first {
-            delivery.first_started_at = None;
-        }
-        Ok(())
+        self.transact(|memory| memory.release(delivery))
     }
 
     async fn settle(&self, settle: Settle) -> Result<(), StoreError> {

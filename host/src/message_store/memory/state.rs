@@ -244,6 +244,19 @@ impl Memory {
         })
     }
 
+    pub(super) fn release(&mut self, id: DeliveryId) -> Result<(), StoreError> {
+        let delivery = self.deliveries.get_mut(&id).ok_or(StoreError::NotLeased)?;
+        let started = delivery.leased.take().ok_or(StoreError::NotLeased)?;
+        delivery.unsettled_starts = delivery.unsettled_starts.saturating_sub(1);
+        if started.first {
+            delivery.first_started_at = None;
+        }
+        let place = delivery.place.clone();
+        self.wakes.insert(place.integration.clone());
+        self.arrange(&place);
+        Ok(())
+    }
+
     pub(super) fn settle(&mut self, settle: Settle) -> Result<(), StoreError> {
         let Some(delivery) = self.deliveries.get_mut(&settle.delivery).filter(|delivery| delivery.leased.is_some()) else {
             return Err(StoreError::NotLeased);

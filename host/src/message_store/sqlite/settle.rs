@@ -28,6 +28,7 @@ pub(super) fn settle(writing: &mut Writing<'_>, settle: &Settle) -> Done<()> {
 /// See [`crate::message_store::MessageStore::release`].
 pub(super) fn release(writing: &mut Writing<'_>, delivery: DeliveryId) -> Done<()> {
     let start = writing.end_lease(delivery)?;
+    let row = rows::delivery(writing, delivery)?.ok_or(StoreError::NotLeased)?;
     if start.noted {
         writing
             .connection
@@ -37,7 +38,16 @@ pub(super) fn release(writing: &mut Writing<'_>, delivery: DeliveryId) -> Done<(
             )?
             .execute((delivery.0, start.first))?;
     }
-    Ok(())
+    back_into_lane(writing, &row)
+}
+
+/// Out of flight: one that was replayed meanwhile and is older goes first. Whoever hands out is told.
+fn back_into_lane(writing: &mut Writing<'_>, row: &DeliveryRow) -> Done<()> {
+    if row.lane.is_some() {
+        writing.connection.prepare_cached("UPDATE delivery SET state = 'behind' WHERE id = ?1")?.execute([row.id.0])?;
+    }
+    writing.wake(&row.integration);
+    lane::promote(writing, &row.integration, row.lane.as_deref())
 }
 
 fn end(writing: &mut Writing<'_>, row: &DeliveryRow, settle: &Settle, started_at: Timestamp) -> Done<()> {

@@ -56,6 +56,14 @@ pub async fn refuses_to_settle_what_is_not_leased(world: World) {
     assert!(matches!(world.store().release(leased.id).await, Err(StoreError::NotLeased)));
 }
 
+pub async fn a_release_wakes_who_hands_out(world: World) {
+    world.accept("1", None).await;
+    let leased = world.lease_one().await;
+    world.woken.take();
+    world.store().release(leased.id).await.unwrap();
+    assert_eq!(world.woken.take(), ["crm"]);
+}
+
 fn token(scope: &str, expires_at: Timestamp) -> Option<Dedup> {
     Some(Dedup { scope: scope.into(), token: [7; 32], expires_at })
 }
