@@ -167,7 +167,8 @@ pub struct Leased {
     pub replay: u32,
     /// When it was first handed out; this time if it is now. Virtual clocks start here.
     pub first_started_at: Timestamp,
-    /// When its first failed attempt ended, moved later by the time it spent waiting for targets; none if none failed.
+    /// When its first failed attempt ended, moved later by the time it spent waiting for targets, and by the time it was due
+    /// and was not handed out; none if none failed.
     pub failing_since: Option<Timestamp>,
     /// Starts that never settled, not counting this one. At [`UNSETTLED_STARTS_MAX`] it must not be run again.
     pub unsettled_starts: u32,

@@ -73,6 +73,8 @@ pub(super) struct Delivery {
 #[derive(Clone, Copy)]
 pub(super) struct Started {
     pub(super) first: bool,
+    /// When it began to fail, as the lease says.
+    failing_since: Option<Timestamp>,
 }
 
 pub(super) type Value = (Vec<u8>, Option<Timestamp>);
@@ -229,7 +231,9 @@ impl Memory {
         let message = Arc::clone(self.messages.get(delivery.place.message)?);
         let unsettled_starts = delivery.unsettled_starts;
         delivery.unsettled_starts += 1;
-        delivery.leased = Some(Started { first: delivery.first_started_at.is_none() });
+        let late = now.since(delivery.due_at);
+        let failing_since = delivery.failing_since.map(|since| since.plus(late));
+        delivery.leased = Some(Started { first: delivery.first_started_at.is_none(), failing_since });
         Some(Leased {
             id,
             integration: delivery.place.integration.clone(),
@@ -239,7 +243,7 @@ impl Memory {
             waits: delivery.waits,
             replay: delivery.place.replay,
             first_started_at: *delivery.first_started_at.get_or_insert(now),
-            failing_since: delivery.failing_since,
+            failing_since,
             unsettled_starts,
         })
     }
@@ -258,10 +262,9 @@ impl Memory {
     }
 
     pub(super) fn settle(&mut self, settle: Settle) -> Result<(), StoreError> {
-        let Some(delivery) = self.deliveries.get_mut(&settle.delivery).filter(|delivery| delivery.leased.is_some()) else {
-            return Err(StoreError::NotLeased);
-        };
-        delivery.leased = None;
+        let delivery = self.deliveries.get_mut(&settle.delivery).ok_or(StoreError::NotLeased)?;
+        let started = delivery.leased.take().ok_or(StoreError::NotLeased)?;
+        delivery.failing_since = started.failing_since;
         delivery.unsettled_starts = 0;
         let place = delivery.place.clone();
         let attempt = settle.attempt;

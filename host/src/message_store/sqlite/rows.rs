@@ -106,12 +106,13 @@ pub(super) struct DeliveryRow {
     pub waits: i64,
     pub replay: i64,
     pub failing_since: Option<i64>,
+    pub due_at: i64,
 }
 
 /// The delivery of `id`.
 pub(super) fn delivery(writing: &Writing<'_>, id: DeliveryId) -> Done<Option<DeliveryRow>> {
     let mut find = writing.connection.prepare_cached(
-        "SELECT integration, message, stage, lane, origin, ordinal, attempts, waits, replay, failing_since
+        "SELECT integration, message, stage, lane, origin, ordinal, attempts, waits, replay, failing_since, due_at
          FROM delivery WHERE id = ?1",
     )?;
     let found = find.query_row([id.0], |row| {
@@ -127,6 +128,7 @@ pub(super) fn delivery(writing: &Writing<'_>, id: DeliveryId) -> Done<Option<Del
             waits: row.get(7)?,
             replay: row.get(8)?,
             failing_since: row.get(9)?,
+            due_at: row.get(10)?,
         })
     });
     Ok(found.optional()?)

@@ -153,6 +153,25 @@ pub async fn attempts_and_waits_are_counted_and_waiting_is_not_held_against_it(w
     assert_eq!((fourth.first_started_at, fourth.unsettled_starts), (START, 0));
 }
 
+pub async fn time_in_which_it_was_due_and_was_not_handed_out_is_not_held_against_it(mut world: World) {
+    world.accept("1", Some("a")).await;
+    let due = |world: &World| Timestamp(world.now().0 + 10);
+    let first = world.lease_one().await;
+    world.settle(first.id, Settlement::Retries { due_at: due(&world) }).await;
+    let failed_at = world.now();
+    world.advance(10 + 1_000);
+    let second = world.lease_one().await;
+    assert_eq!(second.failing_since, Some(Timestamp(failed_at.0 + 1_000)), "the gate was closed for a second");
+    world.settle(second.id, Settlement::Retries { due_at: due(&world) }).await;
+    world.crash().await;
+    world.advance(10 + 5_000);
+    let third = world.lease_one().await;
+    assert_eq!(third.failing_since, Some(Timestamp(failed_at.0 + 6_000)), "the host was down for five");
+    world.settle(third.id, Settlement::Waits { due_at: due(&world) }).await;
+    world.advance(10 + 100);
+    assert_eq!(world.lease_one().await.failing_since, Some(Timestamp(failed_at.0 + 6_000 + 10 + 100)));
+}
+
 pub async fn starts_that_never_settled_are_counted_over_a_crash(mut world: World) {
     world.accept("1", None).await;
     for starts in 0..3 {

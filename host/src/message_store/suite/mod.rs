@@ -42,6 +42,7 @@ both! {
         takes_no_more_than_may_wait,
         a_message_without_the_key_its_integration_orders_by_is_dead_lettered_at_once,
         attempts_and_waits_are_counted_and_waiting_is_not_held_against_it,
+        time_in_which_it_was_due_and_was_not_handed_out_is_not_held_against_it,
         starts_that_never_settled_are_counted_over_a_crash,
         an_append_reaches_every_reader_once,
         an_existing_message_is_appended_as_it_is,
