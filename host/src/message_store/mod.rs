@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::integration::ReleaseId;
-use crate::message::{FailureClass, Message, MessageId};
+use crate::message::{FailureClass, Message, MessageId, Tracked};
 use crate::problem::Problem;
 
 /// Starts of a delivery that never settled before it becomes a dead letter `host-crashed`.
@@ -183,6 +183,9 @@ pub struct Settle {
     /// Messages to be appended to channels: queue sends, or the delivery itself where the sink is a channel.
     pub appends: Vec<Append>,
     pub key_values: Vec<KeyValueWrite>,
+    /// Values that plugins found in the delivery's message, by which people find it from now on. Each is kept once, within the
+    /// limits of [`crate::message::track`], whatever becomes of the delivery.
+    pub tracked: Vec<Tracked>,
 }
 
 /// One attempt, for the ledger.

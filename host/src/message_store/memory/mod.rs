@@ -13,7 +13,7 @@ pub use state::{DeadLetter, Ended};
 
 use super::{Accept, Accepted, DeliveryId, Discard, KeyValueRead, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError, Wake};
 use crate::clock::Timestamp;
-use crate::message::{Message, MessageId, Outcome};
+use crate::message::{Message, MessageId, Outcome, Tracked};
 use state::Memory;
 
 /// Messages and deliveries in memory.
@@ -59,6 +59,12 @@ impl MemoryStore {
     pub fn message(&self, id: MessageId) -> Option<Arc<Message>> {
         let memory = self.lock();
         memory.by_id.get(&id).and_then(|seq| memory.messages.get(*seq)).cloned()
+    }
+
+    /// The values a message is found by.
+    pub fn tracked(&self, id: MessageId) -> Vec<Tracked> {
+        let memory = self.lock();
+        memory.by_id.get(&id).and_then(|seq| memory.tracked.get(seq)).cloned().unwrap_or_default()
     }
 
     /// Deliveries that are not settled.

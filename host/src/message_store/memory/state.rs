@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::message::{FailureClass, Message, MessageId, Outcome};
+use crate::message::{self, FailureClass, Message, MessageId, Outcome, Tracked};
 use crate::message_store::{
     Accept, Accepted, Append, AppendedMessage, DeadLetterId, Dedup, DeliveryId, KeyValueWrite, Lane, Lease, Leased, NewDelivery, Replay,
     Replayed, Settle, Settlement, Stage, StoreError, Superseded, unkeyed_fingerprint,
@@ -89,6 +89,7 @@ pub(super) struct Memory {
     pub(super) outcomes: Vec<Ended>,
     pub(super) dead_letters: Vec<DeadLetter>,
     pub(super) key_values: BTreeMap<(String, String), Value>,
+    pub(super) tracked: HashMap<usize, Vec<Tracked>>,
     pub(super) wakes: BTreeSet<String>,
 }
 
@@ -150,6 +151,7 @@ impl Memory {
         }
         let seq = self.messages.len();
         self.by_id.insert(message.id, seq);
+        self.track(seq, message.tracked.clone());
         self.messages.push(Arc::new(message));
         Some(seq)
     }
@@ -267,6 +269,7 @@ impl Memory {
         delivery.failing_since = started.failing_since;
         delivery.unsettled_starts = 0;
         let place = delivery.place.clone();
+        self.track(place.message, settle.tracked);
         let attempt = settle.attempt;
         for write in settle.key_values {
             self.write(write);
@@ -291,6 +294,10 @@ impl Memory {
         }
         self.arrange(&place);
         Ok(())
+    }
+
+    fn track(&mut self, message: usize, more: Vec<Tracked>) {
+        message::track(self.tracked.entry(message).or_default(), more);
     }
 
     fn again(&mut self, id: DeliveryId, due_at: Timestamp, change: impl FnOnce(&mut Delivery)) {

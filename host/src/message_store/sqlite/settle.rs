@@ -16,6 +16,7 @@ pub(super) fn settle(writing: &mut Writing<'_>, settle: &Settle) -> Done<()> {
     let start = writing.end_lease(settle.delivery)?;
     let row = rows::delivery(writing, settle.delivery)?.ok_or(StoreError::NotLeased)?;
     record_attempt(writing, &row, settle)?;
+    rows::track(writing, row.message, &settle.tracked)?;
     for write in &settle.key_values {
         key_value::write(writing, write)?;
     }

@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::clock::Timestamp;
-use crate::message::{FailureClass, MessageId, Outcome};
+use crate::message::{FailureClass, MessageId, Outcome, Tracked};
 use crate::message_store::{
     Accept, Accepted, AppendedMessage, Dedup, DeliveryId, KeyValueWrite, Lane, Lease, Settlement, Stage, StoreError,
 };
@@ -236,6 +236,27 @@ pub async fn effects_commit_with_the_settlement_or_vanish(world: World) {
     let stored = world.key_values().get("crm", "seen", world.now()).await.unwrap();
     assert_eq!(stored.as_deref(), Some(&b"one"[..]));
     assert_eq!(bodies(&world.lease("audit").await), ["one"]);
+}
+
+pub async fn a_message_is_found_by_what_its_plugins_track_each_value_once_and_not_without_end(world: World) {
+    let id = world.accept("1", None).await;
+    let tracked = |name: &str, value: String| Tracked { name: name.into(), value };
+    let leased = world.lease_one().await;
+    let found = vec![tracked("order", "#1".into()), tracked("crm", "001".into()), tracked("crm", "001".into())];
+    let retries = Settlement::Retries { due_at: world.now() };
+    let settle = crate::message_store::Settle { tracked: found.clone(), ..world.settlement(leased.id, retries) };
+    world.store().settle(settle).await.unwrap();
+    assert_eq!(world.tracked(id).await, ["crm=001", "order=#1"], "also while it is being tried");
+    let leased = world.lease_one().await;
+    let many = (0..100).map(|number| tracked("item", format!("{number:03}")));
+    let long = tracked(&"n".repeat(100), "ü".repeat(500));
+    let found = found.into_iter().chain([long]).chain(many).collect();
+    let settle = crate::message_store::Settle { tracked: found, ..world.settlement(leased.id, delivered()) };
+    world.store().settle(settle).await.unwrap();
+    let tracked = world.tracked(id).await;
+    assert_eq!(tracked.len(), crate::message::TRACKED_MAX);
+    assert!(tracked.contains(&format!("{}={}", "n".repeat(64), "ü".repeat(256))));
+    assert!(tracked.contains(&"item=028".to_owned()) && !tracked.contains(&"item=029".to_owned()), "the first that come are kept");
 }
 
 pub async fn key_values_expire_and_are_listed_by_prefix(world: World) {

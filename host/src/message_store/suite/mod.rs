@@ -47,6 +47,7 @@ both! {
         an_append_reaches_every_reader_once,
         an_existing_message_is_appended_as_it_is,
         effects_commit_with_the_settlement_or_vanish,
+        a_message_is_found_by_what_its_plugins_track_each_value_once_and_not_without_end,
         key_values_expire_and_are_listed_by_prefix,
         next_due_is_the_first_that_is_ready_and_free,
         wakes_who_got_something,
