@@ -174,6 +174,9 @@ async fn gives_up_after_its_time_and_lets_the_next_of_the_key_go() {
     lab.pass(seconds(5)).await;
     assert_eq!(lab.outcomes(poison), [("a".into(), Outcome::DeadLettered, 0)]);
     assert_eq!(lab.store.dead_letters()[0].class, FailureClass::GaveUp);
+    let figures = lab.metrics.encode();
+    assert!(figures.contains("lockgate_messages_dead_lettered_total{integration=\"a\",class=\"gave-up\"} 1\n"), "{figures}");
+    assert!(figures.contains("lockgate_plugin_failures_total{plugin=\"crm\",class=\"transient\"} 7\n"), "{figures}");
     assert_eq!(lab.outcomes(next), [("a".into(), Outcome::Delivered, 0)]);
 }
 
