@@ -31,7 +31,7 @@ impl Gathered {
     pub fn end(&mut self, mut report: Report) -> Result<Output, Stopped> {
         self.trace.end(&mut report);
         self.effects = report.effects;
-        let output = report.result.map_err(|failure| Stopped::Failed { failure, obstacle: report.obstacle })?;
+        let output = report.result.map_err(|failure| Stopped::Failed { failure, obstacle: report.obstacle.map(Box::new) })?;
         let drafts = if let Output::Drafts(drafts) = &output { drafts.as_slice() } else { &[] };
         let sent = self.effects.sends.get(self.sends..).unwrap_or_default();
         let made = drafts.iter().chain(sent.iter().map(|QueueSend { draft, .. }| draft)).map(|draft| draft.bytes());

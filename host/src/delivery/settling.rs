@@ -72,7 +72,7 @@ impl Delivery {
             failing_since: leased.failing_since,
             sent_requests: gathered.trace.sent_requests(),
         };
-        match decide(&failure, obstacle.as_ref(), tries, &runnable.integration.delivery, now, &*self.random) {
+        match decide(&failure, obstacle.as_deref(), tries, &runnable.integration.delivery, now, &*self.random) {
             Decision::Waits { due_at } => Settlement::Waits { due_at },
             Decision::Retries { due_at } => Settlement::Retries { due_at },
             Decision::DeadLetters { class, code, detail } => {

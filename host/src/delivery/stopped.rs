@@ -7,7 +7,7 @@ use crate::plugin::{CallFailure, Obstacle};
 #[derive(Debug)]
 pub enum Stopped {
     /// A call failed, or what it gave back cannot be used.
-    Failed { failure: CallFailure, obstacle: Option<Obstacle> },
+    Failed { failure: CallFailure, obstacle: Option<Box<Obstacle>> },
     /// The host ends. The call that was under way was left where it was; what it had sent is sent.
     Interrupted,
 }
