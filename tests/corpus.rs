@@ -55,7 +55,7 @@ fn raw_workspace(outside: &Outside) -> Workspace {
     }
     base.write(
         "integrations/raw.toml",
-        "[integration]\ndescription = \"Bytes as they come\"\nowner = { contact = \"x@acme.example\" }\n\
+        "[integration]\ndescription = \"Bytes as they come\"\nowner = { team = \"x\", contact = \"x@acme.example\" }\n\
          [[source]]\nwebhook = { path = \"/in\", verify = \"none\" }\nid = [\"header:x-id\"]\n\
          [sink]\nplugin = \"http-post@1\"\nconfig = { path = \"/orders\" }\nbind = { target = \"audit\" }\n",
     );
