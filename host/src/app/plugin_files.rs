@@ -8,14 +8,16 @@ use sha2::{Digest, Sha256};
 use crate::integration::PinnedPlugin;
 use crate::problem::{Code, Problem};
 
-/// Keeps `bytes` under `digest`. Durable when this returns; keeping the same again does nothing.
+/// Keeps `bytes` under `digest`. Durable when this returns; keeping the same again mends it where it was damaged.
 pub fn keep(data: &Path, digest: &str, bytes: &[u8]) -> Result<(), Problem> {
     let path = path(data, digest);
-    if path.is_file() {
+    // What is there may have been damaged since.
+    if std::fs::read(&path).is_ok_and(|kept| hex::encode(Sha256::digest(&kept)) == digest) {
         return Ok(());
     }
     write(&path, bytes).map_err(|error| {
-        Problem::new(Code::DataFolderUnwritable, format!("{}: {error}", path.display())).fix("make the data folder writable, or free some space")
+        Problem::new(Code::DataFolderUnwritable, format!("{}: {error}", path.display()))
+            .fix("make the data folder writable, or free some space")
     })
 }
 

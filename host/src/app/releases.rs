@@ -34,11 +34,13 @@ pub async fn settle(prepared: &Prepared, store: &SqliteStore, clock: &dyn Clock,
     let before = active(store).await?;
     let wanted: Vec<(Release, ReleaseId)> = prepared.releases().into_iter().map(|release| (release.clone(), release.id())).collect();
     let differing = differing(&before, &wanted);
-    if before.is_empty() || (deploy && !differing.is_empty()) {
+    if before.is_empty() || deploy {
         activate(prepared, store, clock, &wanted, &before).await?;
     } else if !differing.is_empty() {
         let (count, names) = (differing.len(), differing.join(", "));
-        warn!("workspace differs from active releases ({count}: {names}); running the active ones. To activate the workspace's: lockgate run --deploy");
+        warn!(
+            "workspace differs from active releases ({count}: {names}); running the active ones. To activate the workspace's: lockgate run --deploy"
+        );
         return Ok(Settled { active: read(before)?, differing });
     }
     Ok(Settled { active: read(active(store).await?)?, differing: Vec::new() })
@@ -79,7 +81,10 @@ async fn activate(
     }
     for (release, _) in before {
         if !wanted.iter().any(|(other, _)| other.integration == release.integration) {
-            warn!(integration = release.integration, "still active, though the workspace no longer has it: messages may be on their way through it");
+            warn!(
+                integration = release.integration,
+                "still active, though the workspace no longer has it: messages may be on their way through it"
+            );
         }
     }
     Ok(())

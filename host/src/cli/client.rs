@@ -35,6 +35,10 @@ impl Client {
         let own = || admin::token::load(data.as_deref()?).ok().flatten().map(|token| String::from_utf8_lossy(token.expose()).into_owned());
         let token = common.token.clone().or_else(own);
         if let Some(host) = &common.host {
+            if !host.starts_with("http://") {
+                let problem = Problem::new(Code::WrongUsage, format!("--host {host}: an address starts with http://"));
+                return Err(problem.fix("for example --host http://127.0.0.1:8090"));
+            }
             return Ok(Self { base: host.trim_end_matches('/').to_owned(), token });
         }
         let data = data.ok_or_else(|| no_host("no workspace here", common))?;
@@ -56,7 +60,7 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let request = request.body(Full::new(body)).map_err(|error| self.unreachable(&error.to_string()))?;
+        let request = request.body(Full::new(body)).map_err(|error| unusable(&self.base, &error))?;
         let client: HyperClient<_, Full<Bytes>> = HyperClient::builder(TokioExecutor::new()).build_http();
         let clock = SystemClock::new();
         let answer = within(&clock, ANSWER_WITHIN, async {
@@ -77,6 +81,14 @@ impl Client {
     }
 }
 
+/// A request cannot even be put together: an argument is not what it should be. Which one `http` does not say.
+fn unusable(base: &str, error: &http::Error) -> Problem {
+    let argument =
+        if error.is::<http::header::InvalidHeaderValue>() { "--token or --content-type".to_owned() } else { format!("--host {base}") };
+    Problem::new(Code::WrongUsage, format!("{argument} cannot be used: {error}"))
+        .fix("an address looks like http://127.0.0.1:8090; tokens and content types are one line of visible characters")
+}
+
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
@@ -93,7 +105,9 @@ fn refusal(value: &Value, status: http::StatusCode) -> Problem {
     let problem = Problem::new(code, detail);
     match (value["fix"].as_str(), code) {
         (Some(fix), _) => problem.fix(fix),
-        (None, Code::Unauthorized) => problem.fix("give a token with --token or LOCKGATE_TOKEN, or run on the host's machine with -C its workspace"),
+        (None, Code::Unauthorized) => {
+            problem.fix("give a token with --token or LOCKGATE_TOKEN, or run on the host's machine with -C its workspace")
+        }
         (None, _) => problem,
     }
 }

@@ -92,7 +92,7 @@ fn body(body: &Value) {
 /// The fields of a receipt that say something.
 fn facts(receipt: &serde_json::Map<String, Value>) -> String {
     let told = receipt.iter().filter(|(_, value)| !value.is_null());
-    told.map(|(name, value)| format!("{name} {}", output::printable(&value.as_str().map_or_else(|| value.to_string(), str::to_owned)))).collect::<Vec<_>>().join(", ")
+    told.map(|(name, value)| format!("{name} {}", output::on_one_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned)))).collect::<Vec<_>>().join(", ")
 }
 
 fn list(value: &Value) -> &[Value] {

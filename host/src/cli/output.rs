@@ -4,17 +4,31 @@ use serde_json::Value;
 
 use crate::problem::Problems;
 
-/// One line on standard output. A closed pipe (`lockgate … | head`) ends the process quietly, as people expect.
+/// One line on standard output. A closed pipe (`lockgate … | head`) ends the process quietly, as people expect; an answer
+/// that cannot be written otherwise (a full disk) ends it with 1, so that no script takes half an answer for a whole one.
 pub fn line(text: impl std::fmt::Display) {
-    use std::io::Write;
-    if writeln!(std::io::stdout(), "{text}").is_err() {
+    let Err(error) = try_line(text) else { return };
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
+    complaint(&format!("error: standard output cannot be written: {error}"));
+    std::process::exit(1);
+}
+
+/// [`line`] for what goes on running whether or not anybody reads it.
+pub fn try_line(text: impl std::fmt::Display) -> std::io::Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{text}")
 }
 
 /// A value as indented JSON.
 pub fn json(value: &impl serde::Serialize) {
-    line(serde_json::to_string_pretty(value).unwrap_or_default());
+    line(pretty(value));
+}
+
+/// The text of [`json`].
+pub fn pretty(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
 /// What is wrong, on standard error; as JSON on standard output where a script asked for it.
@@ -27,44 +41,72 @@ pub fn problems(as_json: bool, problems: &Problems) {
     }
 }
 
-/// A line for people on standard error.
-#[expect(clippy::print_stderr, reason = "the one place that tells people what is wrong")]
+/// A line for people on standard error. Where nobody can read it, it is lost.
 pub fn complaint(text: &str) {
-    eprintln!("{text}");
+    use std::io::Write;
+    drop(writeln!(std::io::stderr(), "{}", printable(text)));
 }
+
+/// A cell is cut at this many characters: one long value is not to push all others off the screen.
+const CELL_CHARS_MAX: usize = 120;
 
 /// A table with a header, columns padded to their widest cell.
 pub fn table(header: &[&str], rows: &[Vec<String>]) {
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).chain([header[column].len()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let print = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        line(padded.join("  ").trim_end());
-    };
-    print(&mut header.iter().copied());
-    for row in rows {
-        print(&mut row.iter().map(String::as_str));
+    for row in aligned(header, rows) {
+        line(row);
     }
 }
 
-/// A field of a JSON answer as text: absent and null as `-`.
+fn aligned(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let header = header.iter().map(|cell| (*cell).to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows.iter().map(|row| row.iter().map(|cell| cut(cell)).collect())).collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let padded = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(padded).collect()
+}
+
+fn cut(cell: &str) -> String {
+    match cell.char_indices().nth(CELL_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &cell[..end]),
+        None => cell.to_owned(),
+    }
+}
+
+/// A field of a JSON answer as text on one line: absent and null as `-`.
 pub fn text(value: &Value, field: &str) -> String {
     match &value[field] {
         Value::Null => "-".to_owned(),
-        Value::String(text) => printable(text),
+        Value::String(text) => on_one_line(text),
         other => other.to_string(),
     }
 }
 
+/// [`printable`] without line breaks, so that a message cannot add lines that look like the host's own.
+pub fn on_one_line(text: &str) -> String {
+    escaped(text, |c| c.is_control() || turns_text_round(c))
+}
+
 /// Text from outside for a terminal: control characters escaped, so that a message cannot move the cursor.
 pub fn printable(text: &str) -> String {
+    escaped(text, |c| (c.is_control() && c != '\n' && c != '\t') || turns_text_round(c))
+}
+
+fn escaped(text: &str, bad: impl Fn(char) -> bool) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && c != '\n' && c != '\t' { safe.extend(c.escape_default()) } else { safe.push(c) }
+        if bad(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
     }
     safe
+}
+
+/// The characters that show text in another order than it has, and the line separators of Unicode (UAX #9 §2, UAX #14).
+fn turns_text_round(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `350 ms`, `4 s`, `12 min`, `3 h`, `2 d`.
@@ -75,5 +117,29 @@ pub fn duration_ms(ms: u64) -> String {
         120_000..7_200_000 => format!("{} min", ms / 60_000),
         7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
         _ => format!("{} d", ms / 86_400_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_a_cell_that_is_too_long_instead_of_failing() {
+        let rows = aligned(&["KEY", "STATE"], &[vec!["é".repeat(100_000), "waiting".to_owned()], vec!["k".to_owned(), "x".to_owned()]]);
+        assert!(rows.iter().all(|row| row.chars().count() <= CELL_CHARS_MAX + 1 + 2 + "waiting".len()), "{rows:?}");
+        assert!(rows[1].ends_with("…  waiting"), "{rows:?}");
+    }
+
+    #[test]
+    fn pads_columns_to_their_widest_cell() {
+        let rows = aligned(&["ID", "STATE"], &[vec!["1".to_owned(), "waiting".to_owned()], vec!["100".to_owned(), "-".to_owned()]]);
+        assert_eq!(rows, ["ID   STATE", "1    waiting", "100  -"]);
+    }
+
+    #[test]
+    fn shows_what_would_move_the_cursor_or_turn_text_round_as_escapes() {
+        assert_eq!(printable("a\u{1b}[2J\u{9b}\u{202e}\nb"), "a\\u{1b}[2J\\u{9b}\\u{202e}\nb");
+        assert_eq!(text(&serde_json::json!({"key": "a\nfake  delivered"}), "key"), "a\\nfake  delivered");
     }
 }
