@@ -9,5 +9,6 @@ mod bad_input;
 mod corpus;
 mod delivery;
 mod durability;
+mod hostile;
 mod intake;
 mod support;

@@ -48,3 +48,20 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     partial.persist(path).map_err(|error| error.error)?;
     std::fs::File::open(folder)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_component_is_refused_until_it_is_kept_again() {
+        let data = tempfile::tempdir().unwrap();
+        let digest = hex::encode(Sha256::digest(b"component"));
+        let pinned = PinnedPlugin { name: "p".to_owned(), version: semver::Version::new(1, 0, 0), digest: digest.clone() };
+        keep(data.path(), &digest, b"component").unwrap();
+        std::fs::write(path(data.path(), &digest), b"damaged").unwrap();
+        assert_eq!(read(data.path(), &pinned).unwrap_err().code, Code::StoreDamaged);
+        keep(data.path(), &digest, b"component").unwrap();
+        assert_eq!(read(data.path(), &pinned).unwrap(), b"component");
+    }
+}
