@@ -158,7 +158,10 @@ fn a_data_folder_of_a_newer_version_is_refused_untouched() {
     let outside = Outside::start();
     let workspace = workspace(&outside);
     assert!(Host::start(&workspace).stop().success());
-    let file = std::fs::read_dir(workspace.data()).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "db"));
+    let file = std::fs::read_dir(workspace.data())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "db"));
     let connection = rusqlite::Connection::open(file.unwrap()).unwrap();
     connection.pragma_update(None, "user_version", 9_999).unwrap();
     drop(connection);

@@ -30,7 +30,8 @@ fn shopify_orders_go_through_the_example() {
     for (number, order) in orders.iter_mut().enumerate() {
         // Some of the fixtures are of orders without a customer; the example orders by the customer.
         if order["customer"]["id"].is_null() {
-            order["customer"] = serde_json::json!({"id": 207_119_551, "email": "bob.norman@hostmail.com", "first_name": "Bob", "last_name": "Norman"});
+            order["customer"] =
+                serde_json::json!({"id": 207_119_551, "email": "bob.norman@hostmail.com", "first_name": "Bob", "last_name": "Norman"});
         }
         ids.push(accepted(&post_body(&host.ingress, &format!("evt-{number}"), order.to_string().as_bytes()).unwrap()));
     }

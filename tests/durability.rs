@@ -70,7 +70,8 @@ fn arrived(outside: &Outside) -> (usize, Vec<String>) {
 }
 
 fn integrity(data: &Path) {
-    let file = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "db"));
+    let file =
+        std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "db"));
     let connection = rusqlite::Connection::open(file.unwrap()).unwrap();
     let answer: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(answer, "ok");

@@ -163,7 +163,7 @@ fn a_key_of_megabytes_is_no_key_and_listings_stay_readable() {
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         assert!(!text.contains('\u{1b}') && !text.lines().any(|line| line.starts_with("fake")), "{text}");
-        assert!(text.lines().all(|line| line.chars().count() < 500), "{arguments:?}");
+        assert!(text.lines().all(|line| line.chars().count() < 1000), "{arguments:?}");
     }
 }
 
@@ -199,9 +199,9 @@ fn a_plugin_that_loops_bloats_or_traps_costs_its_own_message_only() {
     let outside = Outside::start();
     let workspace = odd_workspace(&outside);
     let host = Host::start(&workspace);
-    let bad = [("loop", "cpu-exceeded"), ("bloat", "out-of-memory"), ("trap", "trapped"), ("host-calls 99999", "host-calls-exceeded")];
-    let post = |word: &str, n: usize| accepted(&host.post("/odd", &[("content-type", "text/plain")], format!("{word} {n}")));
-    let words: Vec<&str> = bad.iter().map(|(word, _)| *word).chain(["echo"]).collect();
+    let bad = [("loop ", "cpu-exceeded"), ("bloat ", "out-of-memory"), ("trap ", "trapped"), ("host-calls 9999", "host-calls-exceeded")];
+    let post = |word: &str, n: usize| accepted(&host.post("/odd", &[("content-type", "text/plain")], format!("{word}{n}")));
+    let words: Vec<&str> = bad.iter().map(|(word, _)| *word).chain(["echo "]).collect();
     for n in 0..10 {
         words.iter().for_each(|word| drop(post(word, n)));
     }
@@ -209,7 +209,7 @@ fn a_plugin_that_loops_bloats_or_traps_costs_its_own_message_only() {
     for (word, class) in bad {
         assert_eq!(letters.iter().filter(|letter| letter["class"] == class).count(), 10, "{word}: {letters:#?}");
     }
-    eventually("the others have arrived", || (outside.audit.received().len() == 10).then_some(()));
+    eventually("the others have arrived", || (outside.audit.kept().bodies.len() == 10).then_some(()));
     assert!(resident_mib(&host) < 700, "{} MiB", resident_mib(&host));
     accepted(&post_order(&host, "evt-1", &order(1, 1, "1.00")));
     eventually("orders flow on", || outside.crm.received().requests.first().map(|_| ()));
@@ -296,7 +296,7 @@ fn commands_end_orderly_where_nobody_reads_what_they_say() {
 fn wrong_usage_is_json_too_where_a_script_asked_for_it() {
     let workspace = Workspace::empty();
     for arguments in
-        [&["no-such-command", "--json"][..], &["messages", "--limit", "0", "--json"], &["status", "--host", "nonsense", "--json"]]
+        [&["no-such-command", "--json"][..], &["messages", "--limit", "0", "--json"], &["status", "--host", "http://[::1", "--json"]]
     {
         let output = workspace.lockgate(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -27,7 +27,8 @@ fn refuses_what_it_must_with_a_problem_and_stores_nothing() {
     let host = Host::start(&workspace);
     let body = order(1, 1, "1.00").to_string();
     let signature = shopify_signature(SHOP_SECRET, body.as_bytes());
-    let signed = [("x-shopify-topic", "orders/create"), ("x-shopify-hmac-sha256", signature.as_str()), ("content-type", "application/json")];
+    let signed =
+        [("x-shopify-topic", "orders/create"), ("x-shopify-hmac-sha256", signature.as_str()), ("content-type", "application/json")];
 
     refused(&host.post("/shop/orders", &[("x-shopify-topic", "orders/create")], body.clone()), 401, "LG-4001");
     let forged = shopify_signature("not-the-secret", body.as_bytes());
@@ -69,7 +70,8 @@ fn a_topic_nobody_takes_is_ignored_openly() {
     let host = Host::start(&workspace);
     let body = order(1, 1, "1.00").to_string();
     let signature = shopify_signature(SHOP_SECRET, body.as_bytes());
-    let headers = [("x-shopify-topic", "orders/delete"), ("x-shopify-hmac-sha256", signature.as_str()), ("content-type", "application/json")];
+    let headers =
+        [("x-shopify-topic", "orders/delete"), ("x-shopify-hmac-sha256", signature.as_str()), ("content-type", "application/json")];
     let answer = host.post("/shop/orders", &headers, body);
     assert_eq!((answer.status, answer.json()["status"].as_str().unwrap()), (200, "ignored"));
     assert_eq!(stored(&host), 0);

@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin::{Api, ApiParts, token};
-use crate::alias::secret::{Secret, SecretSource};
 use crate::alias::network::NetworkUpstream;
+use crate::alias::secret::{Secret, SecretSource};
 use crate::alias::{Aliases, Environment};
-use crate::clock::SystemClock;
 use crate::capability::queue::Channels;
+use crate::clock::SystemClock;
 use crate::config::prepare::Prepared;
 use crate::config::{HostConfig, missing_secrets};
 use crate::delivery::{Bells, Catalog, Delivery, Dispatcher, Runnable};
@@ -98,13 +98,21 @@ impl Host {
         let channels = Channels::default();
         channels.set(catalog.channels());
         let key_values = Arc::new(store.key_value());
-        let around = Around { plugins, egress: aliases.clone(), key_values, channels, clock: clock.clone(), host_key, metrics: metrics.clone() };
+        let around =
+            Around { plugins, egress: aliases.clone(), key_values, channels, clock: clock.clone(), host_key, metrics: metrics.clone() };
         let invoker: Arc<dyn PluginInvoker> = Arc::new(WasmInvoker::new(around, limits));
 
         let bells = Arc::new(Bells::default());
         store.wake_through(bells.clone());
         let kept: Arc<dyn MessageStore> = Arc::new(store.clone());
-        let delivery = Delivery { store: kept.clone(), plugins: invoker, catalog, clock: clock.clone(), random: random.clone(), metrics: metrics.clone() };
+        let delivery = Delivery {
+            store: kept.clone(),
+            plugins: invoker,
+            catalog,
+            clock: clock.clone(),
+            random: random.clone(),
+            metrics: metrics.clone(),
+        };
         let dispatcher = Dispatcher::start(&delivery, &aliases, &bells);
 
         let integrations: Vec<_> = active.iter().map(|active| Arc::new(active.integration.clone())).collect();
@@ -121,12 +129,29 @@ impl Host {
             tokio::spawn(serve(ingress, intake.handler(), limits, clock.clone(), listening.clone())),
             tokio::spawn(serve(admin, api.handler(), limits, clock.clone(), listening.clone())),
             tokio::spawn(housekeeping::clean(store.clone(), clock.clone())),
-            tokio::spawn({ let aliases = aliases.clone(); async move { aliases.watch_refused().await } }),
+            tokio::spawn({
+                let aliases = aliases.clone();
+                async move { aliases.watch_refused().await }
+            }),
         ];
         running::write(&config.data, bound.0, bound.1)?;
         info!(ingress = %bound.0, admin = %bound.1, integrations = active.len(), "ready");
         let dir = prepared.workspace.dir.clone();
-        Ok(Self { ingress: bound.0, admin: bound.1, aliases, store, active, differing, dir, intake, dispatcher, clock, config, listening, tasks })
+        Ok(Self {
+            ingress: bound.0,
+            admin: bound.1,
+            aliases,
+            store,
+            active,
+            differing,
+            dir,
+            intake,
+            dispatcher,
+            clock,
+            config,
+            listening,
+            tasks,
+        })
     }
 
     /// Stops intake, finishes or gives back what is in flight within the drain time, and lets the data folder go.
@@ -140,7 +165,11 @@ impl Host {
         running::remove(&self.config.data);
         let [ingress, admin, background @ ..] = self.tasks.as_slice() else { return self.store.close().await };
         background.iter().for_each(JoinHandle::abort);
-        let quiet = async { while !(ingress.is_finished() && admin.is_finished()) { tokio::task::yield_now().await } };
+        let quiet = async {
+            while !(ingress.is_finished() && admin.is_finished()) {
+                tokio::task::yield_now().await
+            }
+        };
         if crate::clock::within(&*self.clock, self.config.drain, quiet).await.is_none() {
             warn!("connections were still open");
         }
@@ -204,15 +233,24 @@ impl Active {
         let mut pinned = Vec::new();
         for ((place, step), plugin) in self.integration.uses().zip(&self.release.plugins) {
             if let Some(binding) = step.bindings.values().find(|binding| !environment.aliases.contains_key(&binding.alias)) {
-                let message = format!("active release of {}, {place}: environment {} has no alias `{}`", self.integration.name, environment.name, binding.alias);
-                return Err(Problem::new(Code::UnknownAlias, message).fix(format!("add [alias.{}] to the environment, or activate the workspace's releases: lockgate run --deploy", binding.alias)));
+                let message = format!(
+                    "active release of {}, {place}: environment {} has no alias `{}`",
+                    self.integration.name, environment.name, binding.alias
+                );
+                return Err(Problem::new(Code::UnknownAlias, message).fix(format!(
+                    "add [alias.{}] to the environment, or activate the workspace's releases: lockgate run --deploy",
+                    binding.alias
+                )));
             }
             let config = crate::config::resolve_config(&step.config, &environment.values)?;
             pinned.push((plugin.clone(), Arc::from(config)));
         }
         Runnable::new(self.integration.clone(), self.id.clone(), &pinned).ok_or_else(|| {
-            Problem::new(Code::StoreDamaged, format!("release {} of {} does not pin every plugin it uses", self.id.short(), self.integration.name))
-                .fix("activate the workspace's own: lockgate run --deploy")
+            Problem::new(
+                Code::StoreDamaged,
+                format!("release {} of {} does not pin every plugin it uses", self.id.short(), self.integration.name),
+            )
+            .fix("activate the workspace's own: lockgate run --deploy")
         })
     }
 }

@@ -9,20 +9,24 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 use super::parameters::Parameters;
+use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
 use crate::integration::{DeliveryPolicy, Entry, Integration, Jitter, Order, Sink, Source, Step};
 
 /// Every active integration, by name.
 pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
     Parameters::parse(request.uri().query()).finish()?;
+    let active = api.parts.store.releases().active().await.map_err(|error| refusal(&error))?;
+    let release = |name: &str| active.iter().find(|(release, _)| release.integration == name).map(|(_, id)| id.to_string());
     let routes = api.parts.intake.routes();
-    let integrations: Vec<Value> = routes.integrations().map(|integration| shown(integration)).collect();
+    let integrations: Vec<Value> = routes.integrations().map(|integration| shown(integration, release(&integration.name))).collect();
     Ok(answer::json(StatusCode::OK, &json!({ "integrations": integrations })))
 }
 
-fn shown(integration: &Integration) -> Value {
+fn shown(integration: &Integration, release: Option<String>) -> Value {
     json!({
         "name": integration.name,
+        "release": release,
         "description": integration.description,
         "owner": integration.owner,
         "sources": integration.sources.iter().map(source).collect::<Vec<_>>(),

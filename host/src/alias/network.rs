@@ -3,6 +3,7 @@
 //! Redirects are not followed and proxies from the environment are not used. Depends on `clock` and `upstream`.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -153,7 +154,8 @@ fn classify(error: &hyper_util::client::legacy::Error) -> UpstreamError {
         }
         source = cause.source();
     }
-    UpstreamError::Unreachable(chain(error))
+    // The outermost error only says `client error (Connect)`; its causes say what was met.
+    UpstreamError::Unreachable(chain(error.source().unwrap_or(error)))
 }
 
 /// An error with its causes, without the repetition that comes of wrapping.

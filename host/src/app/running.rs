@@ -31,7 +31,8 @@ pub fn write(data: &Path, ingress: SocketAddr, admin: SocketAddr) -> Result<(), 
         std::fs::rename(partial, data.join(FILE_NAME))
     });
     written.map_err(|error| {
-        Problem::new(Code::DataFolderUnwritable, format!("{}: {error}", data.join(FILE_NAME).display())).fix("make the data folder writable")
+        Problem::new(Code::DataFolderUnwritable, format!("{}: {error}", data.join(FILE_NAME).display()))
+            .fix("make the data folder writable")
     })
 }
 

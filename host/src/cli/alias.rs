@@ -1,57 +1,80 @@
 //! `lockgate alias`: endpoints, and whether they answer and authenticate. Never a secret.
 
-use clap::Subcommand;
-use serde_json::json;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
-use super::client::{Client, encoded};
-use super::{Common, Failure, output};
+use super::client::{Client, encoded, or_fix};
+use super::output::{list, text};
+use super::{Common, Failure, moment, output, table};
 
 #[derive(Debug, Subcommand)]
 pub enum Alias {
-    /// List the aliases of the running host with their states
-    List,
-    /// Ask an alias's endpoint whether it answers and takes the credential; a success releases a refused alias
-    Test {
-        /// The alias
-        name: String,
-    },
+    List(List),
+    Test(Test),
+}
+
+/// List the aliases of the running host: state, since when, how it authenticates, where it leads
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate alias list
+  lockgate alias list --json | jq -r '.aliases[] | select(.state != \"healthy\") | .name'")]
+pub struct List {}
+
+/// Ask an alias's endpoint whether it answers and takes the credential
+///
+/// An answer that takes the credential releases an alias that was refused or unreachable: what waited for it goes on at once. Ends with 1
+/// if there is no answer, or the credential is refused.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  lockgate alias test crm")]
+pub struct Test {
+    /// The alias, as environments/<ENV>.toml names it
+    name: String,
 }
 
 impl Alias {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
         match self {
-            Self::List => list(common).await,
-            Self::Test { name } => test(common, &name).await,
+            Self::List(_) => show(common).await,
+            Self::Test(asked) => test(common, &asked.name).await,
         }
     }
 }
 
-async fn list(common: &Common) -> Result<(), Failure> {
+async fn show(common: &Common) -> Result<(), Failure> {
     let answer = Client::find(common)?.get("/api/v1/aliases").await?;
     if common.json {
         output::json(&answer);
         return Ok(());
     }
-    let fields = ["name", "state", "since", "auth", "url", "detail"];
-    let entries = answer["aliases"].as_array().cloned().unwrap_or_default();
-    let rows: Vec<Vec<String>> = entries.iter().map(|entry| fields.iter().map(|field| output::text(entry, field)).collect()).collect();
-    output::table(&["ALIAS", "STATE", "SINCE", "AUTH", "URL", "DETAIL"], &rows);
+    let now = moment::now();
+    let aliases = list(&answer["aliases"]);
+    let row = |alias: &Value| {
+        vec![text(alias, "name"), text(alias, "state"), moment::short(&text(alias, "since"), now), text(alias, "auth"), text(alias, "url")]
+    };
+    table::print(&["ALIAS", "STATE", "SINCE", "AUTH", "URL"], &aliases.iter().map(row).collect::<Vec<_>>());
+    for alias in aliases.iter().filter(|alias| !alias["detail"].is_null()) {
+        output::line(format_args!("{}: {}", text(alias, "name"), text(alias, "detail")));
+    }
     Ok(())
 }
 
 async fn test(common: &Common, name: &str) -> Result<(), Failure> {
-    let test = Client::find(common)?.post(&format!("/api/v1/aliases/{}/test", encoded(name)), &json!({})).await?;
-    let good = test["reachable"] == true && test["authenticated"] != false;
+    let asked = Client::find(common)?.post(&format!("/api/v1/aliases/{}/test", encoded(name)), &json!({})).await;
+    let test = asked.map_err(|problem| or_fix(problem, "`lockgate alias list` shows the names"))?;
+    let reachable = test["reachable"] == true;
     if common.json {
         output::json(&test);
     } else {
-        let authenticated = match test["authenticated"].as_bool() {
-            Some(true) => "credential taken",
-            Some(false) => "credential refused",
-            None => "no word on the credential",
+        let standing = match (reachable, test["authenticated"].as_bool()) {
+            (false, _) => "no answer",
+            (true, Some(true)) => "answers, credential taken",
+            (true, Some(false)) => "answers, credential refused",
+            (true, None) => "answers; it says nothing about the credential",
         };
-        let reachable = if test["reachable"] == true { "answers" } else { "does not answer" };
-        output::line(format_args!("{name} {reachable}, {authenticated}: {}", output::text(&test, "detail")));
+        output::line(format_args!("{name}: {standing} ({})", text(&test, "detail")));
     }
-    if good { Ok(()) } else { Err(Failure::No) }
+    if reachable && test["authenticated"] != false { Ok(()) } else { Err(Failure::No) }
 }

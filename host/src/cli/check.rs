@@ -10,11 +10,16 @@ use super::{Common, Failure, output};
 use crate::config::prepare::MissingLock;
 use crate::problem::Problems;
 
-/// Checks a workspace without running it and without secrets.
+/// Check a workspace without running it and without secrets
 ///
 /// Files and their keys, aliases and values, channels, plugins and their roles, grants against what components import, slots, hard-coded
 /// endpoints. Plugins in source form are built. Every mistake is told, with its place and its fix; exit status 1 if there is any.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate check --env dev
+  lockgate check examples/shop-to-crm --env dev
+  lockgate check --env prod --json | jq '.problems[] | {file, line, code, fix}'")]
 pub struct Check {
     /// The workspace folder [default: that of -C]
     dir: Option<PathBuf>,
@@ -38,7 +43,8 @@ impl Check {
             output::json(&serde_json::json!({ "problems": [], "summary": summary }));
             return Ok(());
         }
-        output::line(format_args!("{} is in order for environment {}", dir.display(), summary.environment));
+        let folder = std::fs::canonicalize(&dir).unwrap_or(dir);
+        output::line(format_args!("{} is in order for environment {}", folder.display(), summary.environment));
         for name in &summary.integrations {
             output::line(format_args!("  integration  {name}"));
         }

@@ -35,11 +35,7 @@ impl Client {
         let own = || admin::token::load(data.as_deref()?).ok().flatten().map(|token| String::from_utf8_lossy(token.expose()).into_owned());
         let token = common.token.clone().or_else(own);
         if let Some(host) = &common.host {
-            if !host.starts_with("http://") {
-                let problem = Problem::new(Code::WrongUsage, format!("--host {host}: an address starts with http://"));
-                return Err(problem.fix("for example --host http://127.0.0.1:8090"));
-            }
-            return Ok(Self { base: host.trim_end_matches('/').to_owned(), token });
+            return Ok(Self { base: base(host), token });
         }
         let data = data.ok_or_else(|| no_host("no workspace here", common))?;
         let running = crate::app::running::read(&data).ok_or_else(|| no_host("none runs on this workspace's data folder", common))?;
@@ -87,6 +83,18 @@ fn unusable(base: &str, error: &http::Error) -> Problem {
         if error.is::<http::header::InvalidHeaderValue>() { "--token or --content-type".to_owned() } else { format!("--host {base}") };
     Problem::new(Code::WrongUsage, format!("{argument} cannot be used: {error}"))
         .fix("an address looks like http://127.0.0.1:8090; tokens and content types are one line of visible characters")
+}
+
+/// An address with or without `http://` in front.
+fn base(host: &str) -> String {
+    let host = host.trim_end_matches('/');
+    if host.contains("://") { host.to_owned() } else { format!("http://{host}") }
+}
+
+/// `problem` with a fix, if it has none of its own and is about something that was named wrongly.
+pub fn or_fix(problem: Problem, fix: &str) -> Problem {
+    let named_wrongly = matches!(problem.code, Code::NotFound | Code::BadRequest);
+    if problem.fix.is_none() && named_wrongly { problem.fix(fix) } else { problem }
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

@@ -1,26 +1,32 @@
 //! `lockgate dead-letters`: what could not be delivered.
 
+use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, encoded};
-use super::{Common, Failure, output};
+use super::client::{Client, encoded, or_fix};
+use super::output::{list, text};
+use super::{Common, Failure, moment, output, table};
+use crate::message::FailureClass;
 use crate::problem::{Code, Problem};
 
 #[derive(Debug, Subcommand)]
 pub enum DeadLetters {
-    /// List dead letters, grouped by what went wrong
     List(List),
-    /// Show one dead letter with its message and attempts
     Show(Show),
-    /// Put dead letters back on their way, after the cause is mended
     Replay(Replay),
-    /// Give dead letters up for good, with a reason
     Discard(Discard),
 }
 
-/// Lists dead letters, grouped by fingerprint: one line for each cause.
+/// List open dead letters, one line for each cause
+///
+/// Dead letters with the same fingerprint have the same cause: one repair and one replay mends them all.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate dead-letters list
+  lockgate dead-letters list --each --integration orders-to-crm
+  lockgate dead-letters list --json | jq '[.groups[].count] | add'")]
 pub struct List {
     /// One line for each dead letter instead of for each cause
     #[arg(long)]
@@ -28,18 +34,25 @@ pub struct List {
     /// Only those of this integration
     #[arg(long, value_name = "NAME")]
     integration: Option<String>,
-    /// Only those of this class: permanent, gave-up, unkeyed, trapped, …
-    #[arg(long)]
+    /// Only those of this class
+    #[arg(long, value_parser = classes())]
     class: Option<String>,
     /// Only those of this fingerprint
-    #[arg(long)]
+    #[arg(long, value_name = "HEX")]
     fingerprint: Option<String>,
-    /// At most so many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// With --each: only those before this one, as the end of the last page says
+    #[arg(long, value_name = "ID", requires = "each")]
+    before: Option<i64>,
+    /// At most so many, 1 to 1000
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
 }
 
+/// Show one dead letter: why it was parked, its message, every attempt
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  lockgate dead-letters show 17")]
 pub struct Show {
     /// The dead letter's id
     id: i64,
@@ -50,36 +63,61 @@ pub struct Show {
 #[command(group = ArgGroup::new("which").required(true).multiple(true).args(["ids", "integration", "class", "fingerprint"]))]
 struct Selection {
     /// Ids of dead letters
+    #[arg(value_name = "ID")]
     ids: Vec<i64>,
     /// All open ones of this integration
     #[arg(long, value_name = "NAME", conflicts_with = "ids")]
     integration: Option<String>,
     /// All open ones of this class
-    #[arg(long, conflicts_with = "ids")]
+    #[arg(long, conflicts_with = "ids", value_parser = classes())]
     class: Option<String>,
     /// All open ones of this fingerprint
-    #[arg(long, conflicts_with = "ids")]
+    #[arg(long, value_name = "HEX", conflicts_with = "ids")]
     fingerprint: Option<String>,
 }
 
+fn classes() -> PossibleValuesParser {
+    PossibleValuesParser::new(FailureClass::ALL.iter().map(|class| class.as_str()))
+}
+
+/// Put dead letters back on their way, after the cause is mended
+///
+/// A replay carries a new replay number and runs the active release. Where newer messages of its key were delivered since, it is not
+/// replayed unless told how: what it carries may be older than what the target has.
 #[derive(Debug, Args)]
+#[command(override_usage = "\
+lockgate dead-letters replay [OPTIONS] <ID>...
+       lockgate dead-letters replay [OPTIONS] <--integration …|--class …|--fingerprint …>")]
+#[command(after_help = "\
+Examples:
+  lockgate dead-letters replay 17 18
+  lockgate dead-letters replay --fingerprint 8b22615b61396025
+  lockgate dead-letters replay --integration orders-to-crm --skip-superseded")]
 pub struct Replay {
     #[command(flatten)]
     selection: Selection,
     /// Discard those whose key has had newer messages delivered since
     #[arg(long, conflicts_with = "anyway")]
     skip_superseded: bool,
-    /// Replay those, too, though what they carry may be older than what the target has
+    /// Replay those, too
     #[arg(long)]
     anyway: bool,
 }
 
+/// Give dead letters up for good, with a reason
 #[derive(Debug, Args)]
+#[command(override_usage = "\
+lockgate dead-letters discard --reason <WHY> <ID>...
+       lockgate dead-letters discard --reason <WHY> <--integration …|--class …|--fingerprint …>")]
+#[command(after_help = "\
+Examples:
+  lockgate dead-letters discard 17 --reason 'cancelled by the customer'
+  lockgate dead-letters discard --class unkeyed --reason 'counter sales'")]
 pub struct Discard {
     #[command(flatten)]
     selection: Selection,
     /// Why; kept with the outcome
-    #[arg(long)]
+    #[arg(long, value_name = "WHY")]
     reason: String,
 }
 
@@ -100,7 +138,10 @@ impl List {
         if !self.each {
             path.push_str("&group=fingerprint");
         }
-        for (name, value) in [("integration", &self.integration), ("class", &self.class), ("fingerprint", &self.fingerprint)] {
+        let before = self.before.map(|id| id.to_string());
+        for (name, value) in
+            [("integration", &self.integration), ("class", &self.class), ("fingerprint", &self.fingerprint), ("before", &before)]
+        {
             if let Some(value) = value {
                 path.push_str(&format!("&{name}={}", encoded(value)));
             }
@@ -108,46 +149,71 @@ impl List {
         let answer = Client::find(common)?.get(&path).await?;
         if common.json {
             output::json(&answer);
-            return Ok(());
-        }
-        let (rows, header): (Vec<Vec<String>>, _) = if self.each {
-            (rows(&answer["dead-letters"], &["id", "died-at", "integration", "class", "code", "detail"]), &["ID", "DIED", "INTEGRATION", "CLASS", "CODE", "DETAIL"])
+        } else if self.each {
+            print_each(&answer);
         } else {
-            (rows(&answer["groups"], &["count", "fingerprint", "integration", "class", "code", "example-detail"]), &["COUNT", "FINGERPRINT", "INTEGRATION", "CLASS", "CODE", "FOR EXAMPLE"])
-        };
-        if rows.is_empty() {
-            output::line("no dead letters");
-            return Ok(());
+            print_groups(&answer);
         }
-        output::table(header, &rows);
-        output::line("show one: lockgate dead-letters show ID (ids: list --each); after the repair: lockgate dead-letters replay --fingerprint FINGERPRINT");
         Ok(())
     }
 }
 
-fn rows(entries: &Value, fields: &[&str]) -> Vec<Vec<String>> {
-    let entries = entries.as_array().map(Vec::as_slice).unwrap_or_default();
-    entries.iter().map(|entry| fields.iter().map(|field| output::text(entry, field)).collect()).collect()
+fn print_groups(answer: &Value) {
+    let groups = list(&answer["groups"]);
+    let Some(first) = groups.first() else { return output::line("no dead letters") };
+    let row =
+        |group: &Value| ["count", "fingerprint", "integration", "class", "example-detail"].iter().map(|field| text(group, field)).collect();
+    table::print(&["COUNT", "FINGERPRINT", "INTEGRATION", "CLASS", "FOR EXAMPLE"], &groups.iter().map(row).collect::<Vec<_>>());
+    output::line(format_args!("\nsee one:           lockgate dead-letters show {}", first["example"]));
+    output::line(format_args!("after the repair:  lockgate dead-letters replay --fingerprint {}", text(first, "fingerprint")));
+}
+
+fn print_each(answer: &Value) {
+    let letters = list(&answer["dead-letters"]);
+    if letters.is_empty() {
+        return output::line("no dead letters");
+    }
+    let now = moment::now();
+    let row = |letter: &Value| {
+        let rest = ["integration", "class", "detail"].map(|field| text(letter, field));
+        [text(letter, "id"), moment::short(&text(letter, "died-at"), now)].into_iter().chain(rest).collect()
+    };
+    table::print(&["ID", "DIED", "INTEGRATION", "CLASS", "DETAIL"], &letters.iter().map(row).collect::<Vec<_>>());
+    if let Some(before) = answer["next"].as_i64() {
+        output::line(format_args!("more: --before {before}"));
+    }
 }
 
 impl Show {
     async fn run(self, common: &Common) -> Result<(), Failure> {
-        let client = Client::find(common)?;
-        let letter = client.get(&format!("/api/v1/dead-letters/{}", self.id)).await?;
+        let shown = Client::find(common)?.get(&format!("/api/v1/dead-letters/{}", self.id)).await;
+        let shown = shown.map_err(|problem| or_fix(problem, LISTED))?;
         if common.json {
-            output::json(&letter);
+            output::json(&shown);
             return Ok(());
         }
-        let letter = if letter["dead-letter"].is_object() { &letter["dead-letter"] } else { &letter };
-        for field in ["id", "status", "integration", "class", "code", "detail", "fingerprint", "died-at", "attempts", "waits", "replay", "reason"] {
-            if !letter[field].is_null() {
-                output::line(format_args!("{field:<12} {}", output::text(letter, field)));
-            }
-        }
-        let message = client.get(&format!("/api/v1/messages/{}", output::text(letter, "message"))).await?;
+        print_letter(&shown["dead-letter"]);
         output::line("");
-        super::message::print(&message);
+        super::message::print(&shown["message"]);
         Ok(())
+    }
+}
+
+const LISTED: &str = "`lockgate dead-letters list --each` shows the open ones with their ids";
+
+fn print_letter(letter: &Value) {
+    let id = &letter["id"];
+    output::line(format_args!("dead letter {id}, {}", text(letter, "status")));
+    let code = if letter["code"] == letter["class"] { String::new() } else { format!(", {}", text(letter, "code")) };
+    output::line(format_args!("  why          {}{code}: {}", text(letter, "class"), text(letter, "detail")));
+    output::line(format_args!("  died         {} in {}", moment::long(&text(letter, "died-at")), text(letter, "integration")));
+    let replayed = letter["replay"].as_u64().filter(|replay| *replay > 0).map(|replay| format!(", at replay {replay}")).unwrap_or_default();
+    output::line(format_args!("  attempts     {}, waits {}{replayed}", text(letter, "attempts"), text(letter, "waits")));
+    output::line(format_args!("  fingerprint  {}", text(letter, "fingerprint")));
+    match letter["status"].as_str() {
+        Some("open") => output::line(format_args!("  next         mend the cause, then: lockgate dead-letters replay {id}")),
+        _ if letter["reason"].is_null() => {}
+        _ => output::line(format_args!("  reason       {}", text(letter, "reason"))),
     }
 }
 
@@ -193,17 +259,33 @@ async fn act(common: &Common, what: &str, body: Map<String, Value>) -> Result<()
     let results = answer["results"].as_array().cloned().unwrap_or_default();
     if common.json {
         output::json(&answer);
+    } else if results.is_empty() {
+        output::line("no open dead letter fits");
     } else {
-        for result in &results {
-            let detail = ["newer", "detail"].iter().find(|field| !result[**field].is_null()).map(|field| format!(": {}", output::text(result, field)));
-            output::line(format_args!("{} {}{}", result["id"], output::text(result, "result"), detail.unwrap_or_default()));
+        results.iter().for_each(|result| output::line(told(result)));
+        if answer["more"] == true {
+            output::line("more of them fit: run it again");
         }
     }
     let superseded = results.iter().filter(|result| result["result"] == "superseded").count();
     if superseded > 0 && !common.json {
-        let problem = Problem::new(Code::Superseded, format!("{superseded} not replayed: newer messages of their keys were delivered since"));
+        let problem =
+            Problem::new(Code::Superseded, format!("{superseded} not replayed: newer messages of their keys were delivered since"));
         output::complaint(&problem.fix("--skip-superseded discards them, --anyway replays them all the same").to_string());
     }
     let done = results.iter().all(|result| matches!(result["result"].as_str(), Some("queued" | "discarded" | "skipped")));
     if done { Ok(()) } else { Err(Failure::No) }
+}
+
+/// What became of one, in words.
+fn told(result: &Value) -> String {
+    let became = match result["result"].as_str().unwrap_or_default() {
+        "queued" => format!("on its way again, replay {}", text(result, "replay")),
+        "superseded" => format!("not replayed, {} newer of its key were delivered since", text(result, "newer")),
+        "skipped" => "discarded, newer ones of its key were delivered since".to_owned(),
+        "not-found" => "not an open dead letter".to_owned(),
+        "failed" => "failed; the host's log says why".to_owned(),
+        other => output::printable(other),
+    };
+    format!("dead letter {}: {became}", result["id"])
 }

@@ -10,15 +10,22 @@ use super::{Common, Failure, output};
 use crate::config::prepare::MissingLock;
 use crate::demo::{Story, World, tell};
 use crate::problem::{Code, Problem};
+use crate::telemetry::logging;
 
 /// Where the example is in the project's folder.
 const EXAMPLE: &str = "examples/shop-to-crm";
 
-/// Runs examples/shop-to-crm with a scripted CRM beside it.
+/// See the main job happen, from nothing: examples/shop-to-crm with a scripted CRM beside it
 ///
 /// Posts real-shaped, signed orders, takes the CRM down and up, parks a poison order and replays it after the repair; prints each message's
 /// way. Everything happens for real, on loopback, in a folder that is deleted afterwards. What is promised and not seen ends it with 1.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate demo            then look around; Ctrl-C ends it
+  lockgate demo --exit     end with 0 after the report, with 1 if a promise was not seen
+
+The log is silent unless something is wrong; LOCKGATE_LOG=info shows it.")]
 pub struct Demo {
     /// End after the report instead of leaving the host running
     #[arg(long)]
@@ -27,6 +34,7 @@ pub struct Demo {
 
 impl Demo {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
+        logging::init_quiet()?;
         let example = find_example(&common.directory)?;
         let progress = Progress::new(common.json);
         let prepared = prepare_workspace(&example, "dev", MissingLock::Ignore, &progress)?;
@@ -80,5 +88,6 @@ fn leave_open(common: &Common, world: &World) {
     output::line(format_args!("   export LOCKGATE_HOST=http://{} LOCKGATE_TOKEN=$(cat {})", world.host.admin, token.display()));
     output::line("   lockgate status");
     output::line("   lockgate messages --track 'order=#1001'");
+    output::line("   lockgate message ID");
     output::line(format_args!("   curl http://{}/metrics", world.host.admin));
 }

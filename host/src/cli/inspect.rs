@@ -3,27 +3,48 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::Value;
 
 use super::{Common, Failure, output};
 use crate::plugin::component::{Facts, ImportKind};
 use crate::plugin::library::read_component;
+use crate::problem::Problems;
 
-/// Shows what a component is and what it would ask for. Nothing of it is compiled or run.
+/// Show what a component is and what it would ask for; nothing of it is compiled or run
+///
+/// With --json, one file gives an object, several give a list of them.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate inspect plugins/salesforce@1.0.0.wasm
+  lockgate inspect data/plugins/*.wasm")]
 pub struct Inspect {
-    /// A component, such as plugins/salesforce@1.0.0.wasm
-    file: PathBuf,
+    /// Components, such as plugins/salesforce@1.0.0.wasm
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
 }
 
 impl Inspect {
     pub fn run(self, common: &Common) -> Result<(), Failure> {
-        let bytes = read_component(&self.file)?;
-        let facts = Facts::of(&self.file.display().to_string(), &bytes)?;
-        if common.json {
-            output::json(&facts);
-            return Ok(());
+        let mut found = Vec::new();
+        let mut problems = Problems::default();
+        for file in &self.files {
+            match read_component(file).and_then(|bytes| Facts::of(&file.display().to_string(), &bytes)) {
+                Ok(facts) => found.push(facts),
+                Err(problem) => problems.push(problem),
+            }
         }
-        print(&facts);
+        let found = problems.or(found)?;
+        match found.as_slice() {
+            [facts] if common.json => output::json(facts),
+            several if common.json => output::json(&several),
+            several => several.iter().enumerate().for_each(|(index, facts)| {
+                if index > 0 {
+                    output::line("");
+                }
+                print(facts);
+            }),
+        }
         Ok(())
     }
 }
@@ -37,6 +58,9 @@ fn print(facts: &Facts) {
             for (name, slot) in &manifest.slots {
                 output::line(format_args!("  slot     {name}: {}", output::printable(&slot.description)));
             }
+            for line in manifest.config.iter().flat_map(config) {
+                output::line(format_args!("  config   {}", output::printable(&line)));
+            }
         }
         None => output::line("a component without a manifest"),
     }
@@ -45,19 +69,46 @@ fn print(facts: &Facts) {
     output::line(format_args!("  size     {} bytes", facts.size));
     output::line(format_args!("  digest   sha256:{}", facts.digest));
     output::line("  asks for");
-    for import in &facts.imports {
-        output::line(format_args!("    {:<45} {}", import.name, meaning(import.kind)));
+    for import in facts.imports.iter().filter(|import| !is_harmless(import.kind)) {
+        output::line(format_args!("    {}", output::printable(&import.name)));
+        output::line(format_args!("      {}", meaning(import.kind)));
     }
+    let harmless = facts.imports.iter().filter(|import| is_harmless(import.kind)).count();
+    if harmless > 0 {
+        output::line(format_args!("    {harmless} interfaces of its language's runtime (all of them: --json)"));
+        output::line("      virtual time, seeded chance, output into the log; no files, no network");
+    }
+}
+
+/// The keys a config may have, as the plugin's schema describes them.
+fn config(schema: &Value) -> Vec<String> {
+    let required = |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|other| other == name));
+    let told = |(name, property): (&String, &Value)| {
+        let description = property["description"].as_str().unwrap_or("no description");
+        let default = match (&property["default"], required(name)) {
+            (Value::Null, true) => " (required)".to_owned(),
+            (Value::Null, false) => String::new(),
+            (default, _) => format!(" (default: {default})"),
+        };
+        format!("{name}: {description}{default}")
+    };
+    schema["properties"].as_object().into_iter().flatten().map(told).collect()
+}
+
+/// What every component gets, tamed.
+fn is_harmless(kind: ImportKind) -> bool {
+    matches!(kind, ImportKind::Wasi | ImportKind::Types)
 }
 
 /// What an import means, for people who do not write plugins.
 fn meaning(kind: ImportKind) -> &'static str {
     match kind {
-        ImportKind::Http => "sends requests to the systems its slots are bound to; never sees their credentials",
+        ImportKind::Http => "sends requests to the systems its slots are bound to; sees no credential",
         ImportKind::KeyValue => "keeps data of its own between messages (needs a grant)",
         ImportKind::Queue => "appends messages to channels (needs a grant)",
         ImportKind::Log => "writes log lines",
         ImportKind::Config => "reads its own configuration",
-        _ => "of the language's runtime: virtual time, seeded chance, output into the log; no files, no network",
+        ImportKind::Types | ImportKind::Wasi => "nothing beyond its own instance",
+        ImportKind::Unknown => "NOT OFFERED: no host runs a component that asks for this",
     }
 }

@@ -3,15 +3,24 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::client::{Client, encoded};
-use super::{Common, Failure, output};
+use super::client::{Client, encoded, or_fix};
+use super::output::{list, text};
+use super::{Common, Failure, moment, output};
 
-/// Shows one message: what came, every attempt with its release, plugins and requests, what waits, and how it ended.
+/// Show one message's way: what came, attempts and requests, what it waits for, how it ended
+///
+/// For each integration that has the message: every attempt with its release, the plugins it ran and the requests they sent; then the
+/// outcome, or what it waits for. Messages that were made of it are listed with their states.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate messages --track 'order=#1001'                 find it
+  lockgate message 01a20088-af23-7142-a245-0e01717ec6d2
+  lockgate message ID --full --json | jq -r .body.text    the body as it came")]
 pub struct Message {
-    /// The message's id
+    /// The message's id, as `send`, `messages` and the answer to the sender give it
     id: String,
-    /// Show all of the body, however long
+    /// Show all of the body; without it the first 64 KiB
     #[arg(long)]
     full: bool,
 }
@@ -19,7 +28,9 @@ pub struct Message {
 impl Message {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
         let body = if self.full { "?body=full" } else { "" };
-        let message = Client::find(common)?.get(&format!("/api/v1/messages/{}{body}", encoded(&self.id))).await?;
+        let found = Client::find(common)?.get(&format!("/api/v1/messages/{}{body}", encoded(&self.id))).await;
+        let message = found
+            .map_err(|problem| or_fix(problem, "`lockgate messages` lists the newest with their ids; --track and --key find others"))?;
         if common.json {
             output::json(&message);
         } else {
@@ -31,70 +42,147 @@ impl Message {
 
 /// The timeline as text.
 pub fn print(message: &Value) {
-    for (label, field) in [("message", "id"), ("parent", "parent"), ("accepted", "accepted-at"), ("came by", "origin"), ("key", "key"), ("type", "content-type")] {
+    output::line(format_args!("message   {}", text(message, "id")));
+    output::line(format_args!("accepted  {} by {}", moment::long(&text(message, "accepted-at")), text(message, "origin")));
+    for (label, field) in [("made of", "parent"), ("key", "key")] {
         if !message[field].is_null() {
-            output::line(format_args!("{label:<9} {}", output::text(message, field)));
+            output::line(format_args!("{label:<9} {}", text(message, field)));
         }
     }
     for tracked in list(&message["tracked"]) {
-        output::line(format_args!("tracked   {}={}", output::text(tracked, "name"), output::text(tracked, "value")));
+        output::line(format_args!("tracked   {}={}", text(tracked, "name"), text(tracked, "value")));
     }
-    list(&message["attempts"]).iter().for_each(attempt);
-    for waiting in list(&message["waiting"]) {
-        let why = if waiting["behind"] == true { "behind others of its key".to_owned() } else { format!("due {}", output::text(waiting, "due-at")) };
-        output::line(format_args!("waiting   in {}: {why} ({} attempts failed)", output::text(waiting, "integration"), waiting["attempts"]));
+    for standing in list(&message["integrations"]) {
+        way(message, standing);
     }
-    for outcome in list(&message["outcomes"]) {
-        let detail = ["code", "detail"].iter().filter(|field| !outcome[**field].is_null()).map(|field| output::text(outcome, field));
-        let receipt = outcome["receipt"].as_object().map(|receipt| facts(receipt)).unwrap_or_default();
-        let told = detail.chain((!receipt.is_empty()).then_some(receipt)).collect::<Vec<_>>().join(": ");
-        output::line(format_args!("outcome   {} {} {told}", output::text(outcome, "integration"), output::text(outcome, "outcome")));
+    for (index, child) in list(&message["children"]).iter().enumerate() {
+        let states: Vec<String> = list(&child["integrations"]).iter().map(state).collect();
+        output::line(format_args!("{}  {}  {}", if index == 0 { "\nmade of it\n" } else { "" }, text(child, "id"), states.join(", ")));
     }
-    for letter in list(&message["dead-letters"]) {
-        let id = &letter["id"];
-        output::line(format_args!("letter    {id} {} ({}); lockgate dead-letters show {id}", output::text(letter, "status"), output::text(letter, "class")));
-    }
-    for child in list(&message["children"]) {
-        let states: Vec<String> = list(&child["integrations"]).iter().map(|entry| format!("{} {}", output::text(entry, "integration"), output::text(entry, "state"))).collect();
-        output::line(format_args!("child     {} {}", output::text(child, "id"), states.join(", ")));
-    }
-    body(&message["body"]);
+    body(message);
 }
 
-fn attempt(attempt: &Value) {
-    let result = output::text(attempt, "result");
-    let times = attempt["times"].as_u64().filter(|times| *times > 1).map(|times| format!(" ×{times}")).unwrap_or_default();
-    let release: String = output::text(attempt, "release").chars().take(12).collect();
-    output::line(format_args!("attempt   {} {} {result}{times} (release {release})", output::text(attempt, "started-at"), output::text(attempt, "integration")));
-    if !attempt["detail"].is_null() {
-        output::line(format_args!("            {}: {}", output::text(attempt, "code"), output::text(attempt, "detail")));
-    }
-    for call in list(&attempt["trace"]["calls"]) {
-        output::line(format_args!("            {} {} {}: {} ({} µs CPU)", output::text(call, "place"), output::text(call, "plugin"), output::text(call, "version"), output::text(call, "result"), call["cpu-us"]));
-        for request in list(&call["requests"]) {
-            let field = |name| output::text(request, name);
-            output::line(format_args!("              {} {} via {} → {} ({} ms)", field("method"), field("path"), field("alias"), field("answer"), field("took_ms")));
+/// `orders-to-crm delivered`, `shop-orders delivered as 2`.
+pub fn state(standing: &Value) -> String {
+    let parts =
+        standing["children"].as_u64().filter(|children| *children > 1).map(|children| format!(" as {children}")).unwrap_or_default();
+    format!("{} {}{parts}", text(standing, "integration"), text(standing, "state"))
+}
+
+/// What happened in one integration, in the order of time.
+fn way(message: &Value, standing: &Value) {
+    output::line(format_args!("\n{}", state(standing)));
+    let accepted = text(message, "accepted-at");
+    let of_it = |entry: &&Value| entry["integration"] == standing["integration"];
+    let attempts = list(&message["attempts"]).iter().filter(of_it).map(|entry| (text(entry, "started-at"), attempt(entry)));
+    let outcomes = list(&message["outcomes"]).iter().filter(of_it).map(|entry| (text(entry, "settled-at"), vec![outcome(entry)]));
+    let mut happened: Vec<(String, Vec<String>)> = attempts.chain(outcomes).collect();
+    // RFC 3339 in UTC with milliseconds sorts as text.
+    happened.sort_by(|one, other| one.0.cmp(&other.0));
+    for (time, lines) in happened {
+        for (index, line) in lines.iter().enumerate() {
+            let time = if index == 0 { moment::beside(&time, &accepted) } else { String::new() };
+            output::line(format_args!("  {time:<13}  {line}"));
         }
     }
+    for entry in list(&message["waiting"]).iter().filter(of_it) {
+        output::line(format_args!("  {}", waiting(entry, &accepted)));
+    }
+    for letter in list(&message["dead-letters"]).iter().filter(of_it).filter(|letter| letter["status"] == "open") {
+        output::line(format_args!("  dead letter {}: lockgate dead-letters show {}", letter["id"], letter["id"]));
+    }
 }
 
-fn body(body: &Value) {
-    if let Some(text) = body["text"].as_str() {
-        output::line(format_args!("body\n{}", output::printable(text)));
-    } else if let Some(bytes) = body["base64"].as_str() {
-        output::line(format_args!("body (not text, as base64)\n{bytes}"));
+fn attempt(attempt: &Value) -> Vec<String> {
+    let times = attempt["times"].as_u64().filter(|times| *times > 1).map(|times| format!(" {times} times")).unwrap_or_default();
+    let release: String = text(attempt, "release").chars().take(12).collect();
+    let replay = attempt["replay"].as_u64().filter(|replay| *replay > 0).map(|replay| format!(", replay {replay}")).unwrap_or_default();
+    let mut lines = vec![format!("attempt {}{times} (release {release}{replay})", text(attempt, "result"))];
+    if !attempt["detail"].is_null() {
+        lines.push(format!("  {}: {}", text(attempt, "code"), text(attempt, "detail")));
     }
-    if body["cut"] == true || body["truncated"] == true {
+    for call in list(&attempt["trace"]["calls"]) {
+        lines.push(format!(
+            "  {:<6}  {} {}: {} ({} µs CPU)",
+            text(call, "place"),
+            text(call, "plugin"),
+            text(call, "version"),
+            text(call, "result"),
+            call["cpu-us"]
+        ));
+        for request in list(&call["requests"]) {
+            let field = |name| text(request, name);
+            lines.push(format!(
+                "    {} {} via {} → {} ({} ms)",
+                field("method"),
+                field("path"),
+                field("alias"),
+                field("answer"),
+                field("took-ms")
+            ));
+            if let Some(excerpt) = request["answer-excerpt"].as_str().filter(|excerpt| !excerpt.trim().is_empty()) {
+                lines.push(format!("      {}", output::on_one_line(excerpt)));
+            }
+        }
+    }
+    lines
+}
+
+fn outcome(outcome: &Value) -> String {
+    let told: Vec<String> =
+        ["code", "detail"].iter().filter(|field| !outcome[**field].is_null()).map(|field| text(outcome, field)).collect();
+    let receipt = outcome["receipt"].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let receipt = receipt
+        .map(|(name, value)| format!("{name} {}", output::on_one_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))));
+    let told: Vec<String> = told.into_iter().chain(receipt).collect();
+    let word = text(outcome, "outcome");
+    if told.is_empty() { word } else { format!("{word}: {}", told.join(", ")) }
+}
+
+fn waiting(waiting: &Value, accepted: &str) -> String {
+    let failed = waiting["attempts"]
+        .as_u64()
+        .filter(|attempts| *attempts > 0)
+        .map(|attempts| format!("; {attempts} attempts failed"))
+        .unwrap_or_default();
+    if waiting["behind"] == true {
+        format!("waits behind an earlier message of its key{failed}")
+    } else {
+        format!("next attempt from {}{failed}", moment::beside(&text(waiting, "due-at"), accepted))
+    }
+}
+
+fn body(message: &Value) {
+    let facts = format!("{} bytes, {}", message["body-bytes"], text(message, "content-type"));
+    if let Some(text) = message["body"]["text"].as_str() {
+        match indented(text) {
+            Some(indented) => output::line(format_args!("\nbody      {facts}; indented here\n{}", output::printable(&indented))),
+            None => output::line(format_args!("\nbody      {facts}\n{}", output::printable(text.trim_end()))),
+        }
+    } else if let Some(bytes) = message["body"]["base64"].as_str() {
+        output::line(format_args!("\nbody      {facts}; not text, so as base64\n{bytes}"));
+    }
+    if message["body-truncated"] == true {
         output::line("… (all of it: --full)");
     }
 }
 
-/// The fields of a receipt that say something.
-fn facts(receipt: &serde_json::Map<String, Value>) -> String {
-    let told = receipt.iter().filter(|(_, value)| !value.is_null());
-    told.map(|(name, value)| format!("{name} {}", output::on_one_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned)))).collect::<Vec<_>>().join(", ")
+/// JSON on one line, indented; none where that would change more than the white space.
+fn indented(text: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(text).ok().filter(|value: &Value| value.is_object() || value.is_array())?;
+    let lossless = serde_json::to_string(&value).is_ok_and(|compact| compact == text);
+    if lossless { serde_json::to_string_pretty(&value).ok() } else { None }
 }
 
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_a_body_as_it_came_where_indenting_it_would_change_it() {
+        for text in ["not JSON", "3", r#"{"a":1,"a":2}"#, "{ \"a\": 1 }", r#"{"a":"\u00e9"}"#] {
+            assert_eq!(indented(text), None, "{text}");
+        }
+        assert_eq!(indented(r#"{"b":10.00,"a":820982911946154508}"#).unwrap(), "{\n  \"b\": 10.00,\n  \"a\": 820982911946154508\n}");
+    }
 }

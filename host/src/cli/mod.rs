@@ -10,11 +10,15 @@ mod demo;
 mod inspect;
 mod message;
 mod messages;
+mod moment;
 mod output;
 mod progress;
 mod run;
 mod send;
 mod status;
+mod table;
+#[cfg(test)]
+mod tests;
 mod update;
 
 use std::path::PathBuf;
@@ -26,7 +30,7 @@ use crate::problem::{Code, Problem, Problems};
 
 /// Moves messages between business systems without losing, duplicating or silently bending one.
 #[derive(Debug, Parser)]
-#[command(name = "lockgate", version, propagate_version = true, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "lockgate", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
@@ -36,16 +40,17 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Start here:
-  lockgate demo                         see the main job happen, from nothing
-  lockgate check DIR --env dev          everything that can be known before running
-  lockgate run DIR --env dev            run the host
-  lockgate status                       what waits, since when, and why
+  lockgate demo                  see the main job happen, from nothing
+  lockgate check DIR --env dev   everything that can be known before running
+  lockgate run DIR --env dev     run the host
+  lockgate status                what waits and why, and what needs a person
 
-Exit status: 0 done, 1 the answer is no (a check failed), 2 wrong usage, 3 the host cannot be reached.
-Error codes (LG-…) are explained in docs/errors.md.";
+Exit status: 0 done, 1 the answer is no (a check failed), 2 wrong usage,
+3 the host cannot be reached. Error codes (LG-…): docs/errors.md";
 
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Common {
     /// The workspace folder
     #[arg(short = 'C', long = "directory", value_name = "DIR", global = true, default_value = ".")]
@@ -53,8 +58,8 @@ pub struct Common {
     /// Print JSON for scripts instead of text for people
     #[arg(long, global = true)]
     pub json: bool,
-    /// Admin address of a running host, such as http://127.0.0.1:8090 [default: the host that runs on the workspace's data folder]
-    #[arg(long = "host", value_name = "URL", env = "LOCKGATE_HOST", global = true)]
+    /// Admin address of a running host [default: of the one on the workspace's data folder]
+    #[arg(long = "host", value_name = "URL", env = "LOCKGATE_HOST", hide_env_values = true, global = true)]
     pub host: Option<String>,
     /// Token for the host [default: the data folder's own]
     #[arg(long, value_name = "TOKEN", env = "LOCKGATE_TOKEN", hide_env_values = true, global = true)]
@@ -63,28 +68,19 @@ pub struct Common {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the main job: signed orders in, a CRM that goes down and up, a poison order parked and replayed
     Demo(demo::Demo),
-    /// Run the host on a workspace
     Run(run::Run),
-    /// Check a workspace: files, grants against imports, slots, aliases, values; needs no secret
     Check(check::Check),
-    /// Show what a component is and what it would ask for, without running it
     Inspect(inspect::Inspect),
-    /// Resolve plugin versions and write lockgate.lock
     Update(update::Update),
-    /// Put a message into an integration by hand
     Send(send::Send),
-    /// List messages, newest first
     Messages(messages::Messages),
-    /// Show one message's way: attempts, requests, outcome
     Message(message::Message),
-    /// List, show, replay or discard dead letters
+    /// List, show, replay or discard what could not be delivered
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
-    /// Integrations and aliases: state, waiting, oldest, rate
     Status(status::Status),
-    /// Aliases: endpoints, and whether they answer and authenticate
+    /// List or test aliases: endpoints, and whether they answer and authenticate
     #[command(subcommand)]
     Alias(alias::Alias),
 }

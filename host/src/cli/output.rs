@@ -1,4 +1,4 @@
-//! Printing: problems, JSON, tables. The only place that writes to standard output.
+//! Printing: problems, JSON, lines. The only place that writes to standard output.
 
 use serde_json::Value;
 
@@ -47,36 +47,6 @@ pub fn complaint(text: &str) {
     drop(writeln!(std::io::stderr(), "{}", printable(text)));
 }
 
-/// A cell is cut at this many characters: one long value is not to push all others off the screen.
-const CELL_CHARS_MAX: usize = 120;
-
-/// A table with a header, columns padded to their widest cell.
-pub fn table(header: &[&str], rows: &[Vec<String>]) {
-    for row in aligned(header, rows) {
-        line(row);
-    }
-}
-
-fn aligned(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
-    let header = header.iter().map(|cell| (*cell).to_owned()).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows.iter().map(|row| row.iter().map(|cell| cut(cell)).collect())).collect();
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let padded = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(padded).collect()
-}
-
-fn cut(cell: &str) -> String {
-    match cell.char_indices().nth(CELL_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &cell[..end]),
-        None => cell.to_owned(),
-    }
-}
-
 /// A field of a JSON answer as text on one line: absent and null as `-`.
 pub fn text(value: &Value, field: &str) -> String {
     match &value[field] {
@@ -109,33 +79,14 @@ fn turns_text_round(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// `350 ms`, `4 s`, `12 min`, `3 h`, `2 d`.
-pub fn duration_ms(ms: u64) -> String {
-    match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..120_000 => format!("{} s", ms / 1_000),
-        120_000..7_200_000 => format!("{} min", ms / 60_000),
-        7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
-        _ => format!("{} d", ms / 86_400_000),
-    }
+/// A list in a JSON answer; empty where there is none.
+pub fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cuts_a_cell_that_is_too_long_instead_of_failing() {
-        let rows = aligned(&["KEY", "STATE"], &[vec!["é".repeat(100_000), "waiting".to_owned()], vec!["k".to_owned(), "x".to_owned()]]);
-        assert!(rows.iter().all(|row| row.chars().count() <= CELL_CHARS_MAX + 1 + 2 + "waiting".len()), "{rows:?}");
-        assert!(rows[1].ends_with("…  waiting"), "{rows:?}");
-    }
-
-    #[test]
-    fn pads_columns_to_their_widest_cell() {
-        let rows = aligned(&["ID", "STATE"], &[vec!["1".to_owned(), "waiting".to_owned()], vec!["100".to_owned(), "-".to_owned()]]);
-        assert_eq!(rows, ["ID   STATE", "1    waiting", "100  -"]);
-    }
 
     #[test]
     fn shows_what_would_move_the_cursor_or_turn_text_round_as_escapes() {

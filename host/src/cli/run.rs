@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,11 +15,21 @@ use crate::config::prepare::{MissingLock, Prepared, prepare};
 use crate::problem::{Code, Problem, Problems};
 use crate::telemetry::logging::{self, LogFormat};
 
-/// Runs the host until SIGINT or SIGTERM.
+/// Run the host on a workspace until Ctrl-C or SIGTERM
 ///
 /// The first start fills the data folder with releases of the workspace's integrations; later ones run what is active
 /// there, and say where the workspace differs. A signal stops intake and finishes what is in flight; a second one ends at once.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate run --env dev                            the workspace in this folder
+  lockgate run examples/shop-to-crm --env dev
+  lockgate run --env dev --deploy                   after a change: activate it
+  lockgate run --env dev --ingress 127.0.0.1:0 --admin 127.0.0.1:0
+
+Secrets are read from where environments/<ENV>.toml says: environment
+variables or files. LOCKGATE_LOG filters the log on standard error: info (the
+default), debug, lockgate::ingress=debug,info.")]
 pub struct Run {
     /// The workspace folder [default: that of -C]
     dir: Option<PathBuf>,
@@ -29,17 +39,17 @@ pub struct Run {
     /// Activate the workspace's releases where they differ from the active ones
     #[arg(long)]
     deploy: bool,
-    /// Address for webhooks, instead of the one in lockgate.toml; port 0 takes a free one
+    /// Address for webhooks; port 0 takes a free one [default: that of lockgate.toml, else 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     ingress: Option<SocketAddr>,
-    /// Address for the API, health and metrics, instead of the one in lockgate.toml
+    /// Address for the API, health and metrics [default: that of lockgate.toml, else 127.0.0.1:8090]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
-    /// Data folder, instead of the one in lockgate.toml
+    /// Data folder [default: that of lockgate.toml, else DIR/data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// How log lines look on standard error; LOCKGATE_LOG filters them
-    #[arg(long, value_enum, default_value_t = Format::Human)]
+    /// How log lines look on standard error
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     log_format: Format,
 }
 
@@ -106,10 +116,20 @@ impl Run {
 /// Reads, resolves, builds and checks a workspace, telling what it is at.
 pub fn prepare_workspace(dir: &Path, environment: &str, missing_lock: MissingLock, progress: &Progress) -> Result<Prepared, Problems> {
     use crate::plugin::build::Event;
+    let building = Mutex::new(String::new());
     prepare(dir, environment, missing_lock, &|event| match event {
-        Event::Building { plugin } => progress.step(&format!("Building {plugin}")),
+        Event::Building { plugin } => progress.detail(&format!("Building {plugin}")),
+        Event::Line { plugin, line } if line.trim_start().starts_with("Compiling") => {
+            // Said once for each plugin, and not at all where Cargo finds everything fresh.
+            let mut said = building.lock().unwrap_or_else(PoisonError::into_inner);
+            if *said != plugin {
+                progress.step(&format!("Building {plugin}"));
+                plugin.clone_into(&mut said);
+            }
+            progress.detail(&format!("Building {plugin}: {line}"));
+        }
         Event::Line { plugin, line } => progress.detail(&format!("Building {plugin}: {line}")),
-        Event::Built { plugin, size } => progress.step(&format!("Built {plugin} ({} KiB)", size.div_ceil(1024))),
+        Event::Built { .. } => {}
     })
 }
 

@@ -6,13 +6,19 @@ use bytes::Bytes;
 use clap::Args;
 use http::Method;
 
-use super::client::{Client, encoded};
+use super::client::{Client, encoded, or_fix};
 use super::{Common, Failure, output};
 use crate::problem::{Code, Problem};
 
-/// Puts a message into an integration by hand, as if it had come through its first source. No signature is asked for: the
-/// host's token is the proof.
+/// Put a message into an integration by hand; prints its id
+///
+/// It enters as if it had come through the integration's first source. No signature is asked for: the host's token is the proof. Without
+/// --dedup a file may be sent any number of times; each is a message of its own.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate send shop-orders orders/plain.json
+  jq '.note = \"again\"' order.json | lockgate send shop-orders -")]
 pub struct Send {
     /// The integration
     name: String,
@@ -30,7 +36,8 @@ impl Send {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
         let body = read(&self.file)?;
         let path = format!("/api/v1/messages?integration={}&dedup={}", encoded(&self.name), self.dedup);
-        let answer = Client::find(common)?.ask(Method::POST, &path, &self.content_type, body).await?;
+        let answer = Client::find(common)?.ask(Method::POST, &path, &self.content_type, body).await;
+        let answer = answer.map_err(|problem| or_fix(problem, "`lockgate status` lists the integrations"))?;
         if common.json {
             output::json(&answer);
         } else {

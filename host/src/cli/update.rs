@@ -5,11 +5,15 @@ use clap::Args;
 use super::{Common, Failure, output};
 use crate::config::prepare::update;
 
-/// Resolves plugin versions and writes lockgate.lock.
+/// Pin the plugins that run: resolve versions, write lockgate.lock
 ///
 /// Every `name@version` in the integrations is matched with the newest version in the plugin folders, and its digest is pinned.
 /// Commit the file: `check` and `run` refuse plugins that are not what it says.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate update
+  lockgate update -C examples/shop-to-crm")]
 pub struct Update {}
 
 impl Update {

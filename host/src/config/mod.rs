@@ -10,7 +10,7 @@ mod host;
 mod integration;
 mod name;
 pub mod prepare;
-mod quantity;
+pub mod quantity;
 pub mod reader;
 mod secrets;
 mod step;

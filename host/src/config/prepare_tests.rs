@@ -120,9 +120,9 @@ fn names_slots_configs_and_roles_that_do_not_fit() {
          fix: add `bind = { target = \"<alias>\", tax = \"<alias>\" }` to [sink] of integrations/a.toml\n\
          integrations/a.toml:10:10: LG-2004 integration a, sink: plugin s needs the slot `tax` (Rates), which is not bound\n  \
          fix: add `bind = { target = \"<alias>\", tax = \"<alias>\" }` to [sink] of integrations/a.toml\n\
-         integrations/a.toml:11:10: LG-2008 integration a, sink: plugin s does not take this config: `n` must be an integer; it is a text\n  \
+         integrations/a.toml:11:10: LG-2008 integration a, sink: plugin s does not take this config: /n: \"5\" is not of type \"integer\"\n  \
          fix: change `config` in [sink] of integrations/a.toml; `lockgate inspect` shows what the plugin takes\n\
-         integrations/a.toml:11:10: LG-2008 integration a, sink: plugin s does not take this config: `x` is not known; known are `n`\n  \
+         integrations/a.toml:11:10: LG-2008 integration a, sink: plugin s does not take this config: Additional properties are not allowed ('x' was unexpected)\n  \
          fix: change `config` in [sink] of integrations/a.toml; `lockgate inspect` shows what the plugin takes"
     );
 }

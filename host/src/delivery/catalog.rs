@@ -49,13 +49,7 @@ impl Runnable {
 }
 
 fn used(place: String, step: &Step, (plugin, config): &(PinnedPlugin, Arc<str>)) -> Use {
-    Use {
-        place,
-        plugin: plugin.clone(),
-        config: config.clone(),
-        grants: step.grants.clone(),
-        bindings: Arc::new(step.bindings.clone()),
-    }
+    Use { place, plugin: plugin.clone(), config: config.clone(), grants: step.grants.clone(), bindings: Arc::new(step.bindings.clone()) }
 }
 
 /// Everything that is active.

@@ -99,11 +99,12 @@ fn backoff(failed: u32, policy: &DeliveryPolicy, random: &dyn Random) -> Duratio
 /// The alias's gate holds back what must not be sent; the delivery itself waits only where no gate does.
 fn after_obstacle(obstacle: &Obstacle, waits: u32, policy: &DeliveryPolicy, now: Timestamp, random: &dyn Random) -> Timestamp {
     match (obstacle.kind, obstacle.not_before) {
-        (_, Some(not_before)) => not_before.max(now),
+        // Only the gate knows when these end: a new secret or one good answer ends them long before any time known now.
+        (ObstacleKind::Unreachable | ObstacleKind::BreakerOpen | ObstacleKind::CredentialRefused, _) => now,
+        (ObstacleKind::Unavailable | ObstacleKind::RateLimited, Some(not_before)) => not_before.max(now),
         (ObstacleKind::Unavailable | ObstacleKind::RateLimited, None) => {
             now.plus(uniform(random, policy.backoff.ceiling(waits).min(WAIT_CAP)))
         }
-        (ObstacleKind::Unreachable | ObstacleKind::BreakerOpen | ObstacleKind::CredentialRefused, None) => now,
     }
 }
 

@@ -49,7 +49,7 @@ struct Gathered {
 
 /// How a way ends that no failure ended.
 enum End {
-    Delivered { receipt: serde_json::Value, append: Option<Append> },
+    Delivered { receipt: serde_json::Value, append: Option<Box<Append>> },
     Skipped { code: String, detail: String },
     FannedOut { children: Vec<Message> },
 }
@@ -134,7 +134,7 @@ impl Delivery {
         let Some(sink) = &runnable.sink else {
             let append = sink_append(&self.catalog, runnable, leased, message, self.clock.now());
             let receipt = append.as_ref().map_or(serde_json::Value::Null, |append| serde_json::json!({ "channel": append.channel }));
-            return Ok(End::Delivered { receipt, append });
+            return Ok(End::Delivered { receipt, append: append.map(Box::new) });
         };
         match self.call(sink, Export::Deliver, leased, message, 0, gathered).await? {
             Output::Receipt { remote_id, remote_version, detail } => {
@@ -176,8 +176,9 @@ impl Delivery {
         gathered.trace.note(&call, &mut report);
         gathered.effects = report.effects;
         report.result.map_err(|failure| {
-            if let CallFailure::Fault { class, .. } = &failure {
-                self.metrics.plugin_failure(&used.plugin.name, class.as_str());
+            // A target that is down is no failure of the plugin's.
+            if report.obstacle.is_none() {
+                self.metrics.plugin_failure(&used.plugin.name, kind_of(&failure));
             }
             Stopped { failure, obstacle: report.obstacle }
         })
@@ -188,7 +189,7 @@ impl Delivery {
         let mut appends = queue_appends(&self.catalog, leased, sends, now);
         let settlement = match end {
             End::Delivered { receipt, append } => {
-                appends.extend(append);
+                appends.extend(append.map(|append| *append));
                 Settlement::Delivered { receipt }
             }
             End::Skipped { code, detail } => Settlement::Skipped { code, detail },
@@ -315,5 +316,17 @@ fn wrong_output(used: &Use) -> Stopped {
 }
 
 fn too_many(used: &Use) -> Stopped {
-    fault(FailureClass::OutputTooLarge, format!("{} ({}) brought the messages made from this one over {CARRIED_MAX}", used.place, used.plugin.name))
+    fault(
+        FailureClass::OutputTooLarge,
+        format!("{} ({}) brought the messages made from this one over {CARRIED_MAX}", used.place, used.plugin.name),
+    )
+}
+
+/// A failure's word in the metrics.
+fn kind_of(failure: &CallFailure) -> &'static str {
+    match failure {
+        CallFailure::Transient { .. } => "transient",
+        CallFailure::Permanent { .. } => "permanent",
+        CallFailure::Fault { class, .. } => class.as_str(),
+    }
 }

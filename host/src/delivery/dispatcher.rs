@@ -187,7 +187,12 @@ impl Lane {
             if done.is_err() {
                 // A fault in the host itself: the lease stays taken, so that it is not run in circles; the next start
                 // counts it as one that never settled.
-                error!(code = "LG-7999", ?id, integration = leased.integration, "a delivery panicked; it waits for the next start of the host");
+                error!(
+                    code = "LG-7999",
+                    ?id,
+                    integration = leased.integration,
+                    "a delivery panicked; it waits for the next start of the host"
+                );
             }
             drop(permit);
             debug!(?id, "permit given back");

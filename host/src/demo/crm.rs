@@ -218,7 +218,10 @@ async fn token(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byte
     let basic = format!("Basic {}", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("{CLIENT_ID}:{expected}")));
     let in_header = headers.get("authorization").is_some_and(|value| value.as_bytes() == basic.as_bytes());
     if !in_body && !in_header {
-        return (StatusCode::UNAUTHORIZED, axum::Json(json!({"error": "invalid_client", "error_description": "client identifier or secret is wrong"})))
+        return (
+            StatusCode::UNAUTHORIZED,
+            axum::Json(json!({"error": "invalid_client", "error_description": "client identifier or secret is wrong"})),
+        )
             .into_response();
     }
     received.tokens += 1;

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod crm;
 mod shop;
 mod story;
+mod way;
 mod world;
 
 pub use story::{Story, tell};

@@ -76,7 +76,9 @@ fn lost(error: &dyn std::fmt::Display) -> Problem {
 /// One of the example's orders, byte for byte.
 pub fn order(example: &Path, name: &str) -> Result<Vec<u8>, Problem> {
     let path = example.join("orders").join(name);
-    std::fs::read(&path).map_err(|error| Problem::new(Code::FileUnreadable, format!("{}: {error}", path.display())).fix("run the demo in the project's folder"))
+    std::fs::read(&path).map_err(|error| {
+        Problem::new(Code::FileUnreadable, format!("{}: {error}", path.display())).fix("run the demo in the project's folder")
+    })
 }
 
 /// The same order under another id and name, textually: nothing else of it is touched.

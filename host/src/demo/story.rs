@@ -6,17 +6,20 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::shop::{Answer, SECRET, Shop, order, renumbered};
+use super::way;
 use super::world::World;
 use crate::alias::Gate;
 use crate::clock::{Clock, SystemClock};
 use crate::message::MessageId;
-use crate::message_store::sqlite::ledger::{DeadLetterQuery, State, Timeline};
+use crate::message_store::sqlite::ledger::{DeadLetterQuery, Timeline};
 use crate::message_store::{MessageStore, Replay, Replayed, Superseded};
 use crate::problem::{Code, Problem};
 
 /// How long anything in the demo may take before it is called failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// Orders that come while the CRM is down.
+const ORDERS_WHILE_DOWN: u64 = 5;
 
 /// What a demo is told with: the example's folder, and where lines go.
 pub struct Story<'a> {
@@ -66,7 +69,7 @@ impl Telling<'_> {
         }
         let plain = order(self.story.example, "plain.json")?;
         let again = self.shop.post("plain.json", &plain, SECRET).await?;
-        self.say(format!("   plain.json      posted again        → {} {}", again.status, word(&again, "status")));
+        self.say(format!("   plain.json      posted again        → {} {} {}", again.status, word(&again, "status"), again.id()));
         self.expect(again.body["status"] == "duplicate", "the same webhook again is a duplicate")?;
         let forged = self.shop.post("forged", &plain, "not-the-secret").await?;
         self.say(format!("   plain.json      forged signature    → {} {}", forged.status, word(&forged, "code")));
@@ -85,13 +88,17 @@ impl Telling<'_> {
         self.say("\n2. The CRM goes down; orders keep coming");
         self.world.crm.down().await;
         let plain = order(self.story.example, "plain.json")?;
-        for number in 1..=5_u64 {
+        let audited = self.world.audit.kept().bodies.len();
+        for number in 1..=ORDERS_WHILE_DOWN {
             let (id, name) = (450_802_000 + number, format!("#{}", 2000 + number));
             self.post(&name, &renumbered(&plain, id, &name)).await?;
         }
         self.until("the CRM is seen to be down", |telling| matches!(telling.world.host.aliases.gate("crm"), Gate::Closed { .. })).await?;
-        let waiting = self.until_some("orders wait", async |telling| telling.waiting("orders-to-crm").await.filter(|waiting| *waiting > 0)).await?;
-        self.say(format!("   alias crm is closed; {waiting} orders wait for it, the audit service gets them all the same"));
+        let all_wait = async |telling: &Self| telling.waiting("orders-to-crm").await.filter(|waiting| *waiting == ORDERS_WHILE_DOWN);
+        let waiting = self.until_some("every order waits for the CRM", all_wait).await?;
+        let wanted = audited + waiting as usize;
+        self.until("the audit service has them all the same", |telling| telling.world.audit.kept().bodies.len() == wanted).await?;
+        self.say(format!("   alias crm is closed: {waiting} orders wait for it; the audit service has them already"));
         self.world.crm.up().await.map_err(|error| self.broken(&format!("the CRM can come up again: {error}")))?;
         self.say("   the CRM is up again");
         self.settled().await?;
@@ -109,14 +116,17 @@ impl Telling<'_> {
         self.post("#2006", &renumbered(&plain, 450_802_006, "#2006")).await?;
         let ledger = self.world.host.store.ledger();
         let letter = self
-            .until_some("the poison order is parked", async |_| ledger.dead_letters(DeadLetterQuery::default()).await.ok()?.into_iter().next())
+            .until_some("the poison order is parked", async |_| {
+                ledger.dead_letters(DeadLetterQuery::default()).await.ok()?.into_iter().next()
+            })
             .await?;
         self.settled().await?;
-        self.say(format!("   parked as dead letter {} ({}): {}", letter.id.0, letter.class, letter.detail));
+        self.say(format!("   parked as dead letter {} ({}), since the CRM said:\n      {}", letter.id.0, letter.class, letter.detail));
         self.say("   the order after it was delivered; an administrator now adds the currency to the CRM");
         self.world.crm.accept_all();
         let replay = Replay { dead_letter: letter.id, now: self.clock.now(), superseded: Superseded::Ask };
-        let replayed = self.world.host.store.replay(replay).await.map_err(|why| self.broken(&format!("the dead letter can be replayed: {why}")))?;
+        let replayed =
+            self.world.host.store.replay(replay).await.map_err(|why| self.broken(&format!("the dead letter can be replayed: {why}")))?;
         self.expect(matches!(replayed, Replayed::Queued(1)), "the replay is on its way")?;
         self.settled().await?;
         let left = ledger.dead_letters(DeadLetterQuery::default()).await.map_err(|why| self.broken(&why.to_string()))?;
@@ -125,10 +135,14 @@ impl Telling<'_> {
     }
 
     async fn report(&mut self) -> Result<(), Problem> {
-        self.say("\n4. What became of each message");
+        self.say("\n4. What became of each message, as the ledger has it");
         for (name, id) in &self.accepted {
             let timeline = self.timeline(*id).await?;
-            self.say(format!("   {name:<16} {id}  {}", way(&timeline)));
+            self.say(format!("   {name:<15} {id}  {}", way::of(&timeline).join("; ")));
+            for child in &timeline.children {
+                let told = way::of(&self.timeline(child.id).await?).join("; ");
+                self.say(format!("      → {told}"));
+            }
         }
         let (writes, doubled, repeats, kept) = {
             let received = self.world.crm.received();
@@ -136,7 +150,11 @@ impl Telling<'_> {
             let doubled = opportunities.clone().filter(|(_, times)| **times > 1).count();
             (opportunities.count(), doubled, received.repeats, self.world.audit.kept().bodies.len())
         };
-        self.say(format!("\n   accepted {}, opportunities in the CRM {writes}, written twice {doubled}, repeats it recognised {repeats}, audited {kept}", self.accepted.len()));
+        self.say(format!(
+            "\n   accepted {}, opportunities in the CRM {writes}, audited {kept}: one test order is skipped, one order is two shipments\n   \
+             written twice {doubled}, requests the CRM had seen before {repeats}",
+            self.accepted.len()
+        ));
         self.expect(doubled == 0, "no opportunity is written twice")?;
         // The test order is skipped; the split one is two.
         self.expect(writes == self.accepted.len() && kept == writes, "every order is in the CRM and the audit service, once")
@@ -203,7 +221,8 @@ impl Telling<'_> {
 
     #[expect(clippy::unused_self, reason = "reads as the story's own verdict at every call")]
     fn broken(&self, what: &str) -> Problem {
-        Problem::new(Code::Internal, format!("the demo did not see that {what}")).fix("run it with LOCKGATE_LOG=debug and report what it prints")
+        Problem::new(Code::Internal, format!("the demo did not see that {what}"))
+            .fix("run it with LOCKGATE_LOG=debug and report what it prints")
     }
 }
 
@@ -216,14 +235,4 @@ fn shown(fields: &serde_json::Map<String, Value>) -> String {
     let named = ["Name", "Amount", "CurrencyIsoCode", "StageName", "LastName"];
     let value = |name: &&str| fields.get(*name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     named.iter().filter_map(value).collect::<Vec<_>>().join("  ")
-}
-
-/// `delivered`, `skipped (test-order)`, `delivered as 2`.
-fn way(timeline: &Timeline) -> String {
-    let standing = timeline.message.integrations.iter().map(|standing| {
-        let children = if standing.children > 1 { format!(" as {}", standing.children) } else { String::new() };
-        format!("{} {}{children}", standing.integration, standing.state)
-    });
-    let reasons = timeline.outcomes.iter().filter(|outcome| outcome.outcome == State::Skipped).filter_map(|outcome| outcome.code.clone());
-    standing.chain(reasons.map(|code| format!("({code})"))).collect::<Vec<_>>().join(" ")
 }

@@ -62,7 +62,8 @@ fn lead_to(prepared: &mut Prepared, crm: &Crm, audit: &Audit, data: &Path) {
 }
 
 fn stuck(what: &str, error: &std::io::Error) -> Problem {
-    Problem::new(Code::Internal, format!("{what} of the demo cannot be started: {error}")).fix("look at the machine's temporary folder and free ports")
+    Problem::new(Code::Internal, format!("{what} of the demo cannot be started: {error}"))
+        .fix("look at the machine's temporary folder and free ports")
 }
 
 /// The secrets of the demo, so that nobody has to set any.
@@ -75,7 +76,11 @@ impl SecretSource for DemoSecrets {
             SecretRef::Env(name) if name == "SHOP_SECRET" => shop::SECRET,
             SecretRef::Env(name) if name == "CRM_SECRET" => CLIENT_SECRET,
             SecretRef::Env(name) if name == "AUDIT_TOKEN" => audit::TOKEN,
-            other => return Err(Problem::new(Code::MissingSecret, format!("the demo has no {other}")).fix("the demo runs the project's own example")),
+            other => {
+                return Err(
+                    Problem::new(Code::MissingSecret, format!("the demo has no {other}")).fix("the demo runs the project's own example")
+                );
+            }
         };
         Ok(Secret::new(secret))
     }

@@ -82,7 +82,7 @@ pub async fn serve(listener: TcpListener, handler: Handler, limits: ServeLimits,
         connections.spawn(async move {
             let _slot = slot;
             // A connection that is cut is dropped where it stands: its request gets no answer, so nothing was promised.
-            let _ = cut.run_until_cancelled(talk.to_the_end(stream)).await;
+            let _ = cut.run_until_cancelled(talk.until_closed(stream)).await;
         });
     }
     drop(listener);
@@ -137,7 +137,7 @@ struct Talk {
 }
 
 impl Talk {
-    async fn to_the_end(self, stream: TcpStream) {
+    async fn until_closed(self, stream: TcpStream) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "answers may be sent late");
         }

@@ -136,7 +136,11 @@ fn config(node: &Node<'_>) -> Option<Value> {
     node.map("{ type = \"object\" }")?;
     let schema = crate::config::json_of(node)?;
     if let Some(why) = config_schema::unusable(&schema) {
-        node.note(Code::BadManifest, format!("`config` is not a schema that can be used: {why}"), "write JSON Schema 2020-12, without remote references");
+        node.note(
+            Code::BadManifest,
+            format!("`config` is not a schema that can be used: {why}"),
+            "write JSON Schema 2020-12, without remote references",
+        );
     }
     Some(schema)
 }
@@ -172,7 +176,7 @@ minimum = 1
         let problems = Manifest::parse("plugin.toml", text).unwrap_err();
         assert!(problems.0.iter().all(|problem| problem.code == Code::BadManifest && problem.fix.is_some()), "{problems}");
         let places: Vec<_> = problems.0.iter().map(|problem| problem.location.as_ref().unwrap().line).collect();
-        assert_eq!(places, [1, 1, 1, 2, 3, 4, 5, 5, 6, 6], "{problems}");
+        assert_eq!(places, [1, 1, 1, 2, 3, 4, 5, 5, 6], "{problems}");
         let text = problems.to_string();
         for part in [
             "unknown key `nam`",
@@ -180,8 +184,7 @@ minimum = 1
             "`name` is missing",
             "not a semantic version",
             "`slots.T.description` is missing",
-            "`anyOf`",
-            "`thing`",
+            "not a schema that can be used",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
@@ -199,12 +202,11 @@ minimum = 1
     fn names_what_of_a_config_does_not_fit() {
         let manifest = Manifest::parse("plugin.toml", GOOD).unwrap();
         let config = serde_json::json!({"batch": "2", "color": 1});
-        let mut mistakes = manifest.config_mistakes(config.as_object().unwrap());
-        mistakes.sort();
-        assert_eq!(
-            mistakes,
-            ["`batch` must be an integer; it is a text", "`color` is not known; known are `batch`, `object`", "`object` is missing"]
-        );
+        let mistakes = manifest.config_mistakes(config.as_object().unwrap());
+        assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+        for part in ["/batch: \"2\" is not of type \"integer\"", "'color' was unexpected", "\"object\" is a required property"] {
+            assert!(mistakes.iter().any(|mistake| mistake.contains(part)), "{part}: {mistakes:?}");
+        }
         assert!(manifest.config_mistakes(serde_json::json!({"object": "Lead", "batch": 2}).as_object().unwrap()).is_empty());
     }
 }

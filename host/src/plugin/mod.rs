@@ -150,6 +150,7 @@ pub struct QueueSend {
 
 /// One outbound request, for the ledger. Holds no credential.
 #[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct OutboundRequest {
     pub slot: String,
     pub alias: String,

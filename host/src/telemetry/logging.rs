@@ -9,6 +9,8 @@ use crate::problem::{Code, Problem};
 /// The environment variable that says what is logged: `info`, `debug`, `lockgate::ingress=debug,info`.
 pub const FILTER_VARIABLE: &str = "LOCKGATE_LOG";
 const DEFAULT_FILTER: &str = "info";
+/// For the demo, which tells for itself what becomes of messages: only faults of the host.
+const QUIET_FILTER: &str = "error,lockgate::delivery::deliver=off";
 
 /// How a line of log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -25,15 +27,27 @@ pub enum LogFormat {
 /// # Errors
 /// `LOCKGATE_LOG` is not a filter, or logging has been set up already.
 pub fn init(format: LogFormat) -> Result<(), Problem> {
-    let filter = filter(std::env::var(FILTER_VARIABLE).ok().as_deref())?;
+    init_with(format, DEFAULT_FILTER)
+}
+
+/// The same for people, silent but for faults of the host unless `LOCKGATE_LOG` asks for more.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_quiet() -> Result<(), Problem> {
+    init_with(LogFormat::Human, QUIET_FILTER)
+}
+
+fn init_with(format: LogFormat, default: &str) -> Result<(), Problem> {
+    let filter = filter(std::env::var(FILTER_VARIABLE).ok().as_deref(), default)?;
     let colours = format == LogFormat::Human && std::io::IsTerminal::is_terminal(&std::io::stderr());
     subscriber(format, filter, colours, std::io::stderr)
         .try_init()
         .map_err(|error| Problem::new(Code::Internal, format!("logging is set up already: {error}")))
 }
 
-fn filter(text: Option<&str>) -> Result<EnvFilter, Problem> {
-    let text = text.filter(|text| !text.trim().is_empty()).unwrap_or(DEFAULT_FILTER);
+fn filter(text: Option<&str>, default: &str) -> Result<EnvFilter, Problem> {
+    let text = text.filter(|text| !text.trim().is_empty()).unwrap_or(default);
     EnvFilter::builder().parse(text).map_err(|error| {
         Problem::new(Code::WrongUsage, format!("{FILTER_VARIABLE}={text} is not a log filter: {error}"))
             .fix(format!("{FILTER_VARIABLE}=info, or debug, or lockgate::ingress=debug,info"))
@@ -75,7 +89,7 @@ mod tests {
     fn logged(format: LogFormat, filter_text: Option<&str>) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
-        let subscriber = subscriber(format, filter(filter_text).unwrap(), false, move || writer.clone());
+        let subscriber = subscriber(format, filter(filter_text, DEFAULT_FILTER).unwrap(), false, move || writer.clone());
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(integration = "orders", "a message came");
             tracing::debug!("details");
@@ -100,14 +114,14 @@ mod tests {
     #[test]
     fn goes_on_when_its_lines_cannot_be_written() {
         for format in [LogFormat::Human, LogFormat::Json] {
-            let subscriber = subscriber(format, filter(None).unwrap(), false, || Broken);
+            let subscriber = subscriber(format, filter(None, DEFAULT_FILTER).unwrap(), false, || Broken);
             tracing::subscriber::with_default(subscriber, || tracing::info!("nobody reads this"));
         }
     }
 
     #[test]
     fn refuses_a_filter_that_is_none() {
-        let problem = filter(Some("lockgate=loud=very")).unwrap_err();
+        let problem = filter(Some("lockgate=loud=very"), DEFAULT_FILTER).unwrap_err();
         assert_eq!(problem.code, Code::WrongUsage);
         assert!(problem.fix.is_some());
     }
@@ -117,6 +131,11 @@ mod tests {
         let text = logged(LogFormat::Human, None);
         assert!(text.contains("a message came") && !text.contains("details"), "{text}");
         assert!(logged(LogFormat::Human, Some("debug")).contains("details"));
+    }
+
+    #[test]
+    fn knows_its_own_filters() {
+        assert!(filter(None, DEFAULT_FILTER).is_ok() && filter(None, QUIET_FILTER).is_ok());
     }
 
     #[test]

@@ -270,15 +270,16 @@ mod tests {
 
     #[test]
     fn retry_after_is_read_in_seconds_and_relative_to_the_answers_date() {
-        let until = ("Retry-After", "Wed, 21 Oct 2015 07:28:30 GMT");
-        let table: [(&[(&str, &str)], Option<u64>); 7] = [
+        type Case = (&'static [(&'static str, &'static str)], Option<u64>);
+        const UNTIL: (&str, &str) = ("Retry-After", "Wed, 21 Oct 2015 07:28:30 GMT");
+        let table: [Case; 7] = [
             (&[], None),
             (&[("Retry-After", "120")], Some(120)),
             (&[("Retry-After", "soon")], None),
             (&[("Retry-After", "-1")], None),
-            (&[until], None),
-            (&[until, ("Date", "Wed, 21 Oct 2015 07:28:00 GMT")], Some(30)),
-            (&[until, ("Date", "Wed, 21 Oct 2015 07:29:00 GMT")], Some(0)),
+            (&[UNTIL], None),
+            (&[UNTIL, ("Date", "Wed, 21 Oct 2015 07:28:00 GMT")], Some(30)),
+            (&[UNTIL, ("Date", "Wed, 21 Oct 2015 07:29:00 GMT")], Some(0)),
         ];
         for (headers, seconds) in table {
             assert_eq!(answer(429, headers).retry_after(), seconds.map(Duration::from_secs), "{headers:?}");

@@ -52,3 +52,8 @@ pub use failure::Failure;
 pub use field::Field;
 pub use message::{Context, Draft, Header, Message, Tracked, header};
 pub use role::{Delivered, Item, Output, Page, Receipt, Sink, Skip, Source, Transformer};
+
+/// The Rust blocks of the page for authors, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/plugins.md")]
+pub mod page {}

@@ -43,6 +43,15 @@ fn waits_without_using_an_attempt_for_what_the_host_saw_whatever_the_plugin_made
 }
 
 #[test]
+fn leaves_it_to_the_gate_when_a_target_that_is_down_or_refuses_is_asked_again() {
+    let probe_ends = Some(NOW.plus(Duration::from_secs(300)));
+    for kind in [ObstacleKind::Unreachable, ObstacleKind::BreakerOpen, ObstacleKind::CredentialRefused] {
+        let decision = after(&transient(None), Some(obstacle(kind, probe_ends)), Tries::default(), &policy());
+        assert_eq!(decision, Decision::Waits { due_at: NOW }, "{kind:?}");
+    }
+}
+
+#[test]
 fn never_comes_back_earlier_than_a_target_asked() {
     let asked = NOW.plus(Duration::from_secs(90));
     let decision = after(&transient(None), Some(obstacle(ObstacleKind::RateLimited, Some(asked))), Tries::default(), &policy());
@@ -82,7 +91,11 @@ fn full_jitter_stays_between_zero_and_the_doubling() {
 #[test]
 fn gives_up_after_the_time_the_attempts_have_failed() {
     let policy = DeliveryPolicy { give_up_after: Duration::from_secs(60), ..policy() };
-    let failing = |seconds: u64| Tries { attempts: 4, failing_since: Some(Timestamp(NOW.0 - 1_000 * i64::try_from(seconds).unwrap())), ..Tries::default() };
+    let failing = |seconds: u64| Tries {
+        attempts: 4,
+        failing_since: Some(Timestamp(NOW.0 - 1_000 * i64::try_from(seconds).unwrap())),
+        ..Tries::default()
+    };
     assert!(matches!(after(&transient(None), None, failing(60), &policy), Decision::DeadLetters { class: FailureClass::GaveUp, .. }));
     // The last attempt is made when the time is up, not a doubled wait later.
     assert_eq!(after(&transient(None), None, failing(55), &policy), Decision::Retries { due_at: NOW.plus(Duration::from_secs(5)) });

@@ -93,7 +93,7 @@ fn unwritable(folder: &Path, error: &dyn std::fmt::Display) -> Problem {
 fn refuse_network(folder: &Path) -> Result<(), Problem> {
     #[cfg(target_os = "linux")]
     if let Ok(stat) = rustix::fs::statfs(folder)
-        && let Some(kind) = network_kind(u64::from_ne_bytes(i64::from(stat.f_type).to_ne_bytes()))
+        && let Some(kind) = network_kind(u64::from_ne_bytes(stat.f_type.to_ne_bytes()))
     {
         return Err(Problem::new(
             Code::DataFolderNetwork,

@@ -22,7 +22,7 @@ pub(super) fn find(connection: &Connection, now: Timestamp) -> Done<Vec<QueueRow
     Ok(rows.into_values().collect())
 }
 
-fn of<'a>(rows: &'a mut BTreeMap<String, QueueRow>, integration: String) -> &'a mut QueueRow {
+fn of(rows: &mut BTreeMap<String, QueueRow>, integration: String) -> &mut QueueRow {
     let fresh = QueueRow { integration: integration.clone(), ..QueueRow::default() };
     rows.entry(integration).or_insert(fresh)
 }
