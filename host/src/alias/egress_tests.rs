@@ -42,6 +42,9 @@ async fn refuses_what_breaks_the_rules_and_sends_nothing() {
         with(|request| request.path = "/../admin".into()),
         with(|request| request.path = "//evil.example/".into()),
         with(|request| request.path = "http://evil.example/".into()),
+        with(|request| request.path = format!("/{}", "a".repeat(super::registry::REQUEST_PATH_BYTES_MAX))),
+        // Encoded, it is three times as long.
+        with(|request| request.path = format!("/{}", "\u{fc}".repeat(15_000))),
         with(|request| request.method = "CONNECT".into()),
         with(|request| request.method = "TRACE".into()),
         with(|request| request.method = "get".into()),

@@ -23,6 +23,8 @@ use crate::random::Random;
 
 /// The longest body a plugin may send.
 pub const REQUEST_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The longest path and query a plugin may ask for. What no HTTP library takes must not look like a target that is down.
+pub const REQUEST_PATH_BYTES_MAX: usize = 32 * 1024;
 /// The longest body a target may answer with.
 pub const RESPONSE_BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// What a request's time-out is clamped to. The lower bound keeps a plugin from making a healthy target look unreachable.
@@ -206,7 +208,13 @@ fn without_secrets(url: &url::Url) -> String {
 fn prepare(alias: &Alias, allow: &[Allow], request: EgressRequest) -> Result<Prepared, EgressError> {
     let denied = |what: String| EgressError::Denied(what);
     let base = alias.url.as_ref().ok_or_else(|| denied(format!("alias {} has no url", alias.name)))?;
+    if request.path.len() > REQUEST_PATH_BYTES_MAX {
+        return Err(denied(format!("the path is over {} KiB", REQUEST_PATH_BYTES_MAX >> 10)));
+    }
     let url = path::join(base, &request.path).map_err(|refused| denied(refused.to_string()))?;
+    if url.as_str().parse::<http::Uri>().is_err() {
+        return Err(denied("the path, as it would be sent, is too long or not a valid one".to_owned()));
+    }
     let method = method(&request.method)?;
     let path = path::path_of(&request.path);
     if !path::allowed(allow, method.as_str(), path) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::message_store::sqlite::SqliteStore;
 
 /// How often expired deduplication tokens and key-values are looked for.
@@ -15,8 +15,60 @@ const CLEAN_EVERY: Duration = Duration::from_secs(60);
 pub async fn clean(store: SqliteStore, clock: Arc<dyn Clock>) {
     loop {
         clock.sleep(CLEAN_EVERY).await;
-        if let Err(why) = store.clean(clock.now()).await {
-            warn!(%why, "what has expired could not be cleared away; trying again later");
+        clean_all(&store, clock.now()).await;
+    }
+}
+
+/// Piece by piece until nothing that had expired at `now` is left: each piece waits its turn among the deliveries' commands.
+async fn clean_all(store: &SqliteStore, now: Timestamp) {
+    loop {
+        match store.clean(now).await {
+            Ok(cleaned) if cleaned.more => {}
+            Ok(_) => return,
+            Err(why) => return warn!(%why, "what has expired could not be cleared away; trying again later"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::message::{Headers, Message, MessageId};
+    use crate::message_store::sqlite::Options;
+    use crate::message_store::{Accept, Dedup, MessageStore};
+    use crate::random::SeededRandom;
+
+    const START: Timestamp = Timestamp(1_700_000_000_000);
+
+    fn accept(number: u32, random: &SeededRandom) -> Accept {
+        let mut token = [0; 32];
+        token[..4].copy_from_slice(&number.to_be_bytes());
+        let message = Message {
+            id: MessageId::new(START, random),
+            parent: None,
+            key: None,
+            content_type: "text/plain".into(),
+            headers: Headers::default(),
+            body: bytes::Bytes::new(),
+            tracked: Vec::new(),
+            origin: "test".into(),
+            accepted_at: START,
+        };
+        let dedup = Some(Dedup { scope: "s".into(), token, expires_at: START.plus(Duration::from_secs(1)) });
+        Accept { message, dedup, deliveries: Vec::new(), waiting_max: 1 }
+    }
+
+    #[tokio::test]
+    async fn clears_away_all_that_has_expired_however_much_came_in_a_minute() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(START));
+        let store = SqliteStore::open(folder.path(), Options { reserve_bytes: 0, ..Options::new(clock) }).unwrap();
+        let random = SeededRandom::new(1);
+        let accepts = (0..1_200).map(|number| store.accept(accept(number, &random)));
+        futures_util::future::try_join_all(accepts).await.unwrap();
+        let later = START.plus(Duration::from_secs(2));
+        clean_all(&store, later).await;
+        assert_eq!(store.clean(later).await.unwrap().dedup_tokens, 0);
     }
 }

@@ -4,16 +4,19 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use tracing::warn;
 
 use crate::integration::PinnedPlugin;
 use crate::problem::{Code, Problem};
 
-/// Keeps `bytes` under `digest`. Durable when this returns; keeping the same again mends it where it was damaged.
+/// Keeps `bytes` under `digest`. Durable when this returns. Keeping the same again mends a file that is damaged, and else does
+/// nothing.
 pub fn keep(data: &Path, digest: &str, bytes: &[u8]) -> Result<(), Problem> {
     let path = path(data, digest);
-    // What is there may have been damaged since.
-    if std::fs::read(&path).is_ok_and(|kept| hex::encode(Sha256::digest(&kept)) == digest) {
-        return Ok(());
+    match std::fs::read(&path) {
+        Ok(kept) if kept == bytes => return Ok(()),
+        Ok(_) => warn!(file = %path.display(), "a kept plugin was damaged; it is written again"),
+        Err(_) => {}
     }
     write(&path, bytes).map_err(|error| {
         Problem::new(Code::DataFolderUnwritable, format!("{}: {error}", path.display()))
@@ -54,12 +57,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_component_is_refused_until_it_is_kept_again() {
+    fn a_damaged_file_is_refused_and_mended_by_keeping_it_again() {
         let data = tempfile::tempdir().unwrap();
         let digest = hex::encode(Sha256::digest(b"component"));
-        let pinned = PinnedPlugin { name: "p".to_owned(), version: semver::Version::new(1, 0, 0), digest: digest.clone() };
+        let pinned = PinnedPlugin { name: "p".into(), version: semver::Version::new(1, 0, 0), digest: digest.clone() };
+        assert_eq!(read(data.path(), &pinned).unwrap_err().code, Code::StoreDamaged);
         keep(data.path(), &digest, b"component").unwrap();
-        std::fs::write(path(data.path(), &digest), b"damaged").unwrap();
+        std::fs::write(path(data.path(), &digest), "damaged").unwrap();
         assert_eq!(read(data.path(), &pinned).unwrap_err().code, Code::StoreDamaged);
         keep(data.path(), &digest, b"component").unwrap();
         assert_eq!(read(data.path(), &pinned).unwrap(), b"component");

@@ -34,7 +34,8 @@ pub async fn settle(prepared: &Prepared, store: &SqliteStore, clock: &dyn Clock,
     let before = active(store).await?;
     let wanted: Vec<(Release, ReleaseId)> = prepared.releases().into_iter().map(|release| (release.clone(), release.id())).collect();
     let differing = differing(&before, &wanted);
-    if before.is_empty() || deploy {
+    mend(prepared, &before)?;
+    if before.is_empty() || (deploy && !differing.is_empty()) {
         activate(prepared, store, clock, &wanted, &before).await?;
     } else if !differing.is_empty() {
         let (count, names) = (differing.len(), differing.join(", "));
@@ -44,6 +45,16 @@ pub async fn settle(prepared: &Prepared, store: &SqliteStore, clock: &dyn Clock,
         return Ok(Settled { active: read(before)?, differing });
     }
     Ok(Settled { active: read(active(store).await?)?, differing: Vec::new() })
+}
+
+/// What runs and is at hand in the workspace too is kept again, in case the data folder lost it.
+fn mend(prepared: &Prepared, active: &[(Release, ReleaseId)]) -> Result<(), Problem> {
+    let pinned = |digest: &str| active.iter().flat_map(|(release, _)| &release.plugins).any(|plugin| plugin.digest == digest);
+    let runs = prepared.components.iter().filter(|component| pinned(&component.pinned.digest));
+    for component in runs {
+        plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes)?;
+    }
+    Ok(())
 }
 
 async fn active(store: &SqliteStore) -> Result<Vec<(Release, ReleaseId)>, Problems> {

@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::integration::{DeliveryPolicy, Jitter};
+use crate::integration::{Backoff, DeliveryPolicy, Jitter};
 use crate::message::FailureClass;
 use crate::plugin::{CallFailure, Obstacle, ObstacleKind};
 use crate::random::{Random, uniform};
 
 /// The longest wait after a target that answered 503 or 429 without saying when to come back.
 const WAIT_CAP: Duration = Duration::from_secs(30);
+/// Waits of a delivery whose own request found no connection, or broke it: a target that answers all others would meet it again and
+/// again without end. As long as those of the alias's gate.
+const BROKEN: Backoff = Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(10), jitter: Jitter::Full };
+/// The longest wait a plugin may ask for: its message holds up all others of its key.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a delivery has behind it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,9 +85,10 @@ fn retry(
     if failing_for >= policy.give_up_after || policy.attempts.is_some_and(|most| failed >= most) {
         return dead(class, code, &format!("{detail} (given up after {failed} attempts)"));
     }
-    let wait = backoff(tries.attempts, policy, random).max(retry_after.unwrap_or_default());
+    let retry_after = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+    let wait = backoff(tries.attempts, policy, random).max(retry_after);
     // The last attempt is not put off past the moment at which the delivery is given up.
-    let left = policy.give_up_after.saturating_sub(failing_for).max(retry_after.unwrap_or_default());
+    let left = policy.give_up_after.saturating_sub(failing_for).max(retry_after);
     Decision::Retries { due_at: now.plus(wait.min(left)) }
 }
 
@@ -96,11 +102,12 @@ fn backoff(failed: u32, policy: &DeliveryPolicy, random: &dyn Random) -> Duratio
     }
 }
 
-/// The alias's gate holds back what must not be sent; the delivery itself waits only where no gate does.
+/// When it is due again. The alias's gate holds back what must not be sent, and may open earlier than it said: a delivery that
+/// never got past it is due at once, and goes when the gate opens.
 fn after_obstacle(obstacle: &Obstacle, waits: u32, policy: &DeliveryPolicy, now: Timestamp, random: &dyn Random) -> Timestamp {
     match (obstacle.kind, obstacle.not_before) {
-        // Only the gate knows when these end: a new secret or one good answer ends them long before any time known now.
-        (ObstacleKind::Unreachable | ObstacleKind::BreakerOpen | ObstacleKind::CredentialRefused, _) => now,
+        (ObstacleKind::BreakerOpen | ObstacleKind::CredentialRefused, _) => now,
+        (ObstacleKind::Unreachable, _) => now.plus(uniform(random, BROKEN.ceiling(waits))),
         (ObstacleKind::Unavailable | ObstacleKind::RateLimited, Some(not_before)) => not_before.max(now),
         (ObstacleKind::Unavailable | ObstacleKind::RateLimited, None) => {
             now.plus(uniform(random, policy.backoff.ceiling(waits).min(WAIT_CAP)))

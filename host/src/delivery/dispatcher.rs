@@ -3,24 +3,29 @@
 //! One task for each integration, so that a slow target of one starves no other.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, error, warn};
+use tracing::{error, warn};
 
 use super::catalog::Runnable;
 use super::deliver::Delivery;
 use crate::alias::{Aliases, Gate};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, within};
 use crate::message_store::{Lease, Leased, StoreError, Wake};
 
 /// How long the dispatcher looks away when the store does not answer.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// The longest it sleeps without looking, whatever it was told.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
+
+/// How long deliveries that are given up have to settle as such.
+const GIVE_UP_WITHIN: Duration = Duration::from_secs(2);
 
 /// The bells that wake the integrations' tasks. Made before the store, which rings them.
 #[derive(Debug, Default)]
@@ -49,6 +54,16 @@ pub struct Dispatcher {
     stop: watch::Sender<bool>,
     loops: TaskTracker,
     under_way: TaskTracker,
+    ends: Ends,
+}
+
+/// How deliveries under way are ended by force.
+#[derive(Clone, Debug, Default)]
+struct Ends {
+    /// They leave their way where it is and settle.
+    give_up: CancellationToken,
+    /// They are dropped where they stand.
+    cut: CancellationToken,
 }
 
 /// One integration's loop and what it needs.
@@ -62,13 +77,14 @@ struct Lane {
     permits: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
     under_way: TaskTracker,
+    ends: Ends,
 }
 
 impl Dispatcher {
     /// Starts a task for each integration of the catalog.
     pub fn start(delivery: &Delivery, aliases: &Arc<Aliases>, bells: &Bells) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let (loops, under_way) = (TaskTracker::new(), TaskTracker::new());
+        let (loops, under_way, ends) = (TaskTracker::new(), TaskTracker::new(), Ends::default());
         for runnable in delivery.catalog.all() {
             let lane = Lane {
                 delivery: delivery.clone(),
@@ -79,21 +95,37 @@ impl Dispatcher {
                 permits: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
                 stop: stopped.clone(),
                 under_way: under_way.clone(),
+                ends: ends.clone(),
             };
-            loops.spawn(lane.run());
+            loops.spawn(ends.cut.clone().run_until_cancelled_owned(lane.run()));
         }
-        Self { stop, loops, under_way }
+        Self { stop, loops, under_way, ends }
     }
 
-    /// Starts nothing more and waits for what is under way, at most `drain`. What is not done by then is given up by
-    /// its task and will be run again at the next start. Tells how many that were.
+    /// Starts nothing more and waits for what is under way, at most `drain`. What is not done by then is given up: left where it
+    /// is and settled as waiting, so that the next start runs it again and takes its end for no crash. Nothing runs any more when
+    /// this returns. Tells how many were given up.
     pub async fn stop(self, clock: &dyn Clock, drain: Duration) -> usize {
         self.stop.send_replace(true);
         self.loops.close();
         self.under_way.close();
+        if within(clock, drain, self.quiet()).await.is_some() {
+            return 0;
+        }
+        let left = self.under_way.len();
+        self.ends.give_up.cancel();
+        if within(clock, GIVE_UP_WITHIN, self.quiet()).await.is_none() {
+            // The store does not answer. What it was told is done whole or not at all; the rest counts as a start that never
+            // settled, which is what it is.
+            self.ends.cut.cancel();
+            self.quiet().await;
+        }
+        left
+    }
+
+    async fn quiet(&self) {
         self.loops.wait().await;
-        let done = crate::clock::within(clock, drain, self.under_way.wait()).await;
-        if done.is_none() { self.under_way.len() } else { 0 }
+        self.under_way.wait().await;
     }
 }
 
@@ -113,6 +145,7 @@ impl Lane {
                     let wait = self.until_due().await;
                     self.wait(wait).await;
                 }
+                Ok(leased) if *self.stop.borrow() => return self.give_back(&leased).await,
                 Ok(leased) => leased.into_iter().zip(permits).for_each(|(leased, permit)| self.start(leased, permit)),
                 Err(StoreError::Closed) => return,
                 Err(why) => {
@@ -161,6 +194,15 @@ impl Lane {
         self.delivery.store.lease(Lease { integration, now: self.delivery.clock.now(), limit }).await
     }
 
+    /// What was handed out while the host began to stop has not started.
+    async fn give_back(&self, leased: &[Leased]) {
+        for Leased { id, .. } in leased {
+            if let Err(why) = self.delivery.store.release(*id).await {
+                warn!(%why, integration = self.runnable.integration.name, "a lease could not be given back; the next start runs it");
+            }
+        }
+    }
+
     async fn until_due(&self) -> Duration {
         match self.delivery.store.next_due(&self.runnable.integration.name).await {
             Ok(None) => LOOK_AT_LEAST_EVERY,
@@ -180,22 +222,16 @@ impl Lane {
     }
 
     fn start(&self, leased: Leased, permit: OwnedSemaphorePermit) {
-        let (delivery, runnable) = (self.delivery.clone(), self.runnable.clone());
+        let (delivery, runnable, ends) = (self.delivery.clone(), self.runnable.clone(), self.ends.clone());
         self.under_way.spawn(async move {
-            let id = leased.id;
-            let done = std::panic::AssertUnwindSafe(delivery.deliver(&runnable, &leased)).catch_unwind().await;
-            if done.is_err() {
-                // A fault in the host itself: the lease stays taken, so that it is not run in circles; the next start
-                // counts it as one that never settled.
-                error!(
-                    code = "LG-7999",
-                    ?id,
-                    integration = leased.integration,
-                    "a delivery panicked; it waits for the next start of the host"
-                );
+            let _permit = permit;
+            let delivered = AssertUnwindSafe(delivery.deliver(&runnable, &leased, &ends.give_up)).catch_unwind();
+            if let Some(Err(_panic)) = ends.cut.run_until_cancelled(delivered).await {
+                // A fault in the host itself while it settled: the lease stays taken, so that it is not run in circles; the next
+                // start counts it as one that never settled.
+                let (id, integration) = (leased.id, leased.integration);
+                error!(code = "LG-7999", ?id, integration, "a delivery panicked; it waits for the next start of the host");
             }
-            drop(permit);
-            debug!(?id, "permit given back");
         });
     }
 }

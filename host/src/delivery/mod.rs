@@ -1,15 +1,18 @@
 //! One message's way through its integration: dispatching what is due, running steps and sink, deciding what follows.
 //!
 //! Knows `message_store`, `plugin` (through their traits) and `alias` (its gates); knows nothing of files, sockets or SQL.
-//! Read [`deliver`] for the way, [`decide`] for the rules.
+//! Read `deliver` for the way, [`decide`](decide()) for the rules, `settling` for what the store is told.
 
 mod catalog;
 mod decide;
 mod deliver;
 mod dispatcher;
 mod fingerprint;
+mod gathered;
 mod idempotency;
 mod outgoing;
+mod settling;
+mod stopped;
 mod trace;
 
 pub use catalog::{Catalog, Runnable, Use};

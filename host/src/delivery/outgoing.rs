@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::catalog::{Catalog, Runnable};
 use crate::clock::Timestamp;
 use crate::integration::Sink;
-use crate::message::{Message, MessageId};
+use crate::message::{self, Message, MessageId};
 use crate::message_store::{Append, AppendedMessage, Dedup, Leased, Stage};
 use crate::plugin::{Draft, QueueSend};
 
@@ -79,16 +79,8 @@ fn append(catalog: &Catalog, channel: &str, message: Message, exists: bool, dedu
 }
 
 fn with_draft(of: &Message, id: MessageId, parent: Option<MessageId>, origin: String, accepted_at: Timestamp, draft: Draft) -> Message {
+    let mut tracked = Vec::new();
+    message::track(&mut tracked, draft.tracked);
     let content_type = if draft.content_type.is_empty() { UNKNOWN_CONTENT_TYPE.to_owned() } else { draft.content_type };
-    Message {
-        id,
-        parent,
-        key: of.key.clone(),
-        content_type,
-        headers: draft.headers,
-        body: draft.body,
-        tracked: draft.tracked,
-        origin,
-        accepted_at,
-    }
+    Message { id, parent, key: of.key.clone(), content_type, headers: draft.headers, body: draft.body, tracked, origin, accepted_at }
 }

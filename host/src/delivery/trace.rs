@@ -4,11 +4,22 @@ use serde::Serialize;
 
 use crate::plugin::{Call, CallFailure, OutboundRequest, Output, Report};
 
+/// Calls an attempt's trace lists: the first ones, and the last. A step that is called for each of thousands of messages must not
+/// make a ledger of its own.
+const CALLS_MAX: usize = 100;
+/// The result of a call that never reported.
+const CUT_OFF: &str = "cut off";
+
 /// The calls of one attempt, in order.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Trace {
     pub calls: Vec<TracedCall>,
+    /// Calls between the last but one and the last that are not listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<u64>,
+    #[serde(skip)]
+    sent_requests: bool,
 }
 
 /// One call of a plugin.
@@ -19,7 +30,7 @@ pub struct TracedCall {
     pub plugin: String,
     pub version: String,
     pub digest: String,
-    /// `3 drafts`, `skip test-order`, `receipt`, `failed row-locked`.
+    /// `3 drafts`, `skip test-order`, `receipt`, `failed row-locked`, `cut off`.
     pub result: String,
     pub cpu_us: u64,
     pub wall_us: u64,
@@ -27,23 +38,37 @@ pub struct TracedCall {
 }
 
 impl Trace {
-    /// Notes a call and what came of it.
-    pub fn note(&mut self, call: &Call, report: &mut Report) {
+    /// A call starts.
+    pub fn begin(&mut self, call: &Call) {
+        if self.calls.len() >= CALLS_MAX {
+            self.calls.pop();
+            self.omitted = Some(self.omitted.unwrap_or(0).saturating_add(1));
+        }
         self.calls.push(TracedCall {
             place: call.place.clone(),
             plugin: call.plugin.name.clone(),
             version: call.plugin.version.to_string(),
             digest: call.plugin.digest.clone(),
-            result: result_word(&report.result),
-            cpu_us: u64::try_from(report.cpu.as_micros()).unwrap_or(u64::MAX),
-            wall_us: u64::try_from(report.wall.as_micros()).unwrap_or(u64::MAX),
-            requests: std::mem::take(&mut report.requests),
+            result: CUT_OFF.to_owned(),
+            cpu_us: 0,
+            wall_us: 0,
+            requests: Vec::new(),
         });
     }
 
-    /// Whether any call so far sent a request.
+    /// The call that started last has ended. Takes its requests out of the report.
+    pub fn end(&mut self, report: &mut Report) {
+        self.sent_requests |= !report.requests.is_empty();
+        let Some(call) = self.calls.last_mut() else { return };
+        call.result = result_word(&report.result);
+        call.cpu_us = u64::try_from(report.cpu.as_micros()).unwrap_or(u64::MAX);
+        call.wall_us = u64::try_from(report.wall.as_micros()).unwrap_or(u64::MAX);
+        call.requests = std::mem::take(&mut report.requests);
+    }
+
+    /// Whether any call that ended sent a request.
     pub fn sent_requests(&self) -> bool {
-        self.calls.iter().any(|call| !call.requests.is_empty())
+        self.sent_requests
     }
 
     pub fn to_json(&self) -> serde_json::Value {

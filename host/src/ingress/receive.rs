@@ -23,14 +23,12 @@ use crate::alias::Verify;
 use crate::alias::secret::SecretSource;
 use crate::clock::{Clock, Timestamp};
 use crate::integration::{Integration, Source};
-use crate::message::{Key, Message, MessageId, Tracked};
-use crate::message_store::{Accept, Accepted, Dedup, MessageStore, StoreError, routing};
+use crate::message::{FailureClass, Key, Message, MessageId, TRACKED_VALUE_BYTES_MAX, Tracked};
+use crate::message_store::{Accept, Accepted, Dedup, Lane, MessageStore, StoreError, routing};
 use crate::problem::Code;
 use crate::random::Random;
 use crate::telemetry::Metrics;
 
-/// A tracked value longer than this is cut: it is there to be found, not to be read.
-const TRACKED_VALUE_BYTES_MAX: usize = 512;
 /// When to come back where too many deliveries wait: the target is slow or down, so not at once.
 const RETRY_AFTER_FULL: Duration = Duration::from_secs(30);
 /// When to come back where the store was busy or failed.
@@ -245,11 +243,15 @@ impl Intake {
         message.tracked = tracked(&readers, &message);
         let id = message.id;
         let due_at = message.accepted_at;
-        let deliveries = readers.iter().map(|(integration, source)| routing::delivery_for(integration, source, &message, due_at)).collect();
+        let deliveries: Vec<_> =
+            readers.iter().map(|(integration, source)| routing::delivery_for(integration, source, &message, due_at)).collect();
+        let unkeyed = deliveries.iter().filter(|delivery| matches!(delivery.lane, Lane::Unkeyed(_)));
+        let unkeyed: Vec<String> = unkeyed.map(|delivery| delivery.integration.clone()).collect();
         let accept = Accept { message, dedup, deliveries, waiting_max: self.limits.waiting_max };
         match self.parts.store.accept(accept).await {
             Ok(Accepted::New) => {
                 readers.iter().for_each(|(integration, _)| self.parts.metrics.accepted(&integration.name));
+                unkeyed.iter().for_each(|integration| self.parts.metrics.dead_lettered(integration, FailureClass::Unkeyed));
                 tracing::debug!(message = %id, "a message was accepted");
                 Ok(Receipt { id, status: ReceiptStatus::Accepted })
             }

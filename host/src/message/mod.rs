@@ -40,6 +40,28 @@ pub struct Tracked {
     pub value: String,
 }
 
+/// Names of tracked values are cut to this.
+pub const TRACKED_NAME_BYTES_MAX: usize = 64;
+/// Tracked values are cut to this: they are there to be found, not to be read.
+pub const TRACKED_VALUE_BYTES_MAX: usize = 512;
+/// Values by which one message can be found; the first that come are kept.
+pub const TRACKED_MAX: usize = 32;
+
+/// Adds to `known` those of `more` that are not there yet, each within the limits on names and values, up to [`TRACKED_MAX`].
+pub fn track(known: &mut Vec<Tracked>, more: impl IntoIterator<Item = Tracked>) {
+    for Tracked { mut name, mut value } in more {
+        if known.len() >= TRACKED_MAX {
+            return;
+        }
+        name.truncate(name.floor_char_boundary(TRACKED_NAME_BYTES_MAX));
+        value.truncate(value.floor_char_boundary(TRACKED_VALUE_BYTES_MAX));
+        let tracked = Tracked { name, value };
+        if !known.contains(&tracked) {
+            known.push(tracked);
+        }
+    }
+}
+
 /// A message. Immutable once accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::integration::ReleaseId;
-use crate::message::{FailureClass, Message, MessageId};
+use crate::message::{FailureClass, Message, MessageId, Tracked};
 use crate::problem::Problem;
 
 /// Starts of a delivery that never settled before it becomes a dead letter `host-crashed`.
@@ -37,7 +37,7 @@ pub trait MessageStore: Send + Sync + 'static {
     /// or released. The start is noted with the next group commit; this does not wait for it.
     async fn lease(&self, lease: Lease) -> Result<Vec<Leased>, StoreError>;
 
-    /// Gives a lease back without an attempt: as if it had never been handed out.
+    /// Gives a lease back without an attempt: as if it had never been handed out. It may be handed out again at once.
     async fn release(&self, delivery: DeliveryId) -> Result<(), StoreError>;
 
     /// Records an attempt and what becomes of the delivery, with the effects of the call, all or nothing.
@@ -167,7 +167,8 @@ pub struct Leased {
     pub replay: u32,
     /// When it was first handed out; this time if it is now. Virtual clocks start here.
     pub first_started_at: Timestamp,
-    /// When its first failed attempt ended, moved later by the time it spent waiting for targets; none if none failed.
+    /// When its first failed attempt ended, moved later by the time it spent waiting for targets, and by the time it was due
+    /// and was not handed out; none if none failed.
     pub failing_since: Option<Timestamp>,
     /// Starts that never settled, not counting this one. At [`UNSETTLED_STARTS_MAX`] it must not be run again.
     pub unsettled_starts: u32,
@@ -182,6 +183,9 @@ pub struct Settle {
     /// Messages to be appended to channels: queue sends, or the delivery itself where the sink is a channel.
     pub appends: Vec<Append>,
     pub key_values: Vec<KeyValueWrite>,
+    /// Values that plugins found in the delivery's message, by which people find it from now on. Each is kept once, within the
+    /// limits of [`crate::message::track`], whatever becomes of the delivery.
+    pub tracked: Vec<Tracked>,
 }
 
 /// One attempt, for the ledger.

@@ -130,6 +130,17 @@ pub enum CallFailure {
     Fault { class: FailureClass, detail: String },
 }
 
+impl CallFailure {
+    /// The word for its kind in metrics.
+    pub fn class_word(&self) -> &'static str {
+        match self {
+            Self::Transient { .. } => "transient",
+            Self::Permanent { .. } => "permanent",
+            Self::Fault { class, .. } => class.as_str(),
+        }
+    }
+}
+
 /// What a call wants to have written.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -190,6 +201,19 @@ pub enum ObstacleKind {
     Unavailable,
     /// The target refuses the alias's credential.
     CredentialRefused,
+}
+
+impl ObstacleKind {
+    /// The word for it in the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::BreakerOpen => "breaker-open",
+            Self::RateLimited => "rate-limited",
+            Self::Unavailable => "unavailable",
+            Self::CredentialRefused => "credential-refused",
+        }
+    }
 }
 
 /// SHA-256 over `bytes`, as 64 hex digits: how components are named everywhere.

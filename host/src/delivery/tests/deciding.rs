@@ -37,18 +37,41 @@ fn waits_without_using_an_attempt_for_what_the_host_saw_whatever_the_plugin_made
     for failure in [transient(None), permanent()] {
         let long_failing = Tries { attempts: 99, failing_since: Some(Timestamp(0)), ..Tries::default() };
         let bounded = DeliveryPolicy { attempts: Some(1), give_up_after: Duration::ZERO, ..policy() };
-        let decision = after(&failure, Some(obstacle(ObstacleKind::Unreachable, None)), long_failing, &bounded);
+        let decision = after(&failure, Some(obstacle(ObstacleKind::BreakerOpen, None)), long_failing, &bounded);
         assert_eq!(decision, Decision::Waits { due_at: NOW });
     }
 }
 
 #[test]
-fn leaves_it_to_the_gate_when_a_target_that_is_down_or_refuses_is_asked_again() {
-    let probe_ends = Some(NOW.plus(Duration::from_secs(300)));
-    for kind in [ObstacleKind::Unreachable, ObstacleKind::BreakerOpen, ObstacleKind::CredentialRefused] {
-        let decision = after(&transient(None), Some(obstacle(kind, probe_ends)), Tries::default(), &policy());
-        assert_eq!(decision, Decision::Waits { due_at: NOW }, "{kind:?}");
+fn is_due_at_once_behind_a_gate_which_may_open_earlier_than_it_said() {
+    for kind in [ObstacleKind::BreakerOpen, ObstacleKind::CredentialRefused] {
+        let said = NOW.plus(Duration::from_secs(300));
+        let decision = after(&transient(None), Some(obstacle(kind, Some(said))), Tries::default(), &policy());
+        assert_eq!(decision, Decision::Waits { due_at: NOW });
     }
+}
+
+#[test]
+fn a_message_whose_own_connection_always_breaks_comes_back_later_and_later() {
+    let latest = |waits| {
+        let random = SeededRandom::new(7);
+        let tries = Tries { waits, ..Tries::default() };
+        let unreachable = obstacle(ObstacleKind::Unreachable, None);
+        let due = (0..200).map(|_| match decide(&transient(None), Some(&unreachable), tries, &policy(), NOW, &random) {
+            Decision::Waits { due_at } => due_at.since(NOW),
+            other => panic!("{other:?}"),
+        });
+        due.max().unwrap()
+    };
+    assert!(latest(0) <= Duration::from_millis(250));
+    assert!(latest(20) > Duration::from_secs(9) && latest(20) <= Duration::from_secs(10));
+}
+
+#[test]
+fn a_plugin_cannot_put_a_message_off_for_ever() {
+    let asked = Some(Duration::from_millis(u64::MAX));
+    let decision = after(&transient(asked), None, Tries::default(), &policy());
+    assert_eq!(decision, Decision::Retries { due_at: NOW.plus(Duration::from_secs(24 * 60 * 60)) });
 }
 
 #[test]

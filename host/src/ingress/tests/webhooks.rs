@@ -132,6 +132,7 @@ async fn takes_a_message_without_its_key_and_a_body_that_is_not_json() {
     assert_eq!(host.post("/in", "", "{}").await.status, 202);
     assert_eq!(host.post("/in", "", "not JSON").await.status, 202);
     assert!(host.store.taken().iter().all(|accept| matches!(accept.deliveries[0].lane, Lane::Unkeyed(_))));
+    assert!(host.metrics.encode().contains("lockgate_messages_dead_lettered_total{integration=\"crm\",class=\"unkeyed\"} 2"));
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ pub use state::{DeadLetter, Ended};
 
 use super::{Accept, Accepted, DeliveryId, Discard, KeyValueRead, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError, Wake};
 use crate::clock::Timestamp;
-use crate::message::{Message, MessageId, Outcome};
+use crate::message::{Message, MessageId, Outcome, Tracked};
 use state::Memory;
 
 /// Messages and deliveries in memory.
@@ -61,6 +61,12 @@ impl MemoryStore {
         memory.by_id.get(&id).and_then(|seq| memory.messages.get(*seq)).cloned()
     }
 
+    /// The values a message is found by.
+    pub fn tracked(&self, id: MessageId) -> Vec<Tracked> {
+        let memory = self.lock();
+        memory.by_id.get(&id).and_then(|seq| memory.tracked.get(seq)).cloned().unwrap_or_default()
+    }
+
     /// Deliveries that are not settled.
     pub fn waiting(&self) -> usize {
         self.lock().deliveries.len()
@@ -96,14 +102,7 @@ impl MessageStore for MemoryStore {
     }
 
     async fn release(&self, delivery: DeliveryId) -> Result<(), StoreError> {
-        let mut memory = self.lock();
-        let delivery = memory.deliveries.get_mut(&delivery).ok_or(StoreError::NotLeased)?;
-        let started = delivery.leased.take().ok_or(StoreError::NotLeased)?;
-        delivery.unsettled_starts = delivery.unsettled_starts.saturating_sub(1);
-        if started.first {
-            delivery.first_started_at = None;
-        }
-        Ok(())
+        self.transact(|memory| memory.release(delivery))
     }
 
     async fn settle(&self, settle: Settle) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::message::{FailureClass, Message, MessageId, Outcome};
+use crate::message::{self, FailureClass, Message, MessageId, Outcome, Tracked};
 use crate::message_store::{
     Accept, Accepted, Append, AppendedMessage, DeadLetterId, Dedup, DeliveryId, KeyValueWrite, Lane, Lease, Leased, NewDelivery, Replay,
     Replayed, Settle, Settlement, Stage, StoreError, Superseded, unkeyed_fingerprint,
@@ -73,6 +73,8 @@ pub(super) struct Delivery {
 #[derive(Clone, Copy)]
 pub(super) struct Started {
     pub(super) first: bool,
+    /// When it began to fail, as the lease says.
+    failing_since: Option<Timestamp>,
 }
 
 pub(super) type Value = (Vec<u8>, Option<Timestamp>);
@@ -87,6 +89,7 @@ pub(super) struct Memory {
     pub(super) outcomes: Vec<Ended>,
     pub(super) dead_letters: Vec<DeadLetter>,
     pub(super) key_values: BTreeMap<(String, String), Value>,
+    pub(super) tracked: HashMap<usize, Vec<Tracked>>,
     pub(super) wakes: BTreeSet<String>,
 }
 
@@ -148,6 +151,7 @@ impl Memory {
         }
         let seq = self.messages.len();
         self.by_id.insert(message.id, seq);
+        self.track(seq, message.tracked.clone());
         self.messages.push(Arc::new(message));
         Some(seq)
     }
@@ -229,7 +233,9 @@ impl Memory {
         let message = Arc::clone(self.messages.get(delivery.place.message)?);
         let unsettled_starts = delivery.unsettled_starts;
         delivery.unsettled_starts += 1;
-        delivery.leased = Some(Started { first: delivery.first_started_at.is_none() });
+        let late = now.since(delivery.due_at);
+        let failing_since = delivery.failing_since.map(|since| since.plus(late));
+        delivery.leased = Some(Started { first: delivery.first_started_at.is_none(), failing_since });
         Some(Leased {
             id,
             integration: delivery.place.integration.clone(),
@@ -239,18 +245,31 @@ impl Memory {
             waits: delivery.waits,
             replay: delivery.place.replay,
             first_started_at: *delivery.first_started_at.get_or_insert(now),
-            failing_since: delivery.failing_since,
+            failing_since,
             unsettled_starts,
         })
     }
 
+    pub(super) fn release(&mut self, id: DeliveryId) -> Result<(), StoreError> {
+        let delivery = self.deliveries.get_mut(&id).ok_or(StoreError::NotLeased)?;
+        let started = delivery.leased.take().ok_or(StoreError::NotLeased)?;
+        delivery.unsettled_starts = delivery.unsettled_starts.saturating_sub(1);
+        if started.first {
+            delivery.first_started_at = None;
+        }
+        let place = delivery.place.clone();
+        self.wakes.insert(place.integration.clone());
+        self.arrange(&place);
+        Ok(())
+    }
+
     pub(super) fn settle(&mut self, settle: Settle) -> Result<(), StoreError> {
-        let Some(delivery) = self.deliveries.get_mut(&settle.delivery).filter(|delivery| delivery.leased.is_some()) else {
-            return Err(StoreError::NotLeased);
-        };
-        delivery.leased = None;
+        let delivery = self.deliveries.get_mut(&settle.delivery).ok_or(StoreError::NotLeased)?;
+        let started = delivery.leased.take().ok_or(StoreError::NotLeased)?;
+        delivery.failing_since = started.failing_since;
         delivery.unsettled_starts = 0;
         let place = delivery.place.clone();
+        self.track(place.message, settle.tracked);
         let attempt = settle.attempt;
         for write in settle.key_values {
             self.write(write);
@@ -275,6 +294,10 @@ impl Memory {
         }
         self.arrange(&place);
         Ok(())
+    }
+
+    fn track(&mut self, message: usize, more: Vec<Tracked>) {
+        message::track(self.tracked.entry(message).or_default(), more);
     }
 
     fn again(&mut self, id: DeliveryId, due_at: Timestamp, change: impl FnOnce(&mut Delivery)) {

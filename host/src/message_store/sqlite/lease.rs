@@ -63,6 +63,7 @@ struct Fields {
     unsettled_starts: u32,
     first_started_at: Option<i64>,
     failing_since: Option<i64>,
+    due_at: i64,
 }
 
 /// Finds and leases, with the table locked before the read begins.
@@ -74,7 +75,7 @@ fn pick(connection: &Connection, out: &mut HandedOut, lease: &Lease) -> Done<Vec
     // Those that are leased are ready in the database too, and at most so many.
     let rows_max = i64::try_from(limit.saturating_add(table.count(&lease.integration))).unwrap_or(i64::MAX);
     let mut find = connection.prepare_cached(
-        "SELECT id, message, stage, attempts, waits, replay, starts_unsettled, first_started_at, failing_since FROM delivery
+        "SELECT id, message, stage, attempts, waits, replay, starts_unsettled, first_started_at, failing_since, due_at FROM delivery
          WHERE state = 'ready' AND integration = ?1 AND due_at <= ?2 ORDER BY due_at, origin, ordinal LIMIT ?3",
     )?;
     let mut found = find.query((&lease.integration, lease.now.0, rows_max))?;
@@ -94,6 +95,7 @@ fn pick(connection: &Connection, out: &mut HandedOut, lease: &Lease) -> Done<Vec
             unsettled_starts: count(row, 6)?,
             first_started_at: row.get(7)?,
             failing_since: row.get(8)?,
+            due_at: row.get(9)?,
         };
         table.lease(id, &lease.integration, lease.now, leased.first_started_at.is_none());
         out.ids.push(id);
@@ -116,7 +118,7 @@ fn load(connection: &Connection, due: Due, lease: &Lease) -> Done<Leased> {
         waits: due.leased.waits,
         replay: due.leased.replay,
         first_started_at: due.leased.first_started_at.map_or(lease.now, Timestamp),
-        failing_since: due.leased.failing_since.map(Timestamp),
+        failing_since: due.leased.failing_since.map(|since| Timestamp(since).plus(lease.now.since(Timestamp(due.leased.due_at)))),
         unsettled_starts: due.leased.unsettled_starts,
     })
 }

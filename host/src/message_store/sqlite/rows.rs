@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use rusqlite::types::Type;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::failure::{Done, Failure};
 use super::writing::Writing;
 use crate::clock::Timestamp;
-use crate::message::{Key, Message, MessageId};
+use crate::message::{self, Key, Message, MessageId, Tracked};
 use crate::message_store::{DeliveryId, Stage};
 use crate::problem::{Code, Problem};
 
@@ -76,14 +76,30 @@ pub(super) fn insert_message(writing: &Writing<'_>, message: &Message) -> Done<O
         return Ok(None);
     }
     let seq = writing.connection.last_insert_rowid();
-    for tracked in &message.tracked {
-        writing.connection.prepare_cached("INSERT OR IGNORE INTO tracked (name, value, message) VALUES (?1, ?2, ?3)")?.execute((
-            &tracked.name,
-            &tracked.value,
-            seq,
-        ))?;
-    }
+    track(writing, seq, &message.tracked)?;
     Ok(Some(seq))
+}
+
+/// Makes a message findable by values that it is not by yet, up to the limits of [`message::track`].
+pub(super) fn track(writing: &Writing<'_>, message: i64, more: &[Tracked]) -> Done<()> {
+    if more.is_empty() {
+        return Ok(());
+    }
+    let mut known = tracked(writing.connection, message)?;
+    let before = known.len();
+    message::track(&mut known, more.iter().cloned());
+    let mut insert = writing.connection.prepare_cached("INSERT INTO tracked (name, value, message) VALUES (?1, ?2, ?3)")?;
+    for tracked in known.iter().skip(before) {
+        insert.execute((&tracked.name, &tracked.value, message))?;
+    }
+    Ok(())
+}
+
+/// The values a message is found by, by name.
+pub(super) fn tracked(connection: &Connection, message: i64) -> Done<Vec<Tracked>> {
+    let mut find = connection.prepare_cached("SELECT name, value FROM tracked WHERE message = ?1 ORDER BY name, value")?;
+    let found = find.query_map([message], |row| Ok(Tracked { name: row.get(0)?, value: row.get(1)? }))?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// The seq of a message that must be there.
@@ -106,12 +122,13 @@ pub(super) struct DeliveryRow {
     pub waits: i64,
     pub replay: i64,
     pub failing_since: Option<i64>,
+    pub due_at: i64,
 }
 
 /// The delivery of `id`.
 pub(super) fn delivery(writing: &Writing<'_>, id: DeliveryId) -> Done<Option<DeliveryRow>> {
     let mut find = writing.connection.prepare_cached(
-        "SELECT integration, message, stage, lane, origin, ordinal, attempts, waits, replay, failing_since
+        "SELECT integration, message, stage, lane, origin, ordinal, attempts, waits, replay, failing_since, due_at
          FROM delivery WHERE id = ?1",
     )?;
     let found = find.query_row([id.0], |row| {
@@ -127,6 +144,7 @@ pub(super) fn delivery(writing: &Writing<'_>, id: DeliveryId) -> Done<Option<Del
             waits: row.get(7)?,
             replay: row.get(8)?,
             failing_since: row.get(9)?,
+            due_at: row.get(10)?,
         })
     });
     Ok(found.optional()?)

@@ -16,6 +16,7 @@ pub(super) fn settle(writing: &mut Writing<'_>, settle: &Settle) -> Done<()> {
     let start = writing.end_lease(settle.delivery)?;
     let row = rows::delivery(writing, settle.delivery)?.ok_or(StoreError::NotLeased)?;
     record_attempt(writing, &row, settle)?;
+    rows::track(writing, row.message, &settle.tracked)?;
     for write in &settle.key_values {
         key_value::write(writing, write)?;
     }
@@ -28,6 +29,7 @@ pub(super) fn settle(writing: &mut Writing<'_>, settle: &Settle) -> Done<()> {
 /// See [`crate::message_store::MessageStore::release`].
 pub(super) fn release(writing: &mut Writing<'_>, delivery: DeliveryId) -> Done<()> {
     let start = writing.end_lease(delivery)?;
+    let row = rows::delivery(writing, delivery)?.ok_or(StoreError::NotLeased)?;
     if start.noted {
         writing
             .connection
@@ -37,7 +39,16 @@ pub(super) fn release(writing: &mut Writing<'_>, delivery: DeliveryId) -> Done<(
             )?
             .execute((delivery.0, start.first))?;
     }
-    Ok(())
+    back_into_lane(writing, &row)
+}
+
+/// Out of flight: one that was replayed meanwhile and is older goes first. Whoever hands out is told.
+fn back_into_lane(writing: &mut Writing<'_>, row: &DeliveryRow) -> Done<()> {
+    if row.lane.is_some() {
+        writing.connection.prepare_cached("UPDATE delivery SET state = 'behind' WHERE id = ?1")?.execute([row.id.0])?;
+    }
+    writing.wake(&row.integration);
+    lane::promote(writing, &row.integration, row.lane.as_deref())
 }
 
 fn end(writing: &mut Writing<'_>, row: &DeliveryRow, settle: &Settle, started_at: Timestamp) -> Done<()> {
@@ -95,15 +106,22 @@ fn replace(writing: &mut Writing<'_>, parent: &DeliveryRow, children: &[Message]
     Ok(())
 }
 
-/// The time until it is due again is not held against it.
+/// When it began to fail, moved later by the time it was due and was not handed out (its alias's gate was closed, the host was
+/// down): only time in which attempts failed is held against it.
+fn failing_since(row: &DeliveryRow, started_at: Timestamp) -> Option<i64> {
+    let late_ms = i64::try_from(started_at.since(Timestamp(row.due_at)).as_millis()).unwrap_or(i64::MAX);
+    row.failing_since.map(|since| since.saturating_add(late_ms))
+}
+
+/// The time until it is due again is not held against it either.
 fn wait(writing: &mut Writing<'_>, row: &DeliveryRow, attempt: &Attempt, due_at: Timestamp, started_at: Timestamp) -> Done<()> {
     let waited_ms = i64::try_from(due_at.since(attempt.started_at).as_millis()).unwrap_or(i64::MAX);
-    let failing_since = row.failing_since.map(|since| since.saturating_add(waited_ms));
+    let failing_since = failing_since(row, started_at).map(|since| since.saturating_add(waited_ms));
     again(writing, row, (row.attempts, row.waits + 1), failing_since, due_at, started_at)
 }
 
 fn retry(writing: &mut Writing<'_>, row: &DeliveryRow, attempt: &Attempt, due_at: Timestamp, started_at: Timestamp) -> Done<()> {
-    let failing_since = row.failing_since.unwrap_or(attempt.ended_at.0);
+    let failing_since = failing_since(row, started_at).unwrap_or(attempt.ended_at.0);
     again(writing, row, (row.attempts + 1, row.waits), Some(failing_since), due_at, started_at)
 }
 

@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::clock::Timestamp;
-use crate::message::{FailureClass, MessageId, Outcome};
+use crate::message::{FailureClass, MessageId, Outcome, Tracked};
 use crate::message_store::{
     Accept, Accepted, AppendedMessage, Dedup, DeliveryId, KeyValueWrite, Lane, Lease, Settlement, Stage, StoreError,
 };
@@ -54,6 +54,14 @@ pub async fn refuses_to_settle_what_is_not_leased(world: World) {
     let twice = world.store().settle(world.settlement(leased.id, delivered())).await;
     assert!(matches!(twice, Err(StoreError::NotLeased)));
     assert!(matches!(world.store().release(leased.id).await, Err(StoreError::NotLeased)));
+}
+
+pub async fn a_release_wakes_who_hands_out(world: World) {
+    world.accept("1", None).await;
+    let leased = world.lease_one().await;
+    world.woken.take();
+    world.store().release(leased.id).await.unwrap();
+    assert_eq!(world.woken.take(), ["crm"]);
 }
 
 fn token(scope: &str, expires_at: Timestamp) -> Option<Dedup> {
@@ -145,6 +153,25 @@ pub async fn attempts_and_waits_are_counted_and_waiting_is_not_held_against_it(w
     assert_eq!((fourth.first_started_at, fourth.unsettled_starts), (START, 0));
 }
 
+pub async fn time_in_which_it_was_due_and_was_not_handed_out_is_not_held_against_it(mut world: World) {
+    world.accept("1", Some("a")).await;
+    let due = |world: &World| Timestamp(world.now().0 + 10);
+    let first = world.lease_one().await;
+    world.settle(first.id, Settlement::Retries { due_at: due(&world) }).await;
+    let failed_at = world.now();
+    world.advance(10 + 1_000);
+    let second = world.lease_one().await;
+    assert_eq!(second.failing_since, Some(Timestamp(failed_at.0 + 1_000)), "the gate was closed for a second");
+    world.settle(second.id, Settlement::Retries { due_at: due(&world) }).await;
+    world.crash().await;
+    world.advance(10 + 5_000);
+    let third = world.lease_one().await;
+    assert_eq!(third.failing_since, Some(Timestamp(failed_at.0 + 6_000)), "the host was down for five");
+    world.settle(third.id, Settlement::Waits { due_at: due(&world) }).await;
+    world.advance(10 + 100);
+    assert_eq!(world.lease_one().await.failing_since, Some(Timestamp(failed_at.0 + 6_000 + 10 + 100)));
+}
+
 pub async fn starts_that_never_settled_are_counted_over_a_crash(mut world: World) {
     world.accept("1", None).await;
     for starts in 0..3 {
@@ -209,6 +236,27 @@ pub async fn effects_commit_with_the_settlement_or_vanish(world: World) {
     let stored = world.key_values().get("crm", "seen", world.now()).await.unwrap();
     assert_eq!(stored.as_deref(), Some(&b"one"[..]));
     assert_eq!(bodies(&world.lease("audit").await), ["one"]);
+}
+
+pub async fn a_message_is_found_by_what_its_plugins_track_each_value_once_and_not_without_end(world: World) {
+    let id = world.accept("1", None).await;
+    let tracked = |name: &str, value: String| Tracked { name: name.into(), value };
+    let leased = world.lease_one().await;
+    let found = vec![tracked("order", "#1".into()), tracked("crm", "001".into()), tracked("crm", "001".into())];
+    let retries = Settlement::Retries { due_at: world.now() };
+    let settle = crate::message_store::Settle { tracked: found.clone(), ..world.settlement(leased.id, retries) };
+    world.store().settle(settle).await.unwrap();
+    assert_eq!(world.tracked(id).await, ["crm=001", "order=#1"], "also while it is being tried");
+    let leased = world.lease_one().await;
+    let many = (0..100).map(|number| tracked("item", format!("{number:03}")));
+    let long = tracked(&"n".repeat(100), "ü".repeat(500));
+    let found = found.into_iter().chain([long]).chain(many).collect();
+    let settle = crate::message_store::Settle { tracked: found, ..world.settlement(leased.id, delivered()) };
+    world.store().settle(settle).await.unwrap();
+    let tracked = world.tracked(id).await;
+    assert_eq!(tracked.len(), crate::message::TRACKED_MAX);
+    assert!(tracked.contains(&format!("{}={}", "n".repeat(64), "ü".repeat(256))));
+    assert!(tracked.contains(&"item=028".to_owned()) && !tracked.contains(&"item=029".to_owned()), "the first that come are kept");
 }
 
 pub async fn key_values_expire_and_are_listed_by_prefix(world: World) {

@@ -61,6 +61,20 @@ pub async fn a_replay_waits_for_what_is_in_flight_then_goes_first(world: World) 
     }
 }
 
+pub async fn a_replay_goes_before_what_was_in_flight_and_is_released(world: World) {
+    world.accept("1", Some("a")).await;
+    let dead_letter = world.kill(world.lease_one().await.id).await;
+    world.accept("2", Some("a")).await;
+    let two = world.lease_one().await;
+    world.replay(dead_letter, Superseded::Ask).await.unwrap();
+    world.store().release(two.id).await.unwrap();
+    for body in ["1", "2"] {
+        let leased = world.lease_one().await;
+        assert_eq!(bodies(std::slice::from_ref(&leased)), [body]);
+        world.deliver(leased.id).await;
+    }
+}
+
 pub async fn a_replay_behind_newer_deliveries_asks(world: World) {
     world.accept("1", Some("a")).await;
     let dead_letter = world.kill(world.lease_one().await.id).await;

@@ -11,7 +11,7 @@ use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::integration::ReleaseId;
 use crate::message::{FailureClass, Headers, Key, Message, MessageId, Outcome, Tracked};
 use crate::message_store::memory::MemoryStore;
-use crate::message_store::sqlite::ledger::{DeadLetterQuery, State};
+use crate::message_store::sqlite::ledger::{DeadLetterQuery, MessageQuery, State};
 use crate::message_store::sqlite::{Options, SqliteStore};
 use crate::message_store::{
     Accept, Accepted, Append, AppendedMessage, Attempt, DeadLetterId, Dedup, DeliveryId, Discard, KeyValueRead, Lane, Lease, Leased,
@@ -31,6 +31,7 @@ pub trait Subject: Send + Sync {
     async fn crash(&mut self);
     async fn dead_letters(&self) -> Vec<SeenDeadLetter>;
     async fn outcomes(&self, message: MessageId) -> Vec<(String, Outcome, u32)>;
+    async fn tracked(&self, message: MessageId) -> Vec<Tracked>;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +85,10 @@ impl Subject for InMemory {
     async fn outcomes(&self, message: MessageId) -> Vec<(String, Outcome, u32)> {
         let ended = self.0.outcomes().into_iter().filter(|ended| ended.message == message);
         ended.map(|ended| (ended.integration, ended.outcome, ended.replay)).collect()
+    }
+
+    async fn tracked(&self, message: MessageId) -> Vec<Tracked> {
+        self.0.tracked(message)
     }
 }
 
@@ -149,6 +154,16 @@ impl Subject for OnDisk {
         let outcome = |state: State| Outcome::parse(state.as_str()).unwrap();
         let rows = timeline.outcomes.into_iter();
         rows.map(|row| (row.integration, outcome(row.outcome), u32::try_from(row.replay).unwrap())).collect()
+    }
+
+    async fn tracked(&self, message: MessageId) -> Vec<Tracked> {
+        let shown = self.sqlite().ledger().message(message).await.unwrap().unwrap().tracked;
+        for Tracked { name, value } in &shown {
+            let query = MessageQuery { tracked: Some((name.clone(), value.clone())), ..MessageQuery::default() };
+            let found = self.sqlite().ledger().messages(query).await.unwrap();
+            assert!(found.iter().any(|row| row.id == message), "what is shown is what it is found by");
+        }
+        shown
     }
 }
 
@@ -270,7 +285,7 @@ impl World {
             detail: None,
             trace: json!({"calls": []}),
         };
-        Settle { delivery, attempt, settlement, appends: Vec::new(), key_values: Vec::new() }
+        Settle { delivery, attempt, settlement, appends: Vec::new(), key_values: Vec::new(), tracked: Vec::new() }
     }
 
     pub async fn settle(&self, delivery: DeliveryId, settlement: Settlement) {
@@ -293,6 +308,13 @@ impl World {
 
     pub async fn outcomes(&self, message: MessageId) -> Vec<(String, Outcome, u32)> {
         self.subject.outcomes(message).await
+    }
+
+    /// What the message is found by, in order: `name=value`.
+    pub async fn tracked(&self, message: MessageId) -> Vec<String> {
+        let mut tracked = self.subject.tracked(message).await;
+        tracked.sort_by(|a, b| (&a.name, &a.value).cmp(&(&b.name, &b.value)));
+        tracked.into_iter().map(|tracked| format!("{}={}", tracked.name, tracked.value)).collect()
     }
 
     pub async fn replay(&self, dead_letter: DeadLetterId, superseded: Superseded) -> Result<Replayed, StoreError> {

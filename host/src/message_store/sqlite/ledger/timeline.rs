@@ -9,18 +9,18 @@ use super::{ROWS_MAX, dead_letters, messages, page, time, word};
 use crate::message::MessageId;
 use crate::message_store::DeliveryId;
 use crate::message_store::sqlite::failure::Done;
-use crate::message_store::sqlite::rows::{count, json, stage};
+use crate::message_store::sqlite::rows::{count, json, stage, tracked};
 
 pub(super) fn find(connection: &Connection, id: MessageId) -> Done<Option<Timeline>> {
     let mut seq = connection.prepare_cached("SELECT seq FROM message WHERE id = ?1")?;
     let Some(seq) = seq.query_row([id.0.as_bytes()], |row| row.get(0)).optional()? else { return Ok(None) };
     let Some(message) = messages::one(connection, seq)? else { return Ok(None) };
-    let mut whole = connection.prepare_cached("SELECT headers, tracked, body FROM message WHERE seq = ?1")?;
-    let (headers, tracked, body) = whole.query_row([seq], |row| Ok((json(row, 0)?, json(row, 1)?, row.get::<_, Vec<u8>>(2)?)))?;
+    let mut whole = connection.prepare_cached("SELECT headers, body FROM message WHERE seq = ?1")?;
+    let (headers, body) = whole.query_row([seq], |row| Ok((json(row, 0)?, row.get::<_, Vec<u8>>(1)?)))?;
     Ok(Some(Timeline {
         message,
         headers,
-        tracked,
+        tracked: tracked(connection, seq)?,
         body: String::from_utf8(body).map_or_else(|error| Body::Base64(STANDARD.encode(error.as_bytes())), Body::Text),
         waiting: list(connection, WAITING, seq, waiting)?,
         attempts: list(connection, ATTEMPTS, seq, attempt)?,

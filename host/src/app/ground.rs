@@ -1,0 +1,99 @@
+//! [`Ground`]: what everything of a host stands on (time, chance, figures, the message store), and the rooms built on it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::releases::Active;
+use super::running;
+use crate::admin::{Api, ApiParts, token};
+use crate::alias::network::NetworkUpstream;
+use crate::alias::secret::SecretSource;
+use crate::alias::{Aliases, Environment};
+use crate::clock::{Clock, SystemClock};
+use crate::config::HostConfig;
+use crate::delivery::{Catalog, Delivery};
+use crate::ingress::{Intake, IntakeLimits, IntakeParts, Routes};
+use crate::message_store::sqlite::{Options, SqliteStore};
+use crate::plugin::PluginInvoker;
+use crate::problem::{Problem, Problems};
+use crate::random::{OsRandom, Random};
+use crate::telemetry::Metrics;
+
+/// Behind the data folder by more than this, the machine's clock is worth a word: signatures that carry a time are refused when
+/// sender and host differ by minutes.
+const BEHIND_WORTH_A_WORD: Duration = Duration::from_secs(10);
+
+/// What everything stands on.
+pub struct Ground {
+    pub clock: Arc<SystemClock>,
+    pub random: Arc<dyn Random>,
+    pub metrics: Arc<Metrics>,
+    pub store: SqliteStore,
+}
+
+impl Ground {
+    /// Opens the data folder, which is this host's own from then on, and sets the clock to no earlier than the folder has seen.
+    pub fn open(config: &HostConfig) -> Result<Self, Problem> {
+        let clock = Arc::new(SystemClock::new());
+        let store = SqliteStore::open(&config.data, Options::new(clock.clone()))?;
+        // Of a host that was killed: the folder is ours, so no other host runs on it.
+        running::remove(&config.data);
+        let behind = store.last_seen_time().since(clock.now());
+        if behind > BEHIND_WORTH_A_WORD {
+            let behind_s = behind.as_secs();
+            warn!(
+                behind_s,
+                "the machine's clock is behind what the data folder has seen; the host goes on from there. Is the clock right?"
+            );
+        }
+        clock.not_before(store.last_seen_time());
+        Ok(Self { clock, random: Arc::new(OsRandom), metrics: Arc::new(Metrics::new()), store })
+    }
+
+    pub fn aliases(&self, environment: &Environment, secrets: &Arc<dyn SecretSource>) -> Result<Arc<Aliases>, Problem> {
+        let upstream = Arc::new(NetworkUpstream::system(self.clock.clone())?);
+        Ok(Arc::new(Aliases::new(environment, secrets.clone(), upstream, self.clock.clone(), self.random.clone())))
+    }
+
+    pub fn intake(
+        &self,
+        config: &HostConfig,
+        active: &[Active],
+        environment: &Environment,
+        secrets: &Arc<dyn SecretSource>,
+    ) -> Result<Arc<Intake>, Problems> {
+        let integrations: Vec<_> = active.iter().map(|active| Arc::new(active.integration.clone())).collect();
+        let routes = Routes::build(&integrations, environment)?;
+        let parts = IntakeParts {
+            store: Arc::new(self.store.clone()),
+            secrets: secrets.clone(),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let mut limits = IntakeLimits { waiting_max: config.waiting_max, ..IntakeLimits::default() };
+        limits.body.bytes = config.body_bytes_max;
+        Ok(Intake::new(parts, limits, routes))
+    }
+
+    pub fn api(&self, config: &HostConfig, intake: &Arc<Intake>, aliases: &Arc<Aliases>, at: SocketAddr) -> Result<Arc<Api>, Problem> {
+        let token = token::load_or_create(&config.data, &*self.random)?;
+        let (intake, store, aliases) = (intake.clone(), self.store.clone(), aliases.clone());
+        let parts = ApiParts { intake, store, aliases, metrics: self.metrics.clone(), clock: self.clock.clone() };
+        Ok(Api::new(parts, at, token))
+    }
+
+    pub fn delivery(&self, plugins: Arc<dyn PluginInvoker>, catalog: Arc<Catalog>) -> Delivery {
+        Delivery {
+            store: Arc::new(self.store.clone()),
+            plugins,
+            catalog,
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The active releases with their plugins, ready to be run: what would fail at every message fails here, once.
+
+use std::sync::Arc;
+
+use super::ground::Ground;
+use super::plugin_files;
+use super::releases::Active;
+use crate::alias::{Aliases, Environment};
+use crate::capability::queue::Channels;
+use crate::config::HostConfig;
+use crate::delivery::{Catalog, Runnable, Use};
+use crate::plugin::cache::CompileCache;
+use crate::plugin::engine::PluginEngine;
+use crate::plugin::invoke::{Around, WasmInvoker};
+use crate::plugin::limits::Limits;
+use crate::plugin::offer::Offer;
+use crate::plugin::registry::Plugins;
+use crate::plugin::{Export, PluginInvoker, host_key};
+use crate::problem::{Code, Problem, Problems};
+
+/// The active releases, their plugins pinned and their configurations resolved.
+pub fn catalog(active: &[Active], environment: &Environment) -> Result<Catalog, Problems> {
+    let mut problems = Problems::default();
+    let mut runnables = Vec::new();
+    for active in active {
+        match runnable(active, environment) {
+            Ok(runnable) => runnables.push(runnable),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    problems.or(Catalog::new(runnables))
+}
+
+/// Loads every plugin of `catalog` and makes what runs them.
+pub fn invoker(
+    config: &HostConfig,
+    ground: &Ground,
+    aliases: &Arc<Aliases>,
+    catalog: &Catalog,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<Arc<dyn PluginInvoker>, Problems> {
+    let host_key = host_key::load_or_create(&config.data, &*ground.random)?;
+    let limits = Limits::default();
+    let engine = Arc::new(PluginEngine::new(&limits)?);
+    let plugins = Plugins::new(engine, Some(CompileCache::open(&config.data, host_key.clone())?))?;
+    load(config, &plugins, catalog, progress)?;
+    let channels = Channels::default();
+    channels.set(catalog.channels());
+    let around = Around {
+        plugins: Arc::new(plugins),
+        egress: aliases.clone(),
+        key_values: Arc::new(ground.store.key_value()),
+        channels,
+        clock: ground.clock.clone(),
+        host_key,
+        metrics: ground.metrics.clone(),
+    };
+    Ok(Arc::new(WasmInvoker::new(around, limits)))
+}
+
+/// Compiles, or takes from the cache, every component that is used, and links it with what each of its uses is offered.
+fn load(config: &HostConfig, plugins: &Plugins, catalog: &Catalog, progress: &(dyn Fn(&str) + Sync)) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    for runnable in catalog.all() {
+        let steps = runnable.steps.iter().map(|used| (used, Export::Transform));
+        let sink = runnable.sink.iter().map(|used| (used, Export::Deliver));
+        for (Use { place, plugin, grants, bindings, .. }, export) in steps.chain(sink) {
+            progress(&format!("Loading {} {}", plugin.name, plugin.version));
+            let loaded = plugin_files::read(&config.data, plugin).and_then(|bytes| plugins.load(plugin, &bytes));
+            let ready = loaded.and_then(|_| plugins.prepare(plugin, export, Offer::of(grants, !bindings.is_empty())));
+            if let Err(mut problem) = ready {
+                problem.message = format!("active release of {}, {place}: {}", runnable.integration.name, problem.message);
+                problems.push(problem);
+            }
+        }
+    }
+    problems.or(())
+}
+
+fn runnable(active: &Active, environment: &Environment) -> Result<Runnable, Problem> {
+    let mut pinned = Vec::new();
+    for ((place, step), plugin) in active.integration.uses().zip(&active.release.plugins) {
+        if let Some(binding) = step.bindings.values().find(|binding| !environment.aliases.contains_key(&binding.alias)) {
+            let (integration, alias) = (&active.integration.name, &binding.alias);
+            let message = format!("active release of {integration}, {place}: environment {} has no alias `{alias}`", environment.name);
+            let fix = format!("add [alias.{alias}] to the environment, or activate the workspace's releases: lockgate run --deploy");
+            return Err(Problem::new(Code::UnknownAlias, message).fix(fix));
+        }
+        let config = crate::config::resolve_config(&step.config, &environment.values)?;
+        pinned.push((plugin.clone(), Arc::from(config)));
+    }
+    Runnable::new(active.integration.clone(), active.id.clone(), &pinned).ok_or_else(|| {
+        let message = format!("release {} of {} does not pin every plugin it uses", active.id.short(), active.integration.name);
+        Problem::new(Code::StoreDamaged, message).fix("activate the workspace's own: lockgate run --deploy")
+    })
+}
