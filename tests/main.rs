@@ -8,5 +8,6 @@ mod corpus;
 mod delivery;
 mod documents;
 mod durability;
+mod hostile;
 mod intake;
 mod support;

@@ -47,3 +47,15 @@ pub fn plugin_files() -> &'static Path {
         folder
     })
 }
+
+/// The guest that does the one odd thing that a message's body names.
+pub fn odd_guest() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let target = root().join("target").join("guests");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--package", "guest-odd", "--target", "wasm32-wasip2", "--profile", "plugin", "--target-dir"]);
+        assert!(cargo.arg(&target).current_dir(root()).status().unwrap().success(), "the guest does not build");
+        target.join("wasm32-wasip2").join("plugin").join("guest_odd.wasm")
+    })
+}

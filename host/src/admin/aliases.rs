@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::parameters::Parameters;
+use super::parameters::{Parameters, named};
 use crate::alias::AliasStatus;
 use crate::ingress::answer::{self, Refusal};
 use crate::problem::Code;
@@ -20,7 +21,8 @@ pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Respo
 }
 
 /// Asks the alias's endpoint whether it answers and takes the credential.
-pub async fn test(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<Response<Body>, Refusal> {
+pub async fn test(State(api): State<Arc<Api>>, name: Result<Path<String>, PathRejection>) -> Result<Response<Body>, Refusal> {
+    let name = named(name)?;
     if !api.parts.aliases.states().iter().any(|alias| alias.name == name) {
         return Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is no alias {name}")));
     }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::api::Api;
-use super::parameters::{Parameters, limit, wrong};
+use super::parameters::{Parameters, limit, named, wrong};
 use super::shown_body::{self, Shown};
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
@@ -61,10 +62,15 @@ async fn groups(api: &Api, mut given: Parameters) -> Result<Response<Body>, Refu
 }
 
 /// One dead letter, whatever its status, with its message.
-pub async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>, request: Request) -> Result<Response<Body>, Refusal> {
+pub async fn show(
+    State(api): State<Arc<Api>>,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
     let mut query = Parameters::parse(request.uri().query());
     let full = shown_body::is_full(&mut query)?;
     query.finish()?;
+    let id = named(id)?;
     let id = id.parse().map_err(|_| wrong(format!("`{id}` is not the id of a dead letter: expected a number")))?;
     let missing = || Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is no dead letter {id}"));
     let ledger = api.parts.store.ledger();

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::api::Api;
-use super::parameters::{Parameters, limit, wrong};
+use super::parameters::{Parameters, limit, named, wrong};
 use super::shown_body::{self, Shown};
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
@@ -45,10 +46,15 @@ fn tracked(text: &str) -> Result<(String, String), Refusal> {
 }
 
 /// One message and all that happened to it.
-pub async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>, request: Request) -> Result<Response<Body>, Refusal> {
+pub async fn show(
+    State(api): State<Arc<Api>>,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
     let mut query = Parameters::parse(request.uri().query());
     let full = shown_body::is_full(&mut query)?;
     query.finish()?;
+    let id = named(id)?;
     let id: MessageId = id.parse().map_err(|_| wrong(format!("`{id}` is not the id of a message: expected a UUID")))?;
     let found = api.parts.store.ledger().message(id).await.map_err(|error| refusal(&error))?;
     match found {

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use http::StatusCode;
 
 use crate::clock::Timestamp;
@@ -83,6 +85,14 @@ impl Parameters {
             Some((name, _)) => Err(wrong(format!("`{name}` is not known here"))),
         }
     }
+}
+
+/// The part of a path that names one thing.
+///
+/// # Errors
+/// 400 where it is not UTF-8.
+pub fn named(part: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
+    part.map(|Path(name)| name).map_err(|_| wrong("the path is not UTF-8"))
 }
 
 /// `limit` of a listing.

@@ -1,6 +1,7 @@
 //! Secrets: where they come from ([`SecretSource`]), and the type that holds them and does not print ([`Secret`]).
 
 use std::fmt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -102,10 +103,12 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
     let problem = |error: std::io::Error| {
         Problem::new(Code::MissingSecret, format!("{}: {error}", path.display())).fix(format!("write the secret into {}", path.display()))
     };
-    if std::fs::metadata(path).map_err(problem)?.len() > SECRET_BYTES_MAX {
+    // Not asked for its size first: a device says none and may never end.
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes)).map_err(problem)?;
+    if bytes.len() as u64 > SECRET_BYTES_MAX {
         return Err(problem(std::io::Error::other("larger than 64 KiB")));
     }
-    let mut bytes = std::fs::read(path).map_err(problem)?;
     while matches!(bytes.last(), Some(b'\n' | b'\r')) {
         bytes.pop();
     }

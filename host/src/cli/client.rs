@@ -56,7 +56,7 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let request = request.body(Full::new(body)).map_err(|error| self.unreachable(&error.to_string()))?;
+        let request = request.body(Full::new(body)).map_err(|error| unusable(&self.base, &error))?;
         let client: HyperClient<_, Full<Bytes>> = HyperClient::builder(TokioExecutor::new()).build_http();
         let clock = SystemClock::new();
         let answer = within(&clock, ANSWER_WITHIN, async {
@@ -75,6 +75,14 @@ impl Client {
         Problem::new(Code::HostUnreachable, format!("no host answers at {}: {why}", self.base))
             .fix("start it with `lockgate run`, or name it with --host URL")
     }
+}
+
+/// A request cannot even be put together: an argument is not what it should be. Which one `http` does not say.
+fn unusable(base: &str, error: &http::Error) -> Problem {
+    let argument =
+        if error.is::<http::header::InvalidHeaderValue>() { "--token or --content-type".to_owned() } else { format!("--host {base}") };
+    Problem::new(Code::WrongUsage, format!("{argument} cannot be used: {error}"))
+        .fix("an address looks like http://127.0.0.1:8090; tokens and content types are one line of visible characters")
 }
 
 /// An address with or without `http://` in front.

@@ -121,7 +121,7 @@ fn attempt(attempt: &Value) -> Vec<String> {
                 field("took-ms")
             ));
             if let Some(excerpt) = request["answer-excerpt"].as_str().filter(|excerpt| !excerpt.trim().is_empty()) {
-                lines.push(format!("      {}", output::printable(excerpt).replace('\n', " ")));
+                lines.push(format!("      {}", output::on_one_line(excerpt)));
             }
         }
     }
@@ -133,7 +133,7 @@ fn outcome(outcome: &Value) -> String {
         ["code", "detail"].iter().filter(|field| !outcome[**field].is_null()).map(|field| text(outcome, field)).collect();
     let receipt = outcome["receipt"].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     let receipt = receipt
-        .map(|(name, value)| format!("{name} {}", output::printable(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))));
+        .map(|(name, value)| format!("{name} {}", output::on_one_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))));
     let told: Vec<String> = told.into_iter().chain(receipt).collect();
     let word = text(outcome, "outcome");
     if told.is_empty() { word } else { format!("{word}: {}", told.join(", ")) }

@@ -108,7 +108,10 @@ impl From<Problems> for Failure {
 
 /// Runs the command line and says how the process ends.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return wrong_usage(&error),
+    };
     let common = cli.common.clone();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -123,12 +126,28 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What the arguments were parsed into is not there to say whether a script asks, so the arguments themselves are.
+fn wrong_usage(error: &clap::Error) -> ExitCode {
+    let asked_for_json = std::env::args_os().any(|argument| argument == "--json");
+    if !error.use_stderr() || !asked_for_json {
+        // Where it cannot be written there is nobody to tell.
+        drop(error.print());
+        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+    }
+    let told = error.to_string();
+    let message = told.trim().trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
+    let problem = Problem::new(Code::WrongUsage, message).fix("see `lockgate --help`, or --help of the command");
+    output::problems(true, &problem.into());
+    ExitCode::from(2)
+}
+
 fn fail(common: &Common, problems: &Problems) -> ExitCode {
     output::problems(common.json, problems);
     let is = |code: Code| problems.0.iter().any(|problem| problem.code == code);
     ExitCode::from(if is(Code::HostUnreachable) {
         3
     } else if is(Code::WrongUsage) || is(Code::BadRequest) {
+        // The host found an argument wrong that was passed on to it.
         2
     } else {
         1

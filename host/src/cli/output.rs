@@ -4,17 +4,31 @@ use serde_json::Value;
 
 use crate::problem::Problems;
 
-/// One line on standard output. A closed pipe (`lockgate … | head`) ends the process quietly, as people expect.
+/// One line on standard output. A closed pipe (`lockgate … | head`) ends the process quietly, as people expect; an answer
+/// that cannot be written otherwise (a full disk) ends it with 1, so that no script takes half an answer for a whole one.
 pub fn line(text: impl std::fmt::Display) {
-    use std::io::Write;
-    if writeln!(std::io::stdout(), "{text}").is_err() {
+    let Err(error) = try_line(text) else { return };
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
+    complaint(&format!("error: standard output cannot be written: {error}"));
+    std::process::exit(1);
+}
+
+/// [`line`] for what goes on running whether or not anybody reads it.
+pub fn try_line(text: impl std::fmt::Display) -> std::io::Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{text}")
 }
 
 /// A value as indented JSON.
 pub fn json(value: &impl serde::Serialize) {
-    line(serde_json::to_string_pretty(value).unwrap_or_default());
+    line(pretty(value));
+}
+
+/// The text of [`json`].
+pub fn pretty(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
 /// What is wrong, on standard error; as JSON on standard output where a script asked for it.
@@ -27,31 +41,56 @@ pub fn problems(as_json: bool, problems: &Problems) {
     }
 }
 
-/// A line for people on standard error.
-#[expect(clippy::print_stderr, reason = "the one place that tells people what is wrong")]
+/// A line for people on standard error. Where nobody can read it, it is lost.
 pub fn complaint(text: &str) {
-    eprintln!("{text}");
+    use std::io::Write;
+    drop(writeln!(std::io::stderr(), "{}", printable(text)));
 }
 
-/// A field of a JSON answer as text: absent and null as `-`.
+/// A field of a JSON answer as text on one line: absent and null as `-`.
 pub fn text(value: &Value, field: &str) -> String {
     match &value[field] {
         Value::Null => "-".to_owned(),
-        Value::String(text) => printable(text),
+        Value::String(text) => on_one_line(text),
         other => other.to_string(),
     }
 }
 
+/// [`printable`] without line breaks, so that a message cannot add lines that look like the host's own.
+pub fn on_one_line(text: &str) -> String {
+    escaped(text, |c| c.is_control() || turns_text_round(c))
+}
+
 /// Text from outside for a terminal: control characters escaped, so that a message cannot move the cursor.
 pub fn printable(text: &str) -> String {
+    escaped(text, |c| (c.is_control() && c != '\n' && c != '\t') || turns_text_round(c))
+}
+
+fn escaped(text: &str, bad: impl Fn(char) -> bool) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && c != '\n' && c != '\t' { safe.extend(c.escape_default()) } else { safe.push(c) }
+        if bad(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
     }
     safe
+}
+
+/// The characters that show text in another order than it has, and the line separators of Unicode (UAX #9 §2, UAX #14).
+fn turns_text_round(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A list in a JSON answer; empty where there is none.
 pub fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_what_would_move_the_cursor_or_turn_text_round_as_escapes() {
+        assert_eq!(printable("a\u{1b}[2J\u{9b}\u{202e}\nb"), "a\\u{1b}[2J\\u{9b}\\u{202e}\nb");
+        assert_eq!(text(&serde_json::json!({"key": "a\nfake  delivered"}), "key"), "a\\nfake  delivered");
+    }
 }

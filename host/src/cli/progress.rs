@@ -29,8 +29,7 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.set_message(text.to_owned()),
             None if self.quiet => {}
-            #[expect(clippy::print_stderr, reason = "progress is for people, not for the output")]
-            None => eprintln!("{text}"),
+            None => super::output::complaint(text),
         }
     }
 

@@ -92,19 +92,23 @@ impl Run {
         host.data = self.data.clone().unwrap_or_else(|| host.data.clone());
     }
 
+    /// Says where it listens. The host runs on whether or not anybody reads that.
     fn tell(&self, common: &Common, host: &Host) {
+        let mut lines = Vec::new();
         if common.json {
-            return output::json(&serde_json::json!({
+            lines.push(output::pretty(&serde_json::json!({
                 "ingress": format!("http://{}", host.ingress),
                 "admin": format!("http://{}", host.admin),
                 "integrations": host.active.iter().map(|active| &active.integration.name).collect::<Vec<_>>(),
                 "differing": host.differing,
-            }));
+            })));
+        } else {
+            lines.push(format!("webhooks  http://{}", host.ingress));
+            lines.push(format!("admin     http://{}  (lockgate -C {} status)", host.admin, host.dir.display()));
+            lines.extend(host.active.iter().map(|active| format!("running   {} (release {})", active.integration.name, active.id.short())));
         }
-        output::line(format_args!("webhooks  http://{}", host.ingress));
-        output::line(format_args!("admin     http://{}  (lockgate -C {} status)", host.admin, host.dir.display()));
-        for active in &host.active {
-            output::line(format_args!("running   {} (release {})", active.integration.name, active.id.short()));
+        if let Err(error) = lines.into_iter().try_for_each(output::try_line) {
+            tracing::warn!(%error, "standard output cannot be written");
         }
     }
 }

@@ -47,14 +47,24 @@ impl Send {
     }
 }
 
+/// More than any host takes (`limits.body` is at most 64 MiB).
+const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 fn read(file: &PathBuf) -> Result<Bytes, Problem> {
-    let read = if file.as_os_str() == "-" {
-        let mut body = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::stdin(), &mut body).map(|_| body)
+    use std::io::Read;
+    let source: std::io::Result<Box<dyn Read>> = if file.as_os_str() == "-" {
+        Ok(Box::new(std::io::stdin()))
     } else {
-        std::fs::read(file)
+        std::fs::File::open(file).map(|file| Box::new(file) as Box<dyn Read>)
     };
-    read.map(Bytes::from).map_err(|error| {
-        Problem::new(Code::WrongUsage, format!("{}: {error}", file.display())).fix("name a file that can be read, or - for standard input")
-    })
+    let mut body = Vec::new();
+    let read = source.and_then(|source| source.take(BODY_BYTES_MAX + 1).read_to_end(&mut body));
+    let wrong = |why: String| Problem::new(Code::WrongUsage, format!("{}: {why}", file.display()));
+    match read {
+        Ok(_) if body.len() as u64 > BODY_BYTES_MAX => {
+            Err(wrong("larger than 64 MiB".to_owned()).fix("no host takes a body of more than 64 MiB"))
+        }
+        Ok(_) => Ok(Bytes::from(body)),
+        Err(error) => Err(wrong(error.to_string()).fix("name a file that can be read, or - for standard input")),
+    }
 }

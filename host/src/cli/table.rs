@@ -30,7 +30,7 @@ fn lines(header: &[&str], rows: &[Vec<String>], columns: Option<usize>) -> Vec<S
         *last = (*last).min(columns.saturating_sub(taken).max(LAST_COLUMN_MIN));
     }
     let line = |row: &Vec<String>| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{:width$}", cut(cell, *width))).collect();
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| padded(cut(cell, *width), *width)).collect();
         cells.join("  ").trim_end().to_owned()
     };
     all.iter().map(line).collect()
@@ -45,6 +45,12 @@ fn cut(cell: &str, width: usize) -> String {
     if cell.chars().count() <= width { cell.to_owned() } else { cell.chars().take(width.saturating_sub(1)).chain(['…']).collect() }
 }
 
+/// Not by a width in a format string: that has room for 65,535 and panics beyond.
+fn padded(mut cell: String, width: usize) -> String {
+    cell.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count())));
+    cell
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +63,13 @@ mod tests {
     #[test]
     fn cuts_nothing_where_no_terminal_reads_it() {
         assert_eq!(table(None), ["ID    WHY", "1     the target said no, and then some more", "1002  é"]);
+    }
+
+    #[test]
+    fn takes_a_cell_of_any_length() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        let long = "k".repeat(100_000);
+        assert_eq!(lines(&["KEY", "WHY"], &[row([&long, "x"])], None)[1].len(), 100_003);
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //!
 //! Depends on `integration`'s types and `problem`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::integration::IntegrationFile;
 use super::reader::nearest;
 use crate::integration::{Entry, Grant, Sink};
 use crate::problem::{Code, Location, Problem, Problems};
 
-/// Reports channels that are written and never read, or read and never written.
+/// Reports channels that are written and never read, or read and never written, and circles.
 pub fn check_channels(integrations: &[IntegrationFile], problems: &mut Problems) {
     let reads: Vec<_> = integrations.iter().flat_map(reads_of).collect();
     let writes: Vec<_> = integrations.iter().filter_map(write_of).collect();
@@ -30,17 +30,55 @@ pub fn check_channels(integrations: &[IntegrationFile], problems: &mut Problems)
             problems.push(lonely(channel, "no integration writes", &example, &written, place));
         }
     }
+    refuse_circles(integrations, problems);
+}
+
+/// What an integration writes to a channel must not come back to it: its messages would go round forever.
+fn refuse_circles(integrations: &[IntegrationFile], problems: &mut Problems) {
+    let mut told = BTreeSet::new();
     for file in integrations {
-        if let Sink::Channel(channel) = &file.integration.sink
-            && file.integration.reads(channel).is_some()
-        {
-            let message = format!(
-                "integration {} writes to channel {channel}, which it reads: its messages would go round forever",
-                file.integration.name
-            );
-            problems.push(Problem::new(Code::WrongValue, message).at(file.places.at("sink/channel")).fix("write to another channel"));
+        let Some(way) = way_back(file, integrations) else { continue };
+        // Each circle once, at the first of its integrations.
+        if way.iter().any(|name| told.contains(name)) {
+            continue;
+        }
+        told.extend(way.iter().copied());
+        let Some((channel, place)) = write_of(file) else { continue };
+        let name = &file.integration.name;
+        let what = match way.as_slice() {
+            [_] => format!("integration {name} writes to channel {channel}, which it reads"),
+            way => {
+                format!("integration {name} writes to channel {channel}, and what it writes comes back to it: {} → {name}", way.join(" → "))
+            }
+        };
+        let message = format!("{what}: its messages would go round forever");
+        problems.push(Problem::new(Code::WrongValue, message).at(place).fix("write to another channel"));
+    }
+}
+
+/// The integrations a message of `start` passes, `start` first, until it is back; none if it never is.
+fn way_back<'a>(start: &'a IntegrationFile, integrations: &'a [IntegrationFile]) -> Option<Vec<&'a str>> {
+    let mut came_from: BTreeMap<&str, &IntegrationFile> = BTreeMap::new();
+    let mut to_visit = vec![start];
+    while let Some(file) = to_visit.pop() {
+        let Sink::Channel(channel) = &file.integration.sink else { continue };
+        for reader in integrations.iter().filter(|reader| reader.integration.reads(channel).is_some()) {
+            if came_from.contains_key(reader.integration.name.as_str()) {
+                continue;
+            }
+            came_from.insert(&reader.integration.name, file);
+            to_visit.push(reader);
         }
     }
+    let mut way = Vec::new();
+    let mut at = *came_from.get(start.integration.name.as_str())?;
+    while at.integration.name != start.integration.name {
+        way.push(at.integration.name.as_str());
+        at = came_from.get(at.integration.name.as_str())?;
+    }
+    way.push(start.integration.name.as_str());
+    way.reverse();
+    Some(way)
 }
 
 fn reads_of(file: &IntegrationFile) -> Vec<(&str, Location)> {

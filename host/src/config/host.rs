@@ -119,7 +119,7 @@ pub(super) fn bounded_duration(node: &Node<'_>, example: &str, min: Duration, ma
     node.parsed(example, |text| {
         let duration = quantity::duration(text)?;
         let within = (min..=max).contains(&duration);
-        if within { Ok(duration) } else { Err(format!("must be from {min:?} to {}s", max.as_secs())) }
+        if within { Ok(duration) } else { Err(format!("must be from {} to {}", quantity::shown(min), quantity::shown(max))) }
     })
 }
 

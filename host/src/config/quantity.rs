@@ -23,6 +23,17 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     found.filter(|duration| *duration <= DURATION_MAX).ok_or_else(|| "is longer than ten years".to_owned())
 }
 
+/// A duration as people write it, in the largest unit that holds it whole.
+pub fn shown(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    match units.into_iter().find(|(unit_ms, _)| ms > 0 && ms.is_multiple_of(*unit_ms)) {
+        Some((unit_ms, unit)) => format!("{}{unit}", ms / unit_ms),
+        None if ms == 0 => "0s".to_owned(),
+        None => format!("{ms}ms"),
+    }
+}
+
 /// A size in bytes: a whole number and `B`, `KiB`, `MiB` or `GiB`.
 pub fn size(text: &str) -> Result<u64, String> {
     let rule = || "a size is a whole number and `B`, `KiB`, `MiB` or `GiB`".to_owned();
@@ -54,6 +65,13 @@ mod tests {
         }
         for bad in ["", "4", "4MB", "4mib", "MiB", "-1B", "99999999999GiB"] {
             assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shows_a_duration_as_it_is_written() {
+        for text in ["0s", "10ms", "1500ms", "90s", "5m", "1h", "25h", "365d"] {
+            assert_eq!(shown(duration(text).unwrap()), text);
         }
     }
 

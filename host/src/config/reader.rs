@@ -7,7 +7,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -16,6 +17,9 @@ use crate::problem::{Code, Location, Problem, Problems};
 
 /// More mistakes than this in one file are not listed.
 const PROBLEMS_MAX: usize = 100;
+
+/// A key longer than this is not shown whole; no key anybody knows is.
+const KEY_CHARS_SHOWN: usize = 64;
 
 /// The keys a table may have.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +42,8 @@ pub struct Page<'t> {
     file: PathBuf,
     text: &'t str,
     only_code: Option<Code>,
-    problems: RefCell<Vec<Problem>>,
+    /// Each with the byte of the text it is about; the lines are counted once it is known which are told.
+    problems: RefCell<Vec<(usize, Problem)>>,
 }
 
 impl<'t> Page<'t> {
@@ -69,60 +74,61 @@ impl<'t> Page<'t> {
         let table = Table { page: &self, name: String::new(), start: 0, entries: root.get_ref() };
         table.refuse_unknown(keys);
         let value = read(&table);
-        let places = Places::of(&self, root.get_ref());
         match value {
-            Some(value) if self.problems.borrow().is_empty() => Ok((value, places)),
+            Some(value) if self.problems.borrow().is_empty() => Ok((value, Places::of(&self, root.get_ref()))),
             _ => Err(self.into_problems()),
         }
     }
 
-    /// Line and column of a byte of the text. Columns count characters.
-    fn location(&self, offset: usize) -> Location {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let line = before.matches('\n').count() + 1;
-        Location { file: self.file.clone(), line, column: before[line_start..].chars().count() + 1 }
-    }
-
     fn note(&self, code: Code, offset: usize, message: impl Into<String>, fix: impl Into<String>) {
         let code = self.only_code.unwrap_or(code);
-        self.problems.borrow_mut().push(Problem::new(code, message).at(self.location(offset)).fix(fix));
+        self.problems.borrow_mut().push((offset, Problem::new(code, message).fix(fix)));
     }
 
     fn into_problems(self) -> Problems {
         let mut problems = self.problems.into_inner();
         if problems.is_empty() {
-            problems.push(Problem::new(Code::Internal, format!("{} could not be read and nothing says why", self.file.display())));
+            return Problem::new(Code::Internal, format!("{} could not be read and nothing says why", self.file.display())).into();
         }
-        problems.sort_by(|a, b| a.location.cmp(&b.location));
+        problems.sort_by_key(|(offset, _)| *offset);
         problems.truncate(PROBLEMS_MAX);
-        Problems(problems)
+        Problems(problems.into_iter().map(|(offset, problem)| problem.at(location(&self.file, self.text, offset))).collect())
     }
+}
+
+/// Line and column of a byte of a text. Columns count characters. It takes time in proportion to the text.
+fn location(file: &Path, text: &str, offset: usize) -> Location {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = before.matches('\n').count() + 1;
+    Location { file: file.to_owned(), line, column: before[line_start..].chars().count() + 1 }
 }
 
 /// Where the values of a file stand, so that checks made later can name the place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
     file: PathBuf,
-    /// By path: `source/0/webhook/verify`.
-    places: BTreeMap<String, Location>,
+    text: Arc<str>,
+    /// The byte where a value starts, by path: `source/0/webhook/verify`. A file has many values and few are ever asked
+    /// for, so their lines are not counted yet.
+    starts: BTreeMap<String, usize>,
 }
 
 impl Places {
     fn of(page: &Page<'_>, root: &DeTable<'_>) -> Self {
-        let mut places = BTreeMap::new();
+        let mut starts = BTreeMap::new();
         for (key, value) in root {
-            collect(page, key.get_ref().to_string(), value, &mut places);
+            collect(key.get_ref().to_string(), value, &mut starts);
         }
-        Self { file: page.file.clone(), places }
+        Self { file: page.file.clone(), text: page.text.into(), starts }
     }
 
     /// The place of `path`, or of what is nearest above it; the start of the file if there is nothing.
     pub fn at(&self, path: &str) -> Location {
         let mut path = path;
         loop {
-            if let Some(place) = self.places.get(path) {
-                return place.clone();
+            if let Some(start) = self.starts.get(path) {
+                return location(&self.file, &self.text, *start);
             }
             match path.rfind('/') {
                 Some(cut) => path = &path[..cut],
@@ -132,26 +138,26 @@ impl Places {
     }
 
     /// The file all this is about.
-    pub fn file(&self) -> &std::path::Path {
+    pub fn file(&self) -> &Path {
         &self.file
     }
 }
 
-fn collect(page: &Page<'_>, path: String, value: &Spanned<DeValue<'_>>, places: &mut BTreeMap<String, Location>) {
+fn collect(path: String, value: &Spanned<DeValue<'_>>, starts: &mut BTreeMap<String, usize>) {
     match value.get_ref() {
         DeValue::Table(table) => {
             for (key, child) in table {
-                collect(page, format!("{path}/{}", key.get_ref()), child, places);
+                collect(format!("{path}/{}", key.get_ref()), child, starts);
             }
         }
         DeValue::Array(items) => {
             for (index, child) in items.iter().enumerate() {
-                collect(page, format!("{path}/{index}"), child, places);
+                collect(format!("{path}/{index}"), child, starts);
             }
         }
         _ => {}
     }
-    places.insert(path, page.location(value.span().start));
+    starts.insert(path, value.span().start);
 }
 
 /// A table of a page.
@@ -210,7 +216,10 @@ impl<'a> Table<'a> {
     fn refuse_unknown(&self, keys: Keys) {
         for key in self.entries.keys() {
             let key: &str = key.get_ref();
-            if keys.not_built.contains(&key) {
+            if key.chars().nth(KEY_CHARS_SHOWN).is_some() {
+                let message = format!("unknown key `{}…`", self.path(&key.chars().take(KEY_CHARS_SHOWN).collect::<String>()));
+                self.wrong_key(key, Code::UnknownKey, message, format!("known here: {}", keys.known.join(", ")));
+            } else if keys.not_built.contains(&key) {
                 let message = format!("`{}` is not built in this version", self.path(key));
                 self.wrong_key(key, Code::UnknownKey, message, format!("remove `{key}`; known here: {}", keys.known.join(", ")));
             } else if !keys.known.contains(&key) {

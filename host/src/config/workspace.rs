@@ -198,14 +198,14 @@ fn check_webhooks(integrations: &[IntegrationFile], problems: &mut Problems) {
 pub fn read_files(dir: &Path) -> Result<(HostConfig, Vec<IntegrationFile>), Problems> {
     let host_path = dir.join("lockgate.toml");
     let folder = dir.join("integrations");
-    if !host_path.is_file() && !folder.is_dir() {
+    if !is_there(&host_path) && !is_there(&folder) {
         let message = format!("{} has neither lockgate.toml nor integrations/", dir.display());
         return Err(Problem::new(Code::NoWorkspace, message)
             .fix("name the workspace's folder (`-C DIR`), or write integrations/<name>.toml in it")
             .into());
     }
     let mut problems = Problems::default();
-    let host = if host_path.is_file() {
+    let host = if is_there(&host_path) {
         keep(&mut problems, read_text(&host_path).and_then(|text| HostConfig::parse(&host_path, &text)))
     } else {
         Some(HostConfig::default())
@@ -224,7 +224,7 @@ pub fn read_files(dir: &Path) -> Result<(HostConfig, Vec<IntegrationFile>), Prob
 fn read_environment(dir: &Path, name: &str) -> Result<EnvironmentFile, Problems> {
     let folder = dir.join("environments");
     let path = folder.join(format!("{name}.toml"));
-    if is_name(name) && path.is_file() {
+    if is_name(name) && is_there(&path) {
         return read_text(&path).and_then(|text| EnvironmentFile::parse(name, &path, &text));
     }
     let there: Vec<_> = environment_names(dir);
@@ -242,7 +242,7 @@ pub fn environment_names(dir: &Path) -> Vec<String> {
 
 /// The `.toml` files of a folder, sorted; none if there is no such folder.
 fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, Problems> {
-    if !folder.exists() {
+    if !is_there(folder) {
         return Ok(Vec::new());
     }
     let unreadable = |error: std::io::Error| unreadable(folder, &error);
@@ -269,6 +269,7 @@ fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, Problems> {
 /// The text of a configuration file.
 pub fn read_text(path: &Path) -> Result<String, Problems> {
     let mut bytes = Vec::new();
+    require_file(path).map_err(|error| unreadable(path, &error))?;
     let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
@@ -280,9 +281,28 @@ pub fn read_text(path: &Path) -> Result<String, Problems> {
         .map_err(|_| Problem::new(Code::FileUnreadable, format!("{} is not UTF-8", path.display())).fix("save it as UTF-8").into())
 }
 
+/// To be asked before opening: opening a pipe waits for who writes into it, and a device never ends.
+///
+/// # Errors
+/// What stands in the way of knowing, or that `path` is something else than a file.
+pub fn require_file(path: &Path) -> std::io::Result<()> {
+    let kind = std::fs::metadata(path)?.file_type();
+    match (kind.is_file(), kind.is_dir()) {
+        (true, _) => Ok(()),
+        (_, true) => Err(std::io::Error::other("a folder, not a file")),
+        _ => Err(std::io::Error::other("a pipe, socket or device, not a file")),
+    }
+}
+
+/// Whether there is anything by that name, if only a link that leads nowhere: what the user meant to be read is never
+/// passed over in silence.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
 fn unreadable(path: &Path, error: &std::io::Error) -> Problems {
     Problem::new(Code::FileUnreadable, format!("{}: {error}", path.display()))
-        .fix("make the file readable for the user the host runs as")
+        .fix("put a file there that the user the host runs as can read")
         .into()
 }
 

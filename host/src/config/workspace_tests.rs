@@ -126,6 +126,25 @@ fn refuses_an_integration_that_feeds_itself() {
 }
 
 #[test]
+fn refuses_integrations_that_feed_one_another_and_tells_each_circle_once() {
+    let flow = |from: &str, to: &str| format!("[[source]]\nchannel = \"{from}\"\n[sink]\nchannel = \"{to}\"\n");
+    let found = problems(&[
+        ("environments/dev.toml", ""),
+        ("integrations/a.toml", &flow("one", "two")),
+        ("integrations/b.toml", &flow("two", "three")),
+        ("integrations/c.toml", &flow("three", "one")),
+        // Led into the circle, and not part of it.
+        ("integrations/d.toml", &flow("three", "four")),
+        ("integrations/e.toml", "[[source]]\nchannel = \"four\"\n[sink]\nplugin = \"p\"\n"),
+    ]);
+    assert_eq!(
+        found,
+        "integrations/a.toml:7:11: LG-1005 integration a writes to channel two, and what it writes comes back to it: a → b → c → a: \
+         its messages would go round forever\n  fix: write to another channel"
+    );
+}
+
+#[test]
 fn takes_a_plugin_with_the_queue_for_a_possible_writer() {
     let dir = workspace(&[
         ("environments/dev.toml", ""),
@@ -143,6 +162,42 @@ fn refuses_files_that_are_not_text_or_far_too_large() {
     let problems = Workspace::load(dir.path(), "dev").unwrap_err();
     let codes: Vec<_> = problems.0.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, [Code::FileUnreadable, Code::FileUnreadable], "{problems}");
+}
+
+#[test]
+fn what_is_no_file_is_told_and_neither_waited_for_nor_passed_over() {
+    let dir = workspace(&[("integrations/a.toml", IN_OUT)]);
+    std::fs::create_dir_all(dir.path().join("environments/dev.toml")).unwrap();
+    std::fs::create_dir_all(dir.path().join("integrations/folder.toml")).unwrap();
+    std::os::unix::fs::symlink("nowhere", dir.path().join("lockgate.toml")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", dir.path().join("integrations/device.toml")).unwrap();
+    // Nobody will ever write into this pipe.
+    rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("integrations/pipe.toml"), 0o600.into()).unwrap();
+    let problems = Workspace::load(dir.path(), "dev").unwrap_err();
+    let told: Vec<_> = problems.0.iter().map(|problem| (problem.code, problem.message.rsplit('/').next().unwrap())).collect();
+    let unreadable = Code::FileUnreadable;
+    assert_eq!(
+        told,
+        [
+            (unreadable, "lockgate.toml: No such file or directory (os error 2)"),
+            (unreadable, "device.toml: a pipe, socket or device, not a file"),
+            (unreadable, "folder.toml: a folder, not a file"),
+            (unreadable, "pipe.toml: a pipe, socket or device, not a file"),
+            (unreadable, "dev.toml: a folder, not a file"),
+        ],
+        "{problems}"
+    );
+}
+
+#[test]
+fn a_file_of_many_values_or_many_mistakes_is_read_in_no_time() {
+    // With lines counted anew for each value these take minutes.
+    let values = format!("{IN_OUT}config = {{ x = [{}] }}\n", "1,".repeat(400_000));
+    let mistakes = format!("{IN_OUT}{}", (0..60_000).map(|n| format!("k{n} = 1\n")).collect::<String>());
+    for text in [values, mistakes] {
+        let found = problems(&[("environments/dev.toml", ""), ("integrations/a.toml", &text)]);
+        assert!(found.starts_with("integrations/a.toml:"), "{}", &found[..200]);
+    }
 }
 
 /// Secrets from a table.

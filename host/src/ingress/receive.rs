@@ -314,7 +314,7 @@ fn shutting_down() -> Refusal {
 /// The first key that any reader's rule finds.
 fn key(readers: &[(&Integration, &Source)], message: &Message) -> Option<Key> {
     let mut rules = readers.iter().filter_map(|(_, source)| source.key.as_ref());
-    rules.find_map(|selector| selector.find(&message.headers, &message.body).ok()).map(Key)
+    rules.find_map(|selector| selector.find_key(&message.headers, &message.body).ok())
 }
 
 /// What the readers track, each name once; the first reader that finds a value has it.

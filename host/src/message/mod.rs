@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
+/// A key is stored with every message and delivery and shown in every listing: a longer one is no key.
+pub const KEY_BYTES_MAX: usize = 1024;
+
 /// What keeps messages in order: messages of one key are delivered one after the other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

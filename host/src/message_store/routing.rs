@@ -16,8 +16,8 @@ fn lane_for(integration: &Integration, source: &Source, message: &Message) -> La
         return Lane::Free;
     }
     match (&source.key, &source.entry) {
-        (Some(selector), _) => match selector.find(&message.headers, &message.body) {
-            Ok(key) => Lane::Key(key),
+        (Some(selector), _) => match selector.find_key(&message.headers, &message.body) {
+            Ok(key) => Lane::Key(key.0),
             Err(why) => Lane::Unkeyed(format!("key = \"{selector}\": {why}")),
         },
         (None, Entry::Channel { .. }) => message.key.as_ref().map_or(Lane::Free, |key| Lane::Key(key.0.clone())),

@@ -9,6 +9,10 @@ use serde_json::Value;
 /// Mistakes of one config that are told.
 const MISTAKES_MAX: usize = 20;
 
+/// References in one schema at most. Each may be followed from several places, so a few dozen that lead to one another
+/// can keep a check busy for years.
+const REFERENCES_MAX: usize = 32;
+
 fn validator(schema: &Value) -> Result<Validator, String> {
     jsonschema::options()
         .with_draft(Draft::Draft202012)
@@ -19,7 +23,22 @@ fn validator(schema: &Value) -> Result<Validator, String> {
 
 /// Why `schema` cannot be used; none if it can.
 pub fn unusable(schema: &Value) -> Option<String> {
+    if references(schema) > REFERENCES_MAX {
+        return Some(format!("it has more than {REFERENCES_MAX} references"));
+    }
     validator(schema).err()
+}
+
+/// How many `$ref` and `$dynamicRef` there are in it.
+fn references(schema: &Value) -> usize {
+    match schema {
+        Value::Object(object) => {
+            let own = object.keys().filter(|key| matches!(key.as_str(), "$ref" | "$dynamicRef")).count();
+            own + object.values().map(references).sum::<usize>()
+        }
+        Value::Array(items) => items.iter().map(references).sum(),
+        _ => 0,
+    }
 }
 
 /// What of `value` does not fit `schema`, one sentence each.
@@ -45,6 +64,18 @@ mod tests {
         assert!(unusable(&json!({"type": "strin"})).is_some());
         assert!(unusable(&json!({"$ref": "https://schemas.acme.example/config.json"})).is_some());
         assert!(unusable(&json!({"type": "object", "additionalProperties": false})).is_none());
+    }
+
+    #[test]
+    fn refuses_references_that_multiply() {
+        let level = |n: usize| {
+            (format!("a{n}"), json!({"allOf": [{"$ref": format!("#/$defs/a{}", n + 1)}, {"$ref": format!("#/$defs/a{}", n + 1)}]}))
+        };
+        let mut levels: serde_json::Map<String, Value> = (0..30).map(level).collect();
+        levels.insert("a30".to_owned(), json!({"type": "object"}));
+        assert!(unusable(&json!({"$defs": levels, "$ref": "#/$defs/a0"})).is_some_and(|why| why.contains("references")));
+        assert!(unusable(&json!({"properties": {"tree": {"$ref": "#"}}})).is_none());
+        assert!(mistakes(&json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}), &json!({})).is_empty(), "a circle ends");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `plugin::{build, component, lock, manifest}` and `problem`; knows no integrations, only [`Requirement`]s.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use semver::{Version, VersionReq};
@@ -16,7 +17,7 @@ use super::manifest::Manifest;
 use super::source_digest;
 use crate::config::is_name;
 use crate::config::reader::nearest;
-use crate::config::workspace::read_text;
+use crate::config::workspace::{read_text, require_file};
 use crate::integration::PinnedPlugin;
 use crate::problem::{Code, Location, Problem, Problems};
 
@@ -106,6 +107,10 @@ impl Library {
             return;
         }
         let Some(stem) = file_name.strip_suffix(".wasm").filter(|stem| !stem.starts_with('.')) else { return };
+        if let Err(error) = require_file(&path) {
+            let problem = Problem::new(Code::FileUnreadable, format!("{}: {error}", path.display()));
+            return problems.push(problem.fix("remove it, or put the component there"));
+        }
         let parts = stem.split_once('@').filter(|(name, _)| is_name(name));
         match parts.and_then(|(name, version)| Some((name, Version::parse(version).ok()?))) {
             Some((name, version)) => self.files.entry(name.to_owned()).or_default().push((version, path)),
@@ -224,6 +229,8 @@ impl Library {
             format!("ask for a version that is there: {}", versions.join(", "))
         } else if let Some(near) = nearest(name, self.names().into_iter()) {
             format!("did you mean `{near}`? Plugins there: {}", self.names().into_iter().collect::<Vec<_>>().join(", "))
+        } else if let Some(gone) = self.paths.iter().find(|path| !path.exists()) {
+            format!("{} is not there: correct [plugins] paths in lockgate.toml, or put {name}@<version>.wasm into it", gone.display())
         } else {
             let folder = self.paths.first().map_or("plugins".into(), |path| path.display().to_string());
             format!("put {name}@<version>.wasm or the folder {name} with its plugin.toml into {folder}")
@@ -289,12 +296,15 @@ pub fn read_component(path: &Path) -> Result<Vec<u8>, Problem> {
     let unreadable = |error: std::io::Error| {
         Problem::new(Code::FileUnreadable, format!("{}: {error}", path.display())).fix("check the path and its permissions")
     };
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > COMPONENT_BYTES_MAX as u64 {
-        return Err(Problem::new(Code::NotAComponent, format!("{} has {size} bytes; {COMPONENT_BYTES_MAX} are the most", path.display()))
-            .fix("build it with optimisation and without debug information"));
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // Not asked for its size first: a pipe or a device says none, and may never end.
+    file.take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > COMPONENT_BYTES_MAX {
+        let message = format!("{} has more than {COMPONENT_BYTES_MAX} bytes, the most a component may have", path.display());
+        return Err(Problem::new(Code::NotAComponent, message).fix("build it with optimisation and without debug information"));
     }
-    std::fs::read(path).map_err(unreadable)
+    Ok(bytes)
 }
 
 impl Resolved {

@@ -58,7 +58,9 @@ fn subscriber<W>(format: LogFormat, filter: EnvFilter, colours: bool, writer: W)
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
+    // A line that cannot be written (the other end of the pipe is gone, the disk is full) is lost. To complain about it
+    // would write to standard error again, and panic in the middle of a request.
+    let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours).log_internal_errors(false);
     match format {
         LogFormat::Human => Box::new(base.with_target(false).finish()),
         LogFormat::Json => Box::new(base.json().flatten_event(true).with_current_span(false).finish()),
@@ -94,6 +96,27 @@ mod tests {
         });
         let bytes = sink.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
+    }
+
+    /// A pipe nobody reads any more.
+    struct Broken;
+
+    impl std::io::Write for Broken {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn goes_on_when_its_lines_cannot_be_written() {
+        for format in [LogFormat::Human, LogFormat::Json] {
+            let subscriber = subscriber(format, filter(None, DEFAULT_FILTER).unwrap(), false, || Broken);
+            tracing::subscriber::with_default(subscriber, || tracing::info!("nobody reads this"));
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::message_store::{Accept, Accepted, Append, AppendedMessage, Dedup, Lan
 
 /// See [`crate::message_store::MessageStore::accept`].
 pub(super) fn accept(writing: &mut Writing<'_>, accept: &Accept) -> Done<Accepted> {
+    // Before anything is answered: that a message is a duplicate says that the first one is on disk.
+    writing.refuse_when_the_files_are_gone()?;
     let at = accept.message.accepted_at;
     if let Some(first) = seen(writing, accept.dedup.as_ref(), at)? {
         return Ok(Accepted::Duplicate(first));

@@ -194,9 +194,13 @@ impl SqliteStore {
         self.inner.writer.run(0, move |writing| clean::clean(writing, now)).await
     }
 
-    /// Whether a message could be stored now: the writer answers, and the disk has more than the reserve.
+    /// Whether a message could be stored now: the writer answers, the files are there, and the disk has more than the reserve.
     pub async fn check_writable(&self) -> Result<(), StoreError> {
-        self.inner.writer.run(0, |writing| writing.refuse_when_the_disk_is_low()).await
+        let refuse = |writing: &mut writing::Writing<'_>| {
+            writing.refuse_when_the_files_are_gone()?;
+            writing.refuse_when_the_disk_is_low()
+        };
+        self.inner.writer.run(0, refuse).await
     }
 
     /// Takes no more commands, finishes those it has, and writes everything into the database file.

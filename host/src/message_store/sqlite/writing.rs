@@ -4,13 +4,16 @@
 //! back, and done with if it is committed.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
 use super::failure::Done;
 use super::leases::{Leases, Start};
+use super::open::DATABASE_FILE;
 use crate::message_store::{DeliveryId, StoreError};
+use crate::problem::{Code, Problem};
 
 /// The open transaction.
 pub(super) struct Writing<'a> {
@@ -82,9 +85,18 @@ impl<'a> Writing<'a> {
         }
     }
 
-    /// New messages are refused while the disk has less than the reserve: what is there already can still be settled.
+    /// Nothing new is taken while the disk has less than the reserve: what is there already can still be settled.
     pub(super) fn refuse_when_the_disk_is_low(&mut self) -> Done<()> {
         if self.disk.is_low() { Err(StoreError::Full.into()) } else { Ok(()) }
+    }
+
+    /// Nothing is acknowledged once the database is no longer in its folder: the next start would not find it.
+    pub(super) fn refuse_when_the_files_are_gone(&mut self) -> Done<()> {
+        if self.disk.is_gone() {
+            let problem = Problem::new(Code::StoreFailed, "the message store's files were removed or replaced while the host runs");
+            return Err(StoreError::Failed(problem.fix("stop the host and put the data folder back, or start on a new one")).into());
+        }
+        Ok(())
     }
 }
 
@@ -139,22 +151,33 @@ impl Effects {
     }
 }
 
-/// How much room the disk has, asked once in a group.
+/// How much room the disk has, and whether the files are still those that were opened, asked once in a group.
 #[derive(Debug)]
 pub(super) struct Disk {
-    folder: std::path::PathBuf,
+    folder: PathBuf,
     reserve_bytes: u64,
+    /// The database and its log, as they were opened.
+    opened: Vec<(PathBuf, Identity)>,
     low: Option<bool>,
+    gone: Option<bool>,
 }
 
+/// Device and inode: what a file is, whatever it is called.
+type Identity = (u64, u64);
+
 impl Disk {
+    /// The disk of `folder`, whose database is open.
     pub(super) fn new(folder: &Path, reserve_bytes: u64) -> Self {
-        Self { folder: folder.to_owned(), reserve_bytes, low: None }
+        let log = format!("{DATABASE_FILE}-wal");
+        let files = [folder.join(DATABASE_FILE), folder.join(log)];
+        let opened = files.into_iter().filter_map(|file| identity(&file).map(|identity| (file, identity))).collect();
+        Self { folder: folder.to_owned(), reserve_bytes, opened, low: None, gone: None }
     }
 
     /// The next question is asked anew.
     pub(super) fn forget(&mut self) {
         self.low = None;
+        self.gone = None;
     }
 
     fn is_low(&mut self) -> bool {
@@ -164,4 +187,12 @@ impl Disk {
         };
         *self.low.get_or_insert_with(ask)
     }
+
+    fn is_gone(&mut self) -> bool {
+        *self.gone.get_or_insert_with(|| self.opened.iter().any(|(file, opened)| identity(file).as_ref() != Some(opened)))
+    }
+}
+
+fn identity(file: &Path) -> Option<Identity> {
+    std::fs::metadata(file).ok().map(|file| (file.dev(), file.ino()))
 }

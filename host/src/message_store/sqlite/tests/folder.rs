@@ -137,3 +137,27 @@ async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
     let leased = revived.lease(Lease { integration: "crm".into(), now: START, limit: 1 }).await.unwrap();
     assert_eq!(leased.iter().map(body).collect::<Vec<_>>(), ["1"]);
 }
+
+#[tokio::test]
+async fn nothing_is_acknowledged_while_the_files_are_not_where_they_were() {
+    for name in [DATABASE_FILE.to_owned(), format!("{DATABASE_FILE}-wal")] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path(), options()).unwrap();
+        let world = World::new(InMemory::default());
+        let accept = |body: &str| Accept {
+            message: world.message(body, None),
+            dedup: None,
+            deliveries: world.deliveries(&[("crm", Lane::Free)]),
+            waiting_max: 9,
+        };
+        let (file, aside) = (folder.path().join(&name), folder.path().join("aside"));
+        store.accept(accept("1")).await.unwrap();
+        std::fs::rename(&file, &aside).unwrap();
+        assert!(matches!(store.accept(accept("2")).await, Err(StoreError::Failed(_))), "{name} gone");
+        std::fs::copy(&aside, &file).unwrap();
+        assert!(matches!(store.accept(accept("2")).await, Err(StoreError::Failed(_))), "{name} replaced by a copy");
+        assert!(store.check_writable().await.is_err());
+        std::fs::rename(&aside, &file).unwrap();
+        store.accept(accept("2")).await.unwrap();
+    }
+}
