@@ -66,7 +66,8 @@ fn raw_workspace(outside: &Outside) -> Workspace {
 fn bytes_are_stored_and_sent_as_they_came_whatever_json_makes_of_them() {
     let Some(folder) = corpus("bytes_are_stored_and_sent_as_they_came_whatever_json_makes_of_them") else { return };
     let outside = Outside::start();
-    let host = Host::start(&raw_workspace(&outside));
+    let workspace = raw_workspace(&outside);
+    let host = Host::start(&workspace);
     let mut sent = Vec::new();
     for entry in std::fs::read_dir(folder.join("testsuites/json-parsing")).unwrap() {
         let path = entry.unwrap().path();
@@ -91,7 +92,8 @@ fn bytes_are_stored_and_sent_as_they_came_whatever_json_makes_of_them() {
 fn naughty_strings_survive_the_way() {
     let Some(folder) = corpus("naughty_strings_survive_the_way") else { return };
     let outside = Outside::start();
-    let host = Host::start(&raw_workspace(&outside));
+    let workspace = raw_workspace(&outside);
+    let host = Host::start(&workspace);
     let strings = std::fs::read(folder.join("testsuites/blns.json")).unwrap();
     let headers = [("content-type", "application/json")];
     let answer = request("POST", &format!("{}/in", host.ingress), &headers, strings.clone()).unwrap();
