@@ -147,9 +147,13 @@ fn a_second_host_on_the_same_data_folder_is_refused_and_the_first_lives_on() {
     let outside = Outside::start();
     let workspace = workspace(&outside);
     let host = Host::start(&workspace);
-    let (status, problems) = problems(&workspace, "run", &["--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    assert_eq!(status, 1);
-    the(&problems, "LG-3002");
+    // On the ports of the first as well: it is the folder that is told, not the ports.
+    let ports = [host.ingress.trim_start_matches("http://"), host.admin.trim_start_matches("http://")];
+    for [ingress, admin] in [["127.0.0.1:0"; 2], ports] {
+        let (status, problems) = problems(&workspace, "run", &["--ingress", ingress, "--admin", admin]);
+        assert_eq!(status, 1);
+        the(&problems, "LG-3002");
+    }
     assert!(host.api("/api/v1/status").is_object());
 }
 
@@ -168,6 +172,17 @@ fn a_data_folder_of_a_newer_version_is_refused_untouched() {
     let (status, problems) = problems(&workspace, "run", &["--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     assert_eq!(status, 1);
     the(&problems, "LG-3003");
+}
+
+#[test]
+fn a_used_data_folder_whose_database_is_gone_is_not_started_afresh_in_silence() {
+    let outside = Outside::start();
+    let workspace = workspace(&outside);
+    assert!(Host::start(&workspace).stop().success());
+    std::fs::remove_file(workspace.data().join("lockgate.db")).unwrap();
+    let (status, problems) = problems(&workspace, "run", &["--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    assert_eq!(status, 1);
+    the(&problems, "LG-3006");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub struct Host {
 
 impl Host {
     /// Starts a host: what it needs is checked first, the data folder is its own from then on, and nothing runs before
-    /// everything that can fail has been done: a start that fails leaves nothing behind.
+    /// everything that can fail has been done: a start that fails leaves nothing behind but the data folder.
     ///
     /// # Errors
     /// Everything that stands in the way and could be found out at this point.
@@ -69,10 +69,11 @@ impl Host {
         let config = prepared.workspace.host.clone();
         let environment = &prepared.workspace.environment.environment;
         missing_secrets(&prepared.workspace, &*secrets).or(())?;
+        // The folder first: a second host on it is told so, and not that somebody has its ports.
+        let ground = Ground::open(&config)?;
         let listeners = Listeners::bind(&config).await?;
         let (ingress, admin) = listeners.addresses()?;
 
-        let ground = Ground::open(&config)?;
         let Settled { active, differing } = releases::settle(&prepared, &ground.store, &*ground.clock, deploy).await?;
         let aliases = ground.aliases(environment, &secrets)?;
         let catalog = Arc::new(plugins::catalog(&active, environment)?);

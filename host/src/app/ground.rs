@@ -1,6 +1,7 @@
 //! [`Ground`]: what everything of a host stands on (time, chance, figures, the message store), and the rooms built on it.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +17,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::HostConfig;
 use crate::delivery::{Catalog, Delivery};
 use crate::ingress::{Intake, IntakeLimits, IntakeParts, Routes};
-use crate::message_store::sqlite::{Options, SqliteStore};
-use crate::plugin::PluginInvoker;
-use crate::problem::{Problem, Problems};
+use crate::message_store::sqlite::{DATABASE_FILE, Options, SqliteStore};
+use crate::plugin::{PluginInvoker, host_key};
+use crate::problem::{Code, Problem, Problems};
 use crate::random::{OsRandom, Random};
 use crate::telemetry::Metrics;
 
@@ -37,6 +38,7 @@ pub struct Ground {
 impl Ground {
     /// Opens the data folder, which is this host's own from then on, and sets the clock to no earlier than the folder has seen.
     pub fn open(config: &HostConfig) -> Result<Self, Problem> {
+        refuse_emptied(&config.data)?;
         let clock = Arc::new(SystemClock::new());
         let store = SqliteStore::open(&config.data, Options::new(clock.clone()))?;
         // Of a host that was killed: the folder is ours, so no other host runs on it.
@@ -96,4 +98,16 @@ impl Ground {
             metrics: self.metrics.clone(),
         }
     }
+}
+
+/// A folder that was used has a host key, and then a database: without it, starting afresh would forget in silence what was
+/// acknowledged and which messages came before.
+fn refuse_emptied(data: &Path) -> Result<(), Problem> {
+    let database = data.join(DATABASE_FILE);
+    let is_empty = std::fs::metadata(&database).map_or(true, |file| file.len() == 0);
+    if !is_empty || !data.join(host_key::FILE).exists() {
+        return Ok(());
+    }
+    Err(Problem::new(Code::StoreDamaged, format!("the data folder {} was used, and {} is gone or empty", data.display(), database.display()))
+        .fix("put the file back from a copy or a backup; to start afresh and forget what was in it, remove the whole data folder"))
 }

@@ -11,7 +11,8 @@ use crate::alias::secret::Secret;
 use crate::problem::{Code, Problem};
 use crate::random::Random;
 
-const FILE: &str = "host.key";
+/// The key's file in the data folder.
+pub const FILE: &str = "host.key";
 const KEY_BYTES: usize = 32;
 
 /// The key of the data folder `folder`; made from `random` if there is none yet.
