@@ -1,3 +1,5 @@
+//! The http capability against scripted answers: grants, limits, idempotency keys, obstacles.
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,3 +1,5 @@
+//! The key-value capability: what a call sees of its own writes, paging, quotas, row locks.
+
 use std::sync::Mutex;
 
 use async_trait::async_trait;

@@ -1,3 +1,5 @@
+//! The compile cache: what is not exactly what this host wrote is compiled again.
+
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
