@@ -108,6 +108,9 @@ fn refuse_emptied(data: &Path) -> Result<(), Problem> {
     if !is_empty || !data.join(host_key::FILE).exists() {
         return Ok(());
     }
-    Err(Problem::new(Code::StoreDamaged, format!("the data folder {} was used, and {} is gone or empty", data.display(), database.display()))
-        .fix("put the file back from a copy or a backup; to start afresh and forget what was in it, remove the whole data folder"))
+    Err(Problem::new(
+        Code::StoreDamaged,
+        format!("the data folder {} was used, and {} is gone or empty", data.display(), database.display()),
+    )
+    .fix("put the file back from a copy or a backup; to start afresh and forget what was in it, remove the whole data folder"))
 }
