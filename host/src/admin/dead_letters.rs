@@ -9,7 +9,7 @@ use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::api::Api;
-use super::parameters::{Parameters, limit, named, wrong};
+use super::parameters::{Parameters, limit, wrong};
 use super::shown_body::{self, Shown};
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
@@ -67,10 +67,7 @@ pub async fn show(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
-    let mut query = Parameters::parse(request.uri().query());
-    let full = shown_body::is_full(&mut query)?;
-    query.finish()?;
-    let id = named(id)?;
+    let (id, full) = shown_body::asked(id, &request)?;
     let id = id.parse().map_err(|_| wrong(format!("`{id}` is not the id of a dead letter: expected a number")))?;
     let missing = || Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is no dead letter {id}"));
     let ledger = api.parts.store.ledger();

@@ -9,7 +9,7 @@ use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::api::Api;
-use super::parameters::{Parameters, limit, named, wrong};
+use super::parameters::{Parameters, limit, wrong};
 use super::shown_body::{self, Shown};
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
@@ -51,10 +51,7 @@ pub async fn show(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
-    let mut query = Parameters::parse(request.uri().query());
-    let full = shown_body::is_full(&mut query)?;
-    query.finish()?;
-    let id = named(id)?;
+    let (id, full) = shown_body::asked(id, &request)?;
     let id: MessageId = id.parse().map_err(|_| wrong(format!("`{id}` is not the id of a message: expected a UUID")))?;
     let found = api.parts.store.ledger().message(id).await.map_err(|error| refusal(&error))?;
     match found {

@@ -1,8 +1,10 @@
 //! A message's body in an answer: only so much of it unless all is asked for.
 
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request};
 use serde::Serialize;
 
-use super::parameters::{Parameters, wrong};
+use super::parameters::{Parameters, named, wrong};
 use crate::ingress::answer::Refusal;
 use crate::message_store::sqlite::ledger::{Body, Timeline};
 
@@ -27,11 +29,22 @@ impl Shown {
     }
 }
 
+/// Which one is asked for, by the id in the path, and whether with all of its body.
+///
+/// # Errors
+/// 400 for a path that is not UTF-8 and for any other parameter.
+pub fn asked(id: Result<Path<String>, PathRejection>, request: &Request) -> Result<(String, bool), Refusal> {
+    let mut query = Parameters::parse(request.uri().query());
+    let full = is_full(&mut query)?;
+    query.finish()?;
+    Ok((named(id)?, full))
+}
+
 /// Takes `?body=full` from a query.
 ///
 /// # Errors
 /// 400 for any other value.
-pub fn is_full(query: &mut Parameters) -> Result<bool, Refusal> {
+fn is_full(query: &mut Parameters) -> Result<bool, Refusal> {
     match query.one("body")?.as_deref() {
         None => Ok(false),
         Some("full") => Ok(true),
