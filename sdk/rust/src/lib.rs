@@ -30,6 +30,8 @@
 pub mod __bindings;
 #[cfg(target_family = "wasm")]
 use __bindings::imports;
+#[cfg(target_family = "wasm")]
+mod printing;
 
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
