@@ -10,6 +10,7 @@ use wasmtime::{Store, UpdateDeadline};
 
 use super::engine::PluginEngine;
 use super::fault::{Stop, failure, host_panicked, timed_out};
+use super::kept::Kept;
 use super::limits::Limits;
 use super::meter::{MemoryLimiter, Meter, Metered};
 use super::offer::Offer;
@@ -80,6 +81,17 @@ impl WasmInvoker {
     /// The engine calls run on.
     pub fn engine(&self) -> &PluginEngine {
         self.plugins.engine()
+    }
+
+    /// Instantiates the plugin of `call` for more calls than one.
+    ///
+    /// # Errors
+    /// What keeps it from running, and a trap while it is instantiated.
+    pub async fn keep(&self, call: Call) -> wasmtime::Result<Kept> {
+        let prepared = self.prepare(&call).map_err(wasmtime::Error::new)?;
+        let mut store = self.store(self.shared(call), Effects::default());
+        let instance = prepared.instance.instantiate_async(&mut store).await?;
+        Ok(Kept { store, instance, prepared })
     }
 
     fn prepare(&self, call: &Call) -> Result<Arc<Prepared>, Problem> {
