@@ -7,6 +7,7 @@ mod aliases;
 mod api;
 mod by_hand;
 mod dead_letters;
+mod detail;
 mod guard;
 mod health;
 mod integrations;
@@ -14,7 +15,6 @@ mod messages;
 mod openapi;
 mod operate;
 mod parameters;
-mod shown_body;
 mod status;
 mod store_refusal;
 #[cfg(test)]

@@ -28,7 +28,8 @@ fn of(rows: &mut BTreeMap<String, QueueRow>, integration: String) -> &mut QueueR
 }
 
 fn waiting(connection: &Connection, now: Timestamp, rows: &mut BTreeMap<String, QueueRow>) -> Done<()> {
-    let mut find = connection.prepare_cached(
+    let mut find = super::prepared(
+        connection,
         "SELECT d.integration, d.many, m.accepted_at
          FROM (SELECT integration, count(*) AS many, min(origin) AS oldest FROM delivery GROUP BY integration) d
          CROSS JOIN message m ON m.seq = d.oldest",
@@ -45,7 +46,7 @@ fn waiting(connection: &Connection, now: Timestamp, rows: &mut BTreeMap<String, 
 }
 
 fn dead_letters(connection: &Connection, rows: &mut BTreeMap<String, QueueRow>) -> Done<()> {
-    let mut find = connection.prepare_cached("SELECT integration, open FROM dead_letter_count")?;
+    let mut find = super::prepared(connection, "SELECT integration, open FROM dead_letter_count")?;
     let mut found = find.query([])?;
     while let Some(row) = found.next()? {
         of(rows, row.get(0)?).dead_letters = count(row, 1)?;
@@ -54,7 +55,8 @@ fn dead_letters(connection: &Connection, rows: &mut BTreeMap<String, QueueRow>) 
 }
 
 fn settled(connection: &Connection, now: Timestamp, rows: &mut BTreeMap<String, QueueRow>) -> Done<()> {
-    let mut find = connection.prepare_cached(
+    let mut find = super::prepared(
+        connection,
         "SELECT integration, outcome, sum(count) FROM tally WHERE minute > ?1 AND outcome IN ('delivered', 'skipped')
          GROUP BY integration, outcome",
     )?;

@@ -3,5 +3,6 @@
 mod folder;
 mod groups;
 mod ledger;
+mod questions;
 mod races;
 mod releases;
