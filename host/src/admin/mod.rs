@@ -13,6 +13,7 @@ mod integrations;
 mod messages;
 mod openapi;
 mod operate;
+pub mod overview;
 mod parameters;
 mod shown_body;
 mod status;
