@@ -15,6 +15,7 @@ mod integrations;
 mod messages;
 mod openapi;
 mod operate;
+pub mod overview;
 pub(crate) mod parameters;
 mod sessions;
 mod shown_body;

@@ -1,15 +1,18 @@
 //! What happened to messages, for people: [`Ledger`], short reads on connections of their own, in bounded pages.
 
+mod curves;
 mod dead_letters;
 mod messages;
 mod queue;
 mod rows;
 mod timeline;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::Row;
 
+pub use curves::{CURVE_MINUTES, Curve, Minute};
 pub use rows::{
     AttemptRow, Body, DeadLetterGroupRow, DeadLetterRow, MessageRow, OutcomeRow, QueueRow, StandingRow, State, Status, Timeline, WaitingRow,
 };
@@ -112,6 +115,11 @@ impl Ledger {
     /// What waits, by integration. An integration that has nothing to show is not there.
     pub async fn queue(&self, now: Timestamp) -> Result<Vec<QueueRow>, StoreError> {
         self.readers.read_snapshot(move |connection| queue::find(connection, now)).await
+    }
+
+    /// How deliveries ended in the last hour, by integration. One whose last hour was empty is not there.
+    pub async fn curves(&self, now: Timestamp) -> Result<BTreeMap<String, Curve>, StoreError> {
+        self.readers.read(move |connection| curves::find(connection, now)).await
     }
 }
 
