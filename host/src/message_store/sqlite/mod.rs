@@ -6,6 +6,7 @@
 
 mod accept;
 mod clean;
+mod exchanges;
 mod failure;
 mod group;
 mod key_value;
@@ -14,6 +15,7 @@ mod lease;
 mod leases;
 pub mod ledger;
 mod open;
+mod open_letters;
 mod operator;
 mod outcome;
 mod readers;
@@ -39,6 +41,7 @@ pub use open::{DATABASE_FILE, LOCK_FILE};
 pub use releases::Releases;
 pub use writer::OnFatal;
 
+use super::exchange::Exchange;
 use super::{Accept, Accepted, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError, Wake};
 use crate::clock::{Clock, Timestamp};
 use crate::problem::{Code, Problem};
@@ -264,5 +267,6 @@ fn bytes_of(settle: &Settle) -> usize {
         super::AppendedMessage::Existing(_) => 0,
     });
     let values = settle.key_values.iter().map(|write| write.value.as_ref().map_or(0, Vec::len));
-    children + appends.sum::<usize>() + values.sum::<usize>()
+    let exchanges = settle.attempt.exchanges.iter().map(Exchange::kept_bytes);
+    children + appends.sum::<usize>() + values.sum::<usize>() + exchanges.sum::<usize>()
 }

@@ -45,7 +45,7 @@ fn waiting(connection: &Connection, now: Timestamp, rows: &mut BTreeMap<String, 
 }
 
 fn dead_letters(connection: &Connection, rows: &mut BTreeMap<String, QueueRow>) -> Done<()> {
-    let mut find = connection.prepare_cached("SELECT integration, count(*) FROM dead_letter WHERE status = 'open' GROUP BY integration")?;
+    let mut find = connection.prepare_cached("SELECT integration, open FROM dead_letter_count")?;
     let mut found = find.query([])?;
     while let Some(row) = found.next()? {
         of(rows, row.get(0)?).dead_letters = count(row, 1)?;
