@@ -18,6 +18,7 @@ pub use rows::{
 };
 
 use super::readers::Readers;
+use super::writing::Waiting;
 use crate::clock::Timestamp;
 use crate::message::{FailureClass, MessageId};
 use crate::message_store::{DeadLetterId, StoreError};
@@ -29,6 +30,7 @@ pub const ROWS_MAX: usize = 1000;
 #[derive(Clone)]
 pub struct Ledger {
     readers: Arc<Readers>,
+    waiting: Waiting,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -83,8 +85,8 @@ impl Default for DeadLetterQuery {
 }
 
 impl Ledger {
-    pub(super) fn new(readers: Arc<Readers>) -> Self {
-        Self { readers }
+    pub(super) fn new(readers: Arc<Readers>, waiting: Waiting) -> Self {
+        Self { readers, waiting }
     }
 
     /// Messages, newest first.
@@ -112,9 +114,11 @@ impl Ledger {
         self.readers.read(move |connection| dead_letters::one(connection, id)).await
     }
 
-    /// What waits, by integration. An integration that has nothing to show is not there.
+    /// What waits and what is dead, by integration, at a cost that does not grow with either. An integration that has neither is
+    /// not there.
     pub async fn queue(&self, now: Timestamp) -> Result<Vec<QueueRow>, StoreError> {
-        self.readers.read_snapshot(move |connection| queue::find(connection, now)).await
+        let waiting = self.waiting.counts();
+        self.readers.read_snapshot(move |connection| queue::find(connection, &waiting, now)).await
     }
 
     /// How deliveries ended in the last hour, by integration. One whose last hour was empty is not there.
