@@ -20,6 +20,7 @@ use crate::alias::secret::SecretSource;
 use crate::clock::SystemClock;
 use crate::config::prepare::Prepared;
 use crate::config::{HostConfig, missing_secrets};
+use crate::console::Console;
 use crate::delivery::{Bells, Dispatcher};
 use crate::ingress::Intake;
 use crate::message_store::sqlite::SqliteStore;
@@ -80,6 +81,7 @@ impl Host {
         let invoker = plugins::invoker(&config, &ground, &aliases, &catalog, progress)?;
         let intake = ground.intake(&config, &active, environment, &secrets)?;
         let api = ground.api(&config, &intake, &aliases, admin)?;
+        let console = Console::new(api.clone(), admin);
         // The listeners are bound, so whoever finds this file finds a host that takes connections.
         running::write(&config.data, ingress, admin)?;
 
@@ -87,7 +89,7 @@ impl Host {
         let bells = Arc::new(Bells::default());
         ground.store.wake_through(bells.clone());
         let dispatcher = Dispatcher::start(&ground.delivery(invoker, catalog), &aliases, &bells);
-        let serving = listeners.serve(intake.handler(), api.handler(), config.drain, &ground.clock);
+        let serving = listeners.serve(intake.handler(), api.handler(console.router()), config.drain, &ground.clock);
         let background = [
             tokio::spawn(housekeeping::clean(ground.store.clone(), ground.clock.clone())),
             tokio::spawn({

@@ -17,7 +17,7 @@ use crate::problem::Code;
 /// Every alias of the running environment, by name.
 pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
     Parameters::parse(request.uri().query()).finish()?;
-    Ok(answer::json(StatusCode::OK, &json!({ "aliases": shown(&api.parts.aliases.states()) })))
+    Ok(answer::json(StatusCode::OK, &json!({ "aliases": api.parts.aliases.states().iter().map(shown).collect::<Vec<_>>() })))
 }
 
 /// Asks the alias's endpoint whether it answers and takes the credential.
@@ -39,19 +39,16 @@ pub async fn test(State(api): State<Arc<Api>>, name: Result<Path<String>, PathRe
     Ok(answer::json(StatusCode::OK, &shown))
 }
 
-/// Aliases as the API shows them.
-pub(super) fn shown(aliases: &[AliasStatus]) -> Vec<Value> {
-    let one = |alias: &AliasStatus| {
-        json!({
-            "name": alias.name,
-            "owner": alias.owner,
-            "url": alias.url,
-            "auth": alias.auth,
-            "state": alias.state,
-            "since": alias.since.to_string(),
-            "until": alias.until.map(|until| until.to_string()),
-            "detail": alias.detail,
-        })
-    };
-    aliases.iter().map(one).collect()
+/// An alias as the API shows it.
+pub(super) fn shown(alias: &AliasStatus) -> Value {
+    json!({
+        "name": alias.name,
+        "owner": alias.owner,
+        "url": alias.url,
+        "auth": alias.auth,
+        "state": alias.state,
+        "since": alias.since.to_string(),
+        "until": alias.until.map(|until| until.to_string()),
+        "detail": alias.detail,
+    })
 }

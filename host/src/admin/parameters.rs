@@ -16,7 +16,7 @@ use crate::problem::Code;
 const LIMIT_DEFAULT: usize = 50;
 
 /// The names and values of a query that nobody has taken yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Parameters(Vec<(String, String)>);
 
 impl Parameters {

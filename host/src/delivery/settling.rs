@@ -117,7 +117,8 @@ impl Delivery {
         }
         match &settle.settlement {
             Settlement::Delivered { .. } => {
-                self.metrics.delivered(integration, settle.attempt.ended_at.since(leased.message.accepted_at));
+                let at = settle.attempt.ended_at;
+                self.metrics.delivered(integration, at, at.since(leased.message.accepted_at));
                 debug!("delivered");
             }
             Settlement::Skipped { code, detail } => {

@@ -47,6 +47,7 @@ pub(super) struct Ended;
 pub(super) struct Start {
     pub connection: Connection,
     pub leases: Arc<Leases>,
+    pub waiting: Waiting,
     pub disk: Disk,
     pub wake: WakeSlot,
     pub clock: Arc<dyn Clock>,
@@ -56,11 +57,11 @@ pub(super) struct Start {
 }
 
 impl Committer {
-    pub(super) fn new(start: Start) -> rusqlite::Result<Self> {
-        Ok(Self {
-            waiting: Waiting::load(&start.connection)?,
+    pub(super) fn new(start: Start) -> Self {
+        Self {
             connection: start.connection,
             leases: start.leases,
+            waiting: start.waiting,
             disk: start.disk,
             wake: start.wake,
             clock: start.clock,
@@ -70,7 +71,7 @@ impl Committer {
             commits: Arc::default(),
             rows_at_checkpoint: 0,
             bytes_since_checkpoint: 0,
-        })
+        }
     }
 
     pub(super) fn commits(&self) -> Arc<AtomicU64> {
@@ -101,7 +102,7 @@ impl Committer {
                     // Before anybody is answered: an answer would be a claim about what is on disk.
                     self.end(&failure);
                 }
-                effects.undo(&self.leases, &mut self.waiting);
+                effects.undo(&self.leases, &self.waiting);
                 self.leases.lock().give_notes_back(&notes);
                 answer(commands, &Err(told));
                 if reach == Reach::Process { Err(Ended) } else { Ok(()) }
@@ -169,7 +170,7 @@ impl Committer {
 
     fn run_one(&mut self, command: &mut Command, effects: &mut Effects) -> Result<(), Failure> {
         self.statement("SAVEPOINT command")?;
-        let mut writing = Writing::new(&self.connection, &self.leases, &mut self.waiting, &mut self.disk);
+        let mut writing = Writing::new(&self.connection, &self.leases, &self.waiting, &mut self.disk);
         let ran = command.job.run(&mut writing);
         let own = writing.effects;
         match ran {
@@ -178,12 +179,12 @@ impl Committer {
                 self.statement("RELEASE command")
             }
             Err(failure) if failure.reach() == Reach::Command && !self.connection.is_autocommit() => {
-                own.undo(&self.leases, &mut self.waiting);
+                own.undo(&self.leases, &self.waiting);
                 self.statement("ROLLBACK TO command")?;
                 self.statement("RELEASE command")
             }
             Err(failure) => {
-                own.undo(&self.leases, &mut self.waiting);
+                own.undo(&self.leases, &self.waiting);
                 Err(failure)
             }
         }

@@ -70,7 +70,7 @@ impl Releases {
             let found = find.query_map([], |row| Ok((rows::json(row, 0)?, ReleaseId(row.get(1)?))))?;
             Ok(found.collect::<Result<Vec<_>, _>>()?)
         };
-        self.inner.ledger.read(read).await
+        self.inner.people.read(read).await
     }
 
     /// A stored release.
@@ -80,7 +80,7 @@ impl Releases {
             let mut find = connection.prepare_cached("SELECT content FROM release WHERE id = ?1")?;
             Ok(find.query_row([&id.0], |row| rows::json(row, 0)).optional()?)
         };
-        self.inner.ledger.read(read).await
+        self.inner.people.read(read).await
     }
 }
 

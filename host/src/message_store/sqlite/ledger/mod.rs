@@ -4,6 +4,7 @@
 //! and says how far it came (`search`). A test counts what SQLite does for each question.
 
 mod body;
+mod curves;
 mod dead_letters;
 mod groups;
 mod ids;
@@ -17,12 +18,14 @@ pub(super) mod steps;
 mod timeline;
 mod when;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rusqlite::{CachedStatement, Connection, Row};
 
 pub use body::Body;
+pub use curves::{CURVE_MINUTES, Curve, Minute};
 pub use ids::IdsFound;
 pub use query::{DeadLetterQuery, GroupQuery, MessageQuery, TimelineQuery};
 pub use rows::{
@@ -31,6 +34,7 @@ pub use rows::{
 };
 
 use super::readers::Readers;
+use super::writing::Waiting;
 use crate::clock::Timestamp;
 use crate::message::{IdPrefix, MessageId};
 use crate::message_store::{AttemptId, DeadLetterId, StoreError};
@@ -44,6 +48,7 @@ pub const CHILDREN_SHOWN_MAX: usize = 100;
 #[derive(Clone)]
 pub struct Ledger {
     readers: Arc<Readers>,
+    waiting: Waiting,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -53,8 +58,8 @@ impl std::fmt::Debug for Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(readers: Arc<Readers>) -> Self {
-        Self { readers }
+    pub(super) fn new(readers: Arc<Readers>, waiting: Waiting) -> Self {
+        Self { readers, waiting }
     }
 
     /// Messages, newest first.
@@ -98,9 +103,16 @@ impl Ledger {
         self.readers.read(move |connection| dead_letters::one(connection, id)).await
     }
 
-    /// What waits, by integration. An integration that has nothing to show is not there.
+    /// What waits and what is dead, by integration, at a cost that does not grow with either. An integration that has neither is
+    /// not there.
     pub async fn queue(&self, now: Timestamp) -> Result<Vec<QueueRow>, StoreError> {
-        self.readers.read_snapshot(move |connection| queue::find(connection, now)).await
+        let waiting = self.waiting.counts();
+        self.readers.read_snapshot(move |connection| queue::find(connection, &waiting, now)).await
+    }
+
+    /// How deliveries ended in the last hour, by integration. One whose last hour was empty is not there.
+    pub async fn curves(&self, now: Timestamp) -> Result<BTreeMap<String, Curve>, StoreError> {
+        self.readers.read(move |connection| curves::find(connection, now)).await
     }
 }
 
