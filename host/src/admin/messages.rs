@@ -30,15 +30,19 @@ pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Respo
 /// What a listing's parameters ask for.
 ///
 /// # Errors
-/// 400 for what is not known or not understood, and for the beginning of an id that too many have.
+/// 400 for what is not known or not understood, and for the beginning of an id that too many have; what [`the_one`] says of `parent`.
 pub(crate) async fn query(ledger: &Ledger, mut given: Parameters) -> Result<MessageQuery, Refusal> {
     let ids = match given.one("id")? {
         Some(text) => Some(ids(ledger, &text).await?),
         None => None,
     };
+    let parent = match given.one("parent")? {
+        Some(text) => Some(the_one(ledger, &text).await?),
+        None => None,
+    };
     let query = MessageQuery {
         ids,
-        parent: given.read("parent", "a message's id")?,
+        parent,
         integration: given.one("integration")?,
         key: given.one("key")?,
         tracked: given.one("track")?.map(|text| tracked(&text)).transpose()?,

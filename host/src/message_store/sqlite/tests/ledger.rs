@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::clock::Timestamp;
 use crate::message::{FailureClass, MessageId};
+use crate::message_store::exchange::{Exchange, KeptBody};
 use crate::message_store::sqlite::ledger::{
     Body, DeadLetterQuery, GroupQuery, Ledger, MessagePage, MessageQuery, State, Status, Timeline, TimelineQuery,
 };
@@ -197,4 +198,89 @@ async fn a_body_that_is_not_text_stays_bytes() {
     let id = message.id;
     world.accept_as(message, None, &[("crm", Lane::Free)]).await.unwrap();
     assert_eq!(timeline(&ledger, id).await.unwrap().body, Body::Binary(bytes::Bytes::from_static(&[0xFF, 0x00])));
+}
+
+/// An exchange that sent and was answered these texts.
+fn exchange(sent: &str, answer: Option<&str>) -> Exchange {
+    let kept = |text: &str| KeptBody::of(&[], &bytes::Bytes::copy_from_slice(text.as_bytes()));
+    Exchange { sent: kept(sent), answer: answer.map(kept) }
+}
+
+#[tokio::test]
+async fn what_was_sent_is_kept_with_its_attempt_and_of_waits_in_a_row_the_last() {
+    let (world, ledger) = world();
+    let id = world.accept("1", None).await;
+    for (sent, settlement) in [
+        ("first", Settlement::Waits { due_at: world.now() }),
+        ("second", Settlement::Waits { due_at: world.now() }),
+        ("third", delivered()),
+    ] {
+        let mut settle = world.settlement(world.lease_one().await.id, settlement);
+        settle.attempt.exchanges = vec![exchange(sent, Some("yes")), exchange("more", None)];
+        world.store().settle(settle).await.unwrap();
+    }
+    let attempts = timeline(&ledger, id).await.unwrap().attempts;
+    let mut sent = Vec::new();
+    for attempt in &attempts {
+        let rows = ledger.exchanges(id, attempt.id).await.unwrap().unwrap();
+        assert_eq!(rows.iter().map(|row| row.answer.is_some()).collect::<Vec<_>>(), [true, false]);
+        sent.extend(rows.into_iter().map(|row| row.sent.body));
+    }
+    let text = |text: &str| Body::Text(text.into());
+    assert_eq!(sent, [text("second"), text("more"), text("third"), text("more")]);
+    let other = world.accept("2", None).await;
+    assert!(ledger.exchanges(other, attempts[0].id).await.unwrap().is_none(), "not an attempt of this message");
+}
+
+#[tokio::test]
+async fn a_long_history_is_shown_from_its_end_in_pages() {
+    let (world, ledger) = world();
+    let id = world.accept("1", None).await;
+    for _ in 0..250 {
+        world.settle(world.lease_one().await.id, Settlement::Retries { due_at: world.now() }).await;
+    }
+    let newest = timeline(&ledger, id).await.unwrap();
+    let before = newest.earlier_attempts;
+    assert_eq!((newest.attempts.len(), before), (200, Some(newest.attempts[0].id)));
+    let older = ledger.message(TimelineQuery { attempts_before: before, ..TimelineQuery::of(id) }).await.unwrap().unwrap();
+    assert_eq!((older.attempts.len(), older.earlier_attempts), (50, None));
+    assert!(older.attempts.last().unwrap().id < newest.attempts[0].id);
+}
+
+#[tokio::test]
+async fn a_message_of_many_children_lists_some_and_counts_all() {
+    let (world, ledger) = world();
+    let parent = world.accept("1", None).await;
+    let leased = world.lease_one().await;
+    let bodies = (0..150).map(|n| n.to_string()).collect::<Vec<_>>();
+    let children = world.children(&leased.message, &bodies.iter().map(String::as_str).collect::<Vec<_>>());
+    world.settle(leased.id, Settlement::FannedOut { children }).await;
+    let shown = timeline(&ledger, parent).await.unwrap();
+    assert_eq!((shown.children.len(), shown.more_children, shown.message.integrations[0].children), (100, true, 150));
+    let all = MessageQuery { parent: Some(parent), limit: 1000, ..MessageQuery::default() };
+    assert_eq!(ledger.messages(all).await.unwrap().messages.len(), 150);
+}
+
+#[tokio::test]
+async fn groups_are_paged_and_go_with_their_last_dead_letter() {
+    let (world, ledger) = world();
+    for n in 0..3 {
+        let integration = format!("flow-{n}");
+        for _ in 0..=n {
+            world.accept_for("x", &[(&integration, Lane::Unkeyed("no id".into()))]).await;
+        }
+    }
+    let page = async |before| ledger.dead_letter_groups(GroupQuery { before, limit: 2, ..GroupQuery::default() }).await.unwrap();
+    let first = page(None).await;
+    assert_eq!(first.groups.iter().map(|group| group.count).collect::<Vec<_>>(), [3, 2]);
+    let cursor = first.next.unwrap().to_string();
+    let second = page(Some(cursor.parse().unwrap())).await;
+    assert_eq!((second.groups.len(), second.groups[0].count, second.next), (1, 1, None));
+    world.discard(second.groups[0].example).await.unwrap();
+    assert!(page(Some(cursor.parse().unwrap())).await.groups.is_empty());
+    let of = async |integration: &str| {
+        let query = GroupQuery { integration: Some(integration.into()), ..GroupQuery::default() };
+        ledger.dead_letter_groups(query).await.unwrap().groups.len()
+    };
+    assert_eq!((of("flow-0").await, of("flow-2").await), (0, 1));
 }
