@@ -6,6 +6,12 @@
 
 mod access;
 mod assets;
+mod bodies;
+mod dead_letters;
+mod history;
+mod message;
+mod messages;
+mod operate;
 mod overview;
 mod page;
 mod parts;
@@ -13,6 +19,7 @@ mod routes;
 mod sign_in;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

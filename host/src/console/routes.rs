@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, get, post};
 use http::StatusCode;
 
 use super::page::Wrong;
-use super::{Console, access, assets, overview, sign_in};
+use super::{Console, access, assets, dead_letters, message, messages, operate, overview, sign_in};
 use crate::ingress::answer::Refusal;
 use crate::problem::Code;
 
@@ -29,6 +29,13 @@ pub(super) fn routes() -> Vec<Route> {
         open("/sign-in/{link}", get(sign_in::open)),
         page("/sign-out", post(sign_in::end)),
         page("/", get(overview::show)),
+        page("/messages", get(messages::show)),
+        page("/messages/{id}", get(message::show)),
+        page("/messages/{id}/body", get(message::download)),
+        page("/dead-letters", get(dead_letters::causes)),
+        page("/dead-letters/{cause}", get(dead_letters::of_cause)),
+        page("/dead-letters/replay", post(operate::replay)),
+        page("/dead-letters/discard", post(operate::discard)),
     ]
 }
 

@@ -6,6 +6,15 @@
   const dialog = document.getElementById("keys");
   document.querySelectorAll("[data-opens=keys]").forEach((button) => button.addEventListener("click", () => dialog.showModal()));
 
+  // A button that ticks every box of a name, or none where all are ticked.
+  document.querySelectorAll("[data-ticks]").forEach((button) =>
+    button.addEventListener("click", () => {
+      const boxes = [...document.querySelectorAll(`input[type=checkbox][name="${CSS.escape(button.dataset.ticks)}"]`)];
+      const tick = !boxes.every((box) => box.checked);
+      boxes.forEach((box) => (box.checked = tick));
+    }),
+  );
+
   // `g` waits for the key of a section this long.
   const CHORD_MS = 1500;
   let chordUntil = 0;
