@@ -55,6 +55,7 @@ pub struct Host {
     dispatcher: Dispatcher,
     clock: Arc<SystemClock>,
     config: HostConfig,
+    console: Arc<Console>,
     serving: Serving,
     background: [JoinHandle<()>; 2],
 }
@@ -100,7 +101,12 @@ impl Host {
         info!(%ingress, %admin, integrations = active.len(), "ready");
         let dir = prepared.workspace.dir.clone();
         let Ground { store, clock, .. } = ground;
-        Ok(Self { ingress, admin, aliases, store, active, differing, dir, intake, dispatcher, clock, config, serving, background })
+        Ok(Self { ingress, admin, aliases, store, active, differing, dir, intake, dispatcher, clock, config, console, serving, background })
+    }
+
+    /// A link into the console that works once and for a minute, for whoever started the host.
+    pub fn console_link(&self) -> String {
+        format!("http://{}{}", self.admin, self.console.link())
     }
 
     /// Stops intake, finishes or gives up what is in flight within the drain time, and lets the data folder go. What was
@@ -108,6 +114,7 @@ impl Host {
     pub async fn stop(self) {
         self.intake.close();
         running::remove(&self.config.data);
+        self.console.end();
         let (left, ()) = tokio::join!(self.dispatcher.stop(&*self.clock, self.config.drain), self.serving.stop());
         if left > 0 {
             warn!(left, "deliveries were still under way; the next start runs them again");

@@ -25,6 +25,6 @@ pub(crate) mod store_refusal;
 pub(crate) mod tests;
 pub mod token;
 
+pub use aliases::test_alias;
 pub use api::{Api, ApiParts};
-pub use console_links::SIGN_IN_PATH;
 pub use sessions::{SESSION_LIVES, Session, Sessions};

@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, get, post};
 use http::StatusCode;
 
 use super::page::Wrong;
-use super::{Console, access, assets, overview, sign_in};
+use super::{Console, access, aliases, assets, integration, overview, sign_in};
 use crate::ingress::answer::Refusal;
 use crate::problem::Code;
 
@@ -29,6 +29,14 @@ pub(super) fn routes() -> Vec<Route> {
         open("/sign-in/{link}", get(sign_in::open)),
         page("/sign-out", post(sign_in::end)),
         page("/", get(overview::show)),
+        page("/live/overview", get(overview::watch)),
+        page("/integrations/{name}", get(integration::show)),
+        page("/live/integrations/{name}", get(integration::watch)),
+        page("/aliases", get(aliases::list)),
+        page("/live/aliases", get(aliases::watch_list)),
+        page("/aliases/{name}", get(aliases::show)),
+        page("/live/aliases/{name}", get(aliases::watch)),
+        page("/aliases/{name}/test", post(aliases::test)),
     ]
 }
 
