@@ -7,6 +7,7 @@ mod aliases;
 mod api;
 mod by_hand;
 mod dead_letters;
+mod events;
 mod guard;
 mod health;
 mod integrations;

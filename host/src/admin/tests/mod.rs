@@ -1,6 +1,7 @@
 //! The admin listener over real loopback sockets, on a real message store in a folder of its own.
 
 mod access;
+mod events;
 mod operating;
 mod reading;
 
@@ -24,6 +25,7 @@ use crate::ingress::{Intake, IntakeLimits, ServeLimits, serve};
 use crate::message_store::sqlite::{Options, SqliteStore};
 use crate::random::SeededRandom;
 use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
 
 const TOKEN: &str = "a token of the admin";
 const PASSWORD: &str = "canary-secret";
@@ -33,6 +35,7 @@ struct Host {
     address: SocketAddr,
     intake: Arc<Intake>,
     store: SqliteStore,
+    events: Arc<Events>,
     _folder: TempDir,
 }
 
@@ -41,22 +44,23 @@ impl Host {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path(), Options::new(clock())).unwrap();
-        let metrics = Arc::new(Metrics::new());
+        let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock()));
         let environment = with_crm();
         let mut source = webhook("/in", None);
         source.key = Some("json:/id".parse().unwrap());
         source.track = BTreeMap::from([("order".to_owned(), "json:/name".parse().unwrap())]);
         let orders = integration("orders", source);
-        let intake = intake_over(Arc::new(store.clone()), metrics.clone(), vec![orders], &environment, IntakeLimits::default());
+        let intake =
+            intake_over(Arc::new(store.clone()), (metrics.clone(), events.clone()), vec![orders], &environment, IntakeLimits::default());
         let secrets = Arc::new(TableSecrets(BTreeMap::from([("CRM".to_owned(), PASSWORD.as_bytes().to_vec())])));
         let upstream = Arc::new(ScriptedUpstream::new(|_| Ok(UpstreamResponse::new(StatusCode::OK, "fine"))));
         let aliases = Arc::new(Aliases::new(&environment, secrets, upstream, clock(), Arc::new(SeededRandom::new(1))));
-        let parts = ApiParts { intake: intake.clone(), store: store.clone(), aliases, metrics, clock: clock() };
+        let parts = ApiParts { intake: intake.clone(), store: store.clone(), aliases, metrics, events: events.clone(), clock: clock() };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let api = Api::new(parts, address, Secret::new(TOKEN));
         tokio::spawn(serve(listener, api.handler(), ServeLimits::default(), clock(), CancellationToken::new()));
-        Self { address, intake, store, _folder: folder }
+        Self { address, intake, store, events, _folder: folder }
     }
 
     /// A request as it is.
