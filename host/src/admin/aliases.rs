@@ -13,6 +13,7 @@ use super::parameters::{Parameters, named};
 use crate::alias::{AliasStatus, AliasTest};
 use crate::ingress::answer::{self, Refusal};
 use crate::problem::Code;
+use crate::telemetry::events::{Event, Kind, Level};
 
 /// Every alias of the running environment, by name.
 pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
@@ -44,6 +45,8 @@ pub async fn test_alias(parts: &ApiParts, name: &str) -> Result<AliasTest, Refus
     }
     let test = parts.aliases.test(name).await;
     tracing::info!(alias = name, reachable = test.reachable, authenticated = test.authenticated, "an alias was tested");
+    let event = Event::new(Kind::Operator, Level::Info, "an alias was tested").with("alias", name.to_owned());
+    parts.events.tell(event.with("result", test.detail.clone()));
     Ok(test)
 }
 

@@ -9,6 +9,7 @@ mod api;
 mod by_hand;
 mod console_links;
 mod dead_letters;
+mod events;
 pub(crate) mod guard;
 mod health;
 mod integrations;
