@@ -12,8 +12,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header};
+use tokio::sync::Semaphore;
 use tower_service::Service;
 
+use super::events::{self, EVENT_STREAMS_MAX};
 use super::guard::Guard;
 use super::sessions::Sessions;
 use super::{aliases, by_hand, console_links, dead_letters, health, integrations, messages, openapi, operate, parameters, status};
@@ -26,6 +28,7 @@ use crate::ingress::{Handler, Intake};
 use crate::message_store::sqlite::SqliteStore;
 use crate::problem::Code;
 use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
 
 /// Memory for the bodies of all requests under way.
 const BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -39,6 +42,7 @@ pub struct ApiParts {
     pub store: SqliteStore,
     pub aliases: Arc<Aliases>,
     pub metrics: Arc<Metrics>,
+    pub events: Arc<Events>,
     pub clock: Arc<dyn Clock>,
     pub sessions: Arc<Sessions>,
 }
@@ -49,6 +53,8 @@ pub struct Api {
     pub(crate) parts: ApiParts,
     pub(crate) guard: Guard,
     memory: BodyMemory,
+    /// One for each stream of events that may be open.
+    pub(super) event_streams: Arc<Semaphore>,
 }
 
 /// One endpoint. The OpenAPI document is held against the list of them.
@@ -84,6 +90,7 @@ pub(super) fn routes() -> Vec<Route> {
         read("/api/v1/dead-letters/{id}", get(dead_letters::show)),
         change("/api/v1/dead-letters/replay", post(operate::replay)),
         change("/api/v1/dead-letters/discard", post(operate::discard)),
+        read("/api/v1/events", get(events::stream)),
         read("/api/v1/aliases", get(aliases::list)),
         change("/api/v1/aliases/{name}/test", post(aliases::test)),
         change("/api/v1/console-links", post(console_links::create)),
@@ -93,7 +100,8 @@ pub(super) fn routes() -> Vec<Route> {
 impl Api {
     /// The API for a listener bound to `bound`, opened by `token`.
     pub fn new(parts: ApiParts, bound: SocketAddr, token: Secret) -> Arc<Self> {
-        Arc::new(Self { parts, guard: Guard::new(bound, token), memory: BodyMemory::new(BODIES_BYTES_MAX) })
+        let (memory, event_streams) = (BodyMemory::new(BODIES_BYTES_MAX), Arc::new(Semaphore::new(EVENT_STREAMS_MAX)));
+        Arc::new(Self { parts, guard: Guard::new(bound, token), memory, event_streams })
     }
 
     /// What [`serve`](crate::ingress::serve) calls for the admin listener: the API, and beside it `pages`, which look after

@@ -9,17 +9,12 @@ use serde_json::json;
 
 use super::api::Api;
 use super::parameters::Parameters;
-use super::sessions::Link;
 use crate::ingress::answer::{self, Refusal};
-
-/// Where links lead; the token follows.
-pub const SIGN_IN_PATH: &str = "/sign-in/";
 
 /// Makes a link. Its path is given, not the address: who asks knows under which one the host is reached.
 pub async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
     Parameters::parse(request.uri().query()).finish()?;
-    let Link { token, expires_at } = api.parts.sessions.link();
+    let link = api.parts.sessions.link();
     tracing::info!("a link into the console was made");
-    let path = format!("{SIGN_IN_PATH}{}", String::from_utf8_lossy(token.expose()));
-    Ok(answer::json(StatusCode::CREATED, &json!({ "path": path, "expires-at": expires_at.to_string() })))
+    Ok(answer::json(StatusCode::CREATED, &json!({ "path": link.path(), "expires-at": link.expires_at.to_string() })))
 }

@@ -10,6 +10,7 @@ mod by_hand;
 mod console_links;
 pub(crate) mod dead_letters;
 mod detail;
+mod events;
 pub(crate) mod guard;
 mod health;
 mod integrations;
@@ -25,6 +26,6 @@ pub(crate) mod store_refusal;
 pub(crate) mod tests;
 pub mod token;
 
+pub use aliases::test_alias;
 pub use api::{Api, ApiParts};
-pub use console_links::SIGN_IN_PATH;
 pub use sessions::{SESSION_LIVES, Session, Sessions};

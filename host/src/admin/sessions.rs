@@ -13,6 +13,8 @@ use crate::alias::secret::Secret;
 use crate::clock::{Clock, Timestamp};
 use crate::random::Random;
 
+/// Where links lead; the token follows.
+const SIGN_IN_PATH: &str = "/sign-in/";
 /// How long a link waits to be opened.
 pub const LINK_LIVES: Duration = Duration::from_secs(60);
 /// How long a session lasts at most.
@@ -57,6 +59,13 @@ pub struct Link {
     /// What the link ends in.
     pub token: Secret,
     pub expires_at: Timestamp,
+}
+
+impl Link {
+    /// To be opened at the address under which a browser reaches the host.
+    pub fn path(&self) -> String {
+        format!("{SIGN_IN_PATH}{}", String::from_utf8_lossy(self.token.expose()))
+    }
 }
 
 /// Somebody who is signed in.

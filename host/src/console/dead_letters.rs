@@ -31,7 +31,7 @@ pub async fn causes(State(console): State<Arc<Console>>, request: Request) -> Re
     let found = console.api.parts.store.ledger().dead_letter_groups(query.clone()).await.map_err(|error| refusal(&error))?;
     let body = html! {
         @if let Some(integration) = &query.integration {
-            p { "Of " strong { (on_one_line(integration)) } ". " a href=(Section::DeadLetters.path()) { "Of all integrations" } }
+            p { "Of " strong { (parts::outside(integration)) } ". " a href=(Section::DeadLetters.path()) { "Of all integrations" } }
         }
         @if found.groups.is_empty() { (no_causes(&query)) } @else { (table(&found.groups, console.now())) }
         (pager(&query, &found))
@@ -48,14 +48,13 @@ fn no_causes(query: &GroupQuery) -> Markup {
 }
 
 fn pager(query: &GroupQuery, found: &GroupPage) -> Markup {
-    let address = |before: Option<String>| {
-        let fields =
-            [("integration", query.integration.clone()), ("class", query.class.map(|class| class.to_string())), ("before", before)];
-        let given = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        format!("/dead-letters?{}", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish())
+    let class = query.class.map(|class| class.to_string()).unwrap_or_default();
+    let address = |before: &str| {
+        let fields = [("integration", query.integration.as_deref().unwrap_or_default()), ("class", &class), ("before", before)];
+        parts::query(Section::DeadLetters.path(), &fields)
     };
-    let first = query.before.as_ref().map(|_| address(None));
-    let next = found.next.as_ref().map(|next| address(Some(next.to_string())));
+    let first = query.before.as_ref().map(|_| address(""));
+    let next = found.next.as_ref().map(|next| address(&next.to_string()));
     parts::pager(first.as_deref(), next.as_deref().map(|next| ("Smaller ones", next)))
 }
 
@@ -65,10 +64,10 @@ pub fn table(groups: &[DeadLetterGroupRow], now: Timestamp) -> Markup {
     let row = |group: &DeadLetterGroupRow| {
         parts::Row::new(vec![
             html! {
-                a href=(format!("/dead-letters/{}", group.fingerprint)) { (on_one_line(&group.example_detail)) }
-                p.small.muted { (group.class) @if group.code != group.class.as_str() { " · " (on_one_line(&group.code)) } }
+                a href=(format!("/dead-letters/{}", group.fingerprint)) { (parts::outside(&group.example_detail)) }
+                p.small.muted { (group.class) @if group.code != group.class.as_str() { " · " (parts::outside(&group.code)) } }
             },
-            html! { (on_one_line(&group.integration)) },
+            words::integration(&group.integration),
             html! { (parts::number(group.count)) },
             ago(&group.last_at, now),
             ago(&group.first_at, now),
@@ -128,10 +127,10 @@ fn cause_markup(session: &Session, group: &DeadLetterGroupRow, letters: &DeadLet
     let next = letters.next.map(|next| format!("{here}?before={}", next.0));
     let first = (!first_page).then_some(here.as_str());
     html! {
-        p.lead { (on_one_line(&group.example_detail)) }
+        p.lead { (parts::outside(&group.example_detail)) }
         (parts::facts(&[
             ("Open", html! { (parts::number(group.count)) }),
-            ("Integration", html! { (on_one_line(&group.integration)) }),
+            ("Integration", words::integration(&group.integration)),
             ("Class", html! { (group.class) }),
             ("Last", ago(&group.last_at, now)),
             ("First", ago(&group.first_at, now)),
@@ -155,9 +154,9 @@ fn letters_table(letters: &[DeadLetterRow], now: Timestamp) -> Markup {
         parts::Row::new(vec![
             html! { label { input type="checkbox" name="id" value=(letter.id.0); " " (letter.id.0) } },
             html! { a.mono href=(format!("/messages/{message}")) title=(message) { (messages::short(&message)) } },
-            html! { @if let Some(lane) = &letter.lane { span.mono { (on_one_line(lane)) } } },
+            html! { @if let Some(lane) = &letter.lane { span.mono { (parts::outside(lane)) } } },
             ago(&letter.died_at, now),
-            html! { (on_one_line(&letter.detail)) @if letter.replay > 0 { span.muted { " · at replay " (letter.replay) } } },
+            html! { (parts::outside(&letter.detail)) @if letter.replay > 0 { span.muted { " · at replay " (letter.replay) } } },
             html! { (parts::number(letter.attempts)) },
         ])
     };

@@ -24,8 +24,8 @@ pub fn way(timeline: &Timeline, standing: &StandingRow, open: Option<AttemptId>,
     // RFC 3339 in UTC with milliseconds sorts as text; what began goes before what came of it.
     entries.sort_by(|one, other| one.0.cmp(other.0));
     html! {
-        section.way {
-            h2 { (on_one_line(name)) " " (words::standing(standing)) }
+        section.story {
+            h2 { (words::integration(name)) " " (words::standing(standing)) }
             ol.history {
                 (accepted(timeline))
                 @for (time, entry) in entries { (at(timeline, time, &entry)) }
@@ -46,7 +46,7 @@ fn at(timeline: &Timeline, time: &str, entry: &Markup) -> Markup {
 }
 
 fn accepted(timeline: &Timeline) -> Markup {
-    let entry = html! { p { (parts::badge(parts::Tone::Plain, "accepted")) " from " (on_one_line(&timeline.message.origin)) } };
+    let entry = html! { p { (parts::badge(parts::Tone::Plain, "accepted")) " from " (parts::outside(&timeline.message.origin)) } };
     at(timeline, &timeline.message.accepted_at, &entry)
 }
 
@@ -61,8 +61,8 @@ fn attempt(timeline: &Timeline, row: &AttemptRow, open: Option<AttemptId>) -> Ma
                 @if row.replay > 0 { " · replay " (row.replay) }
                 @if let Some(detail) = &row.detail {
                     span.why {
-                        @if let Some(code) = &row.code { strong { (on_one_line(code)) } ": " }
-                        (on_one_line(detail))
+                        @if let Some(code) = &row.code { strong { (parts::outside(code)) } ": " }
+                        (parts::outside(detail))
                     }
                 }
             }
@@ -117,7 +117,7 @@ pub fn request(request: &Value) -> Markup {
             span.muted { " in " (text(request, "took-ms")) " ms" }
         }
         @if let Some(excerpt) = request["answer-excerpt"].as_str().filter(|excerpt| !excerpt.trim().is_empty()) {
-            p.excerpt.mono { (on_one_line(excerpt)) }
+            p.excerpt.mono { (parts::outside(excerpt)) }
         }
         p.small.muted { "Idempotency-Key " code { (text(request, "idempotency-key")) } }
     }
@@ -130,10 +130,10 @@ fn outcome(row: &OutcomeRow) -> Markup {
         p {
             (words::state(row.outcome))
             @if row.replay > 0 { span.muted { " · replay " (row.replay) } }
-            @if let Some(code) = &row.code { " " strong { (on_one_line(code)) } }
-            @if let Some(detail) = &row.detail { " " (on_one_line(detail)) }
+            @if let Some(code) = &row.code { " " strong { (parts::outside(code)) } }
+            @if let Some(detail) = &row.detail { " " (parts::outside(detail)) }
         }
-        @for (name, value) in receipt { p.small { span.muted { (on_one_line(name)) } " " span.mono { (told(value)) } } }
+        @for (name, value) in receipt { p.small { span.muted { (parts::outside(name)) } " " span.mono { (told(value)) } } }
     }
 }
 
@@ -149,7 +149,7 @@ fn waiting(timeline: &Timeline, row: &WaitingRow, now: Timestamp) -> Markup {
                     (parts::badge(parts::Tone::Warn, "waiting")) " "
                     @if row.behind {
                         "behind an earlier message of its key: "
-                        @if let Some(lane) = &row.lane { a href=(waiting_in_lane(&row.integration, lane)) { (on_one_line(lane)) } }
+                        @if let Some(lane) = &row.lane { a href=(waiting_in_lane(&row.integration, lane)) { (parts::outside(lane)) } }
                     } @else if let Some(due) = due {
                         "for its next attempt " (parts::until(due, now))
                     } @else {
@@ -166,8 +166,7 @@ fn waiting(timeline: &Timeline, row: &WaitingRow, now: Timestamp) -> Markup {
 
 /// What else waits under that key.
 fn waiting_in_lane(integration: &str, lane: &str) -> String {
-    let fields = [("key", lane), ("integration", integration), ("outcome", "waiting")];
-    format!("/messages?{}", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish())
+    parts::query("/messages", &[("key", lane), ("integration", integration), ("outcome", "waiting")])
 }
 
 /// A field of a trace as text on one line.

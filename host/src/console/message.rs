@@ -22,7 +22,6 @@ use crate::message_store::AttemptId;
 use crate::message_store::sqlite::Ledger;
 use crate::message_store::sqlite::ledger::{AttemptRow, DeadLetterRow, ExchangeRow, Status, Timeline, TimelineQuery};
 use crate::moment;
-use crate::printable::on_one_line;
 use crate::problem::Code;
 
 /// `GET /messages/{id}`; `attempt`: whose bodies are shown; `attempts-before`: earlier attempts.
@@ -64,8 +63,7 @@ fn unknown(refusal: Refusal) -> Wrong {
 
 /// The ids have the same beginning: the list shows them.
 fn to_all_that_start_so(text: &str) -> Response {
-    let fields = url::form_urlencoded::Serializer::new(String::new()).append_pair("id", text).finish();
-    (StatusCode::SEE_OTHER, [(header::LOCATION, format!("{}?{fields}", Section::Messages.path()))]).into_response()
+    (StatusCode::SEE_OTHER, [(header::LOCATION, parts::query(Section::Messages.path(), &[("id", text)]))]).into_response()
 }
 
 /// `GET /messages/{id}/body`: all of it, as a file: no browser is to show it.
@@ -122,10 +120,10 @@ fn facts(timeline: &Timeline, now: Timestamp) -> Markup {
             "Accepted",
             html! { (parts::stamp(&message.accepted_at, &moment::long(&message.accepted_at))) @if let Some(at) = accepted { span.muted { " · " (parts::ago(at, now)) } } },
         ),
-        ("From", html! { (on_one_line(&message.origin)) }),
+        ("From", html! { (parts::outside(&message.origin)) }),
     ];
     if let Some(key) = &message.key {
-        facts.push(("Key", html! { a.mono href=(found_by("key", key)) { (on_one_line(key)) } }));
+        facts.push(("Key", html! { a.mono href=(found_by("key", key)) { (parts::outside(key)) } }));
     }
     if let Some(parent) = &message.parent {
         let parent = parent.to_string();
@@ -133,21 +131,21 @@ fn facts(timeline: &Timeline, now: Timestamp) -> Markup {
     }
     for tracked in &timeline.tracked {
         let pair = format!("{}={}", tracked.name, tracked.value);
-        facts.push(("Tracked", html! { a.mono href=(found_by("track", &pair)) { (on_one_line(&pair)) } }));
+        facts.push(("Tracked", html! { a.mono href=(found_by("track", &pair)) { (parts::outside(&pair)) } }));
     }
     parts::facts(&facts)
 }
 
 /// Messages like this one.
 fn found_by(name: &str, value: &str) -> String {
-    format!("/messages?{}", url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish())
+    parts::query(Section::Messages.path(), &[(name, value)])
 }
 
 fn dead_letter(session: &Session, letter: &DeadLetterRow) -> Markup {
     parts::banner(
         Tone::Bad,
         html! {
-            p #{ "dead-letter-" (letter.id.0) } { strong { "Dead letter " (letter.id.0) " in " (on_one_line(&letter.integration)) } ": " (on_one_line(&letter.detail)) }
+            p #{ "dead-letter-" (letter.id.0) } { strong { "Dead letter " (letter.id.0) " in " (parts::outside(&letter.integration)) } ": " (parts::outside(&letter.detail)) }
             p { (words::remedy(letter.class)) " " a href=(format!("/dead-letters/{}", letter.fingerprint)) { "Others of the same cause" } }
             (operate::one(session, letter))
         },
@@ -211,7 +209,7 @@ fn what_was_sent(timeline: &Timeline, attempt: &AttemptRow, exchanges: &[Exchang
     let shown_at = moment::beside(&attempt.started_at, &timeline.message.accepted_at);
     html! {
         p {
-            "By the attempt of " (parts::stamp(&attempt.started_at, &shown_at)) " in " (on_one_line(&attempt.integration)) " " (words::result(&attempt.result))
+            "By the attempt of " (parts::stamp(&attempt.started_at, &shown_at)) " in " (parts::outside(&attempt.integration)) " " (words::result(&attempt.result))
             @if attempt.times > 1 { span.muted { " · the last of " (parts::number(attempt.times)) " times" } }
         }
         @if !others.is_empty() {
@@ -221,7 +219,7 @@ fn what_was_sent(timeline: &Timeline, attempt: &AttemptRow, exchanges: &[Exchang
                     @for other in others {
                         li {
                             a href=(history::bodies_address(timeline, other.id)) { (moment::beside(&other.started_at, &timeline.message.accepted_at)) }
-                            " in " (on_one_line(&other.integration)) " " (words::result(&other.result))
+                            " in " (parts::outside(&other.integration)) " " (words::result(&other.result))
                         }
                     }
                 }
@@ -246,7 +244,7 @@ fn headers(timeline: &Timeline) -> Markup {
             details.section {
                 summary { "Headers it came with" }
                 dl.headers {
-                    @for (name, value) in &timeline.headers.0 { div { dt.mono { (on_one_line(name)) } dd.mono { (on_one_line(value)) } } }
+                    @for (name, value) in &timeline.headers.0 { div { dt.mono { (parts::outside(name)) } dd.mono { (parts::outside(value)) } } }
                 }
             }
         }

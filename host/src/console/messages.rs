@@ -1,6 +1,5 @@
 //! `/messages`: what came, found by what people know of it. The page's address is the question, so it can be shared.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -20,7 +19,6 @@ use crate::message::IdPrefix;
 use crate::message_store::sqlite::Ledger;
 use crate::message_store::sqlite::ledger::{MessagePage, MessageRow, State as Standing};
 use crate::moment::Moment;
-use crate::printable::on_one_line;
 
 /// Integrations offered in a list; of more, the name is typed.
 const OFFERED_MAX: usize = 50;
@@ -45,7 +43,7 @@ pub async fn show(State(console): State<Arc<Console>>, request: Request) -> Resu
         Ok(found) => (StatusCode::OK, found_markup(&asked, &found, now)),
         // A question that is put wrongly is answered above its own fields.
         Err(refusal) if refusal.status.is_client_error() => {
-            (refusal.status, parts::banner(Tone::Bad, html! { p { (on_one_line(&refusal.detail)) } }))
+            (refusal.status, parts::banner(Tone::Bad, html! { p { (parts::outside(&refusal.detail)) } }))
         }
         Err(refusal) => return Err(refusal.into()),
     };
@@ -80,16 +78,11 @@ impl Asked {
 
     /// The address of the page that starts before `before`; none is the first page.
     fn address(&self, before: Option<i64>) -> String {
-        let mut fields = url::form_urlencoded::Serializer::new(String::new());
-        fields.extend_pairs(self.find.iter().map(|find| ("find", find)));
-        fields.extend_pairs(self.given.iter().filter(|(name, _)| *name != "before"));
-        fields.extend_pairs(before.map(|before| ("before", before.to_string())));
-        let mut address = Section::Messages.path().to_owned();
-        let _ = match fields.finish() {
-            fields if fields.is_empty() => Ok(()),
-            fields => write!(address, "?{fields}"),
-        };
-        address
+        let before = before.map(|before| before.to_string());
+        let find = self.find.iter().map(|find| ("find", find.as_str()));
+        let given = self.given.iter().filter(|(name, _)| *name != "before").map(|(name, value)| (*name, value.as_str()));
+        let fields: Vec<_> = find.chain(given).chain(before.iter().map(|before| ("before", before.as_str()))).collect();
+        parts::query(Section::Messages.path(), &fields)
     }
 }
 
@@ -179,7 +172,7 @@ fn found_markup(asked: &Asked, found: &MessagePage, now: Timestamp) -> Markup {
     let word = if found.searched_to.is_some() { "Search on" } else { "Older" };
     html! {
         @if let Some(parent) = asked.value("parent") {
-            p { "Made of message " a.mono href=(format!("/messages/{parent}")) { (on_one_line(parent)) } "." }
+            p { "Made of message " a.mono href=(format!("/messages/{parent}")) { (parts::outside(parent)) } "." }
         }
         @if found.messages.is_empty() { (nothing(asked, found)) } @else { (table(&found.messages, now)) }
         @if let Some(searched_to) = &found.searched_to {
@@ -226,8 +219,8 @@ pub fn table(messages: &[MessageRow], now: Timestamp) -> Markup {
         parts::Row::new(vec![
             html! { a.mono href=(format!("/messages/{id}")) title=(id) { (short(&id)) } },
             html! { (accepted(&message.accepted_at, now)) },
-            html! { @if let Some(key) = &message.key { span.mono { (on_one_line(key)) } } },
-            html! { (on_one_line(&message.origin)) },
+            html! { @if let Some(key) = &message.key { span.mono { (parts::outside(key)) } } },
+            html! { (parts::outside(&message.origin)) },
             standings(message),
         ])
         .tone(worst(message))
@@ -249,7 +242,7 @@ pub fn standings(message: &MessageRow) -> Markup {
     html! {
         ul.standings {
             @for standing in &message.integrations {
-                li { span { (on_one_line(&standing.integration)) } " " (words::standing(standing)) }
+                li { (words::integration(&standing.integration)) " " (words::standing(standing)) }
             }
         }
     }

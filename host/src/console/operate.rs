@@ -155,7 +155,7 @@ pub async fn discard(State(console): State<Arc<Console>>, SignedIn(session): Sig
 
 fn ask_why(session: &Session, asked: &Asked) -> Page {
     let which = match &asked.fingerprint {
-        Some(fingerprint) => html! { "All open dead letters of the cause " span.mono { (on_one_line(fingerprint)) } },
+        Some(fingerprint) => html! { "All open dead letters of the cause " span.mono { (parts::outside(fingerprint)) } },
         None => html! { (parts::counted(u64::try_from(asked.ids.len()).unwrap_or(u64::MAX), "dead letter", "dead letters")) },
     };
     let body = html! {

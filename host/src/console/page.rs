@@ -60,20 +60,26 @@ pub struct Page {
     status: StatusCode,
     section: Option<Section>,
     title: String,
+    /// Beside the heading.
+    tools: Option<Markup>,
     body: Markup,
-    /// Where [`Page::live`] listens.
-    live: Option<String>,
 }
 
 impl Page {
     /// A page under `section`. The title is shown as its heading.
     pub fn new(section: Section, title: impl Into<String>, body: Markup) -> Self {
-        Self { status: StatusCode::OK, section: Some(section), title: title.into(), body, live: None }
+        Self { status: StatusCode::OK, section: Some(section), title: title.into(), tools: None, body }
     }
 
     /// A page outside the sections: signing in, an error.
     pub fn bare(status: StatusCode, title: impl Into<String>, body: Markup) -> Self {
-        Self { status, section: None, title: title.into(), body, live: None }
+        Self { status, section: None, title: title.into(), tools: None, body }
+    }
+
+    /// With something beside the heading: a search, a button.
+    pub fn tools(mut self, tools: Markup) -> Self {
+        self.tools = Some(tools);
+        self
     }
 
     /// With another status than 200.
@@ -102,6 +108,11 @@ impl Wrong {
     /// There is no such `what`.
     pub fn not_found(what: impl Into<String>) -> Self {
         Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, what).into()
+    }
+
+    /// What it was, for one line.
+    pub fn detail(&self) -> &str {
+        &self.refusal.detail
     }
 
     /// What to do next, in place of a link to the overview.
@@ -196,7 +207,7 @@ fn frame(page: &Page, session: Option<&Session>, now: Timestamp) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (page.title) " · Lockgate" }
+                title { (on_one_line(&page.title)) " · Lockgate" }
                 link rel="icon" type="image/svg+xml" href=(assets::path("icon.svg"));
                 link rel="stylesheet" href=(assets::path("console.css"));
                 @if session.is_some() {
@@ -207,8 +218,11 @@ fn frame(page: &Page, session: Option<&Session>, now: Timestamp) -> Markup {
             body.bare[page.section.is_none()] {
                 a.skip href="#main" { "Skip to the content" }
                 (top(page, session))
-                main #main tabindex="-1" data-live=[page.live.as_deref()] {
-                    h1 { (page.title) }
+                main #main tabindex="-1" {
+                    div.head {
+                        h1 { (on_one_line(&page.title)) }
+                        @if let Some(tools) = &page.tools { (tools) }
+                    }
                     (page.body)
                 }
                 footer.foot {

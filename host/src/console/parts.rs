@@ -2,12 +2,15 @@
 //!
 //! Markup only; what is shown is computed elsewhere.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 
 use super::page::form_token;
 use crate::admin::Session;
 use crate::clock::Timestamp;
 use crate::moment;
+use crate::printable::on_one_line;
 
 /// How good or bad something is. Never said by colour alone: what has a tone has a word beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +88,8 @@ impl Row {
     }
 }
 
-/// A table. The first column names its row. On a phone a row becomes a card, with the columns' names beside the values.
+/// A table. The first column names its row. On a phone a row becomes a card, with the columns' names over the values; what is
+/// [`none`] is left out there.
 pub fn table(caption: &str, columns: &[Column], rows: &[Row]) -> Markup {
     html! {
         table.cards {
@@ -122,6 +126,19 @@ pub fn empty(title: &str, next: Markup) -> Markup {
     html! { div.empty { p { strong { (title) } } (next) } }
 }
 
+/// Links to the pages before and after of a list that is counted, and where one is: `51–100 of 230`.
+pub fn pages(before: Option<&str>, after: Option<&str>, place: &str) -> Markup {
+    html! {
+        @if before.is_some() || after.is_some() {
+            nav.pager aria-label="Pages" {
+                @if let Some(before) = before { a.button href=(before) rel="prev" { "← Before" } }
+                span.muted { (place) }
+                @if let Some(after) = after { a.button href=(after) rel="next" { "After →" } }
+            }
+        }
+    }
+}
+
 /// Links to the first page and to the next one; what is none is not there. `next` is a word for what comes there: `Older`.
 pub fn pager(first: Option<&str>, next: Option<(&str, &str)>) -> Markup {
     html! {
@@ -146,18 +163,28 @@ pub fn search(action: &str, body: Markup) -> Markup {
 
 /// How long ago `at` was, with the time itself for who rests on it: `3 min ago`.
 pub fn ago(at: Timestamp, now: Timestamp) -> Markup {
-    html! { (time(at, &format!("{} ago", since(at, now)))) }
+    html! { (time(at, &format!("{} ago", between(at, now)))) }
 }
 
 /// How far away `at` is: `in 3 min`.
 pub fn until(at: Timestamp, now: Timestamp) -> Markup {
-    html! { (time(at, &format!("in {}", since(now, at)))) }
+    html! { (time(at, &format!("in {}", between(now, at)))) }
+}
+
+/// For how long it has been so since `at`: `3 min`.
+pub fn elapsed(at: Timestamp, now: Timestamp) -> Markup {
+    html! { (time(at, &between(at, now))) }
 }
 
 /// The time of day of `at`, in UTC as everywhere.
 pub fn clock_time(at: Timestamp) -> Markup {
     let text = at.to_string();
     html! { (time(at, &moment::short(&text, at))) }
+}
+
+/// Day and time of `at`.
+pub fn day(at: Timestamp) -> Markup {
+    html! { (time(at, &moment::short(&at.to_string(), Timestamp(0)))) }
 }
 
 fn time(at: Timestamp, shown: &str) -> Markup {
@@ -169,17 +196,64 @@ pub fn stamp(time: &str, shown: &str) -> Markup {
     html! { time datetime=(time) title=(moment::long(time)) { (shown) } }
 }
 
-/// From `from` to `to`, in steps of ten seconds at first: what is shown live should not change for its own sake.
-fn since(from: Timestamp, to: Timestamp) -> String {
-    let seconds = to.since(from).as_secs();
-    let coarse = if seconds < 10 {
-        seconds
-    } else if seconds < 120 {
-        seconds / 10 * 10
+fn between(from: Timestamp, to: Timestamp) -> String {
+    coarse(to.since(from).max(Duration::from_secs(1)))
+}
+
+/// How long something has waited, in steps of ten seconds at first: what is shown live should not change for its own sake.
+pub fn coarse(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if seconds == 0 {
+        return "< 1 s".to_owned();
+    }
+    duration_of(Duration::from_secs(if (10..120).contains(&seconds) { seconds / 10 * 10 } else { seconds }))
+}
+
+/// How long something took.
+pub fn duration_of(duration: Duration) -> String {
+    moment::duration_ms(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// `0.4`, `12`, `3 600`.
+pub fn rate(per_minute: f64) -> Markup {
+    if per_minute > 0.0 && per_minute < 9.95 {
+        html! { (format_args!("{per_minute:.1}")) }
     } else {
-        seconds
-    };
-    moment::duration_ms(coarse.max(1).saturating_mul(1_000))
+        many(per_minute.round() as u64)
+    }
+}
+
+/// Text from outside, on one line: what would turn it round or break it is shown as an escape.
+pub fn outside(text: &str) -> Markup {
+    html! { (on_one_line(text)) }
+}
+
+/// `path` with the pairs that have a value as its query.
+pub fn query(path: &str, pairs: &[(&str, &str)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs.iter().filter(|(_, value)| !value.is_empty()));
+    let query = query.finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// `name` as one part of a path.
+pub fn part_of_path(name: &str) -> String {
+    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// Where there is no figure.
+pub fn none() -> Markup {
+    html! { span.none { "–" } }
+}
+
+/// [`number`], out of the way where it is 0.
+pub fn many(figure: u64) -> Markup {
+    html! { @if figure == 0 { span.none { "0" } } @else { (number(figure)) } }
+}
+
+/// [`coarse`], or [`none`].
+pub fn age(duration: Option<Duration>) -> Markup {
+    duration.map_or_else(none, |duration| html! { (coarse(duration)) })
 }
 
 /// A figure with its thousands set apart: `1 204 311`.

@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, get, post};
 use http::StatusCode;
 
 use super::page::Wrong;
-use super::{Console, access, assets, dead_letters, message, messages, operate, overview, sign_in};
+use super::{Console, access, aliases, assets, dead_letters, integration, message, messages, operate, overview, sign_in};
 use crate::ingress::answer::Refusal;
 use crate::problem::Code;
 
@@ -29,6 +29,9 @@ pub(super) fn routes() -> Vec<Route> {
         open("/sign-in/{link}", get(sign_in::open)),
         page("/sign-out", post(sign_in::end)),
         page("/", get(overview::show)),
+        page("/live/overview", get(overview::watch)),
+        page("/integrations/{name}", get(integration::show)),
+        page("/live/integrations/{name}", get(integration::watch)),
         page("/messages", get(messages::show)),
         page("/messages/{id}", get(message::show)),
         page("/messages/{id}/body", get(message::download)),
@@ -36,6 +39,11 @@ pub(super) fn routes() -> Vec<Route> {
         page("/dead-letters/{cause}", get(dead_letters::of_cause)),
         page("/dead-letters/replay", post(operate::replay)),
         page("/dead-letters/discard", post(operate::discard)),
+        page("/aliases", get(aliases::list)),
+        page("/live/aliases", get(aliases::watch_list)),
+        page("/aliases/{name}", get(aliases::show)),
+        page("/live/aliases/{name}", get(aliases::watch)),
+        page("/aliases/{name}/test", post(aliases::test)),
     ]
 }
 

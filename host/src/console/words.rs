@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::integration;
 use super::parts::{self, Tone};
 use crate::message::FailureClass;
 use crate::message_store::sqlite::ledger::{StandingRow, State};
@@ -19,6 +20,11 @@ pub fn tone_of(state: State) -> Tone {
         State::DeadLettered => Tone::Bad,
         State::Skipped | State::FannedOut | State::Discarded => Tone::Plain,
     }
+}
+
+/// An integration by name, with the way to its page.
+pub fn integration(name: &str) -> Markup {
+    html! { a.name href=(integration::path(name)) { (parts::outside(name)) } }
 }
 
 /// How a message stands with an integration: `delivered`, `delivered as 3`.

@@ -1,7 +1,8 @@
-//! What a running host tells about itself: metric names and figures ([`Metrics`]), and logs ([`logging`]).
+//! What a running host tells about itself: metric names and figures ([`Metrics`]), what happens ([`events`]), and logs ([`logging`]).
 //!
 //! Depends on `clock`, and on `message` for the words of outcomes; everybody may depend on it.
 
+pub mod events;
 mod last_hour;
 pub mod logging;
 mod metrics;

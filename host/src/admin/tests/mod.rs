@@ -1,6 +1,7 @@
 //! The admin listener over real loopback sockets, on a real message store in a folder of its own. The console's tests run on it too.
 
 mod access;
+mod events;
 mod operating;
 mod reading;
 
@@ -26,6 +27,7 @@ use crate::ingress::{Intake, IntakeLimits, ServeLimits, serve};
 use crate::message_store::sqlite::{Options, SqliteStore};
 use crate::random::SeededRandom;
 use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
 
 pub const TOKEN: &str = "a token of the admin";
 const PASSWORD: &str = "canary-secret";
@@ -35,6 +37,7 @@ pub struct Host {
     pub address: SocketAddr,
     pub intake: Arc<Intake>,
     pub store: SqliteStore,
+    pub events: Arc<Events>,
     pub sessions: Arc<Sessions>,
     pub clock: Arc<ManualClock>,
     _folder: TempDir,
@@ -45,27 +48,29 @@ impl Host {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path(), Options::new(clock())).unwrap();
-        let metrics = Arc::new(Metrics::new());
+        let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock()));
         let environment = with_crm();
         let mut source = webhook("/in", None);
         source.key = Some("json:/id".parse().unwrap());
         source.track = BTreeMap::from([("order".to_owned(), "json:/name".parse().unwrap())]);
         let orders = integration("orders", source);
-        let intake = intake_over(Arc::new(store.clone()), metrics.clone(), vec![orders], &environment, IntakeLimits::default());
+        let intake =
+            intake_over(Arc::new(store.clone()), (metrics.clone(), events.clone()), vec![orders], &environment, IntakeLimits::default());
         let secrets = Arc::new(TableSecrets(BTreeMap::from([("CRM".to_owned(), PASSWORD.as_bytes().to_vec())])));
         let upstream = Arc::new(ScriptedUpstream::new(|_| Ok(UpstreamResponse::new(StatusCode::OK, "fine"))));
         let aliases = Arc::new(Aliases::new(&environment, secrets, upstream, clock(), Arc::new(SeededRandom::new(1))));
         // Sessions age when a test says so.
         let hands = Arc::new(ManualClock::at(clock().now()));
         let sessions = Arc::new(Sessions::new(hands.clone(), Arc::new(SeededRandom::new(2))));
-        let (at, kept) = (clock(), sessions.clone());
-        let parts = ApiParts { intake: intake.clone(), store: store.clone(), aliases, metrics, clock: at, sessions: kept };
+        let (kept, told) = (sessions.clone(), events.clone());
+        let parts =
+            ApiParts { intake: intake.clone(), store: store.clone(), aliases, metrics, events: told, clock: clock(), sessions: kept };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let api = Api::new(parts, address, Secret::new(TOKEN));
         let console = Console::new(api.clone(), address);
         tokio::spawn(serve(listener, api.handler(console.router()), ServeLimits::default(), clock(), CancellationToken::new()));
-        Self { address, intake, store, sessions, clock: hands, _folder: folder }
+        Self { address, intake, store, events, sessions, clock: hands, _folder: folder }
     }
 
     /// A request as it is.

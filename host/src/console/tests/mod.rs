@@ -40,7 +40,7 @@ impl<'a> Browser<'a> {
 
 /// The path of a link that was just made.
 fn link(host: &Host) -> String {
-    format!("/sign-in/{}", String::from_utf8_lossy(host.sessions.link().token.expose()))
+    host.sessions.link().path()
 }
 
 async fn ask(host: &Host, method: &str, path: &str, headers: &str, body: &str) -> Reply {

@@ -73,6 +73,19 @@ impl Releases {
         self.inner.people.read(read).await
     }
 
+    /// The active release of `integration`, and since when it is active.
+    pub async fn active_of(&self, integration: &str) -> Result<Option<(Release, ReleaseId, Timestamp)>, StoreError> {
+        let integration = integration.to_owned();
+        let read = move |connection: &Connection| {
+            let mut find = connection.prepare_cached(
+                "SELECT r.content, r.id, a.activated_at FROM active_release a JOIN release r ON r.id = a.release WHERE a.integration = ?1",
+            )?;
+            let found = find.query_row([&integration], |row| Ok((rows::json(row, 0)?, ReleaseId(row.get(1)?), Timestamp(row.get(2)?))));
+            Ok(found.optional()?)
+        };
+        self.inner.people.read(read).await
+    }
+
     /// A stored release.
     pub async fn get(&self, id: &ReleaseId) -> Result<Option<Release>, StoreError> {
         let id = id.clone();
