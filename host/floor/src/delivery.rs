@@ -106,7 +106,9 @@ async fn deliver(
 
 /// The five fields.
 fn invoice(order: &Order) -> Result<Bytes, Error> {
-    Ok(order.body.clone())
+    let order: order_to_invoice::Order<'_> = serde_json::from_slice(&order.body)?;
+    let invoice = order.invoice().map_err(|failure| format!("{failure:?}"))?;
+    Ok(serde_json::to_vec(&invoice)?.into())
 }
 
 /// The same for the same order, whenever it is sent.

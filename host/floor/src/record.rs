@@ -10,6 +10,9 @@ pub const INTEGRATION: &str = "order-to-invoice";
 /// Where orders come in.
 pub const PATH: &str = "/orders";
 
+/// Where the host says that they came from.
+pub const ORIGIN: &str = "webhook /orders";
+
 /// An order that was verified.
 #[derive(Debug)]
 pub struct Order {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Result};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::delivery::Dealer;
-use crate::record::{self, Accepted, Command, Delivery, INTEGRATION, Order, PATH, Settled};
+use crate::record::{self, Accepted, Command, Delivery, INTEGRATION, ORIGIN, Order, Settled};
 use crate::{Counts, Error, SCHEMA, give_up};
 
 /// Commands that wait at most.
@@ -77,7 +77,7 @@ impl Writer {
             afterwards.ready.into_iter().for_each(|delivery| self.dealer.deal(delivery));
             for (sender, answer) in afterwards.answers {
                 // A sender that went away has its order on disk all the same.
-                drop(sender.send(answer));
+                let _ = sender.send(answer);
             }
         }
         Ok(())
@@ -115,16 +115,15 @@ impl Writer {
     }
 
     fn accept(&mut self, order: Box<Order>, afterwards: &mut Afterwards) -> Result<Accepted> {
-        let scope = const_format_scope();
         let mut seen = self.connection.prepare_cached("SELECT message FROM dedup WHERE scope = ?1 AND token = ?2 AND expires_at > ?3")?;
-        let seen = seen.query_row((scope, &order.token, order.accepted_at), |row| row.get(0)).optional()?;
+        let seen = seen.query_row((ORIGIN, &order.token, order.accepted_at), |row| row.get(0)).optional()?;
         if let Some(first) = seen {
             return Ok(Accepted::Duplicate(first));
         }
-        let message = self.insert_message(&order, scope)?;
+        let message = self.insert_message(&order)?;
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO dedup (scope, token, message, expires_at) VALUES (?1, ?2, ?3, ?4)")?
-            .execute((scope, &order.token, &order.id, order.accepted_at + REMEMBERED_MS))?;
+            .execute((ORIGIN, &order.token, &order.id, order.accepted_at + REMEMBERED_MS))?;
         let behind = self.lanes.contains_key(&order.key);
         self.connection
             .prepare_cached(
@@ -145,7 +144,7 @@ impl Writer {
         Ok(Accepted::New)
     }
 
-    fn insert_message(&self, order: &Order, origin: &str) -> Result<i64> {
+    fn insert_message(&self, order: &Order) -> Result<i64> {
         let tracked = format!("[{{\"name\":\"order\",\"value\":\"{}\"}}]", order.number);
         self.connection
             .prepare_cached(
@@ -158,7 +157,7 @@ impl Writer {
                 &order.content_type,
                 &order.headers,
                 tracked,
-                origin,
+                ORIGIN,
                 order.accepted_at,
                 &order.body[..],
             ))?;
@@ -226,6 +225,3 @@ impl Writer {
     }
 }
 
-fn const_format_scope() -> &'static str {
-    "webhook /orders"
-}
