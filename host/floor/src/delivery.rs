@@ -71,12 +71,7 @@ async fn connect(target: SocketAddr) -> Result<SendRequest<Full<Bytes>>, Error> 
     Ok(sender)
 }
 
-async fn deliver(
-    sender: &mut SendRequest<Full<Bytes>>,
-    host: &str,
-    delivery: Delivery,
-    started_at: i64,
-) -> Result<Settled, Error> {
+async fn deliver(sender: &mut SendRequest<Full<Bytes>>, host: &str, delivery: Delivery, started_at: i64) -> Result<Settled, Error> {
     let invoice = invoice(&delivery.order)?;
     let key = idempotency_key(&delivery.order.id);
     let digest = hex::encode(Sha256::digest(&invoice));

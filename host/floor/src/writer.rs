@@ -151,16 +151,7 @@ impl Writer {
                 "INSERT INTO message (id, key, content_type, headers, tracked, origin, accepted_at, body)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
-            .execute((
-                &order.id,
-                &order.key,
-                &order.content_type,
-                &order.headers,
-                tracked,
-                ORIGIN,
-                order.accepted_at,
-                &order.body[..],
-            ))?;
+            .execute((&order.id, &order.key, &order.content_type, &order.headers, tracked, ORIGIN, order.accepted_at, &order.body[..]))?;
         let message = self.connection.last_insert_rowid();
         self.connection
             .prepare_cached("INSERT INTO tracked (name, value, message) VALUES ('order', ?1, ?2)")?
@@ -224,4 +215,3 @@ impl Writer {
         Ok(())
     }
 }
-
