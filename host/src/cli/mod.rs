@@ -3,6 +3,7 @@
 //! Knows `app` for what runs in this process and `client` for what a running host answers.
 
 mod alias;
+mod bench;
 mod check;
 mod client;
 mod dead_letters;
@@ -83,6 +84,9 @@ enum Command {
     /// List or test aliases: endpoints, and whether they answer and authenticate
     #[command(subcommand)]
     Alias(alias::Alias),
+    Bench(bench::Bench),
+    #[command(hide = true)]
+    BenchFloor(bench::BenchFloor),
 }
 
 /// Why a command did not end with 0.
@@ -169,6 +173,8 @@ impl Cli {
             Command::DeadLetters(dead_letters) => dead_letters.run(&common).await,
             Command::Status(status) => status.run(&common).await,
             Command::Alias(alias) => alias.run(&common).await,
+            Command::Bench(bench) => bench.run(&common).await,
+            Command::BenchFloor(floor) => floor.run().await,
         }
     }
 }
