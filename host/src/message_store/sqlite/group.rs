@@ -47,6 +47,7 @@ pub(super) struct Ended;
 pub(super) struct Start {
     pub connection: Connection,
     pub leases: Arc<Leases>,
+    pub waiting: Waiting,
     pub disk: Disk,
     pub wake: WakeSlot,
     pub clock: Arc<dyn Clock>,
@@ -56,11 +57,11 @@ pub(super) struct Start {
 }
 
 impl Committer {
-    pub(super) fn new(start: Start) -> rusqlite::Result<Self> {
-        Ok(Self {
-            waiting: Waiting::load(&start.connection)?,
+    pub(super) fn new(start: Start) -> Self {
+        Self {
             connection: start.connection,
             leases: start.leases,
+            waiting: start.waiting,
             disk: start.disk,
             wake: start.wake,
             clock: start.clock,
@@ -70,7 +71,7 @@ impl Committer {
             commits: Arc::default(),
             rows_at_checkpoint: 0,
             bytes_since_checkpoint: 0,
-        })
+        }
     }
 
     pub(super) fn commits(&self) -> Arc<AtomicU64> {
@@ -101,7 +102,7 @@ impl Committer {
                     // Before anybody is answered: an answer would be a claim about what is on disk.
                     self.end(&failure);
                 }
-                effects.undo(&self.leases, &mut self.waiting);
+                effects.undo(&self.leases, &self.waiting);
                 self.leases.lock().give_notes_back(&notes);
                 answer(commands, &Err(told));
                 if reach == Reach::Process { Err(Ended) } else { Ok(()) }
@@ -183,7 +184,7 @@ impl Committer {
     /// As if the group had not begun.
     fn begin_again(&mut self, effects: Effects) -> Result<(), Failure> {
         self.statement("ROLLBACK")?;
-        effects.undo(&self.leases, &mut self.waiting);
+        effects.undo(&self.leases, &self.waiting);
         self.statement("BEGIN IMMEDIATE")
     }
 
@@ -201,14 +202,14 @@ impl Committer {
 
     /// One command. Gives whether it did its work: if not, what it did beside the database is undone. An error is the group's.
     fn run_one(&mut self, command: &mut Command, effects: &mut Effects) -> Result<bool, Failure> {
-        let mut writing = Writing::new(&self.connection, &self.leases, &mut self.waiting, &mut self.disk);
+        let mut writing = Writing::new(&self.connection, &self.leases, &self.waiting, &mut self.disk);
         let ran = command.job.run(&mut writing);
         let own = writing.effects;
         let Err(failure) = ran else {
             effects.append(own);
             return Ok(true);
         };
-        own.undo(&self.leases, &mut self.waiting);
+        own.undo(&self.leases, &self.waiting);
         if failure.reach() == Reach::Command && !self.connection.is_autocommit() { Ok(false) } else { Err(failure) }
     }
 
