@@ -4,10 +4,13 @@
 
 mod alias;
 mod bench;
+mod bench_floor;
+mod bench_load;
 mod check;
 mod client;
 mod dead_letters;
 mod demo;
+mod example;
 mod inspect;
 mod message;
 mod messages;
@@ -86,7 +89,7 @@ enum Command {
     Alias(alias::Alias),
     Bench(bench::Bench),
     #[command(hide = true)]
-    BenchFloor(bench::BenchFloor),
+    BenchFloor(bench_floor::BenchFloor),
 }
 
 /// Why a command did not end with 0.
