@@ -4,11 +4,14 @@
 
 mod alias;
 mod bench;
+mod bench_floor;
+mod bench_load;
 mod check;
 mod client;
 mod console;
 mod dead_letters;
 mod demo;
+mod example;
 mod inspect;
 mod message;
 mod messages;
@@ -89,7 +92,7 @@ enum Command {
     Console(console::Console),
     Bench(bench::Bench),
     #[command(hide = true)]
-    BenchFloor(bench::BenchFloor),
+    BenchFloor(bench_floor::BenchFloor),
 }
 
 /// Why a command did not end with 0.
