@@ -11,4 +11,5 @@ mod documents;
 mod durability;
 mod hostile;
 mod intake;
+mod ledger;
 mod support;

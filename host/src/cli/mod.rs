@@ -6,6 +6,7 @@ mod alias;
 mod bench;
 mod bench_floor;
 mod bench_load;
+mod bodies;
 mod check;
 mod client;
 mod console;
