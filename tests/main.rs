@@ -10,4 +10,5 @@ mod documents;
 mod durability;
 mod hostile;
 mod intake;
+mod ledger;
 mod support;

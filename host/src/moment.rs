@@ -46,6 +46,17 @@ pub fn duration_ms(ms: u64) -> String {
     }
 }
 
+/// Microseconds as [`duration_ms`] has it, or `412 µs`.
+pub fn duration_us(us: u64) -> String {
+    if us < 1_000 { format!("{us} µs") } else { duration_ms(us / 1_000) }
+}
+
+/// From one time to another, neither before the first nor between what are no times.
+pub fn between(start: &str, end: &str) -> Option<String> {
+    let at = |time: &str| time.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
+    u64::try_from(at(end)?.checked_sub(at(start)?)?).ok().map(duration_ms)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +67,14 @@ mod tests {
     fn leaves_what_is_no_time_as_it_is() {
         assert_eq!(short("-", Timestamp(0)), "-");
         assert_eq!(long("soon"), "soon");
+    }
+
+    #[test]
+    fn says_how_long_something_took_if_it_did() {
+        assert_eq!(between(TIME, "2026-03-01T08:05:07.139Z").as_deref(), Some("350 ms"));
+        assert_eq!(between(TIME, "2026-03-01T08:05:06.000Z"), None);
+        assert_eq!(between(TIME, "-"), None);
+        assert_eq!((duration_us(999).as_str(), duration_us(35_999).as_str()), ("999 µs", "35 ms"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod api;
 mod by_hand;
 mod console_links;
 mod dead_letters;
+mod detail;
 mod events;
 pub(crate) mod guard;
 mod health;
@@ -19,7 +20,6 @@ mod operate;
 pub mod overview;
 pub(crate) mod parameters;
 mod sessions;
-mod shown_body;
 mod status;
 pub(crate) mod store_refusal;
 #[cfg(test)]

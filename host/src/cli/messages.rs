@@ -20,8 +20,15 @@ Examples:
   lockgate messages
   lockgate messages --track 'order=#1001'
   lockgate messages --integration orders-to-crm --outcome waiting
+  lockgate messages --since 2026-03-01T08:00:00Z --until 2026-03-01T09:00:00Z
   lockgate messages --since 30m --json | jq -r '.messages[].id'")]
 pub struct Messages {
+    /// Only the one with this id, or those whose ids start so; at least 8 digits
+    #[arg(long)]
+    id: Option<String>,
+    /// Only those that were made from this one
+    #[arg(long, value_name = "ID")]
+    parent: Option<String>,
     /// Only those of this integration
     #[arg(long, value_name = "NAME")]
     integration: Option<String>,
@@ -37,6 +44,9 @@ pub struct Messages {
     /// Only those accepted since: 30m, 24h, 7d, or a time such as 2026-03-01T08:00:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<Since>,
+    /// Only those accepted before: 30m, 24h, 7d ago, or a time
+    #[arg(long, value_name = "TIME")]
+    until: Option<Since>,
     /// Only those before this one, as the end of the last page says
     #[arg(long, value_name = "SEQ")]
     before: Option<i64>,
@@ -80,15 +90,20 @@ impl Messages {
         let now = moment::now();
         let mut path = format!("/api/v1/messages?limit={}", self.limit);
         let before = self.before.map(|seq| seq.to_string());
-        let since = self.since.map(|since| since.at(now).0.to_string());
+        let time = |time: Option<Since>| time.map(|time| time.at(now).0.to_string());
+        let (since, until) = (time(self.since), time(self.until));
         let filters = [
+            ("id", &self.id),
+            ("parent", &self.parent),
             ("integration", &self.integration),
             ("key", &self.key),
             ("track", &self.track),
             ("outcome", &self.outcome),
             ("since", &since),
+            ("until", &until),
             ("before", &before),
         ];
+        let filtered = filters.iter().any(|(name, value)| *name != "before" && value.is_some());
         for (name, value) in filters {
             if let Some(value) = value {
                 path.push_str(&format!("&{name}={}", encoded(value)));
@@ -101,15 +116,29 @@ impl Messages {
         }
         let messages = list(&answer["messages"]);
         if messages.is_empty() {
-            output::line("no messages");
-            return Ok(());
+            output::line(nothing(filtered, before.is_some(), &answer));
+        } else {
+            let rows: Vec<Vec<String>> = messages.iter().flat_map(|message| rows(message, now)).collect();
+            table::print(&["ACCEPTED", "ID", "KEY", "INTEGRATION", "STATE"], &rows);
         }
-        let rows: Vec<Vec<String>> = messages.iter().flat_map(|message| rows(message, now)).collect();
-        table::print(&["ACCEPTED", "ID", "KEY", "INTEGRATION", "STATE"], &rows);
-        if let Some(before) = answer["next"].as_i64() {
-            output::line(format_args!("more: --before {before}"));
+        match (answer["next"].as_i64(), answer["searched-to"].as_str()) {
+            (Some(before), Some(searched_to)) => {
+                output::line(format_args!("searched back to {}; to go on: --before {before}", moment::long(searched_to)));
+            }
+            (Some(before), None) => output::line(format_args!("more: --before {before}")),
+            (None, _) => {}
         }
         Ok(())
+    }
+}
+
+/// What an empty page means.
+fn nothing(filtered: bool, paged: bool, answer: &Value) -> &'static str {
+    match (filtered, paged) {
+        _ if !answer["searched-to"].is_null() => "none so far",
+        (_, true) => "no more messages: that was the last page",
+        (true, false) => "no message fits",
+        (false, false) => "no messages yet",
     }
 }
 
@@ -133,6 +162,15 @@ fn rows(message: &Value, now: Timestamp) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_page_says_why_it_is_empty() {
+        let (end, given_up) = (serde_json::json!({ "searched-to": null }), serde_json::json!({ "searched-to": "2026-03-01T08:00:00Z" }));
+        assert_eq!(nothing(false, false, &end), "no messages yet");
+        assert_eq!(nothing(true, false, &end), "no message fits");
+        assert_eq!(nothing(true, true, &end), "no more messages: that was the last page");
+        assert_eq!(nothing(true, true, &given_up), "none so far");
+    }
 
     #[test]
     fn takes_a_time_or_how_long_ago_and_nothing_else() {

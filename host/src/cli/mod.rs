@@ -3,6 +3,7 @@
 //! Knows `app` for what runs in this process and `client` for what a running host answers.
 
 mod alias;
+mod bodies;
 mod check;
 mod client;
 mod console;

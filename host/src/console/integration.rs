@@ -17,7 +17,7 @@ use crate::admin::parameters::named;
 use crate::admin::store_refusal::refusal;
 use crate::clock::Timestamp;
 use crate::integration::{DeliveryPolicy, Entry, Integration, Jitter, Order, Owner, PinnedPlugin, Release, ReleaseId, Sink, Source, Step};
-use crate::message_store::sqlite::ledger::DeadLetterGroupRow;
+use crate::message_store::sqlite::ledger::{DeadLetterGroupRow, GroupQuery};
 
 /// Groups of dead letters shown here; their own page has all of them.
 const GROUPS_SHOWN: usize = 5;
@@ -93,10 +93,9 @@ async fn going(console: &Console, name: &str) -> Result<Markup, Wrong> {
 }
 
 async fn groups(console: &Console, name: &str) -> Result<Vec<DeadLetterGroupRow>, Wrong> {
-    let mut groups = console.api.parts.store.ledger().dead_letter_groups().await.map_err(|error| refusal(&error))?;
-    groups.retain(|group| group.integration == name);
-    groups.truncate(GROUPS_SHOWN);
-    Ok(groups)
+    let query = GroupQuery { integration: Some(name.to_owned()), limit: GROUPS_SHOWN, ..GroupQuery::default() };
+    let page = console.api.parts.store.ledger().dead_letter_groups(query).await.map_err(|error| refusal(&error))?;
+    Ok(page.groups)
 }
 
 fn standing(one: &IntegrationOverview, overview: &Overview) -> Markup {
