@@ -3,6 +3,7 @@
 //! Knows `app` for what runs in this process and `client` for what a running host answers.
 
 mod alias;
+mod bench;
 mod bodies;
 mod check;
 mod client;
@@ -87,6 +88,9 @@ enum Command {
     #[command(subcommand)]
     Alias(alias::Alias),
     Console(console::Console),
+    Bench(bench::Bench),
+    #[command(hide = true)]
+    BenchFloor(bench::BenchFloor),
 }
 
 /// Why a command did not end with 0.
@@ -174,6 +178,8 @@ impl Cli {
             Command::Status(status) => status.run(&common).await,
             Command::Alias(alias) => alias.run(&common).await,
             Command::Console(console) => console.run(&common).await,
+            Command::Bench(bench) => bench.run(&common).await,
+            Command::BenchFloor(floor) => floor.run().await,
         }
     }
 }
