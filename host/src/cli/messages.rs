@@ -51,7 +51,7 @@ fn tracked(text: &str) -> Result<String, String> {
 
 /// A time, or how long ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Since {
+pub enum Since {
     Ago(std::time::Duration),
     At(Timestamp),
 }
@@ -67,7 +67,7 @@ impl FromStr for Since {
 }
 
 impl Since {
-    fn at(self, now: Timestamp) -> Timestamp {
+    pub fn at(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Ago(duration) => Timestamp(now.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))),
             Self::At(at) => at,

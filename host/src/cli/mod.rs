@@ -7,7 +7,9 @@ mod check;
 mod client;
 mod dead_letters;
 mod demo;
+mod event_stream;
 mod inspect;
+mod logs;
 mod message;
 mod messages;
 mod moment;
@@ -44,6 +46,7 @@ Start here:
   lockgate check DIR --env dev   everything that can be known before running
   lockgate run DIR --env dev     run the host
   lockgate status                what waits and why, and what needs a person
+  lockgate logs -f               what happens, as it happens
 
 Exit status: 0 done, 1 the answer is no (a check failed), 2 wrong usage,
 3 the host cannot be reached. Error codes (LG-…): docs/errors.md";
@@ -80,6 +83,7 @@ enum Command {
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
     Status(status::Status),
+    Logs(logs::Logs),
     /// List or test aliases: endpoints, and whether they answer and authenticate
     #[command(subcommand)]
     Alias(alias::Alias),
@@ -168,6 +172,7 @@ impl Cli {
             Command::Message(message) => message.run(&common).await,
             Command::DeadLetters(dead_letters) => dead_letters.run(&common).await,
             Command::Status(status) => status.run(&common).await,
+            Command::Logs(logs) => logs.run(&common).await,
             Command::Alias(alias) => alias.run(&common).await,
         }
     }
