@@ -9,6 +9,7 @@ use super::support::*;
 use crate::ingress::body::BodyLimits;
 use crate::ingress::{IntakeLimits, ServeLimits};
 use crate::problem::Code;
+use crate::telemetry::events::{Filter, Start};
 
 /// Long enough for what was sent to arrive on a busy machine, short enough to wait for.
 const SOON: Duration = Duration::from_millis(400);
