@@ -13,7 +13,9 @@ mod console;
 mod dead_letters;
 mod demo;
 mod example;
+mod event_stream;
 mod inspect;
+mod logs;
 mod message;
 mod messages;
 mod output;
@@ -51,6 +53,7 @@ Start here:
   lockgate run DIR --env dev     run the host
   lockgate status                what waits and why, and what needs a person
   lockgate console               the same and more, in the browser
+  lockgate logs -f               what happens, as it happens
 
 Exit status: 0 done, 1 the answer is no (a check failed), 2 wrong usage,
 3 the host cannot be reached. Error codes (LG-…): docs/errors.md";
@@ -87,6 +90,7 @@ enum Command {
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
     Status(status::Status),
+    Logs(logs::Logs),
     /// List or test aliases: endpoints, and whether they answer and authenticate
     #[command(subcommand)]
     Alias(alias::Alias),
@@ -179,6 +183,7 @@ impl Cli {
             Command::Message(message) => message.run(&common).await,
             Command::DeadLetters(dead_letters) => dead_letters.run(&common).await,
             Command::Status(status) => status.run(&common).await,
+            Command::Logs(logs) => logs.run(&common).await,
             Command::Alias(alias) => alias.run(&common).await,
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,
