@@ -12,6 +12,7 @@ use super::output::{on_one_line, text};
 use super::run::Signals;
 use super::{Common, Failure, moment, output};
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::moment::Moment;
 use crate::problem::{Code, Problem};
 use crate::telemetry::events::{Kind, Level, MessagePrefix};
 
