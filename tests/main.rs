@@ -4,10 +4,12 @@
 #![expect(clippy::disallowed_methods, reason = "the tests live in real time; the core they test does not read it")]
 
 mod bad_input;
+mod console;
 mod corpus;
 mod delivery;
 mod documents;
 mod durability;
+mod events;
 mod hostile;
 mod intake;
 mod ledger;

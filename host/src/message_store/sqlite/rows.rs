@@ -76,7 +76,8 @@ pub(super) fn insert_message(writing: &Writing<'_>, message: &Message) -> Done<O
         return Ok(None);
     }
     let seq = writing.connection.last_insert_rowid();
-    track(writing, seq, &message.tracked)?;
+    // Nothing is known of it yet.
+    track_beyond(writing, seq, Vec::new(), &message.tracked)?;
     Ok(Some(seq))
 }
 
@@ -85,7 +86,11 @@ pub(super) fn track(writing: &Writing<'_>, message: i64, more: &[Tracked]) -> Do
     if more.is_empty() {
         return Ok(());
     }
-    let mut known = tracked(writing.connection, message)?;
+    let known = tracked(writing.connection, message)?;
+    track_beyond(writing, message, known, more)
+}
+
+fn track_beyond(writing: &Writing<'_>, message: i64, mut known: Vec<Tracked>, more: &[Tracked]) -> Done<()> {
     let before = known.len();
     message::track(&mut known, more.iter().cloned());
     let mut insert = writing.connection.prepare_cached("INSERT INTO tracked (name, value, message) VALUES (?1, ?2, ?3)")?;
