@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod console;
+mod console_messages;
 mod corpus;
 mod delivery;
 mod documents;
