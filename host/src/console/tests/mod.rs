@@ -2,6 +2,8 @@
 
 mod access;
 mod assets;
+mod live;
+mod pages;
 
 use crate::admin::tests::Host;
 use crate::ingress::tests::support::Reply;
