@@ -97,6 +97,7 @@ codes! {
     Elsewhere = "LG-7008": "the request comes from another site, or for another host",
     TooManyStreams = "LG-7009": "too many streams are open",
     Ambiguous = "LG-7010": "several things fit",
+    BenchFailed = "LG-7011": "a measurement could not be made",
     Internal = "LG-7999": "a fault in Lockgate itself",
 }
 

@@ -149,18 +149,19 @@ pub(crate) async fn act(parts: &ApiParts, selection: Selection, action: Action) 
     let (ids, more) = selection.find(parts).await?;
     let results: Vec<Done> = stream::iter(ids).map(|id| act_on(parts, id, &action)).buffered(AT_ONCE).collect().await;
     let done = results.iter().filter(|done| done.became.is_done()).count();
-    let event = match &action {
-        Action::Replay { .. } => {
-            tracing::info!(asked = results.len(), done, "dead letters were replayed");
-            Event::new(Kind::Operator, Level::Info, "dead letters were replayed")
-        }
-        Action::Discard { reason } => {
-            tracing::info!(asked = results.len(), done, reason, "dead letters were discarded");
-            Event::new(Kind::Operator, Level::Info, "dead letters were discarded").with("reason", reason.clone())
-        }
-    };
-    parts.events.tell(event.with("asked", results.len() as u64).with("done", done as u64));
+    tell(parts, &action, results.len(), done);
     Ok(Results { results, more })
+}
+
+/// For the log, and for who follows what happens.
+fn tell(parts: &ApiParts, action: &Action, asked: usize, done: usize) {
+    let what = match action {
+        Action::Replay { .. } => "dead letters were replayed",
+        Action::Discard { .. } => "dead letters were discarded",
+    };
+    tracing::info!(asked, done, "{what}");
+    let event = Event::new(Kind::Operator, Level::Info, what);
+    parts.events.tell(event.with("asked", asked as u64).with("done", done as u64));
 }
 
 fn checked(action: Action) -> Result<Action, Refusal> {

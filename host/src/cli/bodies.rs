@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, encoded};
 use super::output::{list, text};
+use crate::layout::laid_out;
 use crate::printable::printable;
 use crate::problem::Problem;
 
@@ -50,9 +51,9 @@ pub fn facts(bytes: Option<u64>, content_type: Option<&str>) -> String {
 /// Its facts behind `label`, then the body line by line.
 pub fn shown(label: &str, facts: &str, body: &Value) -> Vec<String> {
     let (note, text) = match (body["text"].as_str(), body["base64"].as_str()) {
-        (Some(text), _) => match indented(text) {
-            Some(indented) => ("; indented here", printable(&indented)),
-            None => ("", printable(text.trim_end())),
+        (Some(text), _) => match laid_out(text) {
+            Some(laid_out) if laid_out != text.trim_end() => ("; laid out here", printable(&laid_out)),
+            _ => ("", printable(text.trim_end())),
         },
         (None, Some(base64)) => ("; not text, so as base64", base64.to_owned()),
         (None, None) => ("", String::new()),
@@ -60,24 +61,9 @@ pub fn shown(label: &str, facts: &str, body: &Value) -> Vec<String> {
     std::iter::once(format!("{label}{facts}{note}")).chain(text.lines().map(str::to_owned)).collect()
 }
 
-/// JSON on one line, indented; none where that would change more than the white space.
-fn indented(text: &str) -> Option<String> {
-    let value: Value = serde_json::from_str(text).ok().filter(|value: &Value| value.is_object() || value.is_array())?;
-    let lossless = serde_json::to_string(&value).is_ok_and(|compact| compact == text);
-    if lossless { serde_json::to_string_pretty(&value).ok() } else { None }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shows_a_body_as_it_came_where_indenting_it_would_change_it() {
-        for text in ["not JSON", "3", r#"{"a":1,"a":2}"#, "{ \"a\": 1 }", r#"{"a":"\u00e9"}"#] {
-            assert_eq!(indented(text), None, "{text}");
-        }
-        assert_eq!(indented(r#"{"b":10.00,"a":820982911946154508}"#).unwrap(), "{\n  \"b\": 10.00,\n  \"a\": 820982911946154508\n}");
-    }
 
     #[test]
     fn shows_both_sides_of_a_request_that_was_answered() {

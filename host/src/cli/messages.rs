@@ -1,7 +1,5 @@
 //! `lockgate messages`: what came.
 
-use std::str::FromStr;
-
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::Value;
@@ -10,8 +8,8 @@ use super::client::{Client, encoded};
 use super::output::{list, text};
 use super::{Common, Failure, moment, output, table};
 use crate::clock::Timestamp;
-use crate::config::quantity;
 use crate::message_store::sqlite::ledger::State;
+use crate::moment::Moment;
 
 /// List messages, newest first: when, id, key, and how each integration stands with it
 #[derive(Debug, Args)]
@@ -43,10 +41,10 @@ pub struct Messages {
     outcome: Option<String>,
     /// Only those accepted since: 30m, 24h, 7d, or a time such as 2026-03-01T08:00:00Z
     #[arg(long, value_name = "TIME")]
-    since: Option<Since>,
+    since: Option<Moment>,
     /// Only those accepted before: 30m, 24h, 7d ago, or a time
     #[arg(long, value_name = "TIME")]
-    until: Option<Since>,
+    until: Option<Moment>,
     /// Only those before this one, as the end of the last page says
     #[arg(long, value_name = "SEQ")]
     before: Option<i64>,
@@ -59,38 +57,12 @@ fn tracked(text: &str) -> Result<String, String> {
     if text.contains('=') { Ok(text.to_owned()) } else { Err("expected NAME=VALUE, such as order=#1001".to_owned()) }
 }
 
-/// A time, or how long ago.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Since {
-    Ago(std::time::Duration),
-    At(Timestamp),
-}
-
-impl FromStr for Since {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let at = |at: jiff::Timestamp| Self::At(Timestamp(at.as_millisecond()));
-        let ago = quantity::duration(text).map(Self::Ago);
-        ago.or_else(|_| text.parse().map(at).map_err(|_| "expected 30m, 24h, 7d, or a time such as 2026-03-01T08:00:00Z".to_owned()))
-    }
-}
-
-impl Since {
-    fn at(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::Ago(duration) => Timestamp(now.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))),
-            Self::At(at) => at,
-        }
-    }
-}
-
 impl Messages {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
         let now = moment::now();
         let mut path = format!("/api/v1/messages?limit={}", self.limit);
         let before = self.before.map(|seq| seq.to_string());
-        let time = |time: Option<Since>| time.map(|time| time.at(now).0.to_string());
+        let time = |time: Option<Moment>| time.map(|time| time.at(now).0.to_string());
         let (since, until) = (time(self.since), time(self.until));
         let filters = [
             ("id", &self.id),
@@ -170,13 +142,5 @@ mod tests {
         assert_eq!(nothing(true, false, &end), "no message fits");
         assert_eq!(nothing(true, true, &end), "no more messages: that was the last page");
         assert_eq!(nothing(true, true, &given_up), "none so far");
-    }
-
-    #[test]
-    fn takes_a_time_or_how_long_ago_and_nothing_else() {
-        assert!("yesterday".parse::<Since>().is_err());
-        let now = Timestamp(10_000_000);
-        assert_eq!("30m".parse::<Since>().unwrap().at(now), Timestamp(10_000_000 - 1_800_000));
-        assert_eq!("1970-01-01T00:00:05Z".parse::<Since>().unwrap().at(now), Timestamp(5_000));
     }
 }
