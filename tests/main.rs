@@ -12,4 +12,5 @@ mod durability;
 mod events;
 mod hostile;
 mod intake;
+mod ledger;
 mod support;

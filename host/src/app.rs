@@ -21,6 +21,7 @@ use crate::alias::secret::SecretSource;
 use crate::clock::SystemClock;
 use crate::config::prepare::Prepared;
 use crate::config::{HostConfig, missing_secrets};
+use crate::console::Console;
 use crate::delivery::{Bells, Dispatcher};
 use crate::ingress::Intake;
 use crate::message_store::sqlite::SqliteStore;
@@ -59,6 +60,7 @@ pub struct Host {
     dispatcher: Dispatcher,
     clock: Arc<SystemClock>,
     config: HostConfig,
+    console: Arc<Console>,
     serving: Serving,
     events: Arc<Events>,
     background: [JoinHandle<()>; 3],
@@ -86,6 +88,7 @@ impl Host {
         let invoker = plugins::invoker(&config, &ground, &aliases, &catalog, progress)?;
         let intake = ground.intake(&config, &active, environment, &secrets)?;
         let api = ground.api(&config, &intake, &aliases, admin)?;
+        let console = Console::new(api.clone(), admin);
         // The listeners are bound, so whoever finds this file finds a host that takes connections.
         running::write(&config.data, ingress, admin)?;
 
@@ -93,7 +96,7 @@ impl Host {
         let bells = Arc::new(Bells::default());
         ground.store.wake_through(bells.clone());
         let dispatcher = Dispatcher::start(&ground.delivery(invoker, catalog), &aliases, &bells);
-        let serving = listeners.serve(intake.handler(), api.handler(), config.drain, &ground.clock);
+        let serving = listeners.serve(intake.handler(), api.handler(console.router()), config.drain, &ground.clock);
         let background = [
             tokio::spawn(housekeeping::clean(ground.store.clone(), ground.clock.clone())),
             tokio::spawn({
@@ -106,7 +109,28 @@ impl Host {
         ground.events.tell(Event::new(Kind::Host, Level::Info, "the host is ready").with("integrations", active.len() as u64));
         let dir = prepared.workspace.dir.clone();
         let Ground { store, clock, events, .. } = ground;
-        Ok(Self { ingress, admin, aliases, store, active, differing, dir, intake, dispatcher, clock, config, serving, events, background })
+        Ok(Self {
+            ingress,
+            admin,
+            aliases,
+            store,
+            active,
+            differing,
+            dir,
+            intake,
+            dispatcher,
+            clock,
+            config,
+            console,
+            serving,
+            events,
+            background,
+        })
+    }
+
+    /// A link into the console that works once and for a minute, for whoever started the host.
+    pub fn console_link(&self) -> String {
+        format!("http://{}{}", self.admin, self.console.link())
     }
 
     /// Stops intake, finishes or gives up what is in flight within the drain time, and lets the data folder go. What was
@@ -115,6 +139,7 @@ impl Host {
         self.intake.close();
         running::remove(&self.config.data);
         // Streams have no end of their own: those who listen come back to the next run.
+        self.console.end();
         self.events.close();
         let (left, ()) = tokio::join!(self.dispatcher.stop(&*self.clock, self.config.drain), self.serving.stop());
         if left > 0 {

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::releases::Active;
 use super::running;
-use crate::admin::{Api, ApiParts, token};
+use crate::admin::{Api, ApiParts, Sessions, token};
 use crate::alias::network::NetworkUpstream;
 use crate::alias::secret::SecretSource;
 use crate::alias::{Aliases, Environment};
@@ -86,8 +86,9 @@ impl Ground {
     pub fn api(&self, config: &HostConfig, intake: &Arc<Intake>, aliases: &Arc<Aliases>, at: SocketAddr) -> Result<Arc<Api>, Problem> {
         let token = token::load_or_create(&config.data, &*self.random)?;
         let (intake, store, aliases) = (intake.clone(), self.store.clone(), aliases.clone());
+        let sessions = Arc::new(Sessions::new(self.clock.clone(), self.random.clone()));
         let (metrics, events, clock) = (self.metrics.clone(), self.events.clone(), self.clock.clone());
-        let parts = ApiParts { intake, store, aliases, metrics, events, clock };
+        let parts = ApiParts { intake, store, aliases, metrics, events, clock, sessions };
         Ok(Api::new(parts, at, token))
     }
 

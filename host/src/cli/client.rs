@@ -45,6 +45,11 @@ impl Client {
         Ok(Self { base: running.admin, token })
     }
 
+    /// The address of `path` on the host.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
     pub async fn get(&self, path: &str) -> Result<Value, Problem> {
         self.ask(Method::GET, path, "application/json", Bytes::new()).await
     }
@@ -55,14 +60,14 @@ impl Client {
 
     /// Sends `body` and gives the JSON answered; a problem+json answer becomes a [`Problem`].
     pub async fn ask(&self, method: Method, path: &str, content_type: &str, body: Bytes) -> Result<Value, Problem> {
-        let request = Request::builder().method(method).uri(format!("{}{path}", self.base)).header("content-type", content_type);
+        let request = Request::builder().method(method).uri(self.url(path)).header("content-type", content_type);
         let answer = async { self.json(self.send(request, body).await?).await };
         within(&SystemClock::new(), ANSWER_WITHIN, answer).await.ok_or_else(|| self.unreachable(NO_ANSWER))?
     }
 
     /// Opens a stream of server-sent events, after the event `seen` if there is one.
     pub async fn listen(&self, path: &str, seen: Option<&str>) -> Result<EventStream, Problem> {
-        let mut request = Request::builder().uri(format!("{}{path}", self.base));
+        let mut request = Request::builder().uri(self.url(path));
         if let Some(seen) = seen {
             request = request.header("last-event-id", seen);
         }

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::client::{Client, encoded};
 use super::event_stream::{EventStream, Sent};
-use super::messages::Since;
 use super::output::{on_one_line, text};
 use super::run::Signals;
 use super::{Common, Failure, moment, output};
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::moment::Moment;
 use crate::problem::{Code, Problem};
 use crate::telemetry::events::{Kind, Level, MessagePrefix};
 
@@ -50,7 +50,7 @@ pub struct Logs {
     last: Option<u64>,
     /// Only what happened since: 30m, 24h, or a time such as 2026-03-01T08:00:00Z
     #[arg(long, value_name = "TIME")]
-    since: Option<Since>,
+    since: Option<Moment>,
     /// Only of this integration
     #[arg(long, value_name = "NAME")]
     integration: Option<String>,

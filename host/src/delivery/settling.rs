@@ -53,7 +53,9 @@ impl Delivery {
         };
         let (code, detail) = why.unzip();
         let trace = gathered.trace.to_json();
-        let attempt = Attempt { release: runnable.release.clone(), started_at, ended_at, result: word(&settlement), code, detail, trace };
+        let exchanges = gathered.trace.take_exchanges();
+        let release = runnable.release.clone();
+        let attempt = Attempt { release, started_at, ended_at, result: word(&settlement), code, detail, trace, exchanges };
         let tracked = std::mem::take(&mut gathered.tracked);
         Settle { delivery: leased.id, attempt, settlement, appends, key_values, tracked }
     }

@@ -4,5 +4,6 @@ mod curves;
 mod folder;
 mod groups;
 mod ledger;
+mod questions;
 mod races;
 mod releases;
