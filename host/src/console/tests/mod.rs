@@ -3,7 +3,9 @@
 mod access;
 mod assets;
 mod dead_letters;
+mod live;
 mod messages;
+mod pages;
 
 use serde_json::json;
 
