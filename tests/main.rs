@@ -6,6 +6,7 @@
 mod bad_input;
 mod bench;
 mod console;
+mod console_messages;
 mod corpus;
 mod delivery;
 mod documents;
