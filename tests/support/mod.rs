@@ -1,13 +1,16 @@
 //! What the end-to-end tests share: the binary and the plugins, built once; a workspace in a fresh folder; a running
 //! host; HTTP; waiting for a condition.
 
+pub mod browser;
 pub mod build;
 pub mod host;
 pub mod http;
+pub mod odd;
 pub mod shop;
 pub mod shop_to_crm;
 pub mod workspace;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// How long a condition may take to come true before the test fails. Generous: it is a limit, not an expectation.
@@ -30,7 +33,13 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
 pub fn corpus(test: &str) -> Option<std::path::PathBuf> {
     let folder = std::env::var_os("LOCKGATE_CORPUS").map(std::path::PathBuf::from).map(|folder| build::root().join(folder));
     if folder.is_none() {
-        println!("SKIPPED {test}: LOCKGATE_CORPUS names no folder with real payloads");
+        skipped(test, "LOCKGATE_CORPUS names no folder with real payloads");
     }
     folder
+}
+
+/// Says that a test did not run, past the harness, which keeps what tests print to itself.
+pub fn skipped(test: &str, why: &str) {
+    // Nobody may be there to read it.
+    drop(writeln!(std::io::stderr(), "SKIPPED {test}: {why}"));
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::alias::secret::Secret;
 use crate::capability::egress::{Egress, EgressError, EgressRequest, EgressResponse};
 use crate::capability::queue::Channels;
-use crate::clock::{SystemClock, Timestamp};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::integration::{Allow, PinnedPlugin};
 use crate::message::{Headers, Key, Message, MessageId};
 use crate::message_store::{KeyValueRead, StoreError};
@@ -25,6 +25,7 @@ use crate::plugin::{Call, Effects, Export, PluginInvoker, sha256_hex};
 use crate::problem::{Code, Problem};
 use crate::random::SeededRandom;
 use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
 
 /// Calls timed together: enough that reading the clock does not count, few enough that what they are given stays in the cache.
 const CALLS: u32 = 64;
@@ -99,14 +100,16 @@ fn invoker(component: &[u8]) -> Result<WasmInvoker, Problem> {
     let limits = Limits::default();
     let plugins = Plugins::new(Arc::new(PluginEngine::new(&limits)?), None)?;
     plugins.load(&pinned(component), component)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let around = Around {
         plugins: Arc::new(plugins),
         egress: Arc::new(Nothing),
         key_values: Arc::new(Nothing),
         channels: Channels::default(),
-        clock: Arc::new(SystemClock::new()),
+        clock: clock.clone(),
         host_key: Secret::new([0; 32]),
         metrics: Arc::new(Metrics::new()),
+        events: Events::new(clock),
     };
     Ok(WasmInvoker::new(around, limits))
 }

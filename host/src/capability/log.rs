@@ -1,27 +1,21 @@
-//! `log`: lines of a plugin in the host's log, bounded per call, with nothing in them that could act on a terminal.
+//! `log`: lines of a plugin in the host's log and among its events, bounded per call, with nothing in them that could act on a
+//! terminal.
 
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
 use crate::integration::PinnedPlugin;
 use crate::message::MessageId;
+pub use crate::telemetry::events::Level;
+use crate::telemetry::events::{Detail, Event, Events, Kind};
 
-/// How much a line matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    Trace,
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
-
-/// Who speaks, on every line.
+/// Who speaks, on every line, and who hears it beside the log.
 #[derive(Clone, Copy, Debug)]
 pub struct Speaker<'a> {
     pub integration: &'a str,
     pub message: MessageId,
     pub plugin: &'a PinnedPlugin,
+    pub events: &'a Events,
 }
 
 /// Where a program prints.
@@ -148,15 +142,15 @@ impl OpenLine {
 }
 
 /// Levels are part of a tracing call site, so there is one for each.
-macro_rules! emit {
+macro_rules! log_line {
     ($level:ident, $speaker:expr, $text:expr, $fields:expr) => {
         tracing::event!(
             target: "plugin",
             tracing::Level::$level,
             integration = $speaker.integration,
             message_id = $speaker.message.to_string(),
-            plugin = format!("{}@{}", $speaker.plugin.name, $speaker.plugin.version),
-            fields = $fields,
+            plugin = $speaker.plugin_text(),
+            fields = joined($fields),
             "{}",
             $text
         )
@@ -164,26 +158,48 @@ macro_rules! emit {
 }
 
 impl Speaker<'_> {
+    fn plugin_text(self) -> String {
+        format!("{}@{}", self.plugin.name, self.plugin.version)
+    }
+
     fn emit(self, level: Level, text: &str, fields: &[(&str, &str)]) {
-        let text = escaped(text);
-        let fields = (!fields.is_empty()).then(|| joined(fields));
-        match level {
-            Level::Trace => emit!(TRACE, self, text, fields),
-            Level::Debug => emit!(DEBUG, self, text, fields),
-            Level::Info => emit!(INFO, self, text, fields),
-            Level::Warn => emit!(WARN, self, text, fields),
-            Level::Error => emit!(ERROR, self, text, fields),
+        let (logged, told) = match level {
+            Level::Trace => (tracing::enabled!(target: "plugin", tracing::Level::TRACE), self.events.listens(Detail::Trace)),
+            Level::Debug => (tracing::enabled!(target: "plugin", tracing::Level::DEBUG), self.events.listens(Detail::Debug)),
+            Level::Info | Level::Warn | Level::Error => (true, true),
+        };
+        if !logged && !told {
+            return;
         }
+        let text = escaped(text);
+        let fields: Vec<(String, String)> = fields.iter().map(|(name, value)| (escaped(name), escaped(value))).collect();
+        match level {
+            Level::Trace => log_line!(TRACE, self, text, &fields),
+            Level::Debug => log_line!(DEBUG, self, text, &fields),
+            Level::Info => log_line!(INFO, self, text, &fields),
+            Level::Warn => log_line!(WARN, self, text, &fields),
+            Level::Error => log_line!(ERROR, self, text, &fields),
+        }
+        if told {
+            self.tell(level, text, fields);
+        }
+    }
+
+    fn tell(self, level: Level, text: String, fields: Vec<(String, String)>) {
+        let mut event = Event::new(Kind::Log, level, text).of(self.integration).about(self.message).with("plugin", self.plugin_text());
+        event.fields.extend(fields.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self.events.tell(event);
     }
 }
 
-/// `name="value" name="value"`, quotes and control characters escaped.
-fn joined(fields: &[(&str, &str)]) -> String {
-    fields.iter().fold(String::new(), |mut joined, (name, value)| {
+/// `name="value" name="value"`, quotes escaped; none where there are none.
+fn joined(fields: &[(String, String)]) -> Option<String> {
+    let join = |mut joined: String, (name, value): &(String, String)| {
         let space = if joined.is_empty() { "" } else { " " };
-        let _ = write!(joined, "{space}{}=\"{}\"", escaped(name), escaped(&value.replace('"', "\\\"")));
+        let _ = write!(joined, "{space}{name}=\"{}\"", value.replace('"', "\\\""));
         joined
-    })
+    };
+    (!fields.is_empty()).then(|| fields.iter().fold(String::new(), join))
 }
 
 /// `text` with control characters, and those that turn the direction of text around, written out.
@@ -201,50 +217,90 @@ pub fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    fn plugin() -> PinnedPlugin {
-        PinnedPlugin { name: "p".into(), version: semver::Version::new(1, 0, 0), digest: "00".repeat(32) }
+    use super::*;
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::telemetry::events::{Filter, Reader, Start};
+
+    /// A call's log, who speaks in it, and who hears it.
+    struct Spoken {
+        log: CallLog,
+        plugin: PinnedPlugin,
+        events: Arc<Events>,
+        heard: Reader,
     }
 
-    fn speaker(plugin: &PinnedPlugin) -> Speaker<'_> {
-        Speaker { integration: "i", message: MessageId(uuid::Uuid::nil()), plugin }
+    impl Spoken {
+        fn new(bytes_max: usize) -> Self {
+            let events = Events::new(Arc::new(ManualClock::at(Timestamp(0))));
+            let heard = events.read(Filter { level: Some(Level::Debug), ..Filter::default() }, Start::Now);
+            let plugin = PinnedPlugin { name: "p".into(), version: semver::Version::new(1, 0, 0), digest: "00".repeat(32) };
+            Self { log: CallLog::new(bytes_max), plugin, events, heard }
+        }
+
+        fn speaker(&self) -> Speaker<'_> {
+            Speaker { integration: "i", message: MessageId(uuid::Uuid::nil()), plugin: &self.plugin, events: &self.events }
+        }
+
+        fn write(&self, level: Level, text: &str, fields: &[(&str, &str)]) {
+            self.log.write(self.speaker(), level, text, fields);
+        }
+
+        fn heard(&mut self) -> Vec<String> {
+            self.heard.look().told.into_iter().map(|told| told.event.text.into_owned()).collect()
+        }
     }
 
     #[test]
     fn drops_and_counts_what_is_over_the_limit() {
-        let (log, plugin) = (CallLog::new(10), plugin());
+        let mut spoken = Spoken::new(10);
         for line in ["12345678", "1234", "12", ""] {
-            log.write(speaker(&plugin), Level::Info, line, &[]);
+            spoken.write(Level::Info, line, &[]);
         }
-        assert_eq!(log.dropped(), 2);
+        assert_eq!(spoken.log.dropped(), 2);
+        spoken.log.close(spoken.speaker());
+        assert_eq!(spoken.heard(), ["12345678", "12", "2 more lines dropped: over the limit on log text of a call"]);
     }
 
     #[test]
     fn a_line_is_written_where_it_ends_however_it_was_printed() {
-        let (log, plugin) = (CallLog::new(1024), plugin());
+        let mut spoken = Spoken::new(1024);
         let mut error = OpenLine::new(Output::Error);
         for piece in ["first\nthread panicked ", "at src/lib.rs:1:", "2:\r\nwhy not\nnote: ", "advice\n", "the last"] {
-            error.print(&log, speaker(&plugin), piece.as_bytes());
+            error.print(&spoken.log, spoken.speaker(), piece.as_bytes());
         }
-        assert_eq!(log.last_said().unwrap(), "thread panicked at src/lib.rs:1:2: why not");
-        error.end(&log, speaker(&plugin));
-        assert_eq!(log.last_said().unwrap(), "thread panicked at src/lib.rs:1:2: why not the last");
-        error.end(&log, speaker(&plugin));
-        assert_eq!(log.lines.lock().unwrap().bytes_left, 1024 - "firstthread panicked at src/lib.rs:1:2:why notnote: advicethe last".len());
+        assert_eq!(spoken.log.last_said().unwrap(), "thread panicked at src/lib.rs:1:2: why not");
+        error.end(&spoken.log, spoken.speaker());
+        error.end(&spoken.log, spoken.speaker());
+        assert_eq!(spoken.heard(), ["first", "thread panicked at src/lib.rs:1:2:", "why not", "note: advice", "the last"]);
     }
 
     #[test]
     fn a_line_without_an_end_is_broken_and_standard_output_is_no_reason_of_a_trap() {
-        let (log, plugin) = (CallLog::new(1 << 20), plugin());
+        let spoken = Spoken::new(1 << 20);
         let mut standard = OpenLine::new(Output::Standard);
-        standard.print(&log, speaker(&plugin), &vec![b'x'; 3 * LINE_BYTES_MAX + 1]);
-        assert_eq!((standard.bytes.len(), log.last_said()), (1, None));
+        standard.print(&spoken.log, spoken.speaker(), &vec![b'x'; 3 * LINE_BYTES_MAX + 1]);
+        assert_eq!((standard.bytes.len(), spoken.log.last_said()), (1, None));
+    }
+
+    #[test]
+    fn tells_lines_as_events_with_nothing_in_them_that_acts_on_a_terminal() {
+        let mut spoken = Spoken::new(1_000);
+        spoken.write(Level::Trace, "nobody asked for this", &[]);
+        spoken.write(Level::Debug, "a\u{1b}[2Jb", &[("x", "1"), ("plugin", "another\n")]);
+        let heard = serde_json::to_value(&spoken.heard.look().told).unwrap();
+        assert_eq!(heard[0]["text"], "a\\u{1b}[2Jb");
+        assert_eq!((&heard[0]["level"], &heard[0]["integration"]), (&"debug".into(), &"i".into()));
+        assert_eq!(heard[0]["fields"], serde_json::json!({ "plugin": "p@1.0.0", "x": "1" }), "a plugin cannot say that it is another");
+        assert_eq!(heard.as_array().unwrap().len(), 1);
     }
 
     #[test]
     fn escapes_what_would_act_on_a_terminal() {
         assert_eq!(escaped("a\u{1b}[2Jb\nc\u{202e}d ü"), "a\\u{1b}[2Jb\\nc\\u{202e}d ü");
-        assert_eq!(joined(&[("a", "say \"hi\""), ("b", "x")]), "a=\"say \\\"hi\\\"\" b=\"x\"");
+        let fields = [("a", "say \"hi\""), ("b", "x")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(joined(&fields).as_deref(), Some("a=\"say \\\"hi\\\"\" b=\"x\""));
+        assert_eq!(joined(&[]), None);
     }
 }

@@ -9,6 +9,7 @@ use crate::capability::http::Http;
 use crate::capability::key_value::KeyValue;
 use crate::capability::log::{CallLog, OpenLine, Speaker};
 use crate::capability::queue::Queue;
+use crate::telemetry::events::Events;
 
 /// The data of a call's store.
 #[derive(Debug)]
@@ -39,11 +40,13 @@ pub struct Shared {
     pub meter: Meter,
     pub clock: VirtualClock,
     pub log: CallLog,
+    /// Who hears the log's lines beside the log.
+    pub events: Arc<Events>,
 }
 
 impl Shared {
     /// Who speaks in the lines of this call's log.
     pub fn speaker(&self) -> Speaker<'_> {
-        Speaker { integration: &self.call.integration, message: self.call.message.id, plugin: &self.call.plugin }
+        Speaker { integration: &self.call.integration, message: self.call.message.id, plugin: &self.call.plugin, events: &self.events }
     }
 }
