@@ -10,6 +10,7 @@
 #   LOCKGATE         the binary whose `bench load` is the load generator; by default this workspace's release build
 #   LOCKGATE_PEERS   where peers are installed, outside of the repository
 #   PARTS            which parts to run, of "load kill outage"
+#   VARIANTS         which variants to run; by default all
 #   SECONDS_OF_LOAD  how long the load lasts, after a warm-up of a fifth of it
 set -euo pipefail
 
@@ -17,6 +18,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 lockgate=${LOCKGATE:-$here/../../target/release/lockgate}
 cache=${LOCKGATE_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/lockgate-peers}
 parts=${PARTS:-load kill outage}
+variants=${VARIANTS:-}
 seconds=${SECONDS_OF_LOAD:-15}
 
 # Everything is on loopback.
@@ -92,6 +94,7 @@ fate() {
 # compare VARIANT PATH ANSWERS DURABILITY: everything about one variant, as one line of JSON.
 compare() {
     local url=http://127.0.0.1:$port$2 load=null kill=null outage=null
+    [[ -z $variants || " $variants " = *" $1 "* ]] || return 0
     for part in $parts; do
         begin "$1" "$part"
         case $part in
