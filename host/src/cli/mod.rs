@@ -3,10 +3,14 @@
 //! Knows `app` for what runs in this process and `client` for what a running host answers.
 
 mod alias;
+mod bench;
+mod bench_floor;
+mod bench_load;
 mod check;
 mod client;
 mod dead_letters;
 mod demo;
+mod example;
 mod inspect;
 mod message;
 mod messages;
@@ -83,6 +87,9 @@ enum Command {
     /// List or test aliases: endpoints, and whether they answer and authenticate
     #[command(subcommand)]
     Alias(alias::Alias),
+    Bench(bench::Bench),
+    #[command(hide = true)]
+    BenchFloor(bench_floor::BenchFloor),
 }
 
 /// Why a command did not end with 0.
@@ -169,6 +176,8 @@ impl Cli {
             Command::DeadLetters(dead_letters) => dead_letters.run(&common).await,
             Command::Status(status) => status.run(&common).await,
             Command::Alias(alias) => alias.run(&common).await,
+            Command::Bench(bench) => bench.run(&common).await,
+            Command::BenchFloor(floor) => floor.run().await,
         }
     }
 }
