@@ -9,6 +9,8 @@ mod corpus;
 mod delivery;
 mod documents;
 mod durability;
+mod events;
 mod hostile;
 mod intake;
+mod ledger;
 mod support;

@@ -68,6 +68,7 @@ async fn by_the_host(folder: &Path) -> [Written; 3] {
         code: None,
         detail: None,
         trace: json!({}),
+        exchanges: Vec::new(),
     };
     let settlement = Settlement::Delivered { receipt: json!({}) };
     let settle = Settle { delivery: leased[0].id, attempt, settlement, appends: vec![], key_values: vec![], tracked: vec![] };

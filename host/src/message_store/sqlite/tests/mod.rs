@@ -1,7 +1,9 @@
 //! What only the store on disk has: the folder, the writer's groups, the ledger, releases.
 
+mod curves;
 mod folder;
 mod groups;
 mod ledger;
+mod questions;
 mod races;
 mod releases;
