@@ -16,4 +16,4 @@ start() {
     background "$lockgate" run "$workspace" --env dev --ingress "127.0.0.1:$port" --admin 127.0.0.1:0 --data "$data/data"
 }
 
-compare answers-before /orders "202 when the order is on disk" "synced to disk before the 202, tried until the target answers"
+compare answers-when-stored /orders "202 when the order is on disk" "synced to disk before the 202, tried until the target answers"

@@ -32,11 +32,14 @@ n8n() {
 
 # A data folder with the flow in it, made once: n8n takes its time for the first start on a new one.
 prepare() {
-    prepared=$work/prepared
+    prepared=$cache/n8n/prepared
+    sed "s|@SECRET@|$SHOP_SECRET|; s|@TARGET@|$TARGET_URL|" "$here/n8n/flow.json" >"$work/flow.json"
+    ! cmp -s "$work/flow.json" "$prepared/flow.json" || return 0
+    rm -rf "$prepared"
     mkdir -p "$prepared"
-    sed "s|@SECRET@|$SHOP_SECRET|; s|@TARGET@|$TARGET_URL|" "$here/n8n/flow.json" >"$prepared/flow.json"
-    n8n import:workflow --input="$prepared/flow.json"
+    n8n import:workflow --input="$work/flow.json"
     n8n publish:workflow --id=orderToInvoice01
+    cp "$work/flow.json" "$prepared"
 }
 
 start() {

@@ -72,10 +72,6 @@ begin() {
     until_it_listens
 }
 
-load() {
-    "$lockgate" bench load --url "$url" --target "$target" --secret "$SHOP_SECRET" --json "$@"
-}
-
 # fate VARIANT kill|outage: its line of JSON is in "$work/fate". Not to be called in a subshell, which would keep the new process for itself.
 fate() {
     local pid=()
@@ -99,8 +95,7 @@ compare() {
         begin "$1" "$part"
         case $part in
             load)
-                load --seconds $((seconds / 5)) >/dev/null
-                load=$(load --seconds "$seconds")
+                load=$("$lockgate" bench load --url "$url" --target "$target" --secret "$SHOP_SECRET" --seconds "$seconds" --json | tr -d "\n")
                 ;;
             kill)
                 fate "$1" kill "${gently[@]}"

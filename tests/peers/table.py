@@ -33,13 +33,13 @@ def main():
     variants = {}
     for line in map(json.loads, fileinput.input()):
         variants.setdefault((f"{line['peer']} {line['version']}", line["variant"]), []).append(line)
-    own = [rate for (name, _), lines in variants.items() if name.startswith("lockgate ") and (rate := median(lines, "delivered_per_second"))]
+    own = [rate for (name, _), lines in variants.items() if name.startswith("lockgate ") and (rate := median(lines, "delivered-per-second"))]
 
     rates, fates = [], []
     for (name, variant), lines in variants.items():
-        rate = median(lines, "delivered_per_second")
+        rate = median(lines, "delivered-per-second")
         factor = None if rate is None or not own else own[0] / rate
-        millis = [value and value / 1000 for value in (median(lines, "p50_us"), median(lines, "p99_us"))]
+        millis = [median(lines, "p50-ms"), median(lines, "p99-ms")]
         unsure = [str(total(lines, "load", field)) for field in ("lost", "doubled")]
         rates.append([name, variant, cell(rate, ",.0f"), cell(factor, ".1f"), *(cell(value, ",.1f") for value in millis), *unsure])
         for part, fate in (("kill", "killed"), ("outage", "target away")):
