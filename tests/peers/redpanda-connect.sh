@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Redpanda Connect: its engine, benthos, from the Go module proxy, with the engine's own components for HTTP and mapping. Its flow verifies the
-# signature, maps, and posts over kept connections, as many at once as it does by default.
+# signature, maps, and posts, at most 64 at once, which is its default. It has no setting for connections: Go's own keeps two that are idle.
 # shellcheck source=tests/peers/peer.sh
 . "$(dirname "$0")/peer.sh"
 peer=redpanda-connect version=benthos-4.77.0
