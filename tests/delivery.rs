@@ -1,6 +1,6 @@
 //! The way of one message over the real binary: targets that fail in every way, dead letters and replay, order.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::eventually;
 use crate::support::host::Host;

@@ -134,6 +134,8 @@ fn logs_shows_the_last_ones_that_fit_as_lines_or_as_json() {
     assert_eq!(events.len(), 1, "{errors}");
     assert_eq!((&events[0]["message"], &events[0]["fields"]["detail"]), (&second.as_str().into(), &"because".into()));
     assert_eq!(run(&["--since", "1h", "--kind", "refused"]), "");
+    let nothing = workspace.lockgate(&["logs", "--kind", "refused"]).stderr;
+    assert!(String::from_utf8_lossy(&nothing).contains("nothing to show"));
 }
 
 #[test]

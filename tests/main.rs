@@ -4,7 +4,9 @@
 #![expect(clippy::disallowed_methods, reason = "the tests live in real time; the core they test does not read it")]
 
 mod bad_input;
+mod bench;
 mod console;
+mod console_messages;
 mod corpus;
 mod delivery;
 mod documents;

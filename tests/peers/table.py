@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The lines that the peers' scripts print, as the tables of docs/peers.md. Reads files, or standard input.
 
-Where a variant was measured more than once, the median counts. Factors are Lockgate's messages a second over the peer's.
+Factors are Lockgate's messages a second, in the run before it, over the peer's. Where a variant was measured more than once, the median counts.
 """
 
 import fileinput
@@ -30,18 +30,20 @@ def table(head, rows):
 
 
 def main():
-    variants = {}
+    variants, own = {}, None
     for line in map(json.loads, fileinput.input()):
+        if line["load"]:
+            rate = line["load"]["delivered-per-second"]
+            own = rate if line["peer"] == "lockgate" else own
+            line["load"]["factor"] = own / rate if own else float("nan")
         variants.setdefault((f"{line['peer']} {line['version']}", line["variant"]), []).append(line)
-    own = [rate for (name, _), lines in variants.items() if name.startswith("lockgate ") and (rate := median(lines, "delivered-per-second"))]
 
     rates, fates = [], []
     for (name, variant), lines in variants.items():
-        rate = median(lines, "delivered-per-second")
-        factor = None if rate is None or not own else own[0] / rate
+        rate, factor = median(lines, "delivered-per-second"), median(lines, "factor")
         millis = [median(lines, "p50-ms"), median(lines, "p99-ms")]
         unsure = [str(total(lines, "load", field)) for field in ("lost", "doubled")]
-        rates.append([name, variant, cell(rate, ",.0f"), cell(factor, ".1f"), *(cell(value, ",.1f") for value in millis), *unsure])
+        rates.append([name, variant, cell(rate, ",.0f"), cell(factor, ".2g" if (factor or 0) < 10 else ".0f"), *(cell(value, ",.1f") for value in millis), *unsure])
         for part, fate in (("kill", "killed"), ("outage", "target away")):
             counts = [str(total(lines, part, field)) for field in ("acknowledged", "lost", "doubled", "repeated", "refused", "unanswered")]
             fates.append([name, variant, fate, *counts])

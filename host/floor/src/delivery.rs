@@ -79,11 +79,11 @@ async fn deliver(sender: &mut SendRequest<Full<Bytes>>, host: &str, delivery: De
         .header(HOST, host)
         .header(CONTENT_TYPE, "application/json")
         .header("idempotency-key", &key)
-        .body(Full::from(invoice))?;
+        .body(Full::from(invoice.clone()))?;
     sender.ready().await?;
     let answer = sender.send_request(request).await?;
     let status = answer.status();
-    answer.into_body().collect().await?;
+    let answer = answer.into_body().collect().await?.to_bytes();
     if !status.is_success() {
         return Err(format!("the target answered {status}").into());
     }
@@ -95,6 +95,8 @@ async fn deliver(sender: &mut SendRequest<Full<Bytes>>, host: &str, delivery: De
         started_at,
         ended_at,
         receipt: format!("{{\"remote-id\":null,\"remote-version\":null,\"detail\":\"HTTP {}\"}}", status.as_u16()),
+        sent: invoice,
+        answer,
     })
 }
 

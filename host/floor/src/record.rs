@@ -68,6 +68,10 @@ pub struct Settled {
     pub trace: String,
     /// What the target answered, as JSON.
     pub receipt: String,
+    /// The body that was sent.
+    pub sent: Bytes,
+    /// The body that was answered.
+    pub answer: Bytes,
 }
 
 /// Milliseconds since 1970.

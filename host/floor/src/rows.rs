@@ -17,6 +17,8 @@ const CACHE_KIB: i64 = 64 * 1024;
 const STATEMENTS_KEPT: usize = 32;
 /// How long a duplicate is recognised.
 const REMEMBERED_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+/// What an attempt's id is multiplied by to give the ids of its exchanges.
+const EXCHANGES_PER_ATTEMPT: i64 = 4096;
 /// What stands where the host names the release.
 const RELEASE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -117,13 +119,19 @@ impl Rows {
 
     /// A delivery has arrived.
     pub fn settle(&self, settled: &Settled) -> Result<()> {
-        let Settled { place: Place { message, delivery }, key, started_at, ended_at, trace, receipt } = settled;
+        let Settled { place: Place { message, delivery }, key, started_at, ended_at, trace, receipt, sent, answer } = settled;
         self.connection
             .prepare_cached(
                 "INSERT INTO attempt (message, integration, delivery, stage, replay, release, started_at, ended_at, result, trace)
                  VALUES (?1, ?2, ?3, 'steps', 0, ?4, ?5, ?6, 'delivered', ?7)",
             )?
             .execute((message, INTEGRATION, delivery, RELEASE, started_at, ended_at, trace))?;
+        let exchange = self.connection.last_insert_rowid() * EXCHANGES_PER_ATTEMPT;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO exchange (id, sent_type, sent_bytes, sent, answer_bytes, answer) VALUES (?1, 'application/json', ?2, ?3, ?4, ?5)",
+            )?
+            .execute((exchange, bytes(sent), &sent[..], bytes(answer), &answer[..]))?;
         self.connection.prepare_cached("DELETE FROM delivery WHERE id = ?1")?.execute([delivery])?;
         self.connection
             .prepare_cached(
@@ -155,4 +163,8 @@ impl Rows {
             .execute((message, INTEGRATION, state))?;
         Ok(())
     }
+}
+
+fn bytes(body: &[u8]) -> i64 {
+    i64::try_from(body.len()).unwrap_or(i64::MAX)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use bytes::Bytes;
 use lockgate_floor::{Place, Rows, Settled};
 use rusqlite::Connection;
 use serde_json::json;
@@ -11,6 +12,7 @@ use super::accepts;
 use super::workspace::Flow;
 use crate::clock::Timestamp;
 use crate::integration::ReleaseId;
+use crate::message_store::exchange::{Exchange, KeptBody};
 use crate::message_store::sqlite::DATABASE_FILE;
 use crate::message_store::{Accepted, Attempt, Lease, MessageStore, Settle, Settlement};
 
@@ -21,7 +23,24 @@ const LATER: Timestamp = Timestamp(i64::MAX / 2);
 
 fn settled(place: Place) -> Settled {
     let text = || "{}".to_owned();
-    Settled { place, key: "7300000000".into(), started_at: LATER.0, ended_at: LATER.0, trace: text(), receipt: text() }
+    Settled {
+        place,
+        key: "7300000000".into(),
+        started_at: LATER.0,
+        ended_at: LATER.0,
+        trace: text(),
+        receipt: text(),
+        sent: sent(),
+        answer: Bytes::new(),
+    }
+}
+
+fn sent() -> Bytes {
+    Bytes::from_static(b"{}")
+}
+
+fn json_type() -> [(String, String); 1] {
+    [("content-type".into(), "application/json".into())]
 }
 
 /// The statements that make a database's tables, without what only looks different.
@@ -38,7 +57,7 @@ fn written(database: &Path) -> Written {
     let names = tables(database).into_iter().filter(|(name, sql)| sql.starts_with("CREATE TABLE") && name != "sqlite_sequence");
     let all = names.map(|(name, _)| {
         let mut find = connection.prepare(&format!("SELECT * FROM {name}")).unwrap();
-        let columns: Vec<String> = find.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = find.column_names().map(str::to_owned).collect();
         let rows = find.query_map([], |row| {
             let filled = columns.iter().enumerate().filter(|(index, _)| row.get_ref(*index).unwrap() != rusqlite::types::ValueRef::Null);
             Ok(filled.map(|(_, column)| column.clone()).collect::<Vec<_>>())
@@ -68,7 +87,7 @@ async fn by_the_host(folder: &Path) -> [Written; 3] {
         code: None,
         detail: None,
         trace: json!({}),
-        exchanges: Vec::new(),
+        exchanges: vec![Exchange { sent: KeptBody::of(&json_type(), &sent()), answer: Some(KeptBody::default()) }],
     };
     let settlement = Settlement::Delivered { receipt: json!({}) };
     let settle = Settle { delivery: leased[0].id, attempt, settlement, appends: vec![], key_values: vec![], tracked: vec![] };

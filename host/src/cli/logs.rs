@@ -18,6 +18,9 @@ use crate::telemetry::events::{Kind, Level, MessagePrefix};
 
 /// Lines shown from before, unless asked otherwise.
 const LAST: u64 = 50;
+/// Where nothing fits; on standard error, so that no script takes it for an event.
+const NOTHING: &str =
+    "nothing to show; deliveries that go well are told only to who follows (lockgate logs -f), and lockgate messages has them all";
 /// How often a host that went away is looked for.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Characters of a message's id on a line: its time to the millisecond.
@@ -78,12 +81,17 @@ impl Logs {
     async fn show(&self, common: &Common) -> Result<(), Problem> {
         let path = self.path(moment::now());
         let mut stream = Client::find(common)?.listen(&path, None).await?;
-        let mut seen = None;
+        let (mut seen, mut printed) = (None, 0);
         loop {
-            let broken = print_all(&mut stream, common.json).await;
+            let broken = print_all(&mut stream, common.json, &mut printed).await;
             seen = stream.seen().map(str::to_owned).or(seen);
             match broken {
-                None if !self.follow => return Ok(()),
+                None if !self.follow => {
+                    if printed == 0 {
+                        output::complaint(NOTHING);
+                    }
+                    return Ok(());
+                }
                 Some(why) if !self.follow => return Err(Problem::new(Code::HostUnreachable, format!("the stream broke: {why}"))),
                 why => {
                     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
@@ -109,10 +117,13 @@ impl Logs {
 }
 
 /// Until the stream ends; gives why, if it was not the host that ended it.
-async fn print_all(stream: &mut EventStream, as_json: bool) -> Option<String> {
+async fn print_all(stream: &mut EventStream, as_json: bool, printed: &mut u64) -> Option<String> {
     loop {
         match stream.next().await {
-            Ok(Some(sent)) => print(&sent, as_json),
+            Ok(Some(sent)) => {
+                print(&sent, as_json);
+                *printed += 1;
+            }
             Ok(None) => return None,
             Err(why) => return Some(why),
         }

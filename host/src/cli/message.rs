@@ -72,7 +72,7 @@ pub fn print(message: &Value) {
         output::line(format_args!("tracked   {}={}", text(tracked, "name"), text(tracked, "value")));
     }
     if let Some(attempt) = message["earlier-attempts"].as_i64() {
-        output::line(format_args!("earlier   attempts are not shown here: --attempts-before {attempt}"));
+        output::line(format_args!("earlier   attempts: lockgate message {} --attempts-before {attempt}", text(message, "id")));
     }
     for standing in list(&message["integrations"]) {
         way(message, standing);

@@ -29,8 +29,8 @@ impl<'b> From<&'b KeptRow> for Shown<'b> {
     }
 }
 
-/// The body under a line that says what it is. `rest`: where the rest of it is, where not all of it is shown.
-pub fn shown(shown: Shown<'_>, rest: &Markup) -> Markup {
+/// The body under a line that says what it is. `all`: where all of it is, or why it is nowhere.
+pub fn shown(shown: Shown<'_>, all: &Markup) -> Markup {
     let (text, kind, whole) = as_text(shown);
     html! {
         p.small.muted {
@@ -43,7 +43,7 @@ pub fn shown(shown: Shown<'_>, rest: &Markup) -> Markup {
         } @else {
             pre.body tabindex="0" { (text) }
         }
-        @if !whole { p.small { "This is the beginning. " (rest) } }
+        @if !whole { p.small { "This is the beginning. " (all) } }
     }
 }
 

@@ -64,7 +64,7 @@ pub fn table(groups: &[DeadLetterGroupRow], now: Timestamp) -> Markup {
     let row = |group: &DeadLetterGroupRow| {
         parts::Row::new(vec![
             html! {
-                a href=(format!("/dead-letters/{}", group.fingerprint)) { (parts::outside(&group.example_detail)) }
+                a.cause href=(format!("/dead-letters/{}", group.fingerprint)) { (parts::outside(&group.example_detail)) }
                 p.small.muted { (group.class) @if group.code != group.class.as_str() { " · " (parts::outside(&group.code)) } }
             },
             words::integration(&group.integration),

@@ -20,7 +20,7 @@ pub fn way(timeline: &Timeline, standing: &StandingRow, open: Option<AttemptId>,
     let attempts = timeline.attempts.iter().filter(|row| row.integration == name);
     let outcomes = timeline.outcomes.iter().filter(|row| row.integration == name);
     let mut entries: Vec<(&str, Markup)> = attempts.map(|row| (row.started_at.as_str(), attempt(timeline, row, open))).collect();
-    entries.extend(outcomes.map(|row| (row.settled_at.as_str(), outcome(row))));
+    entries.extend(outcomes.map(|row| (row.settled_at.as_str(), outcome(row, is_told(timeline, row)))));
     // RFC 3339 in UTC with milliseconds sorts as text; what began goes before what came of it.
     entries.sort_by(|one, other| one.0.cmp(other.0));
     html! {
@@ -123,17 +123,24 @@ pub fn request(request: &Value) -> Markup {
     }
 }
 
-fn outcome(row: &OutcomeRow) -> Markup {
+/// Whether an attempt says why it ended so.
+fn is_told(timeline: &Timeline, outcome: &OutcomeRow) -> bool {
+    timeline.attempts.iter().any(|row| row.integration == outcome.integration && row.detail.is_some() && row.detail == outcome.detail)
+}
+
+fn outcome(row: &OutcomeRow, told: bool) -> Markup {
     let receipt = row.receipt.as_ref().and_then(Value::as_object).into_iter().flatten().filter(|(_, value)| !value.is_null());
-    let told = |value: &Value| on_one_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let text = |value: &Value| on_one_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     html! {
         p {
             (words::state(row.outcome))
             @if row.replay > 0 { span.muted { " · replay " (row.replay) } }
-            @if let Some(code) = &row.code { " " strong { (parts::outside(code)) } }
-            @if let Some(detail) = &row.detail { " " (parts::outside(detail)) }
+            @if !told {
+                @if let Some(code) = &row.code { " " strong { (parts::outside(code)) } }
+                @if let Some(detail) = &row.detail { " " (parts::outside(detail)) }
+            }
         }
-        @for (name, value) in receipt { p.small { span.muted { (parts::outside(name)) } " " span.mono { (told(value)) } } }
+        @for (name, value) in receipt { p.small { span.muted { (parts::outside(name)) } " " span.mono { (text(value)) } } }
     }
 }
 

@@ -129,7 +129,7 @@ fn facts(timeline: &Timeline, now: Timestamp) -> Markup {
         let parent = parent.to_string();
         facts.push(("Made of", html! { a.mono href=(format!("/messages/{parent}")) title=(parent) { (messages::short(&parent)) } }));
     }
-    for tracked in &timeline.tracked {
+    for tracked in &timeline.message.tracked {
         let pair = format!("{}={}", tracked.name, tracked.value);
         facts.push(("Tracked", html! { a.mono href=(found_by("track", &pair)) { (parts::outside(&pair)) } }));
     }

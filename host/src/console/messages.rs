@@ -24,6 +24,8 @@ use crate::moment::Moment;
 const OFFERED_MAX: usize = 50;
 /// Digits of an id that are shown: the time it was made at, and enough of the rest.
 const ID_SHOWN: usize = 18;
+/// Tracked values a list shows of a message.
+const TRACKED_SHOWN: usize = 3;
 /// What is asked for beside `find`. The same names as in the API.
 const NAMES: [&str; 9] = ["id", "key", "track", "parent", "integration", "outcome", "since", "until", "before"];
 
@@ -32,14 +34,16 @@ const NAMES: [&str; 9] = ["id", "key", "track", "parent", "integration", "outcom
 struct Asked {
     /// An id, a key, or a tracked value: whichever it is.
     find: Option<String>,
+    /// Which of them it was taken for.
+    meaning: Option<&'static str>,
     given: Vec<(&'static str, String)>,
 }
 
 /// `GET /messages`
 pub async fn show(State(console): State<Arc<Console>>, request: Request) -> Result<Page, Wrong> {
-    let asked = Asked::read(Parameters::parse(request.uri().query()))?;
+    let mut asked = Asked::read(Parameters::parse(request.uri().query()))?;
     let now = console.now();
-    let (status, found) = match find(&console.api.parts.store.ledger(), &asked, now).await {
+    let (status, found) = match find(&console.api.parts.store.ledger(), &mut asked, now).await {
         Ok(found) => (StatusCode::OK, found_markup(&asked, &found, now)),
         // A question that is put wrongly is answered above its own fields.
         Err(refusal) if refusal.status.is_client_error() => {
@@ -54,7 +58,7 @@ pub async fn show(State(console): State<Arc<Console>>, request: Request) -> Resu
 impl Asked {
     fn read(given: Parameters) -> Result<Self, Refusal> {
         let mut given = given.filled();
-        let mut asked = Self { find: given.one("find")?.map(|text| text.trim().to_owned()), given: Vec::new() };
+        let mut asked = Self { find: given.one("find")?.map(|text| text.trim().to_owned()), ..Self::default() };
         for name in NAMES {
             asked.given.extend(given.one(name)?.map(|value| (name, value.trim().to_owned())));
         }
@@ -96,10 +100,12 @@ async fn meaning(ledger: &Ledger, text: &str) -> Result<&'static str, Refusal> {
     Ok(if found.ids.is_empty() { "key" } else { "id" })
 }
 
-async fn find(ledger: &Ledger, asked: &Asked, now: Timestamp) -> Result<MessagePage, Refusal> {
+async fn find(ledger: &Ledger, asked: &mut Asked, now: Timestamp) -> Result<MessagePage, Refusal> {
     let mut given: Vec<(String, String)> = Vec::new();
     if let Some(find) = &asked.find {
-        given.push((meaning(ledger, find).await?.to_owned(), find.clone()));
+        let meaning = meaning(ledger, find).await?;
+        given.push((meaning.to_owned(), find.clone()));
+        asked.meaning = Some(meaning);
     }
     for (name, value) in &asked.given {
         let value = match *name {
@@ -199,6 +205,7 @@ fn nothing(asked: &Asked, found: &MessagePage) -> Markup {
     }
     if asked.is_filtered() {
         let hint = html! {
+            @if asked.meaning == Some("key") { p { "It was looked for as a key: no id starts so, and it is no name=value." } }
             p { "Ids are found by their first 8 digits or more; keys and tracked values are compared whole, with upper and lower case." }
             p { a href=(Section::Messages.path()) { "All messages" } }
         };
@@ -213,13 +220,13 @@ fn nothing(asked: &Asked, found: &MessagePage) -> Markup {
 
 /// Messages in a list.
 pub fn table(messages: &[MessageRow], now: Timestamp) -> Markup {
-    let columns = [column("Message"), column("Accepted"), column("Key"), column("From"), column("Stands")];
+    let columns = [column("Message"), column("Accepted"), column("Known as"), column("From"), column("Outcome")];
     let row = |message: &MessageRow| {
         let id = message.id.to_string();
         parts::Row::new(vec![
             html! { a.mono href=(format!("/messages/{id}")) title=(id) { (short(&id)) } },
             html! { (accepted(&message.accepted_at, now)) },
-            html! { @if let Some(key) = &message.key { span.mono { (parts::outside(key)) } } },
+            known_as(message),
             html! { (parts::outside(&message.origin)) },
             standings(message),
         ])
@@ -231,6 +238,16 @@ pub fn table(messages: &[MessageRow], now: Timestamp) -> Markup {
 /// The beginning of an id.
 pub fn short(id: &str) -> &str {
     id.get(..ID_SHOWN).unwrap_or(id)
+}
+
+/// The key and the tracked values, of which a list has room for a few.
+fn known_as(message: &MessageRow) -> Markup {
+    html! {
+        ul.known {
+            @if let Some(key) = &message.key { li.mono { (parts::outside(key)) } }
+            @for tracked in message.tracked.iter().take(TRACKED_SHOWN) { li.mono { (parts::outside(&format!("{}={}", tracked.name, tracked.value))) } }
+        }
+    }
 }
 
 fn accepted(time: &str, now: Timestamp) -> Markup {

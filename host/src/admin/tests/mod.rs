@@ -38,6 +38,7 @@ pub struct Host {
     pub intake: Arc<Intake>,
     pub store: SqliteStore,
     pub events: Arc<Events>,
+    pub console: Arc<Console>,
     pub sessions: Arc<Sessions>,
     pub clock: Arc<ManualClock>,
     _folder: TempDir,
@@ -70,7 +71,7 @@ impl Host {
         let api = Api::new(parts, address, Secret::new(TOKEN));
         let console = Console::new(api.clone(), address);
         tokio::spawn(serve(listener, api.handler(console.router()), ServeLimits::default(), clock(), CancellationToken::new()));
-        Self { address, intake, store, events, sessions, clock: hands, _folder: folder }
+        Self { address, intake, store, events, console, sessions, clock: hands, _folder: folder }
     }
 
     /// A request as it is.

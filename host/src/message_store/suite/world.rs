@@ -157,7 +157,7 @@ impl Subject for OnDisk {
     }
 
     async fn tracked(&self, message: MessageId) -> Vec<Tracked> {
-        let shown = self.sqlite().ledger().message(TimelineQuery::of(message)).await.unwrap().unwrap().tracked;
+        let shown = self.sqlite().ledger().message(TimelineQuery::of(message)).await.unwrap().unwrap().message.tracked;
         for Tracked { name, value } in &shown {
             let query = MessageQuery { tracked: Some((name.clone(), value.clone())), ..MessageQuery::default() };
             let found = self.sqlite().ledger().messages(query).await.unwrap().messages;

@@ -10,7 +10,7 @@ use super::{MessageQuery, ROWS_MAX, page, prepared, time, word};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 use crate::message_store::sqlite::failure::Done;
-use crate::message_store::sqlite::rows::{count, message_id};
+use crate::message_store::sqlite::rows::{count, message_id, tracked};
 
 /// The columns of [`row`], of `message`.
 macro_rules! columns {
@@ -56,7 +56,7 @@ pub(super) fn find(connection: &Connection, query: &MessageQuery) -> Done<Messag
 /// `found` as a page; `stopped`: where the search was given up.
 fn page_of(connection: &Connection, found: Vec<MessageRow>, stopped: Option<i64>) -> Done<MessagePage> {
     let searched_to = stopped.map(|at| time_at(connection, at)).transpose()?.flatten();
-    Ok(MessagePage { messages: with_standings(connection, found)?, next: stopped.map(|at| at.saturating_add(1)), searched_to })
+    Ok(MessagePage { messages: whole(connection, found)?, next: stopped.map(|at| at.saturating_add(1)), searched_to })
 }
 
 /// When the message was accepted that is at `seq`, or the one before it.
@@ -132,16 +132,16 @@ pub(super) fn children(connection: &Connection, parent: MessageId, limit: usize)
     let mut found: Vec<MessageRow> = find.query_map((parent.0.as_bytes(), page(limit) + 1), row)?.collect::<Result<_, _>>()?;
     let more = found.len() > limit;
     found.truncate(limit);
-    Ok((with_standings(connection, found)?, more))
+    Ok((whole(connection, found)?, more))
 }
 
 /// One message.
 pub(super) fn one(connection: &Connection, seq: i64) -> Done<Option<MessageRow>> {
     let found = one_within(connection, seq, &MessageQuery::default())?;
-    Ok(with_standings(connection, found.into_iter().collect())?.pop())
+    Ok(whole(connection, found.into_iter().collect())?.pop())
 }
 
-/// A message without its standings, if it was accepted in the time that is meant.
+/// A message that is to be made [`whole`], if it was accepted in the time that is meant.
 fn one_within(connection: &Connection, seq: i64, query: &MessageQuery) -> Done<Option<MessageRow>> {
     let mut find = prepared(
         connection,
@@ -151,7 +151,7 @@ fn one_within(connection: &Connection, seq: i64, query: &MessageQuery) -> Done<O
     Ok(find.query_row((seq, since.0, query.until.map(|until| until.0)), row).optional()?)
 }
 
-/// A row of [`columns`], without standings.
+/// A row of [`columns`], which is to be made [`whole`].
 fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<MessageRow> {
     Ok(MessageRow {
         seq: row.get(0)?,
@@ -162,12 +162,15 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<MessageRow> {
         content_type: row.get(5)?,
         body_bytes: count(row, 6)?,
         accepted_at: time(row, 7)?,
+        tracked: Vec::new(),
         integrations: Vec::new(),
     })
 }
 
-fn with_standings(connection: &Connection, mut messages: Vec<MessageRow>) -> Done<Vec<MessageRow>> {
+/// With what people know messages by, and how they stand.
+fn whole(connection: &Connection, mut messages: Vec<MessageRow>) -> Done<Vec<MessageRow>> {
     for message in &mut messages {
+        message.tracked = tracked(connection, message.seq)?;
         message.integrations = standings(connection, message.seq)?;
     }
     Ok(messages)

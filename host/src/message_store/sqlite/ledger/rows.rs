@@ -64,6 +64,8 @@ pub struct MessageRow {
     pub content_type: String,
     pub body_bytes: u64,
     pub accepted_at: String,
+    /// The values it is found by.
+    pub tracked: Vec<Tracked>,
     pub integrations: Vec<StandingRow>,
 }
 
@@ -96,7 +98,6 @@ pub struct Timeline {
     #[serde(flatten)]
     pub message: MessageRow,
     pub headers: Headers,
-    pub tracked: Vec<Tracked>,
     pub body: Body,
     /// `body` is only the beginning; `body-bytes` is the length of all of it.
     pub body_truncated: bool,

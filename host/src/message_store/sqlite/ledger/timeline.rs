@@ -8,7 +8,7 @@ use super::{Body, CHILDREN_SHOWN_MAX, TimelineQuery, dead_letters, messages, pag
 use crate::message::MessageId;
 use crate::message_store::sqlite::exchanges::ids;
 use crate::message_store::sqlite::failure::Done;
-use crate::message_store::sqlite::rows::{count, json, stage, tracked};
+use crate::message_store::sqlite::rows::{count, json, stage};
 use crate::message_store::{AttemptId, DeliveryId};
 
 /// Attempts and outcomes shown at once, the newest.
@@ -28,7 +28,6 @@ pub(super) fn find(connection: &Connection, query: &TimelineQuery) -> Done<Optio
     Ok(Some(Timeline {
         message,
         headers,
-        tracked: tracked(connection, seq)?,
         body: Body::of(body, body_truncated),
         body_truncated,
         waiting: list(prepared(connection, WAITING)?, seq, waiting)?,

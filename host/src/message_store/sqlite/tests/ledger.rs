@@ -58,6 +58,26 @@ async fn messages_are_found_by_integration_key_tracked_value_state_and_time() {
 }
 
 #[tokio::test]
+async fn a_message_that_was_stored_behind_newer_ones_is_found_by_its_time() {
+    let (world, ledger) = world();
+    let mut ids = Vec::new();
+    for seconds in [10, 30, 5, 20] {
+        let message = crate::message::Message { accepted_at: START.plus(Duration::from_secs(seconds)), ..world.message("x", None) };
+        ids.push(message.id);
+        world.advance(1);
+        world.accept_as(message, None, &[("crm", Lane::Free)]).await.unwrap();
+    }
+    let at = |seconds| Some(START.plus(Duration::from_secs(seconds)));
+    for integration in [None, Some("crm".to_owned())] {
+        let span = |since, until| MessageQuery { since, until, integration: integration.clone(), ..MessageQuery::default() };
+        assert_eq!(self::ids(&ledger, span(None, at(10))).await, [ids[2]]);
+        assert_eq!(self::ids(&ledger, span(at(10), at(30))).await, [ids[3], ids[0]]);
+        assert_eq!(self::ids(&ledger, span(at(30), None)).await, [ids[1]]);
+        assert!(self::ids(&ledger, span(at(31), None)).await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn pages_follow_each_other_without_gap_or_overlap() {
     let (world, ledger) = world();
     for n in 0..7 {
