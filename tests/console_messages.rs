@@ -45,6 +45,7 @@ fn a_message_is_found_by_its_order_and_shows_what_came_beside_what_was_sent() {
     browser.press("g");
     browser.press("m");
     browser.wait_for_text("order=#1002");
+    browser.wait_until("the page's keys work", "document.documentElement.classList.contains('scripted')");
     browser.press("/");
     browser.type_text("order=#1001");
     browser.press("Enter");
