@@ -21,7 +21,7 @@ mod plugins;
 mod report;
 mod room;
 mod round;
-pub mod sandbox;
+mod sandbox;
 pub mod standalone;
 mod start;
 mod stopwatch;
@@ -49,11 +49,13 @@ use end_to_end::Pair;
 use room::Room;
 
 /// The rows there are, in their order.
-pub const ROWS: [&str; 9] = [
+pub const ROWS: [&str; 11] = [
     "end-to-end",
     "intake-p50",
     "intake-p99",
     "store-accept",
+    "sandbox-call",
+    "sandbox-over-reused",
     "growth-waiting",
     "growth-integrations",
     "growth-memory",
@@ -100,6 +102,9 @@ async fn measure(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report, Problem> {
     }
     if wants(&["store-accept"]) {
         rows.push(store::accept(&room).await?);
+    }
+    if wants(&["sandbox-call", "sandbox-over-reused"]) {
+        rows.extend(sandbox::measure(&room).await?);
     }
     if wants(&["growth-waiting"]) {
         rows.push(growth::waiting(&room).await?);

@@ -31,7 +31,7 @@ pub struct Size {
     pub busy: usize,
     /// Plugins that are loaded, in `start-plugins`.
     pub plugins: usize,
-    /// Calls of one round, in `sandbox-call`.
+    /// Calls in a fresh sandbox, in `sandbox-call`.
     pub calls: u32,
 }
 
