@@ -22,9 +22,10 @@ fn built(what: &[&str]) -> Option<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    build.args(["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2"]).args(what);
+    // Beside what `lockgate build` makes, which has the same file's name and is built otherwise.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    build.args(["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"]).arg(target).args(what);
     assert!(build.status().unwrap().success(), "{build:?}");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     Some(target.join("wasm32-wasip2/plugin"))
 }
 

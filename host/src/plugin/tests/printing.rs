@@ -1,4 +1,5 @@
-//! What a plugin on the SDK prints reaches the log by value; a panic's message is the reason of its trap.
+//! What a plugin on the SDK prints reaches the log by value; a panic's message is the reason of its trap; and it has all the memory
+//! there is, in blocks of any size.
 
 use super::*;
 
@@ -38,4 +39,10 @@ async fn printing_is_calling_the_host_and_bounded_with_it() {
 async fn the_rest_of_the_standard_library_finds_an_empty_machine() {
     let report = run(Limits::default(), "look").await;
     assert_eq!(text(&report), "0 variables, path false, file false, clock 1700000000000");
+}
+
+#[tokio::test]
+async fn memory_that_a_plugin_frees_is_there_again() {
+    let report = run(Limits::default(), "allocate 30000").await;
+    assert_eq!(text(&report), "64 blocks, whole true, zeroed true");
 }

@@ -16,6 +16,7 @@ impl Transformer for Printing {
         let said = match message.text()?.split_once(' ') {
             Some(("print", lines)) => print(lines.parse().unwrap_or(0)),
             Some(("panic", why)) => panic!("{why}"),
+            Some(("allocate", rounds)) => allocate(rounds.parse().unwrap_or(0)),
             _ => look_around(),
         };
         Ok(Draft::new("text/plain", said).into())
@@ -31,6 +32,24 @@ fn print(lines: usize) -> String {
     }
     let nothing = std::io::stdout().write(b"").unwrap_or(usize::MAX);
     std::io::stdout().flush().map_or("not flushed".into(), |()| format!("printed, and then {nothing} bytes"))
+}
+
+/// Much more in all than the memory there is, in blocks of all sizes, kept for a while and grown: none may overlap another, and what
+/// is freed has to come back.
+fn allocate(rounds: usize) -> String {
+    let mut kept: Vec<Vec<u8>> = Vec::new();
+    for round in 0..rounds {
+        let mut block = vec![round as u8; 1 + round * 37 % 5_000];
+        block.extend(std::iter::repeat_n(round as u8, round * 101 % 3_000));
+        block.shrink_to_fit();
+        kept.push(block);
+        if kept.len() > 64 {
+            let freed = kept.swap_remove(round * 7 % 64);
+            assert!(freed.iter().all(|byte| *byte == freed[0]), "round {round}");
+        }
+    }
+    let whole = kept.iter().all(|block| block.iter().all(|byte| *byte == block[0]));
+    format!("{} blocks, whole {whole}, zeroed {}", kept.len(), vec![0_u8; 1 << 20].iter().all(|byte| *byte == 0))
 }
 
 /// What a program may ask a machine for, none of which is there.
