@@ -42,25 +42,65 @@ fn first_minute(now: Timestamp) -> i64 {
     outcome::minute(now) - CURVE_MINUTES as i64 + 1
 }
 
-pub(super) fn find(connection: &Connection, now: Timestamp) -> Done<BTreeMap<String, Curve>> {
-    let mut curves = BTreeMap::<String, Curve>::new();
-    let mut find = connection.prepare_cached("SELECT integration, outcome, minute - ?1, count FROM tally WHERE minute >= ?1")?;
-    let mut found = find.query([first_minute(now)])?;
-    while let Some(row) = found.next()? {
-        let integration = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-        // There are up to 180 rows for each integration: names are copied once.
-        if !curves.contains_key(integration) {
-            curves.insert(integration.to_owned(), Curve::flat(now));
+/// What was read of the tally. Minutes that are over do not change, so a look reads only those since the last look: a page that
+/// keeps up would else read an hour of a thousand integrations every second.
+#[derive(Debug, Default)]
+pub(super) struct Hour {
+    first_minute: i64,
+    /// Read up to here, for good.
+    settled_before: i64,
+    curves: BTreeMap<String, Curve>,
+}
+
+impl Hour {
+    /// The curves of the hour that ends with the minute of `now`.
+    pub(super) fn look(&mut self, connection: &Connection, now: Timestamp) -> Done<BTreeMap<String, Curve>> {
+        self.roll_to(now);
+        let mut find = connection.prepare_cached("SELECT integration, outcome, minute - ?1, count FROM tally WHERE minute >= ?2")?;
+        let mut found = find.query([self.first_minute, self.settled_before.max(self.first_minute)])?;
+        while let Some(row) = found.next()? {
+            let integration = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+            // There are up to 180 rows for each: a name is copied once.
+            if !self.curves.contains_key(integration) {
+                self.curves.insert(integration.to_owned(), Curve::flat(now));
+            }
+            let (curve, at) = (self.curves.get_mut(integration), count::<usize>(row, 2)?);
+            // What an earlier run with a later clock counted lies in minutes to come, which are not shown.
+            if let Some(minute) = curve.and_then(|curve| curve.minutes.get_mut(at)) {
+                note(minute, word(row, 1, Outcome::parse)?, count(row, 3)?);
+            }
         }
-        let Some(curve) = curves.get_mut(integration) else { continue };
-        // What an earlier run with a later clock counted lies in minutes to come, which are not shown.
-        let Some(minute) = curve.minutes.get_mut(count::<usize>(row, 2)?) else { continue };
-        match word(row, 1, Outcome::parse)? {
-            Outcome::Delivered => minute.delivered = count(row, 3)?,
-            Outcome::Skipped => minute.skipped = count(row, 3)?,
-            Outcome::DeadLettered => minute.dead_lettered = count(row, 3)?,
-            Outcome::FannedOut | Outcome::Discarded => {}
-        }
+        // What ended a minute ago may still be on its way to the disk.
+        self.settled_before = outcome::minute(now) - 1;
+        Ok(self.curves.clone())
     }
-    Ok(curves)
+
+    /// Forgets what is older than the hour before `now`.
+    fn roll_to(&mut self, now: Timestamp) {
+        let (first_minute, from) = (first_minute(now), Curve::flat(now).from);
+        let passed = usize::try_from(first_minute - self.first_minute).ok().filter(|passed| *passed < CURVE_MINUTES);
+        match passed {
+            Some(0) => return,
+            Some(passed) => {
+                for curve in self.curves.values_mut() {
+                    curve.from = from;
+                    curve.minutes.rotate_left(passed);
+                    curve.minutes[CURVE_MINUTES - passed..].fill(Minute::default());
+                }
+                self.curves.retain(|_, curve| curve.minutes.iter().any(|minute| *minute != Minute::default()));
+            }
+            // More than an hour ago, or the clock is another: all of it is read again.
+            None => *self = Self::default(),
+        }
+        self.first_minute = first_minute;
+    }
+}
+
+fn note(minute: &mut Minute, outcome: Outcome, count: u64) {
+    match outcome {
+        Outcome::Delivered => minute.delivered = count,
+        Outcome::Skipped => minute.skipped = count,
+        Outcome::DeadLettered => minute.dead_lettered = count,
+        Outcome::FannedOut | Outcome::Discarded => {}
+    }
 }
