@@ -33,7 +33,7 @@ fn get(host: &Host, path: &str, headers: &[(&str, &str)]) -> Answer {
 }
 
 /// A browser that is signed in and looks at the overview.
-fn signed_in(test: &str, workspace: &Workspace) -> Option<Browser> {
+pub fn signed_in(test: &str, workspace: &Workspace) -> Option<Browser> {
     let mut browser = Browser::start(test)?;
     browser.open(&link(workspace));
     browser.wait_for_text("orders-to-crm");

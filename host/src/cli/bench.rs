@@ -158,9 +158,9 @@ fn print(common: &Common, report: &Report) {
     output::line("");
     let bench::Totals { accepted, lost, doubled } = report.messages;
     output::line(if report.is_exact() {
-        format!("{} messages, each delivered once", readable(accepted as f64))
+        format!("{accepted} messages were sent in all rounds, and each was delivered once")
     } else {
-        format!("{accepted} messages, {lost} LOST, {doubled} DELIVERED TWICE")
+        format!("{accepted} messages were sent in all rounds, {lost} WERE LOST, {doubled} WERE DELIVERED TWICE")
     });
     report.circumstances().into_iter().for_each(output::line);
 }

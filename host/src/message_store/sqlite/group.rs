@@ -90,7 +90,7 @@ impl Committer {
         let bytes = commands.iter().map(|command| command.bytes).sum::<usize>();
         match self.transact(&mut commands, &mut effects, &mut notes) {
             Ok(wrote) => {
-                let wakes = effects.committed(&self.leases);
+                let wakes = effects.committed(&self.leases, &self.waiting);
                 self.wake(&wakes);
                 answer(commands, &Ok(()));
                 if wrote { self.checkpoint_in_time(bytes) } else { Ok(()) }

@@ -25,10 +25,17 @@ pub(super) struct Writing<'a> {
     disk: &'a mut Disk,
 }
 
-/// Deliveries waiting, by integration: counted once at the start, kept by the writer, so that nobody who asks counts rows. Who reads
-/// along may be ahead of the commit that is under way.
+/// Deliveries waiting, by integration: counted once at the start, kept by the writer, so that nobody who asks counts rows.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Waiting(Arc<Mutex<HashMap<String, u64>>>);
+pub(super) struct Waiting(Arc<Mutex<Counts>>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// As the open transaction has it, by which the writer decides.
+    open: HashMap<String, u64>,
+    /// As it is on disk, which is what people are told: who hears that nothing waits finds how it ended.
+    committed: HashMap<String, u64>,
+}
 
 /// What a command changed outside the database, and what is to be done once it is committed.
 #[derive(Debug, Default)]
@@ -47,7 +54,7 @@ impl<'a> Writing<'a> {
 
     /// Deliveries of `integration` that are not settled.
     pub(super) fn waiting(&self, integration: &str) -> u64 {
-        self.waiting.lock().get(integration).copied().unwrap_or(0)
+        self.waiting.lock().open.get(integration).copied().unwrap_or(0)
     }
 
     /// A delivery of `integration` was inserted.
@@ -107,27 +114,37 @@ impl Waiting {
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare("SELECT integration, count(*) FROM delivery GROUP BY integration")?;
         let counts = statement.query_map([], |row| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))))?;
-        let counts = counts.collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(Mutex::new(counts))))
+        let open = counts.collect::<Result<HashMap<_, _>, _>>()?;
+        Ok(Self(Arc::new(Mutex::new(Counts { committed: open.clone(), open }))))
     }
 
     /// The integrations that have any, and how many.
     pub(super) fn counts(&self) -> Vec<(String, u64)> {
-        self.lock().iter().filter(|(_, count)| **count > 0).map(|(name, count)| (name.clone(), *count)).collect()
+        self.lock().committed.iter().filter(|(_, count)| **count > 0).map(|(name, count)| (name.clone(), *count)).collect()
     }
 
     fn change(&self, integration: &str, came: bool) {
+        count(&mut self.lock().open, integration, came);
+    }
+
+    fn commit(&self, changes: &[(String, bool)]) {
         let mut counts = self.lock();
-        match counts.get_mut(integration) {
-            Some(count) if came => *count += 1,
-            Some(count) => *count = count.saturating_sub(1),
-            None if came => drop(counts.insert(integration.to_owned(), 1)),
-            None => {}
+        for (integration, came) in changes {
+            count(&mut counts.committed, integration, *came);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+    fn lock(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count(counts: &mut HashMap<String, u64>, integration: &str, came: bool) {
+    match counts.get_mut(integration) {
+        Some(count) if came => *count += 1,
+        Some(count) => *count = count.saturating_sub(1),
+        None if came => drop(counts.insert(integration.to_owned(), 1)),
+        None => {}
     }
 }
 
@@ -155,7 +172,8 @@ impl Effects {
     }
 
     /// They are committed. Gives the integrations to wake.
-    pub(super) fn committed(self, leases: &Leases) -> BTreeSet<String> {
+    pub(super) fn committed(self, leases: &Leases, waiting: &Waiting) -> BTreeSet<String> {
+        waiting.commit(&self.waiting);
         let mut leases = leases.lock();
         for delivery in self.settling.into_iter().chain(self.frozen) {
             leases.end(delivery);
