@@ -34,6 +34,7 @@ pub(super) fn routes() -> Vec<Route> {
         page("/live/integrations/{name}", get(integration::watch)),
         page("/messages", get(messages::show)),
         page("/messages/{id}", get(message::show)),
+        page("/live/messages/{id}", get(message::watch)),
         page("/messages/{id}/body", get(message::download)),
         page("/dead-letters", get(dead_letters::causes)),
         page("/dead-letters/{cause}", get(dead_letters::of_cause)),
