@@ -37,6 +37,7 @@ pub(super) fn routes() -> Vec<Route> {
         page("/live/messages/{id}", get(message::watch)),
         page("/messages/{id}/body", get(message::download)),
         page("/dead-letters", get(dead_letters::causes)),
+        page("/live/dead-letters", get(dead_letters::watch)),
         page("/dead-letters/{cause}", get(dead_letters::of_cause)),
         page("/dead-letters/replay", post(operate::replay)),
         page("/dead-letters/discard", post(operate::discard)),
