@@ -179,7 +179,7 @@ fn letters_table(letters: &[DeadLetterRow], now: Timestamp) -> Markup {
         parts::Row::new(vec![
             html! { label { input type="checkbox" name="id" value=(letter.id.0); " " (letter.id.0) } },
             html! { a.mono href=(format!("/messages/{message}")) title=(message) { (messages::short(&message)) } },
-            html! { @if let Some(lane) = &letter.lane { span.mono { (parts::outside(lane)) } } },
+            html! { @if let Some(lane) = &letter.lane { span.mono { (parts::beginning(lane, messages::VALUE_SHOWN)) } } },
             ago(&letter.died_at, now),
             html! { (parts::outside(&letter.detail)) @if letter.replay > 0 { span.muted { " · at replay " (letter.replay) } } },
             html! { (parts::number(letter.attempts)) },

@@ -141,6 +141,7 @@ fn both_sides(timeline: &Timeline, sent: Option<&Sent<'_>>) -> Markup {
 
 fn why_nothing_was_sent(timeline: &Timeline) -> &'static str {
     match (timeline.attempts.is_empty(), timeline.children.is_empty()) {
+        (true, _) if timeline.waiting.is_empty() => "No attempt was made.",
         (true, _) => "No attempt was made yet.",
         (false, false) => "It was made into other messages; what was sent stands with them.",
         (false, true) => "No attempt sent a request.",

@@ -17,6 +17,9 @@ use crate::message_store::AttemptId;
 use crate::message_store::sqlite::ledger::{DeadLetterRow, Status, Timeline, TimelineQuery};
 use crate::moment;
 
+/// Characters shown of a key or a tracked value.
+pub const VALUE_SHOWN: usize = 120;
+
 /// Which story, and what stands beside it in the page.
 #[derive(Clone, Debug)]
 pub struct Story {
@@ -99,7 +102,7 @@ fn facts(timeline: &Timeline, now: Timestamp) -> Markup {
         ("From", html! { (parts::outside(&message.origin)) }),
     ];
     if let Some(key) = &message.key {
-        facts.push(("Key", html! { a.mono href=(found_by("key", key)) { (parts::outside(key)) } }));
+        facts.push(("Key", html! { a.mono href=(found_by("key", key)) { (parts::beginning(key, VALUE_SHOWN)) } }));
     }
     if let Some(parent) = &message.parent {
         let parent = parent.to_string();
@@ -107,7 +110,7 @@ fn facts(timeline: &Timeline, now: Timestamp) -> Markup {
     }
     for tracked in &timeline.message.tracked {
         let pair = format!("{}={}", tracked.name, tracked.value);
-        facts.push(("Tracked", html! { a.mono href=(found_by("track", &pair)) { (parts::outside(&pair)) } }));
+        facts.push(("Tracked", html! { a.mono href=(found_by("track", &pair)) { (parts::beginning(&pair, VALUE_SHOWN)) } }));
     }
     parts::facts(&facts)
 }
