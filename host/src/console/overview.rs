@@ -296,8 +296,9 @@ impl Asked {
 
     fn fits(&self, one: &IntegrationOverview, overview: &Overview) -> bool {
         let named = self.name.as_ref().is_none_or(|part| one.name.to_lowercase().contains(&part.to_lowercase()));
-        let sends_through =
-            |wanted: &String| overview.aliases.iter().any(|alias| alias.status.name == *wanted && alias.integrations.contains(&one.name));
+        let sends_through = |wanted: &String| {
+            overview.aliases.iter().any(|alias| alias.status.name == *wanted && alias.integrations.binary_search(&one.name).is_ok())
+        };
         named && self.alias.as_ref().is_none_or(sends_through)
     }
 
