@@ -2,6 +2,7 @@
 //! some that wait or are dead. Put there the way a host does it, in batches.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -95,19 +96,23 @@ impl Past<'_> {
     }
 
     async fn settle_all(&self, store: &SqliteStore, now: Timestamp) -> Result<(), StoreError> {
-        let lease = |flow: &Flow| store.lease(Lease { integration: flow.name.clone(), now, limit: BATCH as usize });
-        let mut leasing = futures_util::stream::iter(self.flows.iter().map(lease)).buffer_unordered(AT_ONCE);
-        let mut leased = Vec::new();
-        while let Some(more) = leasing.next().await {
-            leased.extend(more?);
+        loop {
+            let lease = |flow: &Flow| store.lease(Lease { integration: flow.name.clone(), now, limit: BATCH as usize });
+            let mut leasing = futures_util::stream::iter(self.flows.iter().map(lease)).buffer_unordered(AT_ONCE);
+            let mut leased = Vec::new();
+            while let Some(more) = leasing.next().await {
+                leased.extend(more?);
+            }
+            if leased.is_empty() {
+                return Ok(());
+            }
+            // All at once, so that they share commits.
+            let settle = |leased| store.settle(Arc::new(settle(leased, now)));
+            let mut settling = futures_util::stream::iter(leased.iter().map(settle)).buffer_unordered(AT_ONCE);
+            while let Some(done) = settling.next().await {
+                done?;
+            }
         }
-        // All at once, so that they share commits.
-        let mut settling =
-            futures_util::stream::iter(leased.iter().map(|leased| store.settle(settle(leased, now)))).buffer_unordered(AT_ONCE);
-        while let Some(done) = settling.next().await {
-            done?;
-        }
-        Ok(())
     }
 }
 
@@ -122,18 +127,17 @@ async fn accept_all(store: &SqliteStore, accepts: impl Iterator<Item = Accept>) 
 /// With values by which half of all are found, or all.
 fn known_as(number: u64, accepted_at: Timestamp, mut accept: Accept) -> Accept {
     let half = if number.is_multiple_of(2) { "even" } else { "odd" };
-    accept.message.accepted_at = accepted_at;
-    accept
-        .message
-        .tracked
-        .extend([("channel", "web"), ("half", half)].map(|(name, value)| Tracked { name: name.into(), value: value.into() }));
+    let message = Arc::make_mut(&mut accept.message);
+    message.accepted_at = accepted_at;
+    message.tracked.extend([("channel", "web"), ("half", half)].map(|(name, value)| Tracked { name: name.into(), value: value.into() }));
     accept
 }
 
 /// As large as one may be, under a key of its own.
 fn large(mut accept: Accept) -> Accept {
-    accept.message.key = Some(Key("large".into()));
-    accept.message.body = format!("{{\"text\":\"{}\"}}", "x".repeat(LARGE_BYTES)).into();
+    let message = Arc::make_mut(&mut accept.message);
+    message.key = Some(Key("large".into()));
+    message.body = format!("{{\"text\":\"{}\"}}", "x".repeat(LARGE_BYTES)).into();
     accept
 }
 
@@ -175,7 +179,7 @@ fn attempt(body: &Bytes, at: Timestamp, result: &'static str) -> Attempt {
         result,
         code: None,
         detail: None,
-        trace: json!({ "calls": [call] }),
+        trace: json!({ "calls": [call] }).to_string().into(),
         exchanges: vec![Exchange { sent: KeptBody::of(&[], body), answer: Some(KeptBody::default()) }],
     }
 }
