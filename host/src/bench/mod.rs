@@ -8,6 +8,7 @@
 mod accepts;
 pub mod chart;
 mod child;
+mod console;
 mod cpu;
 mod end_to_end;
 pub mod figures;
@@ -17,6 +18,7 @@ mod growth;
 mod load;
 mod machine;
 mod orders;
+mod past;
 mod plugins;
 mod report;
 mod room;
@@ -49,7 +51,7 @@ use end_to_end::Pair;
 use room::Room;
 
 /// The rows there are, in their order.
-pub const ROWS: [&str; 11] = [
+pub const ROWS: [&str; 12] = [
     "end-to-end",
     "intake-p50",
     "intake-p99",
@@ -59,6 +61,7 @@ pub const ROWS: [&str; 11] = [
     "growth-waiting",
     "growth-integrations",
     "growth-memory",
+    "console-page",
     "start-plugins",
     "start-first-message",
 ];
@@ -111,6 +114,9 @@ async fn measure(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report, Problem> {
     }
     if wants(&["growth-integrations", "growth-memory"]) {
         rows.extend(growth::integrations(&room).await?);
+    }
+    if wants(&["console-page"]) {
+        rows.push(console::page(&room).await?);
     }
     if wants(&["start-plugins", "start-first-message"]) {
         rows.extend(start::measure(&room).await?);
