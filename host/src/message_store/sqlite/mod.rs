@@ -2,10 +2,11 @@
 //!
 //! Depends on `message`, `integration`'s release type and the clock. [`SqliteStore`] is the [`MessageStore`];
 //! [`KeyValue`], [`Releases`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
-//! tables), `writer` and `group` (how anything gets written), `leases` (what is handed out), `ready` (what is handed out without a read), and a
-//! file for each command.
+//! tables), `writer` and `group` (how anything gets written), `checkpoint` (how the log becomes the database), `leases` (what is handed
+//! out), `ready` (what is handed out without a read), and a file for each command.
 
 mod accept;
+mod checkpoint;
 mod clean;
 mod exchanges;
 mod failure;
@@ -47,6 +48,7 @@ use super::exchange::Exchange;
 use super::{Accept, Accepted, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError, Wake};
 use crate::clock::{Clock, Timestamp};
 use crate::problem::{Code, Problem};
+use checkpoint::Beside;
 use group::{Committer, WakeSlot};
 use leases::Leases;
 use readers::Readers;
@@ -134,6 +136,7 @@ impl SqliteStore {
         let waiting = Waiting::load(&opened.writer).map_err(|error| failure::problem(&error))?;
         let committer = Committer::new(group::Start {
             connection: opened.writer,
+            checkpoint: Beside::new(opened.database.clone()),
             leases: Arc::clone(&leases),
             waiting: waiting.clone(),
             disk: Disk::new(folder, options.reserve_bytes),
