@@ -1,10 +1,11 @@
 //! The message store of a running host: one SQLite file in the data folder.
 //!
 //! Depends on `message`, `integration`'s release type and the clock. [`SqliteStore`] is the [`MessageStore`];
-//! [`KeyValue`], [`Releases`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
+//! [`KeyValue`], [`Releases`], [`AliasStates`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
 //! tables), `writer` and `group` (how anything gets written), `leases` (what is handed out), and a file for each command.
 
 mod accept;
+mod alias_states;
 mod clean;
 mod exchanges;
 mod failure;
@@ -34,6 +35,7 @@ use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 
+pub use alias_states::AliasStates;
 pub use clean::Cleaned;
 pub use key_value::KeyValue;
 pub use ledger::Ledger;
@@ -188,6 +190,11 @@ impl SqliteStore {
     /// The stored releases.
     pub fn releases(&self) -> Releases {
         Releases { inner: Arc::clone(&self.inner) }
+    }
+
+    /// What is known of aliases.
+    pub fn alias_states(&self) -> AliasStates {
+        AliasStates { inner: Arc::clone(&self.inner) }
     }
 
     /// What happened to messages.
