@@ -24,7 +24,7 @@ pub fn way(timeline: &Timeline, standing: &StandingRow, open: Option<AttemptId>,
     // RFC 3339 in UTC with milliseconds sorts as text; what began goes before what came of it.
     entries.sort_by(|one, other| one.0.cmp(other.0));
     html! {
-        section.story {
+        section.story #{ "in-" (name) } {
             h2 { (words::integration(name)) " " (words::standing(standing)) }
             ol.history {
                 (accepted(timeline))
