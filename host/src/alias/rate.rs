@@ -1,7 +1,7 @@
 //! [`Rate`]: how many requests an alias may send in a time, exactly, and for whom they are held. Pure: time comes in with each call.
 //!
 //! Each window is a log of what was sent in it, told apart to a 64th of its length, so that no span of that length ever sees more
-//! than the limit; `docs/decisions/0004-rate-windows.md` says why not a token bucket. Depends on `clock` for its timestamps only.
+//! than the limit; `docs/decisions/0005-rate-windows.md` says why not a token bucket. Depends on `clock` for its timestamps only.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
