@@ -80,10 +80,15 @@ impl Breaker {
         self.openings
     }
 
-    /// An open breaker as it was before a restart.
-    pub fn reopen(&mut self, since: Timestamp, until: Timestamp, openings: u32, detail: String) {
-        self.open = Some(Opening { since, until, detail, trying: None });
+    /// An open breaker as it was before a restart. A try that was under way then is over.
+    pub fn reopen(&mut self, since: Timestamp, until: Timestamp, openings: u32, detail: String, now: Timestamp) {
+        self.open = Some(Opening { since, until: until.min(now.plus(WAIT.cap)), detail, trying: None });
         self.openings = openings;
+    }
+
+    /// Whether a request failed of late.
+    pub fn is_failing(&self, now: Timestamp) -> bool {
+        self.seen.iter().any(|seen| seen.failed && seen.at.plus(WINDOW) > now)
     }
 
     /// The target has proved itself.

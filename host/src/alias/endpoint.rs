@@ -13,7 +13,8 @@ use url::Url;
 
 use super::credential::Credential;
 use super::health::{Closed, Ticket};
-use super::registry::{EgressError, EgressResponse, RESPONSE_BODY_BYTES_MAX, Sender};
+use super::rate::{self, Refused};
+use super::registry::{EgressError, EgressResponse, RESPONSE_BODY_BYTES_MAX, Sender, TIMEOUT_MIN};
 use super::secret::{Secret, SecretSource};
 use super::token::{self, TokenFailure};
 use super::turnstile::Turnstile;
@@ -22,10 +23,6 @@ use super::{Alias, Auth, Hold};
 use crate::clock::{Clock, Timestamp};
 use crate::problem::Code;
 use crate::random::Random;
-
-/// How long a request waits for its time where the alias's rate leaves none; one that would have to wait longer is not sent, and
-/// its delivery waits.
-pub const RATE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What all aliases share.
 #[derive(Debug)]
@@ -103,7 +100,7 @@ impl Endpoint {
     /// Sends `request`, if the alias sends anything now.
     pub async fn exchange(&self, request: Prepared) -> Result<EgressResponse, EgressError> {
         // Long enough for all that is done under the ticket.
-        let lease = request.timeout + token::TOKEN_TIMEOUT + RATE_PATIENCE;
+        let lease = request.timeout + token::TOKEN_TIMEOUT + rate::PATIENCE;
         let ticket = self.turnstile.enter(self.now(), lease).map_err(held)?;
         let _entered = Entered(self, ticket);
         let mut credential = self.credential(ticket, None).await?;
@@ -115,7 +112,12 @@ impl Endpoint {
             if left.is_zero() {
                 return Err(EgressError::TimedOut);
             }
-            heard = self.once(Prepared { timeout: left, ..request }, &credential, ticket).await?;
+            // The second try is the host's own: a delivery that found no room for it will not need it again.
+            let repeated = self.once(Prepared { timeout: left, ..request }, &credential, ticket).await;
+            heard = repeated.map_err(|error| match error {
+                EgressError::RateTooLow(_) => EgressError::RateUsedUp { until: None },
+                other => other,
+            })?;
             if heard.answer.status == StatusCode::UNAUTHORIZED {
                 return Err(self.refuse(credential.made_of.clone(), "the target answered 401".to_owned()));
             }
@@ -142,7 +144,8 @@ impl Endpoint {
         let Prepared { method, mut url, mut headers, body, timeout, sender } = request;
         let waited = self.wait_for_slot(&sender, timeout, ticket).await?;
         credential.apply(&mut url, &mut headers);
-        let timeout = timeout.saturating_sub(waited).max(Duration::from_millis(1));
+        // Time spent waiting here must not make a healthy target look like one that does not answer.
+        let timeout = timeout.saturating_sub(waited).max(TIMEOUT_MIN.min(timeout));
         let request = UpstreamRequest { method, headers, body, timeout, ..self.template(url) };
         match self.around.upstream.send(request).await {
             Ok(answer) => Ok(self.hear(answer, &sender, ticket, credential)),
@@ -150,17 +153,20 @@ impl Endpoint {
         }
     }
 
-    /// Waits, for a moment, until the alias's rate lets the request go. Gives how long that took.
+    /// Waits, for at most half of `timeout`, until the alias's rate lets the request go. Gives how long that took.
     async fn wait_for_slot(&self, sender: &Sender, timeout: Duration, ticket: Ticket) -> Result<Duration, EgressError> {
         if self.alias.rate.is_empty() {
             return Ok(Duration::ZERO);
         }
         let now = self.now();
-        let slot = self.turnstile.slot(&sender.integration, now, RATE_PATIENCE.min(timeout));
+        let slot = self.turnstile.slot(&sender.integration, now, timeout / 2);
         if self.turnstile.is_to_be_kept() {
             self.around.to_keep.notify_one();
         }
-        let at = slot.map_err(|until| EgressError::RateUsedUp { until })?;
+        let at = slot.map_err(|refused| match refused {
+            Refused::Until(until) => EgressError::RateUsedUp { until },
+            Refused::Never(limit) => EgressError::RateTooLow(limit),
+        })?;
         let wait = at.since(now);
         if !wait.is_zero() {
             self.around.clock.sleep(wait).await;

@@ -132,6 +132,8 @@ pub struct KeptHealth {
     throttled: u32,
     breaker: Option<Spell>,
     openings: u32,
+    /// When the slow start began, or is to begin.
+    slowly_since: Option<Timestamp>,
 }
 
 impl Health {
@@ -148,7 +150,10 @@ impl Health {
         if self.breaker.opening().is_some() || self.refusal.is_some() {
             return Limit::Trial;
         }
-        self.ramp.as_ref().map_or(Limit::Free, |ramp| Limit::Ramp(ramp.width(now)))
+        match &self.ramp {
+            Some(ramp) if !self.has_proved_itself(ramp, now) => Limit::Ramp(ramp.width(now)),
+            _ => Limit::Free,
+        }
     }
 
     /// What closes the gate, the worst first.
@@ -212,6 +217,11 @@ impl Health {
             self.answered(now);
         }
         news
+    }
+
+    /// A slow start ends though few answers came in: deliveries that seldom ask this target are not held up by it.
+    fn has_proved_itself(&self, ramp: &Ramp, now: Timestamp) -> bool {
+        now.since(ramp.since) >= PROVED_AFTER && !self.breaker.is_failing(now)
     }
 
     fn answered(&mut self, now: Timestamp) {
@@ -327,20 +337,21 @@ impl Health {
             throttled: self.throttled,
             breaker: opening.map(|opening| Spell { since: opening.since, until: opening.until, detail: opening.detail.clone() }),
             openings: self.breaker.openings(),
+            slowly_since: self.ramp.as_ref().map(|ramp| ramp.since),
         }
     }
 
     /// Takes up what was kept; nothing in it holds longer than a target may ask for.
     pub fn restore(&mut self, kept: KeptHealth, now: Timestamp) {
-        let bounded = |spell: Spell| Spell { since: spell.since.min(now), until: spell.until.min(now.plus(RETRY_AFTER_MAX)), ..spell };
+        let latest = now.plus(RETRY_AFTER_MAX);
+        let bounded = |spell: Spell| Spell { since: spell.since.min(now), until: spell.until.min(latest), ..spell };
         self.throttle = kept.throttle.map(bounded).filter(|spell| now.since(spell.until) < PROVED_AFTER);
         self.throttled = if self.throttle.is_some() { kept.throttled } else { 0 };
         if let Some(Spell { since, until, detail }) = kept.breaker.map(bounded) {
-            self.breaker.reopen(since, until, kept.openings, detail);
+            self.breaker.reopen(since, until, kept.openings, detail, now);
         }
-        // A target that asked to wait, until now or until a moment ago, is met slowly.
-        let since = self.throttle.as_ref().map_or(now, |spell| spell.until.max(now));
-        self.ramp = self.throttle.is_some().then_some(Ramp { since, answered: 0 });
+        let slowly_since = kept.slowly_since.filter(|since| now.since(*since) < PROVED_AFTER);
+        self.ramp = slowly_since.map(|since| Ramp { since: since.clamp(now, latest), answered: 0 });
     }
 
     fn recovered(&mut self, now: Timestamp) {

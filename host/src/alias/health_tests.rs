@@ -174,6 +174,31 @@ fn after_a_wait_the_target_asked_for_it_is_met_slowly_too() {
 }
 
 #[test]
+fn a_slow_start_ends_by_itself_where_few_ask_unless_requests_fail() {
+    for fails in [false, true] {
+        let mut health = open(at(0));
+        let ticket = health.enter(at(20_000), SECOND).unwrap();
+        health.note(ticket, Sign::Answers, at(20_000), &random(), "");
+        if fails {
+            let ticket = health.enter(at(70_000), SECOND).unwrap();
+            health.note(ticket, Sign::Failed(1), at(70_000), &random(), "500");
+        }
+        assert_eq!(health.limit(at(79_999)), Limit::Ramp(2));
+        assert_eq!(health.limit(at(80_000)), if fails { Limit::Ramp(2) } else { Limit::Free });
+        assert_eq!(health.limit(at(100_000)), Limit::Free, "what failed is forgotten");
+    }
+}
+
+#[test]
+fn a_slow_start_goes_on_after_a_restart() {
+    let mut health = open(at(0));
+    let ticket = health.enter(at(20_000), SECOND).unwrap();
+    health.note(ticket, Sign::Answers, at(20_000), &random(), "");
+    assert_eq!(over_a_restart(&health, at(30_000)).limit(at(30_000)), Limit::Ramp(1));
+    assert_eq!(over_a_restart(&health, at(80_000)).limit(at(80_000)), Limit::Free, "it is long over");
+}
+
+#[test]
 fn a_refused_credential_is_news_once_and_is_tried_again_every_five_minutes() {
     let mut health = Health::new(at(0));
     assert!(health.refuse(at(1_000), Some(Secret::new("old")), "401".into()));
@@ -235,4 +260,8 @@ fn nothing_that_was_kept_holds_longer_than_a_target_may_ask_for() {
     health.restore(serde_json::from_str(kept).unwrap(), at(0));
     assert_eq!(health.closed(at(0)).unwrap().until, at(0).plus(RETRY_AFTER_MAX));
     assert_eq!(health.condition(at(0)).since, at(0));
+    let kept = r#"{"breaker": {"since": -1, "until": 9223372036854775807, "detail": "x"}, "slowly-since": 9223372036854775807}"#;
+    let mut health = Health::new(at(0));
+    health.restore(serde_json::from_str(kept).unwrap(), at(0));
+    assert_eq!(health.limit(at(10_000)), Limit::Trial, "a breaker never waits longer than ten seconds");
 }

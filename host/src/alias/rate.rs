@@ -19,6 +19,8 @@ const GRAINS: u32 = 64;
 const KEPT_FROM: Duration = Duration::from_secs(10);
 /// How many deliveries an integration's average is taken over, roughly.
 const AVERAGED_OVER: u32 = 32;
+/// How long a request waits for its time. One that would have to wait longer is not sent, and its delivery waits.
+pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// At most `requests` in any `period`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +58,20 @@ struct User {
     /// Deliveries under way.
     seats: u32,
     held: u32,
-    /// Requests and deliveries that ended, of late: how many requests a delivery sends.
-    sent: u32,
+    /// Requests that were wanted and deliveries that ended, of late: how many requests a delivery sends.
+    wanted: u32,
     ended: u32,
+    /// What the one delivery under way has sent, if all of the rate was held for it when it started.
+    alone: Option<u32>,
+}
+
+/// Why a request is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The rate leaves no room before this; none if a delivery under way has to end first.
+    Until(Option<Timestamp>),
+    /// Its delivery had all of this limit to itself, and wants more: it would meet it again however often it is repeated.
+    Never(RateLimit),
 }
 
 /// One limit and what was sent within its period.
@@ -120,8 +133,10 @@ impl Rate {
 
     /// `seats` deliveries of `integration` start: what they are likely to send is held for them.
     pub fn hold(&mut self, integration: &Arc<str>, seats: u32) {
-        let held = self.needs(integration).saturating_mul(seats);
+        let needs = self.needs(integration);
+        let (held, is_all) = (needs.saturating_mul(seats), needs == self.smallest());
         let user = self.users.entry(Arc::clone(integration)).or_default();
+        user.alone = (is_all && user.seats == 0 && seats == 1).then_some(0);
         user.seats = user.seats.saturating_add(seats);
         user.held = user.held.saturating_add(held);
         self.held = self.held.saturating_add(held);
@@ -132,10 +147,11 @@ impl Rate {
         let needs = self.needs(integration);
         let Some(user) = self.users.get_mut(integration) else { return };
         user.seats = user.seats.saturating_sub(seats);
+        user.alone = user.alone.filter(|_| user.seats > 0);
         if began {
             user.ended = user.ended.saturating_add(seats);
             if user.ended > AVERAGED_OVER {
-                (user.sent, user.ended) = (user.sent / 2, user.ended / 2);
+                (user.wanted, user.ended) = (user.wanted / 2, user.ended / 2);
             }
         }
         let excess = user.held.saturating_sub(user.seats.saturating_mul(needs));
@@ -143,33 +159,57 @@ impl Rate {
         self.held = self.held.saturating_sub(excess);
     }
 
-    /// A request of `integration` wants to go at `now`, or within `patience`: gives when it goes, or else when it could, if that is
-    /// known. What it gives a time to is spent, whether it goes or not.
-    pub fn send(&mut self, integration: &Arc<str>, now: Timestamp, patience: Duration) -> Result<Timestamp, Option<Timestamp>> {
+    /// A request of `integration`, which may take up to `timeout`, wants to go at `now` or a little later: gives when it goes. What it
+    /// gives a time to is spent, whether it goes or not.
+    pub fn send(&mut self, integration: &Arc<str>, now: Timestamp, timeout: Duration) -> Result<Timestamp, Refused> {
         if !self.is_limited() {
             return Ok(now);
         }
         self.forget(now);
+        let needs = self.needs(integration);
         let user = self.users.entry(Arc::clone(integration)).or_default();
-        let is_held = user.held > 0;
-        let at = if is_held {
+        if user.held > 0 {
             user.held -= 1;
             self.held = self.held.saturating_sub(1);
-            now
-        } else {
-            let earliest = self.earliest(self.held.saturating_add(1), now);
-            earliest.filter(|at| at.since(now) <= patience).ok_or(earliest)?
-        };
+            self.spend(integration, now);
+            return Ok(now);
+        }
+        let alone = user.alone;
+        // Whoever has the rate for itself holds up nobody.
+        let patience = if alone.is_some() { timeout } else { PATIENCE.min(timeout) };
+        match self.earliest(self.held.saturating_add(1), now) {
+            Some(at) if at.since(now) <= patience => {
+                self.spend(integration, at);
+                Ok(at)
+            }
+            until => {
+                // It counts as twice what it was taken for, so that its next run finds room for the whole of it, and does not spend
+                // the rate on the same first requests again and again.
+                if let Some(user) = self.users.get_mut(integration) {
+                    user.wanted = user.wanted.saturating_add(needs);
+                }
+                let had_all_of_it = |limit: &RateLimit| alone.is_some_and(|sent| sent >= limit.requests);
+                let full = self.fullest(now).map(|(_, limit)| limit);
+                Err(full.filter(had_all_of_it).map_or(Refused::Until(until), Refused::Never))
+            }
+        }
+    }
+
+    fn spend(&mut self, integration: &str, at: Timestamp) {
         if let Some(user) = self.users.get_mut(integration) {
-            user.sent = user.sent.saturating_add(1);
+            user.wanted = user.wanted.saturating_add(1);
+            user.alone = user.alone.map(|sent| sent.saturating_add(1));
         }
         self.windows.iter_mut().for_each(|window| window.spend(at));
-        Ok(at)
     }
 
     /// When a request could go, if not at once.
     pub fn used_up_until(&mut self, now: Timestamp) -> Option<(Timestamp, RateLimit)> {
         self.forget(now);
+        self.fullest(now)
+    }
+
+    fn fullest(&self, now: Timestamp) -> Option<(Timestamp, RateLimit)> {
         let full = |window: &Window| window.earliest(now, 1).filter(|at| *at > now).map(|at| (at, window.limit));
         self.windows.iter().filter_map(full).max_by_key(|(at, _)| *at)
     }
@@ -181,9 +221,13 @@ impl Rate {
 
     /// How many requests a delivery of `integration` sends, on average and rounded up; never more than any window holds.
     fn needs(&self, integration: &str) -> u32 {
-        let most = self.windows.iter().map(|window| window.limit.requests).min().unwrap_or(1);
-        let average = self.users.get(integration).map_or(1, |user| user.sent.div_ceil(user.ended.saturating_add(user.seats).max(1)));
-        average.clamp(1, most.max(1))
+        let average = self.users.get(integration).map_or(1, |user| user.wanted.div_ceil(user.ended.saturating_add(user.seats).max(1)));
+        average.clamp(1, self.smallest())
+    }
+
+    /// The requests of the limit with the fewest.
+    fn smallest(&self) -> u32 {
+        self.windows.iter().map(|window| window.limit.requests).min().unwrap_or(1).max(1)
     }
 
     /// When all windows have room for `requests`; none if they never have while as much is held.

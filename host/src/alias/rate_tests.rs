@@ -32,9 +32,9 @@ fn a_request_over_the_limit_is_told_when_it_could_go() {
     let orders = name(0);
     assert_eq!(rate.send(&orders, at(0), SECOND), Ok(at(0)));
     assert_eq!(rate.send(&orders, at(10), SECOND), Ok(at(10)));
-    assert_eq!(rate.send(&orders, at(20), SECOND / 10), Err(Some(at(1_000))), "over the second's limit");
+    assert_eq!(rate.send(&orders, at(20), SECOND / 10), Err(Refused::Until(Some(at(1_000)))), "over the second's limit");
     assert_eq!(rate.send(&orders, at(20), SECOND), Ok(at(1_000)), "it waits that long, and has its place");
-    assert_eq!(rate.send(&orders, at(5_000), SECOND), Err(Some(at(60_000))), "over the minute's limit");
+    assert_eq!(rate.send(&orders, at(5_000), SECOND), Err(Refused::Until(Some(at(60_000)))), "over the minute's limit");
     assert_eq!(rate.used_up_until(at(5_000)).map(|(at, limit)| (at, limit.to_string())), Some((at(60_000), "3/m".into())));
     assert_eq!(rate.send(&orders, at(60_000), SECOND), Ok(at(60_000)));
 }
@@ -54,13 +54,13 @@ fn what_is_held_for_deliveries_under_way_is_nobody_elses() {
     rate.hold(&orders, 3);
     assert_eq!(rate.seats(&other, at(0)), 0);
     assert_eq!(rate.next_seat(&other, at(0)), None, "one of those under way has to end first");
-    assert_eq!(rate.send(&other, at(0), SECOND), Err(None));
+    assert_eq!(rate.send(&other, at(0), SECOND), Err(Refused::Until(None)));
     assert_eq!(rate.send(&orders, at(0), Duration::ZERO), Ok(at(0)));
     // The second ended without a request: what was held for it is free.
     rate.give_back(&orders, 1, true);
     rate.give_back(&orders, 1, true);
     assert_eq!(rate.send(&other, at(0), Duration::ZERO), Ok(at(0)));
-    assert_eq!(rate.send(&other, at(0), Duration::ZERO), Err(Some(at(1_000))), "one is still under way");
+    assert_eq!(rate.send(&other, at(0), Duration::ZERO), Err(Refused::Until(Some(at(1_000)))), "one is still under way");
 }
 
 #[test]
@@ -94,6 +94,58 @@ fn a_delivery_that_needs_more_than_the_whole_rate_gets_the_whole_rate() {
     assert_eq!(rate.seats(&orders, now.plus(SECOND)), 1);
 }
 
+/// Rounds of as many deliveries as there is room for, each of which stops at the first request that is turned away. Gives the
+/// round in which one was done, or the limit that none will ever meet.
+fn rounds_until_one_is_done(limits: &[RateLimit], requests: u32, timeout: Duration) -> Result<usize, RateLimit> {
+    let (mut rate, orders, mut now) = (Rate::new(limits), name(0), at(0));
+    for round in 1..50 {
+        let mut under_way = vec![0; rate.seats(&orders, now).min(8)];
+        rate.hold(&orders, under_way.len() as u32);
+        let mut next = rate.next_seat(&orders, now).unwrap_or(now);
+        while !under_way.is_empty() {
+            for index in (0..under_way.len()).rev() {
+                match rate.send(&orders, now, timeout) {
+                    Ok(_) if under_way[index] + 1 == requests => return Ok(round),
+                    Ok(at) => (under_way[index], now) = (under_way[index] + 1, at),
+                    Err(Refused::Never(limit)) => return Err(limit),
+                    Err(Refused::Until(until)) => {
+                        under_way.remove(index);
+                        rate.give_back(&orders, 1, true);
+                        next = next.max(until.unwrap_or(now));
+                    }
+                }
+            }
+        }
+        now = next.max(rate.next_seat(&orders, now).unwrap_or(now));
+    }
+    panic!("the rate is spent on the same first requests again and again");
+}
+
+#[test]
+fn deliveries_that_were_turned_away_half_way_find_room_for_all_of_it_soon() {
+    for requests in 2..=20 {
+        let round = rounds_until_one_is_done(&[limit(20, 60)], requests, Duration::ZERO);
+        assert!(round.is_ok_and(|round| round <= 6), "{requests} of 20: {round:?}");
+    }
+}
+
+#[test]
+fn a_delivery_that_wants_more_than_the_whole_rate_waits_for_it_while_it_may_and_is_told_otherwise() {
+    assert!(rounds_until_one_is_done(&[limit(5, 10)], 12, 15 * SECOND).is_ok(), "the window passes while it waits");
+    assert_eq!(rounds_until_one_is_done(&[limit(5, 3_600)], 6, 15 * SECOND), Err(limit(5, 3_600)));
+    assert_eq!(rounds_until_one_is_done(&[limit(1, 60)], 2, SECOND), Err(limit(1, 60)));
+    let limits = [limit(5, 1), limit(30, 86_400)];
+    assert_eq!(rounds_until_one_is_done(&limits, 40, SECOND), Err(limit(30, 86_400)), "the limit that stands in its way");
+    // What others have sent is no fault of its own.
+    let (mut rate, orders) = (Rate::new(&[limit(1, 1), limit(3, 60)]), name(0));
+    for second in 0..2 {
+        rate.send(&name(1), at(second * 1_000), SECOND).unwrap();
+    }
+    rate.hold(&orders, 1);
+    assert_eq!(rate.send(&orders, at(2_000), SECOND), Ok(at(2_000)));
+    assert_eq!(rate.send(&orders, at(3_000), SECOND), Err(Refused::Until(Some(at(60_000)))));
+}
+
 #[test]
 fn a_full_load_is_let_through_almost_up_to_the_limit() {
     let mut rate = Rate::new(&[limit(20, 1)]);
@@ -123,7 +175,7 @@ fn what_is_kept_may_say_anything_and_breaks_nothing() {
     let mut rate = Rate::new(&[limit(10, 60)]);
     let grains = vec![(at(i64::MAX / 2), at(0), 3), (at(0), at(i64::MAX / 2), u32::MAX), (Timestamp(i64::MIN), Timestamp(i64::MIN), 7)];
     rate.restore(&[KeptWindow { period_ms: 60_000, grains }], true, at(0));
-    assert_eq!(rate.send(&name(0), at(1), SECOND), Err(Some(at(60_000))), "at most a whole period from now");
+    assert_eq!(rate.send(&name(0), at(1), SECOND), Err(Refused::Until(Some(at(60_000)))), "at most a whole period from now");
     assert_eq!(rate.send(&name(0), at(60_000), SECOND), Ok(at(60_000)));
 }
 
@@ -135,7 +187,7 @@ fn a_limit_that_was_lowered_counts_what_was_sent_under_the_old_one() {
     }
     let mut after = Rate::new(&[limit(20, 60), limit(5, 1)]);
     after.restore(&before.kept(at(10)), true, at(10));
-    assert_eq!(after.send(&name(0), at(10), SECOND), Err(Some(at(60_000))));
+    assert_eq!(after.send(&name(0), at(10), SECOND), Err(Refused::Until(Some(at(60_000)))));
 }
 
 /// What can happen to a rate.

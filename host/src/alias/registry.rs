@@ -15,7 +15,7 @@ use super::admission::Entrance;
 use super::endpoint::{Endpoint, Prepared, Surroundings};
 use super::health::Hold;
 use super::probe::{self, AliasTest};
-use super::rate::RateUse;
+use super::rate::{RateLimit, RateUse};
 use super::secret::SecretSource;
 use super::turnstile::{Gate, Kept};
 use super::upstream::Upstream;
@@ -94,6 +94,9 @@ pub enum EgressError {
     /// Nothing was sent, because the alias's rate leaves no room before `until`; none where nobody knows when it will.
     #[error("the alias's rate is used up")]
     RateUsedUp { until: Option<Timestamp> },
+    /// Nothing was sent, because the delivery had all of this limit to itself and wants more.
+    #[error("this one delivery sends more requests than the alias's rate of {0} allows; raise the rate, or send less for one message")]
+    RateTooLow(RateLimit),
     /// The credential is refused, or there is none to be had.
     #[error("credential refused: {0}")]
     CredentialRefused(String),

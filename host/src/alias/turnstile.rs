@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::breaker::{News, Sign};
 use super::health::{Closed, Condition, Health, Hold, KeptHealth, Limit, Ticket};
-use super::rate::{KeptWindow, Rate, RateLimit, RateUse};
+use super::rate::{KeptWindow, Rate, RateLimit, RateUse, Refused};
 use super::retry_after::Asked;
 use super::secret::Secret;
 use super::turns::{TURN_WITHIN, Turns, Who};
@@ -126,10 +126,10 @@ impl Turnstile {
         self.lock().health.recheck(ticket, now)
     }
 
-    /// When a request of `integration` may go within the alias's rate; if that is later than `patience` allows, when it could.
-    pub fn slot(&self, integration: &Arc<str>, now: Timestamp, patience: Duration) -> Result<Timestamp, Option<Timestamp>> {
+    /// When a request of `integration` may go within the alias's rate; see [`Rate::send`].
+    pub fn slot(&self, integration: &Arc<str>, now: Timestamp, timeout: Duration) -> Result<Timestamp, Refused> {
         let mut inside = self.lock();
-        let at = inside.rate.send(integration, now, patience);
+        let at = inside.rate.send(integration, now, timeout);
         inside.is_to_be_kept |= inside.rate.is_to_be_kept();
         at
     }

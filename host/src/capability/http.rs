@@ -227,6 +227,7 @@ impl Http {
         match answer {
             Ok(response) => Ok(Response { status: response.status, headers: response.headers, body: response.body }),
             Err(EgressError::Denied(why)) => Err(HttpError::Denied(why)),
+            Err(too_low @ EgressError::RateTooLow(_)) => Err(HttpError::Denied(too_low.to_string())),
             Err(EgressError::TimedOut) => Err(HttpError::TimedOut),
             Err(EgressError::Unreachable(why)) => Err(HttpError::Unreachable(why)),
             Err(EgressError::TooLarge) => Err(HttpError::TooLarge),
@@ -267,7 +268,9 @@ fn answer_word(answer: &Result<EgressResponse, EgressError>) -> String {
         Err(EgressError::Unreachable(_)) => "unreachable",
         Err(EgressError::TooLarge) => "too-large",
         Err(EgressError::Held { kind: Hold::Open, .. }) => "breaker-open",
-        Err(EgressError::Held { kind: Hold::Throttled, .. } | EgressError::RateUsedUp { .. }) => "rate-limited",
+        Err(EgressError::Held { kind: Hold::Throttled, .. } | EgressError::RateUsedUp { .. } | EgressError::RateTooLow(_)) => {
+            "rate-limited"
+        }
         Err(EgressError::CredentialRefused(_) | EgressError::Held { kind: Hold::CredentialRefused, .. }) => "credential-refused",
     }
     .to_owned()
@@ -292,7 +295,7 @@ fn obstacle(alias: &str, answer: &Result<EgressResponse, EgressError>) -> Option
         }
         Err(EgressError::RateUsedUp { until }) => (ObstacleKind::RateLimited, *until, "its rate is used up".to_owned()),
         Err(EgressError::CredentialRefused(why)) => (ObstacleKind::CredentialRefused, None, why.clone()),
-        Ok(_) | Err(EgressError::Denied(_) | EgressError::TimedOut | EgressError::TooLarge) => return None,
+        Ok(_) | Err(EgressError::Denied(_) | EgressError::RateTooLow(_) | EgressError::TimedOut | EgressError::TooLarge) => return None,
     };
     Some(Obstacle { kind, alias: alias.to_owned(), not_before, detail })
 }
