@@ -98,6 +98,27 @@ async fn a_backlog_drains_without_a_stampede() {
 }
 
 #[tokio::test]
+async fn whoever_was_to_find_out_and_does_not_report_back_keeps_nobody_from_finding_out() {
+    let back = START.plus(seconds(60));
+    let names = ["skips", "panics", "hangs", "cut-off", "a"];
+    let scene = Scene::new(names.map(|name| posting(name, "crm")).to_vec(), vec![alias("crm", &[])], move |asked| {
+        if asked.at < back { (ms(5), refused()) } else { (ms(200), status(200)) }
+    });
+    let _dispatcher = scene.lab.start();
+    scene.send("a", 40, 40).await;
+    scene.pass(seconds(20)).await;
+    assert_eq!(scene.lab.aliases.states()[0].state, "open");
+    for name in &names[..4] {
+        scene.send(name, 3, 3).await;
+    }
+    scene.pass(seconds(220)).await;
+    let taken = scene.target.taken();
+    assert_eq!(taken.iter().filter(|body| body.starts_with("a-")).count(), 40, "{:?}", scene.lab.aliases.states());
+    assert_eq!(scene.lab.store.outcomes().iter().filter(|ended| matches!(ended.outcome, Outcome::Skipped { .. })).count(), 3);
+    assert_eq!(scene.lab.aliases.states()[0].state, "healthy");
+}
+
+#[tokio::test]
 async fn a_gateway_without_its_server_for_a_day_uses_up_no_message() {
     let back = START.plus(seconds(86_400));
     let scene = Scene::new(vec![posting("a", "crm")], vec![alias("crm", &[])], move |asked| {

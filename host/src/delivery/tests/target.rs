@@ -15,7 +15,7 @@ use crate::clock::{Clock, ManualClock, Timestamp, within};
 use crate::integration::{Binding, Integration, Sink};
 use crate::message_store::memory::MemoryStore;
 use crate::plugin::limits::Limits;
-use crate::plugin::{Call, CallFailure, Effects, Output, PluginInvoker, Report};
+use crate::plugin::{Call, CallFailure, Effects, Obstacle, OutboundRequest, Output, PluginInvoker, Report};
 use crate::random::SeededRandom;
 use crate::telemetry::Metrics;
 
@@ -91,7 +91,7 @@ impl Upstream for Target {
     }
 }
 
-/// Sinks that post each message through their slot.
+/// Sinks that post each message through their slot. Those of some integrations, by name, come to another end.
 pub struct Posting {
     outside: Outside,
     calls: Arc<AtomicUsize>,
@@ -101,6 +101,12 @@ pub struct Posting {
 impl PluginInvoker for Posting {
     async fn invoke(&self, call: Call, carried: Effects) -> Report {
         self.calls.fetch_add(1, Ordering::SeqCst);
+        match call.integration.as_str() {
+            "skips" => return report(Ok(Output::Skip { code: "not-for-us".into(), detail: String::new() }), carried, (Vec::new(), None)),
+            "panics" => panic!("a fault of the host's own"),
+            "hangs" => std::future::pending().await,
+            _ => {}
+        }
         let sender = Sender { integration: call.integration.as_str().into(), message: call.message.id.0.as_u128() };
         let mut http = Http::new(self.outside.clone(), call.bindings.clone(), sender, call.idempotency_base.clone(), &Limits::default());
         let request = Request {
@@ -112,14 +118,21 @@ impl PluginInvoker for Posting {
             timeout: None,
         };
         let failed = |code: String| CallFailure::Transient { code, detail: String::new(), retry_after: None };
-        let result = match http.send("target", request).await {
-            Ok(response) if response.status < 300 => Ok(Output::Receipt { remote_id: None, remote_version: None, detail: None }),
-            Ok(response) => Err(failed(format!("http-{}", response.status))),
-            Err(why) => Err(failed(format!("{why:?}"))),
+        // As the end of a call's wall time does.
+        let cut_off = if call.integration == "cut-off" { Duration::from_millis(10) } else { Limits::default().wall };
+        let result = match within(&*self.outside.clock, cut_off, http.send("target", request)).await {
+            Some(Ok(response)) if response.status < 300 => Ok(Output::Receipt { remote_id: None, remote_version: None, detail: None }),
+            Some(Ok(response)) => Err(failed(format!("http-{}", response.status))),
+            Some(Err(why)) => Err(failed(format!("{why:?}"))),
+            None => Err(failed("timed-out".into())),
         };
-        let (requests, obstacle) = http.into_record();
-        Report { result, effects: carried, requests, obstacle, cpu: Duration::ZERO, wall: Duration::ZERO }
+        report(result, carried, http.into_record())
     }
+}
+
+fn report(result: Result<Output, CallFailure>, effects: Effects, record: (Vec<OutboundRequest>, Option<Obstacle>)) -> Report {
+    let (requests, obstacle) = record;
+    Report { result, effects, requests, obstacle, cpu: Duration::ZERO, wall: Duration::ZERO }
 }
 
 /// A lab whose integrations post to a target.
