@@ -1,6 +1,7 @@
 //! Targets that hang, throttle or have a rate, over the real binary: who waits for them, who does not, and what outlives a crash.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -101,8 +102,9 @@ fn workspace(flows: impl FnOnce(&Workspace) -> String) -> Workspace {
     workspace
 }
 
-fn post(host: &Host, name: &str, count: usize) {
-    for number in 0..count {
+/// Messages that differ by their numbers.
+fn post(host: &Host, name: &str, numbers: Range<usize>) {
+    for number in numbers {
         accepted(&host.post(&format!("/{name}"), &[("content-type", "text/plain")], format!("{name} {number}")));
     }
 }
@@ -121,9 +123,9 @@ fn a_target_that_hangs_under_hundreds_of_requests_holds_up_nobody_else() {
     let (hanging, well) = (Target::start(Mood::Hangs), Target::start(Mood::Takes));
     let workspace = workspace(|workspace| flow(workspace, "hanging", &hanging, 1_024, "") + &flow(workspace, "well", &well, 8, ""));
     let host = Host::start(&workspace);
-    post(&host, "hanging", 400);
+    post(&host, "hanging", 0..400);
     eventually("the target that hangs has all it gets at once", || (hanging.asked() >= 100).then_some(()));
-    post(&host, "well", 40);
+    post(&host, "well", 0..40);
     eventually("the other target has everything", || (well.asked() == 40).then_some(()));
     assert_eq!(waiting(&host, "hanging"), 400, "and meanwhile nothing of the first was answered or given up");
     // More would have been all of the host's plugin calls.
@@ -136,7 +138,7 @@ fn a_wait_the_target_asked_for_outlives_a_crash_and_a_person_can_end_it() {
     let target = Target::start(Mood::Throttles("3600"));
     let workspace = workspace(|workspace| flow(workspace, "crm", &target, 8, ""));
     let host = Host::start(&workspace);
-    post(&host, "crm", 1);
+    post(&host, "crm", 0..1);
     let throttled = |host: &Host| Some(entry(host, "aliases", "crm")).filter(|alias| alias["state"] == "throttled");
     let before = eventually("the alias is throttled", || throttled(&host));
     eventually("that is on disk", || stored(&workspace).filter(|state| state.contains("429")));
@@ -145,7 +147,7 @@ fn a_wait_the_target_asked_for_outlives_a_crash_and_a_person_can_end_it() {
     let host = Host::start(&workspace);
     let after = throttled(&host).expect("it still is");
     assert_eq!((&after["since"], &after["until"], &after["detail"]), (&before["since"], &before["until"], &before["detail"]));
-    post(&host, "crm", 5);
+    post(&host, "crm", 1..6);
     assert_eq!(waiting(&host, "crm"), 6);
     assert_eq!(target.asked(), asked, "nothing was sent");
     target.set(Mood::Takes);
@@ -166,7 +168,7 @@ fn a_rate_is_kept_to_whatever_comes_in_and_over_a_crash() {
     let target = Target::start(Mood::Takes);
     let workspace = workspace(|workspace| flow(workspace, "crm", &target, 8, "rate = [\"2/s\", \"5/h\"]"));
     let host = Host::start(&workspace);
-    post(&host, "crm", 12);
+    post(&host, "crm", 0..12);
     let alias = eventually("the hour is used up", || Some(entry(&host, "aliases", "crm")).filter(|alias| alias["state"] == "throttled"));
     assert_eq!(alias["detail"], "its rate of 5/h is used up");
     eventually("five are delivered", || (waiting(&host, "crm") == 7).then_some(()));
@@ -174,7 +176,7 @@ fn a_rate_is_kept_to_whatever_comes_in_and_over_a_crash() {
     host.kill();
     let host = Host::start(&workspace);
     assert_eq!(entry(&host, "aliases", "crm")["detail"], "its rate of 5/h is used up");
-    post(&host, "crm", 1);
+    post(&host, "crm", 12..13);
     assert!(host.stop().success());
     let host = Host::start(&workspace);
     assert_eq!((target.asked(), waiting(&host, "crm")), (5, 8));

@@ -83,7 +83,7 @@ impl Entrance {
 
 impl Seats {
     /// How many there are. Never none, before the first is taken.
-    pub fn len(&self) -> usize {
+    pub fn left(&self) -> usize {
         self.left
     }
 }

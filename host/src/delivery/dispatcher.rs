@@ -141,7 +141,7 @@ impl Lane {
                     continue;
                 }
             };
-            match self.lease(seats.len()).await {
+            match self.lease(seats.left()).await {
                 Ok(leased) if leased.is_empty() => {
                     drop((permits, seats));
                     let wait = self.until_due().await;
