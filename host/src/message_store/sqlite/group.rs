@@ -1,6 +1,5 @@
 //! One group commit after the other: [`Committer`], which has the connection that writes and all that follows from it.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -249,7 +248,7 @@ impl Committer {
         }
     }
 
-    fn wake(&self, integrations: &BTreeSet<String>) {
+    fn wake(&self, integrations: &[String]) {
         if integrations.is_empty() {
             return;
         }

@@ -3,7 +3,7 @@
 //! What lives in memory follows the database: each command keeps its [`Effects`]; they are undone if it is rolled
 //! back, and done with if it is committed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,8 @@ use rusqlite::Connection;
 use super::failure::Done;
 use super::leases::{Leases, Start};
 use super::open::DATABASE_FILE;
+use super::ready::Fresh;
+use crate::clock::Timestamp;
 use crate::message_store::{DeliveryId, StoreError};
 use crate::problem::{Code, Problem};
 
@@ -44,7 +46,15 @@ pub(super) struct Effects {
     waiting: Vec<(String, bool)>,
     settling: Vec<DeliveryId>,
     frozen: Vec<DeliveryId>,
-    wakes: BTreeSet<String>,
+    ready: BTreeMap<String, Came>,
+}
+
+/// What came to be ready in an integration.
+#[derive(Debug, Default)]
+struct Came {
+    fresh: Vec<Fresh>,
+    /// When the first of the others is due.
+    others: Option<Timestamp>,
 }
 
 impl<'a> Writing<'a> {
@@ -87,11 +97,15 @@ impl<'a> Writing<'a> {
         frozen
     }
 
-    /// `integration` has a delivery to be leased once this is committed.
-    pub(super) fn wake(&mut self, integration: &str) {
-        if !self.effects.wakes.contains(integration) {
-            self.effects.wakes.insert(integration.to_owned());
-        }
+    /// `integration` has a delivery to be leased once this is committed, at its first step and never handed out before.
+    pub(super) fn fresh(&mut self, integration: &str, fresh: Fresh) {
+        self.effects.came(integration).fresh.push(fresh);
+    }
+
+    /// `integration` has a delivery to be leased from `due_at` on, once this is committed.
+    pub(super) fn ready(&mut self, integration: &str, due_at: Timestamp) {
+        let others = &mut self.effects.came(integration).others;
+        *others = Some(others.map_or(due_at, |first| first.min(due_at)));
     }
 
     /// Nothing new is taken while the disk has less than the reserve: what is there already can still be settled.
@@ -154,7 +168,15 @@ impl Effects {
         self.waiting.append(&mut later.waiting);
         self.settling.append(&mut later.settling);
         self.frozen.append(&mut later.frozen);
-        self.wakes.append(&mut later.wakes);
+        for (integration, mut came) in later.ready {
+            let own = self.ready.entry(integration).or_default();
+            own.fresh.append(&mut came.fresh);
+            own.others = own.others.into_iter().chain(came.others).min();
+        }
+    }
+
+    fn came(&mut self, integration: &str) -> &mut Came {
+        self.ready.entry(integration.to_owned()).or_default()
     }
 
     /// The database was rolled back to before them.
@@ -167,18 +189,31 @@ impl Effects {
             leases.unsettle(delivery);
         }
         for delivery in self.frozen {
-            leases.end(delivery);
+            leases.give_back(delivery);
         }
     }
 
     /// They are committed. Gives the integrations to wake.
-    pub(super) fn committed(self, leases: &Leases, waiting: &Waiting) -> BTreeSet<String> {
+    pub(super) fn committed(self, leases: &Leases, waiting: &Waiting) -> Vec<String> {
         waiting.commit(&self.waiting);
         let mut leases = leases.lock();
-        for delivery in self.settling.into_iter().chain(self.frozen) {
+        for delivery in self.settling {
             leases.end(delivery);
         }
-        self.wakes
+        for delivery in self.frozen {
+            leases.give_back(delivery);
+        }
+        let mut woken = Vec::with_capacity(self.ready.len());
+        for (integration, Came { fresh, others }) in self.ready {
+            if let Some(due_at) = others {
+                leases.ready().is_due(&integration, due_at);
+            }
+            for fresh in fresh {
+                leases.came(&integration, fresh);
+            }
+            woken.push(integration);
+        }
+        woken
     }
 }
 
