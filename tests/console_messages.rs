@@ -72,6 +72,40 @@ fn a_message_is_found_by_its_order_and_shows_what_came_beside_what_was_sent() {
 }
 
 #[test]
+fn a_message_that_waits_tells_what_becomes_of_it_and_leaves_open_what_the_reader_opened() {
+    let mut outside = Outside::start();
+    let workspace = workspace(&outside);
+    let host = Host::start(&workspace);
+    outside.crm_down();
+    accepted(&post_order(&host, "evt-1", &order(1001, 7, "10.00")));
+    let test = "a_message_that_waits_tells_what_becomes_of_it_and_leaves_open_what_the_reader_opened";
+    let Some(mut browser) = signed_in(test, &workspace) else { return };
+    browser.press("g");
+    browser.press("m");
+    browser.wait_for_text("order=#1001");
+    browser.click("tbody th a");
+    let story = |within: &str| format!("document.querySelector('#in-orders-to-crm {within}')");
+    browser.wait_until("an attempt failed to reach the CRM", &format!("{} !== null", story("details")));
+    browser.wait_for_text("Live");
+    browser.evaluate("window.loadedOnce = true");
+    // One that the page opens by itself is closed, and one that it does not is opened.
+    let turn = "[...document.querySelectorAll('main details')].map((part) => { part.open = !part.open; return [part, part.open]; })";
+    browser.evaluate(&format!("(window.turned = {turn}).length"));
+    pictures(&mut browser, "message-waiting");
+    outside.crm_up();
+    browser.wait_until("it is delivered", &format!("{}?.innerText === 'delivered'", story("h2 .badge")));
+    browser.wait_for_text("More was sent since this page was loaded");
+    let kept = "window.turned.length > 0 && window.turned.every(([part, open]) => part.isConnected && part.open === open)";
+    assert_eq!(browser.evaluate(kept), true, "what the reader opened or closed is as it was");
+    assert_eq!(browser.evaluate("window.loadedOnce"), true, "without a page being loaded");
+    pictures(&mut browser, "message-told");
+    browser.click("#region p[role=status] a");
+    browser.wait_for_text("compositeRequest");
+    assert!(!browser.text().contains("More was sent"));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
 fn dead_letters_are_replayed_and_discarded_without_scripts() {
     let outside = Outside::start();
     let workspace = workspace(&outside);

@@ -96,7 +96,8 @@ fn delivered(metrics: &str) -> Option<u64> {
     lines.map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
-fn address(url: &str) -> Result<SocketAddr, Problem> {
+/// Where a host says that it listens.
+pub fn address(url: &str) -> Result<SocketAddr, Problem> {
     let address = url.trim_start_matches("http://").parse();
     address.map_err(|_| Problem::new(Code::BenchFailed, format!("the host says that it listens on {url}")).fix("report this"))
 }

@@ -28,6 +28,13 @@ pub struct Message<'a> {
     pub body: &'a [u8],
 }
 
+/// An answer to a question.
+pub struct Answer {
+    pub status: Option<u16>,
+    pub head: String,
+    pub body: String,
+}
+
 impl Wire {
     pub async fn connect(to: SocketAddr) -> Result<Self> {
         Ok(Self::new(TcpStream::connect(to).await?))
@@ -41,10 +48,16 @@ impl Wire {
 
     /// Asks for `path` over a connection of its own, and gives the body of the answer.
     pub async fn get(at: SocketAddr, path: &str) -> Option<String> {
+        Self::ask(at, "GET", path, "").await.map(|answer| answer.body)
+    }
+
+    /// Sends a request without a body over a connection of its own; `headers` lines end with CRLF.
+    pub async fn ask(at: SocketAddr, method: &str, path: &str, headers: &str) -> Option<Answer> {
         let mut wire = Self { stream: TcpStream::connect(at).await.ok()?, buffer: vec![0; ANSWER_BYTES_MAX] };
-        wire.send(format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n").as_bytes()).await.ok()?;
+        wire.send(format!("{method} {path} HTTP/1.1\r\nHost: {at}\r\n{headers}\r\n").as_bytes()).await.ok()?;
         let answer = wire.receive().await.ok()??;
-        Some(String::from_utf8_lossy(answer.body).into_owned())
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Some(Answer { status: answer.status(), head: text(answer.head), body: text(answer.body) })
     }
 
     pub async fn send(&mut self, message: &[u8]) -> Result<()> {

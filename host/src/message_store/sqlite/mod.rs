@@ -102,7 +102,7 @@ pub(crate) struct Inner {
     leases: Arc<Leases>,
     readers: Arc<Readers>,
     people: Arc<Readers>,
-    waiting: Waiting,
+    ledger: Ledger,
     wake: WakeSlot,
     generation: i64,
     last_seen_time: Timestamp,
@@ -149,12 +149,13 @@ impl SqliteStore {
             Problem::new(Code::StoreFailed, format!("the message store's thread cannot be started: {error}"))
                 .fix("raise the limit on threads of the user the host runs as")
         })?;
+        let people = Readers::new(&opened.database, PEOPLE_READERS);
         let inner = Inner {
             writer,
             leases,
             readers: Readers::new(&opened.database, READERS),
-            people: Readers::new(&opened.database, PEOPLE_READERS),
-            waiting,
+            ledger: Ledger::new(Arc::clone(&people), waiting),
+            people,
             wake,
             generation: opened.generation,
             last_seen_time: opened.last_seen_time,
@@ -201,7 +202,7 @@ impl SqliteStore {
 
     /// What happened to messages.
     pub fn ledger(&self) -> Ledger {
-        Ledger::new(Arc::clone(&self.inner.people), self.inner.waiting.clone())
+        self.inner.ledger.clone()
     }
 
     /// Takes away a bounded number of deduplication tokens and key-values that have expired.
