@@ -140,6 +140,46 @@ fn a_permanent_rejection_becomes_a_dead_letter_and_is_delivered_by_a_replay_afte
 }
 
 #[test]
+fn an_edited_order_is_delivered_in_place_of_the_one_that_could_not_be() {
+    let outside = Outside::start();
+    let workspace = workspace(&outside);
+    let host = Host::start(&workspace);
+    let mut poison = order(3013, 7, "10.00");
+    poison["currency"] = Value::Null;
+    let original = accepted(&post_order(&host, "evt-1", &poison));
+    let letter = eventually("there is a dead letter", || dead_letters(&host).first().cloned())["id"].to_string();
+    poison["currency"] = "EUR".into();
+    workspace.write("mended.json", &poison.to_string());
+    workspace.write("broken.json", "{\"id\": 1,\n}");
+    let edit = |arguments: &[&str]| {
+        let output = workspace.lockgate(&[&["dead-letters", "edit", &letter, "--reason", "currency added"], arguments].concat());
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let mended = workspace.path().join("mended.json");
+    let (mended, broken) = (mended.to_str().unwrap(), workspace.path().join("broken.json"));
+
+    let (code, _, told) = edit(&[]);
+    assert!(code == 2 && told.contains("--body FILE"), "no terminal, no editor: {told}");
+    let (code, _, told) = edit(&["--body", mended]);
+    assert!(code == 2 && told.contains("--yes") && told.contains("--dry-run"), "nobody can be asked: {told}");
+    let (code, _, told) = edit(&["--body", broken.to_str().unwrap(), "--yes"]);
+    assert!(code == 1 && told.contains("LG-4011") && told.contains("line 2, column 1"), "{told}");
+    let (code, told, _) = edit(&["--body", mended, "--dry-run"]);
+    assert_eq!((code, told.as_str()), (0, "  /currency  null → \"EUR\"\n"));
+    assert_eq!(dead_letters(&host).len(), 1, "nothing was done so far");
+
+    let (code, told, _) = edit(&["--body", mended, "--yes"]);
+    assert!(code == 0 && told.contains("/currency  null → \"EUR\"") && told.contains("on its way as replay 1"), "{told}");
+    wait_for_opportunities(&outside, 1);
+    let (code, told, _) = edit(&["--body", mended, "--yes"]);
+    assert!(code == 1 && told.contains("already edited at "), "{told}");
+    assert!(dead_letters(&host).is_empty() && doubled(&outside).is_empty());
+    let shown = host.api(&format!("/api/v1/messages/{original}"));
+    assert!(shown["body"]["text"].as_str().unwrap().contains("null"), "the original stays as it was: {shown:#}");
+}
+
+#[test]
 fn one_poison_order_stops_none_of_the_others() {
     let outside = Outside::start();
     let workspace = workspace(&outside);

@@ -76,6 +76,7 @@ codes! {
     UnsupportedMediaType = "LG-4008": "the content type is not accepted",
     ShuttingDown = "LG-4009": "the host is shutting down",
     TooSlow = "LG-4010": "the request did not arrive in time",
+    InvalidEdit = "LG-4011": "the edited message cannot be delivered",
 
     GaveUp = "LG-5001": "a delivery was given up",
     Unkeyed = "LG-5002": "a message has no key",

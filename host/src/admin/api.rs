@@ -18,7 +18,7 @@ use tower_service::Service;
 use super::events::{self, EVENT_STREAMS_MAX};
 use super::guard::Guard;
 use super::sessions::Sessions;
-use super::{aliases, by_hand, console_links, dead_letters, health, integrations, messages, openapi, operate, parameters, status};
+use super::{aliases, by_hand, console_links, dead_letters, edit, health, integrations, messages, openapi, operate, parameters, status};
 use crate::alias::Aliases;
 use crate::alias::secret::Secret;
 use crate::clock::Clock;
@@ -90,6 +90,7 @@ pub(super) fn routes() -> Vec<Route> {
         read("/api/v1/dead-letters/{id}", get(dead_letters::show)),
         change("/api/v1/dead-letters/replay", post(operate::replay)),
         change("/api/v1/dead-letters/discard", post(operate::discard)),
+        change("/api/v1/dead-letters/{id}/edit", post(edit::edit)),
         read("/api/v1/events", get(events::stream)),
         read("/api/v1/aliases", get(aliases::list)),
         change("/api/v1/aliases/{name}/test", post(aliases::test)),

@@ -8,14 +8,14 @@ use axum::extract::{Path, Request, State};
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::api::Api;
+use super::api::{Api, ApiParts};
 use super::detail;
 use super::parameters::{Parameters, limit, wrong};
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
 use crate::message::FailureClass;
 use crate::message_store::DeadLetterId;
-use crate::message_store::sqlite::ledger::{DeadLetterQuery, GroupQuery};
+use crate::message_store::sqlite::ledger::{DeadLetterQuery, DeadLetterRow, GroupQuery};
 use crate::problem::Code;
 
 /// Open dead letters, newest first, or with `?group=fingerprint` their groups, largest first.
@@ -77,10 +77,29 @@ pub async fn show(
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
     let (id, asked) = detail::asked(id, &request)?;
-    let id = id.parse().map_err(|_| wrong(format!("`{id}` is not the id of a dead letter: expected a number")))?;
-    let missing = || Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is no dead letter {id}"));
-    let ledger = api.parts.store.ledger();
-    let letter = ledger.dead_letter(DeadLetterId(id)).await.map_err(|error| refusal(&error))?.ok_or_else(missing)?;
-    let message = ledger.message(asked.of(letter.message)).await.map_err(|error| refusal(&error))?.ok_or_else(missing)?;
+    let letter = one(&api.parts, id_of(&id)?).await?;
+    let found = api.parts.store.ledger().message(asked.of(letter.message)).await.map_err(|error| refusal(&error))?;
+    let message = found.ok_or_else(|| missing(letter.id))?;
     Ok(answer::json(StatusCode::OK, &json!({ "dead-letter": letter, "message": message })))
+}
+
+/// A dead letter, whatever its status.
+///
+/// # Errors
+/// 404, and 503 where the store does not answer.
+pub(super) async fn one(parts: &ApiParts, id: DeadLetterId) -> Result<DeadLetterRow, Refusal> {
+    let found = parts.store.ledger().dead_letter(id).await.map_err(|error| refusal(&error))?;
+    found.ok_or_else(|| missing(id))
+}
+
+fn missing(id: DeadLetterId) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is no dead letter {}", id.0))
+}
+
+/// The id in a path.
+///
+/// # Errors
+/// 400 for what is none.
+pub(super) fn id_of(text: &str) -> Result<DeadLetterId, Refusal> {
+    text.parse().map(DeadLetterId).map_err(|_| wrong(format!("`{text}` is not the id of a dead letter: expected a number")))
 }

@@ -10,6 +10,8 @@ mod by_hand;
 mod console_links;
 pub(crate) mod dead_letters;
 mod detail;
+mod difference;
+mod edit;
 mod events;
 pub(crate) mod guard;
 mod health;

@@ -16,7 +16,7 @@ use super::api::{Api, ApiParts};
 use super::parameters::wrong;
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
-use crate::message::FailureClass;
+use crate::message::{FailureClass, MessageId};
 use crate::message_store::sqlite::ledger::{DeadLetterQuery, ROWS_MAX};
 use crate::message_store::{ClosedLetter, DeadLetterId, Discard, MessageStore, Replay, Replayed, StoreError, Superseded};
 use crate::telemetry::events::{Event, Kind, Level};
@@ -85,6 +85,8 @@ pub(crate) struct Done {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "kebab-case")]
 pub(crate) enum Became {
+    /// Nothing was done: what would be was asked for.
+    WouldBeQueued,
     /// It goes with this replay number.
     Queued {
         replay: u32,
@@ -100,6 +102,9 @@ pub(crate) enum Became {
     AlreadyReplayed {
         at: String,
         replay: u32,
+        /// With this message in its place.
+        #[serde(skip_serializing_if = "Option::is_none", rename = "edited-as")]
+        edited_as: Option<MessageId>,
     },
     AlreadyDiscarded {
         at: String,
@@ -108,6 +113,16 @@ pub(crate) enum Became {
     NotFound,
     /// The host's log says why.
     Failed,
+}
+
+impl From<Replayed> for Became {
+    fn from(replayed: Replayed) -> Self {
+        match replayed {
+            Replayed::Queued(replay) => Self::Queued { replay },
+            Replayed::Superseded(newer) => Self::Superseded { newer },
+            Replayed::Skipped => Self::Skipped,
+        }
+    }
 }
 
 impl Became {
@@ -166,23 +181,27 @@ fn tell(parts: &ApiParts, action: &Action, asked: usize, done: usize) {
 
 fn checked(action: Action) -> Result<Action, Refusal> {
     let Action::Discard { reason } = action else { return Ok(action) };
-    let reason = reason.trim().to_owned();
+    Ok(Action::Discard { reason: why(&reason)? })
+}
+
+/// A reason as it is kept.
+///
+/// # Errors
+/// 400 for one that says nothing, or too much.
+pub(super) fn why(reason: &str) -> Result<String, Refusal> {
+    let reason = reason.trim();
     if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
         return Err(wrong(format!("`reason`: say why, in at most {REASON_CHARS_MAX} characters")));
     }
-    Ok(Action::Discard { reason })
+    Ok(reason.to_owned())
 }
 
 async fn act_on(parts: &ApiParts, id: DeadLetterId, action: &Action) -> Done {
     let (dead_letter, now) = (id, parts.clock.now());
     let acted = match action {
         Action::Replay { superseded } => {
-            let replayed = parts.store.replay(Replay { dead_letter, now, superseded: *superseded }).await;
-            replayed.map(|replayed| match replayed {
-                Replayed::Queued(replay) => Became::Queued { replay },
-                Replayed::Superseded(newer) => Became::Superseded { newer },
-                Replayed::Skipped => Became::Skipped,
-            })
+            let replayed = parts.store.replay(Replay { dead_letter, now, superseded: *superseded, edit: None }).await;
+            replayed.map(Became::from)
         }
         Action::Discard { reason } => {
             let discard = Discard { dead_letter, now, reason: reason.clone() };
@@ -192,10 +211,12 @@ async fn act_on(parts: &ApiParts, id: DeadLetterId, action: &Action) -> Done {
     Done { id, became: acted.unwrap_or_else(|error| not_done(id, error)) }
 }
 
-fn not_done(id: DeadLetterId, error: StoreError) -> Became {
+pub(super) fn not_done(id: DeadLetterId, error: StoreError) -> Became {
     match error {
         StoreError::NoSuchDeadLetter => Became::NotFound,
-        StoreError::NotOpen(ClosedLetter::Replayed { at, replay }) => Became::AlreadyReplayed { at: at.to_string(), replay },
+        StoreError::NotOpen(ClosedLetter::Replayed { at, replay, edited_as }) => {
+            Became::AlreadyReplayed { at: at.to_string(), replay, edited_as }
+        }
         StoreError::NotOpen(ClosedLetter::Discarded { at, reason }) => Became::AlreadyDiscarded { at: at.to_string(), reason },
         error => {
             tracing::error!(dead_letter = id.0, %error, "a dead letter could not be replayed or discarded");

@@ -5,6 +5,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, encoded, or_fix};
+use super::edit::Edit;
 use super::output::{list, text};
 use super::{Common, Failure, moment, output, table};
 use crate::message::FailureClass;
@@ -14,6 +15,7 @@ use crate::problem::{Code, Problem};
 pub enum DeadLetters {
     List(List),
     Show(Show),
+    Edit(Edit),
     Replay(Replay),
     Discard(Discard),
 }
@@ -126,6 +128,7 @@ impl DeadLetters {
         match self {
             Self::List(list) => list.run(common).await,
             Self::Show(show) => show.run(common).await,
+            Self::Edit(edit) => edit.run(common).await,
             Self::Replay(replay) => replay.run(common).await,
             Self::Discard(discard) => discard.run(common).await,
         }
@@ -210,7 +213,7 @@ impl Show {
     }
 }
 
-const LISTED: &str = "`lockgate dead-letters list --each` shows the open ones with their ids";
+pub(super) const LISTED: &str = "`lockgate dead-letters list --each` shows the open ones with their ids";
 
 fn print_letter(letter: &Value) {
     let id = &letter["id"];
@@ -221,8 +224,14 @@ fn print_letter(letter: &Value) {
     let replayed = letter["replay"].as_u64().filter(|replay| *replay > 0).map(|replay| format!(", at replay {replay}")).unwrap_or_default();
     output::line(format_args!("  attempts     {}, waits {}{replayed}", text(letter, "attempts"), text(letter, "waits")));
     output::line(format_args!("  fingerprint  {}", text(letter, "fingerprint")));
+    if !letter["edited-as"].is_null() {
+        output::line(format_args!("  edited as    message {}", text(letter, "edited-as")));
+    }
     match letter["status"].as_str() {
-        Some("open") => output::line(format_args!("  next         mend the cause, then: lockgate dead-letters replay {id}")),
+        Some("open") => {
+            output::line(format_args!("  next         mend the cause, then: lockgate dead-letters replay {id}"));
+            output::line(format_args!("               or mend the message: lockgate dead-letters edit {id} --reason WHY"));
+        }
         _ if letter["reason"].is_null() => {}
         _ => output::line(format_args!("  reason       {}", text(letter, "reason"))),
     }
@@ -289,11 +298,18 @@ async fn act(common: &Common, what: &str, body: Map<String, Value>) -> Result<()
 }
 
 /// What became of one, in words.
-fn told(result: &Value) -> String {
+pub(super) fn told(result: &Value) -> String {
     let became = match result["result"].as_str().unwrap_or_default() {
+        "queued" if !result["message"].is_null() => {
+            format!("edited as message {}, which is on its way as replay {}", text(result, "message"), text(result, "replay"))
+        }
         "queued" => format!("on its way again, replay {}", text(result, "replay")),
         "superseded" => format!("not replayed, {} newer of its key were delivered since", text(result, "newer")),
         "skipped" => "discarded, newer ones of its key were delivered since".to_owned(),
+        "would-be-queued" => "nothing was done, as asked".to_owned(),
+        "already-replayed" if !result["edited-as"].is_null() => {
+            format!("already edited at {} as message {}", moment::long(&text(result, "at")), text(result, "edited-as"))
+        }
         "already-replayed" => format!("already replayed at {} as replay {}", moment::long(&text(result, "at")), text(result, "replay")),
         "already-discarded" => format!("already discarded at {}: {}", moment::long(&text(result, "at")), text(result, "reason")),
         "not-found" => "there is no such dead letter".to_owned(),

@@ -12,6 +12,8 @@ mod client;
 mod console;
 mod dead_letters;
 mod demo;
+mod edit;
+mod editor;
 mod event_stream;
 mod example;
 mod inspect;

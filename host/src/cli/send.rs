@@ -50,7 +50,8 @@ impl Send {
 /// More than any host takes (`limits.body` is at most 64 MiB).
 const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-fn read(file: &PathBuf) -> Result<Bytes, Problem> {
+/// The bytes of a file, or of standard input for `-`.
+pub(super) fn read(file: &PathBuf) -> Result<Bytes, Problem> {
     use std::io::Read;
     let source: std::io::Result<Box<dyn Read>> = if file.as_os_str() == "-" {
         Ok(Box::new(std::io::stdin()))

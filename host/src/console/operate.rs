@@ -222,8 +222,12 @@ fn became(became: &Became) -> String {
         Became::Superseded { newer } => format!("Not replayed: {newer} newer of its key delivered since"),
         Became::Skipped => "Discarded: newer ones of its key were delivered since".to_owned(),
         Became::Discarded => "Discarded".to_owned(),
-        Became::AlreadyReplayed { at, replay } => {
+        Became::WouldBeQueued => "Nothing was done".to_owned(),
+        Became::AlreadyReplayed { at, replay, edited_as: None } => {
             format!("Already replayed at {} as replay {replay}; nothing was done now", moment::long(at))
+        }
+        Became::AlreadyReplayed { at, edited_as: Some(message), .. } => {
+            format!("Already edited at {} as {message}; nothing was done now", moment::long(at))
         }
         Became::AlreadyDiscarded { at, reason } => {
             format!("Already discarded at {}: {}; nothing was done now", moment::long(at), on_one_line(reason))

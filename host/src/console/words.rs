@@ -18,7 +18,7 @@ pub fn tone_of(state: State) -> Tone {
         State::Delivered => Tone::Good,
         State::Waiting => Tone::Warn,
         State::DeadLettered => Tone::Bad,
-        State::Skipped | State::FannedOut | State::Discarded => Tone::Plain,
+        State::Skipped | State::FannedOut | State::Discarded | State::Edited => Tone::Plain,
     }
 }
 

@@ -12,6 +12,9 @@ use crate::integration::Entry;
 use crate::message::{Message, MessageId};
 use crate::problem::Code;
 
+/// The origin of such a message.
+pub(super) const ORIGIN: &str = "send";
+
 /// What [`Intake::put_by_hand`] takes.
 #[derive(Clone, Debug)]
 pub struct ByHand {
@@ -45,7 +48,7 @@ impl Intake {
             headers,
             body: by_hand.body,
             tracked: Vec::new(),
-            origin: "send".to_owned(),
+            origin: ORIGIN.to_owned(),
             accepted_at: now,
         };
         self.take(Entering { message, dedup, readers: vec![(integration, source)] }).await

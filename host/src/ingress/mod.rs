@@ -7,6 +7,7 @@ pub mod answer;
 pub mod body;
 mod by_hand;
 mod dedup;
+mod edited;
 mod headers;
 mod log_limit;
 mod receive;
@@ -20,6 +21,7 @@ pub(crate) mod tests;
 
 pub use by_hand::ByHand;
 pub use dedup::DEDUP_KEPT;
+pub use edited::Edited;
 pub use headers::{kept_headers, media_type};
 pub use receive::{Intake, IntakeLimits, IntakeParts, Receipt, ReceiptStatus};
 pub use routes::{Listener, Routes, Webhook};

@@ -356,13 +356,13 @@ fn shutting_down() -> Refusal {
 }
 
 /// The first key that any reader's rule finds.
-fn key(readers: &[(&Integration, &Source)], message: &Message) -> Option<Key> {
+pub(super) fn key(readers: &[(&Integration, &Source)], message: &Message) -> Option<Key> {
     let mut rules = readers.iter().filter_map(|(_, source)| source.key.as_ref());
     rules.find_map(|selector| selector.find_key(&message.headers, &message.body).ok())
 }
 
 /// What the readers track, each name once; the first reader that finds a value has it.
-fn tracked(readers: &[(&Integration, &Source)], message: &Message) -> Vec<Tracked> {
+pub(super) fn tracked(readers: &[(&Integration, &Source)], message: &Message) -> Vec<Tracked> {
     let mut found = BTreeMap::new();
     for (name, selector) in readers.iter().flat_map(|(_, source)| &source.track) {
         if let (false, Ok(value)) = (found.contains_key(name), selector.find(&message.headers, &message.body)) {

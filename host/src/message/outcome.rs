@@ -16,6 +16,8 @@ pub enum Outcome {
     DeadLettered,
     /// An operator gave it up.
     Discarded,
+    /// An operator edited it: a message made from it took its place.
+    Edited,
 }
 
 /// Why a delivery is among the dead letters. Stable words: scripts and alerts rely on them.
@@ -77,6 +79,7 @@ word!(Outcome {
     FannedOut => "fanned-out",
     DeadLettered => "dead-lettered",
     Discarded => "discarded",
+    Edited => "edited",
 });
 
 word!(FailureClass {

@@ -51,7 +51,7 @@ pub trait MessageStore: Send + Sync + 'static {
     /// When the next delivery of `integration` that is ready and not leased is due; none if there is none.
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Puts a dead letter back on its way with the next replay number.
+    /// Puts a dead letter back on its way with the next replay number, as it is or with an edited message in its place.
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError>;
 
     /// Gives a dead letter up for good.
@@ -265,6 +265,26 @@ pub struct Replay {
     pub now: Timestamp,
     /// What to do where newer messages of its key have been delivered since.
     pub superseded: Superseded,
+    /// What goes in its place; none for the message as it is.
+    pub edit: Option<Edit>,
+}
+
+/// A message that a person made from a dead letter's, to be delivered in its place: where it stood among those of its lane, from the
+/// stage it had come to. The original stays as it is, and ends as [`Outcome::Edited`](crate::message::Outcome::Edited).
+#[derive(Clone, Debug)]
+pub struct Edit {
+    /// Its id is [`Edit::id`].
+    pub message: Arc<Message>,
+    /// What keeps it in order; none for no order.
+    pub lane: Option<String>,
+    pub reason: String,
+}
+
+impl Edit {
+    /// The id of the message that takes the place of `dead_letter`, which was about `original`: always the same, so that there is one.
+    pub fn id(original: MessageId, integration: &str, dead_letter: DeadLetterId, replay: u32) -> MessageId {
+        original.derive(integration, &format!("edit of dead letter {}", dead_letter.0), 0, replay)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -302,14 +322,23 @@ pub struct Discard {
 /// What became of a dead letter that is not open any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClosedLetter {
-    Replayed { at: Timestamp, replay: u32 },
-    Discarded { at: Timestamp, reason: String },
+    /// `edited_as`: with this message in its place.
+    Replayed {
+        at: Timestamp,
+        replay: u32,
+        edited_as: Option<MessageId>,
+    },
+    Discarded {
+        at: Timestamp,
+        reason: String,
+    },
 }
 
 impl std::fmt::Display for ClosedLetter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Replayed { at, replay } => write!(f, "replayed at {at} as replay {replay}"),
+            Self::Replayed { at, replay, edited_as: None } => write!(f, "replayed at {at} as replay {replay}"),
+            Self::Replayed { at, replay, edited_as: Some(message) } => write!(f, "edited at {at} as {message}, replay {replay}"),
             Self::Discarded { at, reason } => write!(f, "discarded at {at}: {reason}"),
         }
     }

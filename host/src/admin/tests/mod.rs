@@ -1,6 +1,7 @@
 //! The admin listener over real loopback sockets, on a real message store in a folder of its own. The console's tests run on it too.
 
 mod access;
+mod editing;
 mod events;
 mod operating;
 mod reading;

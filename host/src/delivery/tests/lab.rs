@@ -146,7 +146,7 @@ impl Lab {
 
     pub async fn replay_the_last_dead_letter(&self) {
         let dead_letter = self.store.dead_letters().last().unwrap().id;
-        let replay = Replay { dead_letter, now: self.clock.now(), superseded: Superseded::Anyway };
+        let replay = Replay { dead_letter, now: self.clock.now(), superseded: Superseded::Anyway, edit: None };
         assert!(matches!(self.store.replay(replay).await.unwrap(), Replayed::Queued(_)));
     }
 

@@ -350,6 +350,9 @@ impl Memory {
 
     pub(super) fn replay(&mut self, replay: &Replay) -> Result<Replayed, StoreError> {
         let mut place = self.open(replay.dead_letter)?.place.clone();
+        if let Some(edit) = &replay.edit {
+            place.lane.clone_from(&edit.lane);
+        }
         let newer = self.outcomes.iter().filter(|ended| {
             place.lane.is_some()
                 && ended.integration == place.integration
@@ -364,14 +367,19 @@ impl Memory {
             }
             Superseded::Skip if newer > 0 => {
                 let reason = SUPERSEDED.to_owned();
-                self.close(replay.dead_letter, ClosedLetter::Discarded { at: replay.now, reason })?;
+                let place = self.close(replay.dead_letter, ClosedLetter::Discarded { at: replay.now, reason })?;
                 self.end(&place, Outcome::Discarded);
                 return Ok(Replayed::Skipped);
             }
             _ => {}
         }
         place.replay += 1;
-        self.close(replay.dead_letter, ClosedLetter::Replayed { at: replay.now, replay: place.replay })?;
+        let edited_as = replay.edit.as_ref().map(|edit| edit.message.id);
+        let was = self.close(replay.dead_letter, ClosedLetter::Replayed { at: replay.now, replay: place.replay, edited_as })?;
+        if let Some(edit) = &replay.edit {
+            self.end(&was, Outcome::Edited);
+            place.message = self.insert(Arc::clone(&edit.message)).unwrap_or(place.message);
+        }
         self.stand(place.clone(), place.lane.is_none(), replay.now);
         self.arrange(&place);
         Ok(Replayed::Queued(place.replay))

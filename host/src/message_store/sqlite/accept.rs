@@ -102,6 +102,7 @@ fn deliver(writing: &mut Writing<'_>, message: i64, delivery: &NewDelivery, whol
         ready,
         due_at: delivery.due_at,
         replay: 0,
+        parent: None,
         fresh: whole.filter(|_| delivery.due_at <= at),
     };
     rows::insert_delivery(writing, &row)?;

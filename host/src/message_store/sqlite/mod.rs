@@ -270,7 +270,8 @@ impl MessageStore for SqliteStore {
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
-        self.inner.writer.run(0, move |writing| operator::replay(writing, &replay)).await
+        let bytes = replay.edit.as_ref().map_or(0, |edit| edit.message.body.len());
+        self.inner.writer.run(bytes, move |writing| operator::replay(writing, &replay)).await
     }
 
     async fn discard(&self, discard: Discard) -> Result<(), StoreError> {

@@ -21,7 +21,7 @@ pub(super) const MESSAGE_COLUMNS: &str = "m.id, m.parent, m.key, m.content_type,
 pub(super) fn message(row: &Row<'_>, from: usize) -> rusqlite::Result<Message> {
     Ok(Message {
         id: message_id(row, from)?,
-        parent: row.get::<_, Option<[u8; 16]>>(from + 1)?.map(|bytes| MessageId(uuid::Uuid::from_bytes(bytes))),
+        parent: maybe_message_id(row, from + 1)?,
         key: row.get::<_, Option<String>>(from + 2)?.map(Key),
         content_type: row.get(from + 3)?,
         headers: json(row, from + 4)?,
@@ -34,6 +34,10 @@ pub(super) fn message(row: &Row<'_>, from: usize) -> rusqlite::Result<Message> {
 
 pub(super) fn message_id(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageId> {
     row.get::<_, [u8; 16]>(column).map(|bytes| MessageId(uuid::Uuid::from_bytes(bytes)))
+}
+
+pub(super) fn maybe_message_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<MessageId>> {
+    Ok(row.get::<_, Option<[u8; 16]>>(column)?.map(|bytes| MessageId(uuid::Uuid::from_bytes(bytes))))
 }
 
 /// A column that holds JSON.
@@ -169,6 +173,8 @@ pub(super) struct NewRow<'a> {
     pub ready: bool,
     pub due_at: Timestamp,
     pub replay: i64,
+    /// The seq of the message its message was made from by a fan-out. How a message stands keeps the first that is given.
+    pub parent: Option<i64>,
     /// The message of one that is due at once, at its first step.
     pub fresh: Option<&'a Arc<Message>>,
 }
@@ -194,8 +200,7 @@ pub(super) fn insert_delivery(writing: &mut Writing<'_>, row: &NewRow<'_>) -> Do
         ))?;
     let id = DeliveryId(writing.connection.last_insert_rowid());
     writing.came(row.integration);
-    let parent = (row.stage == Stage::Sink).then_some(row.origin);
-    stands(writing, row.message, row.integration, "waiting", parent)?;
+    stands(writing, row.message, row.integration, "waiting", row.parent)?;
     match row.fresh {
         Some(message) if row.ready => {
             writing.fresh(row.integration, Fresh { id, message: Arc::clone(message), due_at: row.due_at });
@@ -223,6 +228,12 @@ pub(super) fn stands(writing: &Writing<'_>, message: i64, integration: &str, sta
         )?
         .execute((message, integration, state, parent))?;
     Ok(())
+}
+
+/// The seq of the message that `integration` made `message` from by a fan-out.
+pub(super) fn fanned_out_from(writing: &Writing<'_>, message: i64, integration: &str) -> Done<Option<i64>> {
+    let mut find = writing.connection.prepare_cached("SELECT parent FROM standing WHERE message = ?1 AND integration = ?2")?;
+    Ok(find.query_row((message, integration), |row| row.get(0)).optional()?.flatten())
 }
 
 /// That `integration` made so many children of `message`.

@@ -6,11 +6,11 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
 
 /// The version this program writes.
-pub(super) const NEWEST: i64 = 5;
-const _: () = assert!(MIGRATIONS.len() == 5, "NEWEST counts the migrations");
+pub(super) const NEWEST: i64 = 6;
+const _: () = assert!(MIGRATIONS.len() == 6, "NEWEST counts the migrations");
 
 /// The version of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -275,3 +275,6 @@ CREATE TABLE alias_state (
     noted_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
+
+/// A dead letter that was edited names the message that took its place.
+const VERSION_6: &str = "ALTER TABLE dead_letter ADD COLUMN edited_as BLOB;";

@@ -102,6 +102,7 @@ fn replace(writing: &mut Writing<'_>, parent: &DeliveryRow, children: &[Message]
             ready: parent.lane.is_none(),
             due_at: at,
             replay: parent.replay,
+            parent: Some(parent.message),
             fresh: None,
         };
         rows::insert_delivery(writing, &row)?;

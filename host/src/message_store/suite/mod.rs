@@ -71,5 +71,11 @@ both! {
         a_replay_behind_newer_deliveries_is_skipped_or_made_as_told,
         siblings_do_not_supersede_each_other,
         a_replayed_child_goes_to_the_sink,
+        of_two_who_edit_a_dead_letter_one_is_first_and_the_other_is_told,
+        an_edited_message_that_dies_is_edited_again,
+        an_edited_message_takes_the_place_of_the_dead_letter_in_its_lane,
+        an_edited_message_with_another_key_stands_in_that_keys_lane,
+        an_edit_behind_newer_deliveries_of_its_key_asks,
+        an_edited_child_goes_to_the_sink,
     },
 }

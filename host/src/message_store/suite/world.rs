@@ -14,7 +14,7 @@ use crate::message_store::memory::MemoryStore;
 use crate::message_store::sqlite::ledger::{DeadLetterQuery, MessageQuery, State, TimelineQuery};
 use crate::message_store::sqlite::{Options, SqliteStore};
 use crate::message_store::{
-    Accept, Accepted, Append, AppendedMessage, Attempt, DeadLetterId, Dedup, DeliveryId, Discard, KeyValueRead, Lane, Lease, Leased,
+    Accept, Accepted, Append, AppendedMessage, Attempt, DeadLetterId, Dedup, DeliveryId, Discard, Edit, KeyValueRead, Lane, Lease, Leased,
     MessageStore, NewDelivery, Replay, Replayed, Settle, Settlement, StoreError, Superseded, Wake,
 };
 use crate::random::SeededRandom;
@@ -319,7 +319,15 @@ impl World {
     }
 
     pub async fn replay(&self, dead_letter: DeadLetterId, superseded: Superseded) -> Result<Replayed, StoreError> {
-        self.store().replay(Replay { dead_letter, now: self.now(), superseded }).await
+        self.store().replay(Replay { dead_letter, now: self.now(), superseded, edit: None }).await
+    }
+
+    /// Replays it with `body` in place of what it carried, in `lane`.
+    pub async fn edit(&self, letter: &SeenDeadLetter, body: &str, lane: Option<&str>) -> Result<Replayed, StoreError> {
+        let id = Edit::id(letter.message, &letter.integration, letter.id, letter.replay + 1);
+        let message = Arc::new(Message { id, parent: Some(letter.message), ..self.message(body, None) });
+        let edit = Edit { message, lane: lane.map(str::to_owned), reason: "a typing error".into() };
+        self.store().replay(Replay { dead_letter: letter.id, now: self.now(), superseded: Superseded::Ask, edit: Some(edit) }).await
     }
 
     pub async fn discard(&self, dead_letter: DeadLetterId) -> Result<(), StoreError> {

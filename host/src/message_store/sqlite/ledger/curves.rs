@@ -111,7 +111,7 @@ fn figure(outcome: Outcome) -> Option<fn(&mut Minute) -> &mut u64> {
         Outcome::Delivered => Some(|minute| &mut minute.delivered),
         Outcome::Skipped => Some(|minute| &mut minute.skipped),
         Outcome::DeadLettered => Some(|minute| &mut minute.dead_lettered),
-        Outcome::FannedOut | Outcome::Discarded => None,
+        Outcome::FannedOut | Outcome::Discarded | Outcome::Edited => None,
     }
 }
 

@@ -8,14 +8,14 @@ use super::{DeadLetterQuery, ROWS_MAX, page, prepared, time, word};
 use crate::message::FailureClass;
 use crate::message_store::DeadLetterId;
 use crate::message_store::sqlite::failure::Done;
-use crate::message_store::sqlite::rows::{count, message_id, stage};
+use crate::message_store::sqlite::rows::{count, maybe_message_id, message_id, stage};
 
 /// Up to WHERE; the columns of [`row`].
 macro_rules! select {
     ($where:literal) => {
         concat!(
             "SELECT d.id, m.id, d.integration, d.lane, d.stage, d.class, d.code, d.detail, d.fingerprint, d.attempts, d.waits,
-                    d.replay, d.died_at, d.status, d.closed_at, d.reason
+                    d.replay, d.died_at, d.status, d.closed_at, d.reason, d.edited_as
              FROM dead_letter d CROSS JOIN message m ON m.seq = d.message WHERE ",
             $where
         )
@@ -101,5 +101,6 @@ fn row(row: &Row<'_>) -> rusqlite::Result<DeadLetterRow> {
         status: word(row, 13, Status::parse)?,
         closed_at: row.get::<_, Option<i64>>(14)?.map(|at| crate::clock::Timestamp(at).to_string()),
         reason: row.get(15)?,
+        edited_as: maybe_message_id(row, 16)?,
     })
 }

@@ -10,7 +10,7 @@ use super::{MessageQuery, ROWS_MAX, page, prepared, time, word};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 use crate::message_store::sqlite::failure::Done;
-use crate::message_store::sqlite::rows::{count, message_id, tracked};
+use crate::message_store::sqlite::rows::{count, maybe_message_id, message_id, tracked};
 
 /// The columns of [`row`], of `message`.
 macro_rules! columns {
@@ -156,7 +156,7 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<MessageRow> {
     Ok(MessageRow {
         seq: row.get(0)?,
         id: message_id(row, 1)?,
-        parent: row.get::<_, Option<[u8; 16]>>(2)?.map(|bytes| MessageId(uuid::Uuid::from_bytes(bytes))),
+        parent: maybe_message_id(row, 2)?,
         key: row.get(3)?,
         origin: row.get(4)?,
         content_type: row.get(5)?,

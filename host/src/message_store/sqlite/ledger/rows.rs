@@ -18,13 +18,16 @@ pub enum State {
     FannedOut,
     DeadLettered,
     Discarded,
+    /// A message made from it by a person took its place.
+    Edited,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: &[Self] = &[Self::Waiting, Self::Delivered, Self::Skipped, Self::FannedOut, Self::DeadLettered, Self::Discarded];
+    pub const ALL: &[Self] =
+        &[Self::Waiting, Self::Delivered, Self::Skipped, Self::FannedOut, Self::DeadLettered, Self::Discarded, Self::Edited];
 
-    /// The states a child can be in; first those that ask most of people.
+    /// The states a child can be in; first those that ask most of people. For one that was edited, the message in its place speaks.
     pub(super) const BY_URGENCY: &[Self] = &[Self::Waiting, Self::DeadLettered, Self::Discarded, Self::Delivered, Self::Skipped];
 
     /// The word for it in JSON and the database.
@@ -36,6 +39,7 @@ impl State {
             Self::FannedOut => Outcome::FannedOut.as_str(),
             Self::DeadLettered => Outcome::DeadLettered.as_str(),
             Self::Discarded => Outcome::Discarded.as_str(),
+            Self::Edited => Outcome::Edited.as_str(),
         }
     }
 
@@ -229,7 +233,10 @@ pub struct DeadLetterRow {
     pub died_at: String,
     pub status: Status,
     pub closed_at: Option<String>,
+    /// Why it was discarded or edited.
     pub reason: Option<String>,
+    /// Of one that was edited, the message that took its place.
+    pub edited_as: Option<MessageId>,
 }
 
 /// Dead letters in order.

@@ -167,6 +167,31 @@ async fn a_fanned_out_message_shows_what_became_of_its_children() {
 }
 
 #[tokio::test]
+async fn of_what_was_edited_the_message_in_its_place_speaks() {
+    let (world, ledger) = world();
+    let original = world.accept("1", Some("a")).await;
+    world.kill(world.lease_one().await.id).await;
+    world.edit(&world.dead_letters().await[0], "2", Some("a")).await.unwrap();
+    let leased = world.lease_one().await;
+    let edited = leased.message.id;
+    let children = world.children(&leased.message, &["2a", "2b"]);
+    world.settle(leased.id, Settlement::FannedOut { children }).await;
+    world.kill(world.lease_one().await.id).await;
+    let state = async |id| timeline(&ledger, id).await.unwrap().message.integrations[0].state;
+    assert_eq!((state(original).await, state(edited).await), (State::Edited, State::Waiting), "the other child waits");
+    world.edit(&world.dead_letters().await[0], "2a, edited", Some("a")).await.unwrap();
+    for body in ["2a, edited", "2b"] {
+        assert_eq!(state(edited).await, State::Waiting);
+        let leased = world.lease_one().await;
+        assert_eq!(leased.message.body, body);
+        world.deliver(leased.id).await;
+    }
+    assert_eq!((state(original).await, state(edited).await), (State::Edited, State::Delivered));
+    let letter = ledger.dead_letter(DeadLetterId(1)).await.unwrap().unwrap();
+    assert_eq!((letter.status, letter.reason.as_deref(), letter.edited_as), (Status::Replayed, Some("a typing error"), Some(edited)));
+}
+
+#[tokio::test]
 async fn dead_letters_are_listed_and_grouped_until_they_are_closed() {
     let (world, ledger) = world();
     assert!(ledger.dead_letter(DeadLetterId(1)).await.unwrap().is_none());
