@@ -13,12 +13,23 @@ use super::writing::{Disk, Effects, Waiting, Writing};
 use crate::clock::{Clock, Timestamp};
 use crate::message_store::{DeliveryId, StoreError, Wake};
 
-/// Rows written between two checkpoints, roughly: each costs the log a few pages at most.
-const ROWS_PER_CHECKPOINT: u64 = 16 * 1024;
-/// Bytes of bodies between two checkpoints, roughly.
-const BYTES_PER_CHECKPOINT: usize = 8 * 1024 * 1024;
-/// A log of more pages than this (64 MiB) is emptied even if that has to wait for readers.
-const LOG_PAGES_MAX: i64 = 16 * 1024;
+/// How far the log may grow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogLimits {
+    /// Rows written between two checkpoints, roughly: each costs the log a few pages at most.
+    pub rows_per_checkpoint: u64,
+    /// Bytes of bodies between two checkpoints, roughly.
+    pub bytes_per_checkpoint: usize,
+    /// A log of more pages than this is emptied even if that has to wait for readers.
+    pub pages_max: i64,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        // 64 MiB of pages.
+        Self { rows_per_checkpoint: 16 * 1024, bytes_per_checkpoint: 8 * 1024 * 1024, pages_max: 16 * 1024 }
+    }
+}
 
 /// Who is woken; set once the dispatcher is there.
 pub(super) type WakeSlot = Arc<RwLock<Option<Arc<dyn Wake>>>>;
@@ -33,6 +44,7 @@ pub(super) struct Committer {
     on_fatal: OnFatal,
     generation: i64,
     last_seen_time: Timestamp,
+    log: LogLimits,
     commits: Arc<AtomicU64>,
     /// Rows ever written by the connection, as of the last checkpoint.
     rows_at_checkpoint: u64,
@@ -53,6 +65,7 @@ pub(super) struct Start {
     pub on_fatal: OnFatal,
     pub generation: i64,
     pub last_seen_time: Timestamp,
+    pub log: LogLimits,
 }
 
 impl Committer {
@@ -67,6 +80,7 @@ impl Committer {
             on_fatal: start.on_fatal,
             generation: start.generation,
             last_seen_time: start.last_seen_time,
+            log: start.log,
             commits: Arc::default(),
             rows_at_checkpoint: 0,
             bytes_since_checkpoint: 0,
@@ -240,13 +254,14 @@ impl Committer {
     fn checkpoint_in_time(&mut self, bytes: usize) -> Result<(), Ended> {
         self.bytes_since_checkpoint += bytes;
         let rows = self.connection.total_changes();
-        if rows - self.rows_at_checkpoint < ROWS_PER_CHECKPOINT && self.bytes_since_checkpoint < BYTES_PER_CHECKPOINT {
+        let few_rows = rows - self.rows_at_checkpoint < self.log.rows_per_checkpoint;
+        if few_rows && self.bytes_since_checkpoint < self.log.bytes_per_checkpoint {
             return Ok(());
         }
         self.rows_at_checkpoint = rows;
         self.bytes_since_checkpoint = 0;
         let pages = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
-        if pages > LOG_PAGES_MAX { self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").map(|_| ()) } else { Ok(()) }
+        if pages > self.log.pages_max { self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").map(|_| ()) } else { Ok(()) }
     }
 
     /// Gives the pages the log has. A full disk is no reason to stop: the log stays as it is.

@@ -44,6 +44,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::problem::{Code, Problem};
 use group::{Committer, WakeSlot};
 use leases::Leases;
+use open::Medium;
 use readers::Readers;
 use writer::Writer;
 use writing::Disk;
@@ -122,7 +123,12 @@ impl SqliteStore {
     /// `LG-3001` cannot be written, `LG-3002` in use by another host, `LG-3003` written by a newer version, `LG-3004` on a
     /// network file system, `LG-3006` damaged, `LG-3007` disk full, `LG-3005` anything else the database says.
     pub fn open(folder: &Path, options: Options) -> Result<Self, Problem> {
-        let opened = open::open(folder)?;
+        Self::open_on(&Medium::default(), folder, options)
+    }
+
+    /// The same, standing on `medium`.
+    fn open_on(medium: &Medium, folder: &Path, options: Options) -> Result<Self, Problem> {
+        let opened = open::open(folder, medium)?;
         let leases = Arc::new(Leases::default());
         let wake = WakeSlot::default();
         let committer = Committer::new(group::Start {
@@ -134,6 +140,7 @@ impl SqliteStore {
             on_fatal: options.on_fatal,
             generation: opened.generation,
             last_seen_time: opened.last_seen_time,
+            log: medium.log,
         })
         .map_err(|error| failure::problem(&error))?;
         let writer = Writer::start(committer, options.clock).map_err(|error| {
@@ -143,8 +150,8 @@ impl SqliteStore {
         let inner = Inner {
             writer,
             leases,
-            readers: Readers::new(&opened.database, READERS),
-            ledger: Readers::new(&opened.database, LEDGER_READERS),
+            readers: Readers::new(&opened.database, medium, READERS),
+            ledger: Readers::new(&opened.database, medium, LEDGER_READERS),
             wake,
             generation: opened.generation,
             last_seen_time: opened.last_seen_time,

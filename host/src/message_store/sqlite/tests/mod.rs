@@ -3,5 +3,6 @@
 mod folder;
 mod groups;
 mod ledger;
+mod power_cut;
 mod races;
 mod releases;
