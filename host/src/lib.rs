@@ -19,4 +19,6 @@ pub mod message_store;
 pub mod plugin;
 pub mod problem;
 pub mod random;
+#[cfg(test)]
+mod simulation;
 pub mod telemetry;

@@ -214,6 +214,7 @@ impl Lane {
     /// Until the bell rings, an alias changes, `at_most` has passed or the host stops.
     async fn wait(&mut self, at_most: Duration) {
         tokio::select! {
+            biased;
             () = self.bell.notified() => {}
             () = self.delivery.clock.sleep(at_most.min(LOOK_AT_LEAST_EVERY)) => {}
             Ok(()) = self.changes.changed() => {}
