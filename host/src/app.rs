@@ -1,5 +1,6 @@
 //! The composition root: reads as the story of a start and of a stop. The only file that names every room, with those under it.
 
+mod alias_events;
 mod ground;
 mod housekeeping;
 mod listeners;
@@ -20,10 +21,12 @@ use crate::alias::secret::SecretSource;
 use crate::clock::SystemClock;
 use crate::config::prepare::Prepared;
 use crate::config::{HostConfig, missing_secrets};
+use crate::console::Console;
 use crate::delivery::{Bells, Dispatcher};
 use crate::ingress::Intake;
 use crate::message_store::sqlite::SqliteStore;
 use crate::problem::Problems;
+use crate::telemetry::events::{Event, Events, Kind, Level};
 use ground::Ground;
 use listeners::{Listeners, Serving};
 use releases::{Active, Settled};
@@ -36,6 +39,9 @@ pub struct Start {
     pub secrets: Arc<dyn SecretSource>,
     /// Activate what the workspace says, where it differs from what is active.
     pub deploy: bool,
+    pub clock: Arc<SystemClock>,
+    /// What happens is told here, from before the start on.
+    pub events: Arc<Events>,
 }
 
 /// A host that runs.
@@ -54,8 +60,10 @@ pub struct Host {
     dispatcher: Dispatcher,
     clock: Arc<SystemClock>,
     config: HostConfig,
+    console: Arc<Console>,
     serving: Serving,
-    background: [JoinHandle<()>; 2],
+    events: Arc<Events>,
+    background: [JoinHandle<()>; 3],
 }
 
 impl Host {
@@ -65,12 +73,12 @@ impl Host {
     /// # Errors
     /// Everything that stands in the way and could be found out at this point.
     pub async fn start(start: Start, progress: &(dyn Fn(&str) + Sync)) -> Result<Self, Problems> {
-        let Start { prepared, secrets, deploy } = start;
+        let Start { prepared, secrets, deploy, clock, events } = start;
         let config = prepared.workspace.host.clone();
         let environment = &prepared.workspace.environment.environment;
         missing_secrets(&prepared.workspace, &*secrets).or(())?;
         // The folder first: a second host on it is told so, and not that somebody has its ports.
-        let ground = Ground::open(&config)?;
+        let ground = Ground::open(&config, clock, events)?;
         let listeners = Listeners::bind(&config).await?;
         let (ingress, admin) = listeners.addresses()?;
 
@@ -80,6 +88,7 @@ impl Host {
         let invoker = plugins::invoker(&config, &ground, &aliases, &catalog, progress)?;
         let intake = ground.intake(&config, &active, environment, &secrets)?;
         let api = ground.api(&config, &intake, &aliases, admin)?;
+        let console = Console::new(api.clone(), admin);
         // The listeners are bound, so whoever finds this file finds a host that takes connections.
         running::write(&config.data, ingress, admin)?;
 
@@ -87,18 +96,41 @@ impl Host {
         let bells = Arc::new(Bells::default());
         ground.store.wake_through(bells.clone());
         let dispatcher = Dispatcher::start(&ground.delivery(invoker, catalog), &aliases, &bells);
-        let serving = listeners.serve(intake.handler(), api.handler(), config.drain, &ground.clock);
+        let serving = listeners.serve(intake.handler(), api.handler(console.router()), config.drain, &ground.clock);
         let background = [
             tokio::spawn(housekeeping::clean(ground.store.clone(), ground.clock.clone())),
             tokio::spawn({
                 let aliases = aliases.clone();
                 async move { aliases.watch_refused().await }
             }),
+            tokio::spawn(alias_events::tell(aliases.clone(), ground.events.clone(), ground.clock.clone())),
         ];
         info!(%ingress, %admin, integrations = active.len(), "ready");
+        ground.events.tell(Event::new(Kind::Host, Level::Info, "the host is ready").with("integrations", active.len() as u64));
         let dir = prepared.workspace.dir.clone();
-        let Ground { store, clock, .. } = ground;
-        Ok(Self { ingress, admin, aliases, store, active, differing, dir, intake, dispatcher, clock, config, serving, background })
+        let Ground { store, clock, events, .. } = ground;
+        Ok(Self {
+            ingress,
+            admin,
+            aliases,
+            store,
+            active,
+            differing,
+            dir,
+            intake,
+            dispatcher,
+            clock,
+            config,
+            console,
+            serving,
+            events,
+            background,
+        })
+    }
+
+    /// A link into the console that works once and for a minute, for whoever started the host.
+    pub fn console_link(&self) -> String {
+        format!("http://{}{}", self.admin, self.console.link())
     }
 
     /// Stops intake, finishes or gives up what is in flight within the drain time, and lets the data folder go. What was
@@ -106,6 +138,9 @@ impl Host {
     pub async fn stop(self) {
         self.intake.close();
         running::remove(&self.config.data);
+        // Streams have no end of their own: those who listen come back to the next run.
+        self.console.end();
+        self.events.close();
         let (left, ()) = tokio::join!(self.dispatcher.stop(&*self.clock, self.config.drain), self.serving.stop());
         if left > 0 {
             warn!(left, "deliveries were still under way; the next start runs them again");

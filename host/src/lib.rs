@@ -6,17 +6,21 @@
 pub mod admin;
 pub mod alias;
 pub mod app;
+pub mod bench;
 pub mod capability;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod delivery;
 pub mod demo;
 pub mod ingress;
 pub mod integration;
 pub mod message;
 pub mod message_store;
+pub mod moment;
 pub mod plugin;
+pub mod printable;
 pub mod problem;
 pub mod random;
 #[cfg(test)]

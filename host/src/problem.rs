@@ -95,6 +95,7 @@ codes! {
     WrongUsage = "LG-7006": "the command was used wrongly",
     ToolMissing = "LG-7007": "a tool this needs is not installed",
     Elsewhere = "LG-7008": "the request comes from another site, or for another host",
+    TooManyStreams = "LG-7009": "too many streams are open",
     Internal = "LG-7999": "a fault in Lockgate itself",
 }
 

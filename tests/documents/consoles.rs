@@ -1,4 +1,4 @@
-//! The console blocks of the documents, run as they stand: in order, in a copy of the example, beside a running host.
+//! The console blocks of the documents, run as they stand: in order, in a copy of the page's example (else the tour's), beside a running host.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -7,9 +7,12 @@ use super::pages::{self, Block, MarkdownPage};
 use crate::support::build::{binary, root};
 use crate::support::{eventually, host};
 
-/// A copy of the example beside the project's plugins, so that paths in it mean what they mean in the project.
+const EXAMPLES: [&str; 2] = ["shop-to-crm", "order-to-invoice"];
+
+/// A copy of an example beside the project's plugins, so that paths in it mean what they mean in the project.
 struct Copy {
     folder: tempfile::TempDir,
+    example: &'static str,
     /// What the page exports before it runs the host.
     exports: Vec<(String, String)>,
 }
@@ -17,8 +20,9 @@ struct Copy {
 impl Copy {
     fn new(page: &MarkdownPage) -> Self {
         let folder = tempfile::Builder::new().prefix("lockgate-documents-").tempdir().unwrap();
-        let copy = Self { folder, exports: exports(page) };
-        let example = root().join("examples/shop-to-crm");
+        let own = EXAMPLES.into_iter().find(|name| page.path == root().join("examples").join(name).join("README.md"));
+        let copy = Self { folder, example: own.unwrap_or("shop-to-crm"), exports: exports(page) };
+        let example = root().join("examples").join(copy.example);
         std::fs::create_dir(copy.folder.path().join("examples")).unwrap();
         let tracked = ["lockgate.toml", "lockgate.lock", "integrations", "environments", "orders"];
         std::fs::create_dir(copy.workspace()).unwrap();
@@ -31,7 +35,7 @@ impl Copy {
     }
 
     fn workspace(&self) -> PathBuf {
-        self.folder.path().join("examples/shop-to-crm")
+        self.folder.path().join("examples").join(self.example)
     }
 
     /// A line of a console, run by the shell as a reader would, `lockgate` on the path.
@@ -119,9 +123,12 @@ fn every_console_in_the_documents_does_what_it_shows() {
 }
 
 #[test]
-fn the_examples_lock_is_what_the_workspace_needs() {
-    let example = root().join("examples/shop-to-crm");
-    assert!(example.join("lockgate.lock").is_file(), "commit it: lockgate update -C examples/shop-to-crm");
-    let output = host::lockgate(root()).args(["check", "examples/shop-to-crm", "--env", "dev", "--json"]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+fn the_lock_of_every_example_is_what_its_workspace_needs() {
+    for entry in std::fs::read_dir(root().join("examples")).unwrap() {
+        let example = entry.unwrap().path();
+        assert!(EXAMPLES.iter().any(|name| example.ends_with(name)), "no test runs {}", example.display());
+        assert!(example.join("lockgate.lock").is_file(), "commit it: lockgate update -C {}", example.display());
+        let output = host::lockgate(&example).args(["check", ".", "--env", "dev", "--json"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
 }

@@ -8,26 +8,22 @@ use axum::extract::{Path, Request, State};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::api::Api;
+use super::api::{Api, ApiParts};
 use super::parameters::{Parameters, named};
-use crate::alias::AliasStatus;
+use crate::alias::{AliasStatus, AliasTest};
 use crate::ingress::answer::{self, Refusal};
 use crate::problem::Code;
+use crate::telemetry::events::{Event, Kind, Level};
 
 /// Every alias of the running environment, by name.
 pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
     Parameters::parse(request.uri().query()).finish()?;
-    Ok(answer::json(StatusCode::OK, &json!({ "aliases": shown(&api.parts.aliases.states()) })))
+    Ok(answer::json(StatusCode::OK, &json!({ "aliases": api.parts.aliases.states().iter().map(shown).collect::<Vec<_>>() })))
 }
 
 /// Asks the alias's endpoint whether it answers and takes the credential.
 pub async fn test(State(api): State<Arc<Api>>, name: Result<Path<String>, PathRejection>) -> Result<Response<Body>, Refusal> {
-    let name = named(name)?;
-    if !api.parts.aliases.states().iter().any(|alias| alias.name == name) {
-        return Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is no alias {name}")));
-    }
-    let test = api.parts.aliases.test(&name).await;
-    tracing::info!(alias = name, reachable = test.reachable, authenticated = test.authenticated, "an alias was tested");
+    let test = test_alias(&api.parts, &named(name)?).await?;
     let shown = json!({
         "alias": test.alias,
         "reachable": test.reachable,
@@ -39,19 +35,31 @@ pub async fn test(State(api): State<Arc<Api>>, name: Result<Path<String>, PathRe
     Ok(answer::json(StatusCode::OK, &shown))
 }
 
-/// Aliases as the API shows them.
-pub(super) fn shown(aliases: &[AliasStatus]) -> Vec<Value> {
-    let one = |alias: &AliasStatus| {
-        json!({
-            "name": alias.name,
-            "owner": alias.owner,
-            "url": alias.url,
-            "auth": alias.auth,
-            "state": alias.state,
-            "since": alias.since.to_string(),
-            "until": alias.until.map(|until| until.to_string()),
-            "detail": alias.detail,
-        })
-    };
-    aliases.iter().map(one).collect()
+/// Asks the endpoint of alias `name` whether it answers and takes the credential, for a person who asks for it.
+///
+/// # Errors
+/// 404 where there is no such alias.
+pub async fn test_alias(parts: &ApiParts, name: &str) -> Result<AliasTest, Refusal> {
+    if !parts.aliases.states().iter().any(|alias| alias.name == name) {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is no alias {name}")));
+    }
+    let test = parts.aliases.test(name).await;
+    tracing::info!(alias = name, reachable = test.reachable, authenticated = test.authenticated, "an alias was tested");
+    let event = Event::new(Kind::Operator, Level::Info, "an alias was tested").with("alias", name.to_owned());
+    parts.events.tell(event.with("result", test.detail.clone()));
+    Ok(test)
+}
+
+/// An alias as the API shows it.
+pub(super) fn shown(alias: &AliasStatus) -> Value {
+    json!({
+        "name": alias.name,
+        "owner": alias.owner,
+        "url": alias.url,
+        "auth": alias.auth,
+        "state": alias.state,
+        "since": alias.since.to_string(),
+        "until": alias.until.map(|until| until.to_string()),
+        "detail": alias.detail,
+    })
 }

@@ -9,13 +9,16 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header};
+use tokio::sync::Semaphore;
 use tower_service::Service;
 
+use super::events::{self, EVENT_STREAMS_MAX};
 use super::guard::Guard;
-use super::{aliases, by_hand, dead_letters, health, integrations, messages, openapi, operate, parameters, status};
+use super::sessions::Sessions;
+use super::{aliases, by_hand, console_links, dead_letters, health, integrations, messages, openapi, operate, parameters, status};
 use crate::alias::Aliases;
 use crate::alias::secret::Secret;
 use crate::clock::Clock;
@@ -25,6 +28,7 @@ use crate::ingress::{Handler, Intake};
 use crate::message_store::sqlite::SqliteStore;
 use crate::problem::Code;
 use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
 
 /// Memory for the bodies of all requests under way.
 const BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -38,15 +42,19 @@ pub struct ApiParts {
     pub store: SqliteStore,
     pub aliases: Arc<Aliases>,
     pub metrics: Arc<Metrics>,
+    pub events: Arc<Events>,
     pub clock: Arc<dyn Clock>,
+    pub sessions: Arc<Sessions>,
 }
 
 /// The admin listener's endpoints.
 #[derive(Debug)]
 pub struct Api {
-    pub(super) parts: ApiParts,
-    guard: Guard,
+    pub(crate) parts: ApiParts,
+    pub(crate) guard: Guard,
     memory: BodyMemory,
+    /// One for each stream of events that may be open.
+    pub(super) event_streams: Arc<Semaphore>,
 }
 
 /// One endpoint. The OpenAPI document is held against the list of them.
@@ -81,20 +89,24 @@ pub(super) fn routes() -> Vec<Route> {
         read("/api/v1/dead-letters/{id}", get(dead_letters::show)),
         change("/api/v1/dead-letters/replay", post(operate::replay)),
         change("/api/v1/dead-letters/discard", post(operate::discard)),
+        read("/api/v1/events", get(events::stream)),
         read("/api/v1/aliases", get(aliases::list)),
         change("/api/v1/aliases/{name}/test", post(aliases::test)),
+        change("/api/v1/console-links", post(console_links::create)),
     ]
 }
 
 impl Api {
     /// The API for a listener bound to `bound`, opened by `token`.
     pub fn new(parts: ApiParts, bound: SocketAddr, token: Secret) -> Arc<Self> {
-        Arc::new(Self { parts, guard: Guard::new(bound, token), memory: BodyMemory::new(BODIES_BYTES_MAX) })
+        let (memory, event_streams) = (BodyMemory::new(BODIES_BYTES_MAX), Arc::new(Semaphore::new(EVENT_STREAMS_MAX)));
+        Arc::new(Self { parts, guard: Guard::new(bound, token), memory, event_streams })
     }
 
-    /// What [`serve`](crate::ingress::serve) calls for the admin listener.
-    pub fn handler(self: &Arc<Self>) -> Handler {
-        let router = router(self.clone());
+    /// What [`serve`](crate::ingress::serve) calls for the admin listener: the API, and beside it `pages`, which look after
+    /// themselves: who may see them, and what is said about a path that nobody has.
+    pub fn handler(self: &Arc<Self>, pages: Router) -> Handler {
+        let router = router(self.clone()).merge(pages);
         Arc::new(move |request| {
             let mut router = router.clone();
             async move {
@@ -109,7 +121,7 @@ impl Api {
     ///
     /// # Errors
     /// 408, 413 and 503, as [`body::read`] says.
-    pub(super) async fn body(&self, request: Request, limits: BodyLimits) -> Result<ReadBody, Refusal> {
+    pub(crate) async fn body(&self, request: Request, limits: BodyLimits) -> Result<ReadBody, Refusal> {
         let (head, body) = request.into_parts();
         body::read(&head.headers, body, limits, &self.memory, self.parts.clock.as_ref()).await
     }
@@ -136,7 +148,8 @@ fn router(api: Arc<Api>) -> Router {
     }
     let guarded = guarded.route_layer(middleware::from_fn_with_state(api.clone(), check_token));
     open.merge(guarded)
-        .fallback(no_such_endpoint)
+        .route("/api", any(no_such_endpoint))
+        .route("/api/{*path}", any(no_such_endpoint))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(api.clone(), check_place))
         .with_state(api)

@@ -10,6 +10,7 @@ use super::api::Api;
 use super::parameters::{Parameters, wrong};
 use crate::ingress::ByHand;
 use crate::ingress::answer::{self, Refusal};
+use crate::telemetry::events::{Event, Kind, Level};
 
 /// Takes the request's body as a message for `?integration=`; with `&dedup=true` it may be a duplicate.
 pub async fn put(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
@@ -20,7 +21,9 @@ pub async fn put(State(api): State<Arc<Api>>, request: Request) -> Result<Respon
     let headers = request.headers().clone();
     let limits = api.parts.intake.body_limits();
     let body = api.body(request, limits).await?;
-    let receipt = api.parts.intake.put_by_hand(ByHand { integration, headers, body: body.bytes.clone(), dedup }).await?;
+    let receipt =
+        api.parts.intake.put_by_hand(ByHand { integration: integration.clone(), headers, body: body.bytes.clone(), dedup }).await?;
     tracing::info!(message = %receipt.id, "a message was put in by hand");
+    api.parts.events.tell(Event::new(Kind::Operator, Level::Info, "a message was put in by hand").of(&integration).about(receipt.id));
     Ok(answer::json(StatusCode::ACCEPTED, &receipt))
 }

@@ -28,21 +28,22 @@ impl Guard {
     /// Refuses what a browser was made to send by another site.
     ///
     /// # Errors
-    /// 400 without a usable `Host`, 403 for one that is not this listener's or for another site.
+    /// As [`Guard::check_host`] and [`check_site`] say.
     pub fn check_place<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+        self.check_host(request)?;
+        check_site(request)
+    }
+
+    /// Refuses requests for another host.
+    ///
+    /// # Errors
+    /// 400 without a usable `Host`, 403 for one that is not this listener's.
+    pub fn check_host<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
         let host = host(request.uri(), request.headers())?;
-        if !self.is_own(name_of(&host)) {
-            return Err(elsewhere("the Host header names another host; use the address the listener is bound to, or localhost"));
+        if self.is_own(name_of(&host)) {
+            return Ok(());
         }
-        if let Some(origin) = request.headers().get(header::ORIGIN)
-            && !is_same_origin(origin.as_bytes(), &host)
-        {
-            return Err(elsewhere("requests from other sites are refused"));
-        }
-        match request.headers().get("sec-fetch-site").map(|site| site.as_bytes()) {
-            None | Some(b"same-origin" | b"none") => Ok(()),
-            Some(_) => Err(elsewhere("requests from other sites are refused")),
-        }
+        Err(elsewhere("the Host header names another host; use the address the listener is bound to, or localhost"))
     }
 
     /// Whether the request carries the token, compared in constant time.
@@ -66,6 +67,24 @@ impl Guard {
         // A name can be made to resolve to anything; an address is what it is. So where the listener is bound to every
         // address of the machine, every address will do.
         literal.parse::<IpAddr>().is_ok_and(|address| address.is_loopback() || address == self.bound || self.bound.is_unspecified())
+    }
+}
+
+/// Refuses requests that another site made a browser send.
+///
+/// # Errors
+/// 403 for those, 400 without a usable `Host` to hold them against.
+pub fn check_site<B>(request: &Request<B>) -> Result<(), Refusal> {
+    let other_site = || elsewhere("requests from other sites are refused");
+    if let Some(origin) = request.headers().get(header::ORIGIN) {
+        let host = host(request.uri(), request.headers())?;
+        if !is_same_origin(origin.as_bytes(), &host) {
+            return Err(other_site());
+        }
+    }
+    match request.headers().get("sec-fetch-site").map(|site| site.as_bytes()) {
+        None | Some(b"same-origin" | b"none") => Ok(()),
+        Some(_) => Err(other_site()),
     }
 }
 
@@ -98,7 +117,8 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-fn elsewhere(detail: &str) -> Refusal {
+/// 403: the request comes from somewhere it may not.
+pub fn elsewhere(detail: &str) -> Refusal {
     Refusal::new(StatusCode::FORBIDDEN, Code::Elsewhere, detail)
 }
 

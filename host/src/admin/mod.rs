@@ -1,24 +1,31 @@
 //! The admin listener: health, metrics, and the API that commands and scripts use.
 //!
 //! Knows the message store's ledger, the aliases' states, intake and metrics; decides nothing about deliveries. It is
-//! served through ingress's accept loop and answers with its problem details.
+//! served through ingress's accept loop and answers with its problem details. `console` shows pages beside it, to who has a
+//! session that this room opened.
 
 mod aliases;
 mod api;
 mod by_hand;
+mod console_links;
 mod dead_letters;
-mod guard;
+mod events;
+pub(crate) mod guard;
 mod health;
 mod integrations;
 mod messages;
 mod openapi;
 mod operate;
-mod parameters;
+pub mod overview;
+pub(crate) mod parameters;
+mod sessions;
 mod shown_body;
 mod status;
-mod store_refusal;
+pub(crate) mod store_refusal;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod token;
 
+pub use aliases::test_alias;
 pub use api::{Api, ApiParts};
+pub use sessions::{SESSION_LIVES, Session, Sessions};

@@ -17,6 +17,7 @@ use crate::ingress::answer::{self, Refusal};
 use crate::message::FailureClass;
 use crate::message_store::sqlite::ledger::{DeadLetterQuery, ROWS_MAX};
 use crate::message_store::{DeadLetterId, Discard, MessageStore, Replay, Replayed, StoreError, Superseded};
+use crate::telemetry::events::{Event, Kind, Level};
 
 /// Dead letters in one request at most; `more` in the answer says that there are others.
 const PER_REQUEST_MAX: usize = 10_000;
@@ -86,7 +87,7 @@ pub async fn replay(State(api): State<Arc<Api>>, request: Request) -> Result<Res
     let ReplayRequest { ids, fingerprint, class, integration, superseded } = api.json(request).await?;
     let (ids, more) = Selection { ids, fingerprint, class, integration }.find(&api).await?;
     let results = stream::iter(ids).map(|id| replay_one(&api, id, superseded)).buffered(AT_ONCE).collect().await;
-    Ok(answered("replayed", results, more))
+    Ok(answered(&api, "replayed", results, more))
 }
 
 /// Gives dead letters up for good.
@@ -98,7 +99,7 @@ pub async fn discard(State(api): State<Arc<Api>>, request: Request) -> Result<Re
     }
     let (ids, more) = Selection { ids, fingerprint, class, integration }.find(&api).await?;
     let results = stream::iter(ids).map(|id| discard_one(&api, id, reason.clone())).buffered(AT_ONCE).collect().await;
-    Ok(answered("discarded", results, more))
+    Ok(answered(&api, "discarded", results, more))
 }
 
 async fn replay_one(api: &Api, id: DeadLetterId, superseded: Superseded) -> Done {
@@ -127,9 +128,11 @@ fn failed(id: DeadLetterId, error: &StoreError) -> &'static str {
     "failed"
 }
 
-fn answered(what: &str, results: Vec<Done>, more: bool) -> Response<Body> {
+fn answered(api: &Api, what: &str, results: Vec<Done>, more: bool) -> Response<Body> {
     let done = results.iter().filter(|done| matches!(done.result, "queued" | "skipped" | "discarded")).count();
     tracing::info!(asked = results.len(), done, "dead letters were {what}");
+    let event = Event::new(Kind::Operator, Level::Info, format!("dead letters were {what}"));
+    api.parts.events.tell(event.with("asked", results.len() as u64).with("done", done as u64));
     answer::json(StatusCode::OK, &Results { results, more })
 }
 

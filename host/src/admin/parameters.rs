@@ -16,7 +16,7 @@ use crate::problem::Code;
 const LIMIT_DEFAULT: usize = 50;
 
 /// The names and values of a query that nobody has taken yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
@@ -70,9 +70,15 @@ impl Parameters {
     /// # Errors
     /// 400 where it is none; the words are named.
     pub fn word<T: Display>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>, all: &[T]) -> Result<Option<T>, Refusal> {
-        let Some(value) = self.one(name)? else { return Ok(None) };
-        let words = || all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        parse(&value).map(Some).ok_or_else(|| wrong(format!("`{name}={value}`: expected one of {}", words())))
+        self.one(name)?.map(|value| one_of(name, &value, parse, all)).transpose()
+    }
+
+    /// Every value of `name`, each one of the words in `all`.
+    ///
+    /// # Errors
+    /// 400 where one is none; the words are named.
+    pub fn words<T: Display>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>, all: &[T]) -> Result<Vec<T>, Refusal> {
+        self.many(name).iter().map(|value| one_of(name, value, &parse, all)).collect()
     }
 
     /// To be called last.
@@ -85,6 +91,11 @@ impl Parameters {
             Some((name, _)) => Err(wrong(format!("`{name}` is not known here"))),
         }
     }
+}
+
+fn one_of<T: Display>(name: &str, value: &str, parse: impl Fn(&str) -> Option<T>, all: &[T]) -> Result<T, Refusal> {
+    let words = || all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    parse(value).ok_or_else(|| wrong(format!("`{name}={value}`: expected one of {}", words())))
 }
 
 /// The part of a path that names one thing.

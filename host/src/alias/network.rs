@@ -27,8 +27,9 @@ pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const RESPONSE_HEADERS_MAX: usize = 100;
 /// Bytes of head that are buffered for one answer.
 const RESPONSE_HEAD_BYTES_MAX: usize = 128 * 1024;
-/// Connections an alias keeps open per host while it does not use them.
-const IDLE_CONNECTIONS_MAX: usize = 16;
+/// Connections an alias keeps open per host while it does not use them: fewer than are used at once would be opened and closed
+/// all the time.
+const IDLE_CONNECTIONS_MAX: usize = 256;
 /// How long an unused connection is kept: below the 60 s at which many load balancers cut one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::releases::Active;
 use super::running;
-use crate::admin::{Api, ApiParts, token};
+use crate::admin::{Api, ApiParts, Sessions, token};
 use crate::alias::network::NetworkUpstream;
 use crate::alias::secret::SecretSource;
 use crate::alias::{Aliases, Environment};
@@ -22,6 +22,7 @@ use crate::plugin::{PluginInvoker, host_key};
 use crate::problem::{Code, Problem, Problems};
 use crate::random::{OsRandom, Random};
 use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
 
 /// Behind the data folder by more than this, the machine's clock is worth a word: signatures that carry a time are refused when
 /// sender and host differ by minutes.
@@ -32,14 +33,14 @@ pub struct Ground {
     pub clock: Arc<SystemClock>,
     pub random: Arc<dyn Random>,
     pub metrics: Arc<Metrics>,
+    pub events: Arc<Events>,
     pub store: SqliteStore,
 }
 
 impl Ground {
     /// Opens the data folder, which is this host's own from then on, and sets the clock to no earlier than the folder has seen.
-    pub fn open(config: &HostConfig) -> Result<Self, Problem> {
+    pub fn open(config: &HostConfig, clock: Arc<SystemClock>, events: Arc<Events>) -> Result<Self, Problem> {
         refuse_emptied(&config.data)?;
-        let clock = Arc::new(SystemClock::new());
         let store = SqliteStore::open(&config.data, Options::new(clock.clone()))?;
         // Of a host that was killed: the folder is ours, so no other host runs on it.
         running::remove(&config.data);
@@ -52,7 +53,7 @@ impl Ground {
             );
         }
         clock.not_before(store.last_seen_time());
-        Ok(Self { clock, random: Arc::new(OsRandom), metrics: Arc::new(Metrics::new()), store })
+        Ok(Self { clock, random: Arc::new(OsRandom), metrics: Arc::new(Metrics::new()), events, store })
     }
 
     pub fn aliases(&self, environment: &Environment, secrets: &Arc<dyn SecretSource>) -> Result<Arc<Aliases>, Problem> {
@@ -75,6 +76,7 @@ impl Ground {
             clock: self.clock.clone(),
             random: self.random.clone(),
             metrics: self.metrics.clone(),
+            events: self.events.clone(),
         };
         let mut limits = IntakeLimits { waiting_max: config.waiting_max, ..IntakeLimits::default() };
         limits.body.bytes = config.body_bytes_max;
@@ -84,7 +86,9 @@ impl Ground {
     pub fn api(&self, config: &HostConfig, intake: &Arc<Intake>, aliases: &Arc<Aliases>, at: SocketAddr) -> Result<Arc<Api>, Problem> {
         let token = token::load_or_create(&config.data, &*self.random)?;
         let (intake, store, aliases) = (intake.clone(), self.store.clone(), aliases.clone());
-        let parts = ApiParts { intake, store, aliases, metrics: self.metrics.clone(), clock: self.clock.clone() };
+        let sessions = Arc::new(Sessions::new(self.clock.clone(), self.random.clone()));
+        let (metrics, events, clock) = (self.metrics.clone(), self.events.clone(), self.clock.clone());
+        let parts = ApiParts { intake, store, aliases, metrics, events, clock, sessions };
         Ok(Api::new(parts, at, token))
     }
 
@@ -96,6 +100,7 @@ impl Ground {
             clock: self.clock.clone(),
             random: self.random.clone(),
             metrics: self.metrics.clone(),
+            events: self.events.clone(),
         }
     }
 }

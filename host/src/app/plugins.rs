@@ -54,6 +54,7 @@ pub fn invoker(
         clock: ground.clock.clone(),
         host_key,
         metrics: ground.metrics.clone(),
+        events: ground.events.clone(),
     };
     Ok(Arc::new(WasmInvoker::new(around, limits)))
 }

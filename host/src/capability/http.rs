@@ -12,6 +12,7 @@ use super::egress::{Egress, EgressError, EgressRequest, EgressResponse, Hold};
 use super::idempotency::{RequestName, idempotency_key};
 use crate::clock::{Clock, Timestamp};
 use crate::integration::Binding;
+use crate::message_store::exchange::{Exchange, KeptBody};
 use crate::plugin::limits::Limits;
 use crate::plugin::{Obstacle, ObstacleKind, OutboundRequest};
 use crate::telemetry::Metrics;
@@ -185,6 +186,7 @@ impl Http {
             answer: CUT_OFF.to_owned(),
             answer_excerpt: None,
             took_ms: 0,
+            exchange: Exchange { sent: KeptBody::of(&request.headers, &request.body), answer: None },
         });
         let left = self.deadline.since(self.outside.clock.now()).saturating_sub(LEFT_AFTER_TIMEOUT);
         let timeout = request.timeout.unwrap_or(TIMEOUT).min(left).max(Duration::from_millis(1));
@@ -208,11 +210,12 @@ impl Http {
         let record = self.requests.get_mut(done.record)?;
         record.took_ms = u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX);
         record.answer = answer_word(&done.answer);
-        if let Ok(response) = &done.answer
-            && !(200..300).contains(&response.status)
-        {
-            let excerpt = response.body.get(..EXCERPT_BYTES_MAX).unwrap_or(&response.body);
-            record.answer_excerpt = Some(String::from_utf8_lossy(excerpt).into_owned());
+        if let Ok(response) = &done.answer {
+            record.exchange.answer = Some(KeptBody::of(&response.headers, &response.body));
+            if !(200..300).contains(&response.status) {
+                let excerpt = response.body.get(..EXCERPT_BYTES_MAX).unwrap_or(&response.body);
+                record.answer_excerpt = Some(String::from_utf8_lossy(excerpt).into_owned());
+            }
         }
         obstacle(&record.alias, &done.answer)
     }

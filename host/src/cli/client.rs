@@ -42,6 +42,11 @@ impl Client {
         Ok(Self { base: running.admin, token })
     }
 
+    /// The address of `path` on the host.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
     pub async fn get(&self, path: &str) -> Result<Value, Problem> {
         self.ask(Method::GET, path, "application/json", Bytes::new()).await
     }
@@ -52,7 +57,7 @@ impl Client {
 
     /// Sends `body` and gives the JSON answered; a problem+json answer becomes a [`Problem`].
     pub async fn ask(&self, method: Method, path: &str, content_type: &str, body: Bytes) -> Result<Value, Problem> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base)).header("content-type", content_type);
+        let mut request = Request::builder().method(method).uri(self.url(path)).header("content-type", content_type);
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

@@ -84,8 +84,11 @@ fn leave_open(common: &Common, world: &World) {
         return;
     }
     let token = world.data.path().join("data/admin-token");
-    output::line("\nThe host is still running; Ctrl-C ends it. In another terminal:");
+    output::line("\nThe host is still running; Ctrl-C ends it. The console, by a link that works once and for a minute:");
+    output::line(format_args!("   {}", world.host.console_link()));
+    output::line("In another terminal:");
     output::line(format_args!("   export LOCKGATE_HOST=http://{} LOCKGATE_TOKEN=$(cat {})", world.host.admin, token.display()));
+    output::line("   lockgate console");
     output::line("   lockgate status");
     output::line("   lockgate messages --track 'order=#1001'");
     output::line("   lockgate message ID");

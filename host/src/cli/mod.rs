@@ -3,14 +3,15 @@
 //! Knows `app` for what runs in this process and `client` for what a running host answers.
 
 mod alias;
+mod bench;
 mod check;
 mod client;
+mod console;
 mod dead_letters;
 mod demo;
 mod inspect;
 mod message;
 mod messages;
-mod moment;
 mod output;
 mod progress;
 mod run;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::moment;
 use crate::problem::{Code, Problem, Problems};
 
 /// Moves messages between business systems without losing, duplicating or silently bending one.
@@ -44,6 +46,7 @@ Start here:
   lockgate check DIR --env dev   everything that can be known before running
   lockgate run DIR --env dev     run the host
   lockgate status                what waits and why, and what needs a person
+  lockgate console               the same and more, in the browser
 
 Exit status: 0 done, 1 the answer is no (a check failed), 2 wrong usage,
 3 the host cannot be reached. Error codes (LG-…): docs/errors.md";
@@ -83,6 +86,10 @@ enum Command {
     /// List or test aliases: endpoints, and whether they answer and authenticate
     #[command(subcommand)]
     Alias(alias::Alias),
+    Console(console::Console),
+    Bench(bench::Bench),
+    #[command(hide = true)]
+    BenchFloor(bench::BenchFloor),
 }
 
 /// Why a command did not end with 0.
@@ -169,6 +176,9 @@ impl Cli {
             Command::DeadLetters(dead_letters) => dead_letters.run(&common).await,
             Command::Status(status) => status.run(&common).await,
             Command::Alias(alias) => alias.run(&common).await,
+            Command::Console(console) => console.run(&common).await,
+            Command::Bench(bench) => bench.run(&common).await,
+            Command::BenchFloor(floor) => floor.run().await,
         }
     }
 }

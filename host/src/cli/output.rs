@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+pub use crate::printable::{on_one_line, printable};
 use crate::problem::Problems;
 
 /// One line on standard output. A closed pipe (`lockgate … | head`) ends the process quietly, as people expect; an answer
@@ -56,29 +57,6 @@ pub fn text(value: &Value, field: &str) -> String {
     }
 }
 
-/// [`printable`] without line breaks, so that a message cannot add lines that look like the host's own.
-pub fn on_one_line(text: &str) -> String {
-    escaped(text, |c| c.is_control() || turns_text_round(c))
-}
-
-/// Text from outside for a terminal: control characters escaped, so that a message cannot move the cursor.
-pub fn printable(text: &str) -> String {
-    escaped(text, |c| (c.is_control() && c != '\n' && c != '\t') || turns_text_round(c))
-}
-
-fn escaped(text: &str, bad: impl Fn(char) -> bool) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if bad(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
-    }
-    safe
-}
-
-/// The characters that show text in another order than it has, and the line separators of Unicode (UAX #9 §2, UAX #14).
-fn turns_text_round(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 /// A list in a JSON answer; empty where there is none.
 pub fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
@@ -89,8 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_what_would_move_the_cursor_or_turn_text_round_as_escapes() {
-        assert_eq!(printable("a\u{1b}[2J\u{9b}\u{202e}\nb"), "a\\u{1b}[2J\\u{9b}\\u{202e}\nb");
+    fn shows_a_field_on_one_line() {
         assert_eq!(text(&serde_json::json!({"key": "a\nfake  delivered"}), "key"), "a\\nfake  delivered");
     }
 }

@@ -11,8 +11,10 @@ use super::progress::Progress;
 use super::{Common, Failure, output};
 use crate::alias::secret::MachineSecrets;
 use crate::app::{Host, Start};
+use crate::clock::SystemClock;
 use crate::config::prepare::{MissingLock, Prepared, prepare};
 use crate::problem::{Code, Problem, Problems};
+use crate::telemetry::events::Events;
 use crate::telemetry::logging::{self, LogFormat};
 
 /// Run the host on a workspace until Ctrl-C or SIGTERM
@@ -61,14 +63,16 @@ enum Format {
 
 impl Run {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
-        logging::init(if self.log_format == Format::Json { LogFormat::Json } else { LogFormat::Human })?;
+        let clock = Arc::new(SystemClock::new());
+        let events = Events::new(clock.clone());
+        logging::init(if self.log_format == Format::Json { LogFormat::Json } else { LogFormat::Human }, &events)?;
         let dir = self.dir.clone().unwrap_or_else(|| common.directory.clone());
         let progress = Progress::new(common.json);
         let mut prepared = prepare_workspace(&dir, &self.env, MissingLock::Write, &progress)?;
         self.override_addresses(&mut prepared);
         let secrets = Arc::new(MachineSecrets::new(&dir));
         let mut signals = Signals::new()?;
-        let start = Start { prepared, secrets, deploy: self.deploy };
+        let start = Start { prepared, secrets, deploy: self.deploy, clock, events };
         let show = |text: &str| progress.step(text);
         let host = tokio::select! {
             host = Host::start(start, &show) => host?,

@@ -1,61 +1,121 @@
-//! `lockgate status`: what waits, since when, and why.
+//! `lockgate status`: what waits, since when, and why; how fast it goes.
+
+use std::io::IsTerminal;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
 
 use super::client::Client;
 use super::output::{list, text};
+use super::run::Signals;
 use super::{Common, Failure, moment, output, table};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::problem::{Code, Problem};
 
-/// Show integrations and aliases, what waits and why, and what needs a person
+/// How often `--watch` looks.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+/// Integrations named behind an alias; the others are counted.
+const NAMES_MAX: usize = 4;
+/// Clears the screen and goes to its first line (ECMA-48).
+const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
+
+/// Show integrations and aliases: what waits and why, how fast it goes, and what needs a person
 ///
-/// An integration is `idle` (nothing waits), `delivering`, `held by` an alias that sends nothing for now, or `inactive` (not active any
+/// An integration is `idle` (nothing waits), `delivering`, `held` by an alias that sends nothing for now, or `inactive` (not active any
 /// more, but not empty). An alias is `healthy`, `throttled`, `unreachable` or `credential-refused`. Waiting costs no attempt and no message.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   lockgate status -C examples/shop-to-crm
+  lockgate status --watch
   lockgate status --json | jq '.integrations[] | select(.waiting > 0)'")]
-pub struct Status {}
+pub struct Status {
+    /// Show it again every two seconds until Ctrl-C; with --json one object a line
+    #[arg(short, long)]
+    watch: bool,
+}
 
 impl Status {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
-        let status = Client::find(common)?.get("/api/v1/status").await?;
+        let status = ask(common).await?;
+        if self.watch {
+            let mut signals = Signals::new()?;
+            return tokio::select! {
+                ended = watch(common, status) => ended,
+                () = signals.next() => Ok(()),
+            };
+        }
         if common.json {
             output::json(&status);
         } else {
-            print(&status, moment::now());
+            lines(&status, moment::now()).iter().for_each(output::line);
         }
         Ok(())
     }
 }
 
-/// The status as two tables, then what waits by itself and what needs a person.
-fn print(status: &Value, now: Timestamp) {
-    let integrations: Vec<Vec<String>> = list(&status["integrations"]).iter().map(integration).collect();
-    table::print(&["INTEGRATION", "STATE", "WAITING", "OLDEST", "DELIVERED/H", "DEAD", "DRAINS IN"], &integrations);
-    let aliases = list(&status["aliases"]);
-    if !aliases.is_empty() {
-        output::line("");
-        let row =
-            |alias: &Value| vec![text(alias, "name"), text(alias, "state"), moment::short(&text(alias, "since"), now), text(alias, "url")];
-        table::print(&["ALIAS", "STATE", "SINCE", "URL"], &aliases.iter().map(row).collect::<Vec<_>>());
-    }
-    section("Mends itself once the target answers; no message is lost:", aliases.iter().filter_map(|alias| held_up(alias, now)).collect());
-    let refused = aliases.iter().filter_map(refused);
-    let needs_a_person: Vec<String> = refused.chain(list(&status["integrations"]).iter().flat_map(left_over)).collect();
-    if needs_a_person.is_empty() {
-        output::line("\nNothing needs a person.");
-    }
-    section("Needs a person:", needs_a_person);
+async fn ask(common: &Common) -> Result<Value, Problem> {
+    Client::find(common)?.get("/api/v1/status").await
 }
 
-fn section(title: &str, lines: Vec<String>) {
-    if !lines.is_empty() {
-        output::line(format_args!("\n{title}"));
-        lines.iter().for_each(output::line);
+/// A host that goes away is looked for again: it may be restarting.
+async fn watch(common: &Common, first: Value) -> Result<(), Failure> {
+    let clock = SystemClock::new();
+    let mut status: Result<Value, Problem> = Ok(first);
+    loop {
+        match status {
+            Ok(status) => show(common, &status),
+            Err(problem) if problem.code == Code::HostUnreachable => output::complaint(&format!("{}; looking again", problem.message)),
+            Err(problem) => return Err(problem.into()),
+        }
+        clock.sleep(WATCH_EVERY).await;
+        status = ask(common).await;
     }
+}
+
+fn show(common: &Common, status: &Value) {
+    if common.json {
+        return output::line(status);
+    }
+    let clear = if std::io::stdout().is_terminal() { CLEAR } else { "" };
+    output::line(format_args!("{clear}{}\n", lines(status, moment::now()).join("\n")));
+}
+
+/// The status as two tables, then what waits by itself and what needs a person.
+fn lines(status: &Value, now: Timestamp) -> Vec<String> {
+    let (integrations, aliases) = (list(&status["integrations"]), list(&status["aliases"]));
+    let rows: Vec<Vec<String>> = integrations.iter().map(integration).collect();
+    let mut lines = table::text(&["INTEGRATION", "STATE", "WAITING", "OLDEST", "PER MIN", "P99", "DEAD", "DRAINS IN"], &rows);
+    lines.push(legend(integrations, now));
+    if !aliases.is_empty() {
+        let row =
+            |alias: &Value| vec![text(alias, "name"), text(alias, "state"), moment::short(&text(alias, "since"), now), text(alias, "url")];
+        lines.push(String::new());
+        lines.extend(table::text(&["ALIAS", "STATE", "SINCE", "URL"], &aliases.iter().map(row).collect::<Vec<_>>()));
+    }
+    let passing = aliases.iter().filter_map(|alias| held_up(alias, now)).collect();
+    section(&mut lines, "Mends itself once the target answers; no message is lost:", passing);
+    let needs_a_person: Vec<String> = aliases.iter().filter_map(refused).chain(integrations.iter().flat_map(left_over)).collect();
+    if needs_a_person.is_empty() {
+        lines.extend([String::new(), "Nothing needs a person.".to_owned()]);
+    }
+    section(&mut lines, "Needs a person:", needs_a_person);
+    lines
+}
+
+fn section(lines: &mut Vec<String>, title: &str, entries: Vec<String>) {
+    if !entries.is_empty() {
+        lines.extend([String::new(), title.to_owned()]);
+        lines.extend(entries);
+    }
+}
+
+/// What the figures of the table are of. Latencies are the host's memory: after a start they do not go back an hour.
+fn legend(integrations: &[Value], now: Timestamp) -> String {
+    let since = integrations.iter().filter_map(|entry| entry["p99-since"].as_str()).min();
+    let since = since.map_or_else(String::new, |since| format!(", since {}", moment::short(since, now)));
+    format!("PER MIN: the last 5 minutes. P99: from accepted to delivered{since}.")
 }
 
 /// An alias that waits for its target.
@@ -63,7 +123,8 @@ fn held_up(alias: &Value, now: Timestamp) -> Option<String> {
     let passing = matches!(alias["state"].as_str(), Some("unreachable" | "throttled"));
     let until = moment::short(&text(alias, "until"), now);
     passing.then(|| {
-        format!("  alias {} {}, next request at {until}\n    {}", text(alias, "name"), text(alias, "state"), text(alias, "detail"))
+        let (name, state, hanging) = (text(alias, "name"), text(alias, "state"), hanging(alias));
+        format!("  alias {name} {state}: {hanging}; next request at {until}\n    {}", text(alias, "detail"))
     })
 }
 
@@ -72,8 +133,23 @@ fn refused(alias: &Value) -> Option<String> {
     let name = text(alias, "name");
     let owner = alias["owner"]["contact"].as_str().map(|contact| format!(" (owner: {})", output::printable(contact))).unwrap_or_default();
     (alias["state"] == "credential-refused").then(|| {
-        format!("  alias {name}: credential refused{owner}: {}\n    after the repair: lockgate alias test {name}", text(alias, "detail"))
+        let (hanging, detail) = (hanging(alias), text(alias, "detail"));
+        format!("  alias {name}: credential refused{owner}: {hanging}\n    {detail}\n    after the repair: lockgate alias test {name}")
     })
+}
+
+/// `12 wait in orders-to-crm, orders-to-erp`.
+fn hanging(alias: &Value) -> String {
+    let integrations = list(&alias["integrations"]);
+    if integrations.is_empty() {
+        return "no integration sends through it".to_owned();
+    }
+    let names: Vec<String> = integrations.iter().take(NAMES_MAX).filter_map(Value::as_str).map(output::on_one_line).collect();
+    let more = match integrations.len().saturating_sub(NAMES_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more integrations"),
+    };
+    format!("{} waiting in {}{more}", text(alias, "waiting"), names.join(", "))
 }
 
 /// What of an integration nobody will deliver unless a person does something.
@@ -96,25 +172,81 @@ fn left_over(entry: &Value) -> Vec<String> {
 }
 
 fn integration(entry: &Value) -> Vec<String> {
-    let held_by: Vec<&str> = list(&entry["held-by"]).iter().filter_map(Value::as_str).collect();
-    let state = if entry["state"] == "held" { format!("held by {}", held_by.join(", ")) } else { text(entry, "state") };
-    let oldest = entry["oldest-waiting-ms"].as_u64().map_or_else(|| "-".to_owned(), moment::duration_ms);
+    let duration = |field: &str| entry[field].as_u64().map_or_else(|| "-".to_owned(), moment::duration_ms);
     vec![
         text(entry, "name"),
-        state,
+        text(entry, "state"),
         text(entry, "waiting"),
-        oldest,
-        text(entry, "delivered-last-hour"),
+        duration("oldest-waiting-ms"),
+        per_minute(entry["per-minute"].as_f64().unwrap_or(0.0)),
+        duration("p99-ms"),
         text(entry, "dead-letters"),
         drains_in(entry),
     ]
 }
 
-/// How long what waits takes at the last hour's rate.
+/// `0.4`, `12`, `3600`.
+fn per_minute(rate: f64) -> String {
+    if rate > 0.0 && rate < 9.95 { format!("{rate:.1}") } else { format!("{rate:.0}") }
+}
+
+/// How long what waits takes at the rate it has.
 fn drains_in(entry: &Value) -> String {
     match (entry["waiting"].as_u64(), entry["drained-in-s"].as_u64()) {
         (Some(0) | None, _) => "-".to_owned(),
         (_, Some(seconds)) => moment::duration_ms(seconds.saturating_mul(1_000)),
         _ => "unknown".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+    fn status() -> Value {
+        let integration = |name: &str, waiting: u64| {
+            json!({
+                "name": name, "state": "held", "held-by": ["crm"], "waiting": waiting, "oldest-waiting-ms": 7_100_000, "per-minute": 3599.96,
+                "p99-ms": 119_000, "p99-since": "2023-11-14T22:00:00.000Z", "dead-letters": 12, "drained-in-s": 7_000,
+            })
+        };
+        let names: Vec<String> = (1..=6).map(|number| format!("order-to-system-{number}")).collect();
+        json!({
+            "integrations": names.iter().map(|name| integration(name, 100_000)).collect::<Vec<_>>(),
+            "aliases": [{
+                "name": "crm", "state": "unreachable", "since": "2023-11-14T22:13:00.000Z", "until": "2023-11-14T22:13:25.000Z",
+                "url": "http://crm", "detail": "refused\u{1b}[2J", "integrations": names, "waiting": 600_000,
+            }],
+        })
+    }
+
+    #[test]
+    fn fits_a_terminal_of_80_columns() {
+        let lines = lines(&status(), NOW);
+        for line in &lines[..8] {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        assert_eq!(lines[1], "order-to-system-1  held   100000   118 min  3600     119 s  12    116 min");
+    }
+
+    #[test]
+    fn tells_one_cause_under_many_integrations_once() {
+        let text = lines(&status(), NOW).join("\n");
+        let cause = "alias crm unreachable: 600000 waiting in order-to-system-1, order-to-system-2, order-to-system-3, order-to-system-4 and 2 \
+                     more integrations; next request at 22:13:25Z";
+        assert!(text.contains(cause), "{text}");
+        assert_eq!(text.matches("alias crm").count(), 1);
+        assert!(!text.contains('\u{1b}'), "what came from a target does nothing to the terminal");
+    }
+
+    #[test]
+    fn says_since_when_latencies_are_known() {
+        let told = legend(list(&status()["integrations"]), NOW);
+        assert_eq!(told, "PER MIN: the last 5 minutes. P99: from accepted to delivered, since 22:00:00Z.");
+        assert!(!legend(&[], NOW).contains("since"));
     }
 }

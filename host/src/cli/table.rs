@@ -9,9 +9,12 @@ const LAST_COLUMN_MIN: usize = 12;
 
 /// Prints a table with a header.
 pub fn print(header: &[&str], rows: &[Vec<String>]) {
-    for line in lines(header, rows, terminal_columns()) {
-        output::line(line);
-    }
+    text(header, rows).iter().for_each(output::line);
+}
+
+/// The lines of [`print`].
+pub fn text(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    lines(header, rows, terminal_columns())
 }
 
 /// Columns of the terminal on standard output; none where that is a file or a pipe.

@@ -18,6 +18,7 @@ use crate::message_store::{Append, Leased, MessageStore, Stage, UNSETTLED_STARTS
 use crate::plugin::{Call, Export, Output, PluginInvoker};
 use crate::random::Random;
 use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
 
 /// The most messages the steps of one delivery may make, all together.
 const CARRIED_MAX: usize = 10_000;
@@ -31,6 +32,7 @@ pub struct Delivery {
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
     pub metrics: Arc<Metrics>,
+    pub events: Arc<Events>,
 }
 
 impl std::fmt::Debug for Delivery {

@@ -13,6 +13,7 @@ mod idempotency;
 mod outgoing;
 mod settling;
 mod stopped;
+mod telling;
 mod trace;
 
 pub use catalog::{Catalog, Runnable, Use};

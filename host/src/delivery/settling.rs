@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error};
 
 use super::catalog::Runnable;
 use super::decide::{Decision, Tries, decide};
@@ -13,8 +13,7 @@ use super::gathered::Gathered;
 use super::outgoing::queue_appends;
 use super::stopped::Stopped;
 use crate::clock::Timestamp;
-use crate::message::FailureClass;
-use crate::message_store::{Attempt, Lane, Leased, Settle, Settlement, StoreError};
+use crate::message_store::{Attempt, Leased, Settle, Settlement, StoreError};
 use crate::plugin::Effects;
 
 /// How long a settlement waits before it is offered to a store that could not take it again; doubled each time, up to the cap.
@@ -54,7 +53,9 @@ impl Delivery {
         };
         let (code, detail) = why.unzip();
         let trace = gathered.trace.to_json();
-        let attempt = Attempt { release: runnable.release.clone(), started_at, ended_at, result: word(&settlement), code, detail, trace };
+        let exchanges = gathered.trace.take_exchanges();
+        let release = runnable.release.clone();
+        let attempt = Attempt { release, started_at, ended_at, result: word(&settlement), code, detail, trace, exchanges };
         let tracked = std::mem::take(&mut gathered.tracked);
         Settle { delivery: leased.id, attempt, settlement, appends, key_values, tracked }
     }
@@ -101,37 +102,6 @@ impl Delivery {
                 () = give_up.cancelled() => {}
             }
             wait = wait.saturating_mul(2).min(SETTLE_AGAIN_CAP);
-        }
-    }
-
-    /// Metrics and log of a settlement that is on disk.
-    fn tell(&self, leased: &Leased, settle: &Settle) {
-        let integration = leased.integration.as_str();
-        self.metrics.attempt(integration, settle.attempt.result);
-        // One that its token shows to be a duplicate is counted all the same: better than one that nobody hears of.
-        for delivery in settle.appends.iter().flat_map(|append| &append.deliveries) {
-            if let Lane::Unkeyed(_) = delivery.lane {
-                self.metrics.dead_lettered(&delivery.integration, FailureClass::Unkeyed);
-            }
-        }
-        match &settle.settlement {
-            Settlement::Delivered { .. } => {
-                self.metrics.delivered(integration, settle.attempt.ended_at.since(leased.message.accepted_at));
-                debug!("delivered");
-            }
-            Settlement::Skipped { code, detail } => {
-                self.metrics.skipped(integration);
-                info!(code, detail, "skipped");
-            }
-            Settlement::FannedOut { children } => debug!(children = children.len(), "fanned out"),
-            Settlement::Waits { due_at } => debug!(%due_at, why = settle.attempt.detail, "waits for its target"),
-            Settlement::Retries { due_at } => {
-                warn!(%due_at, code = settle.attempt.code, why = settle.attempt.detail, "attempt failed; will be tried again");
-            }
-            Settlement::DeadLettered { class, code, detail, fingerprint } => {
-                self.metrics.dead_lettered(integration, *class);
-                error!(%class, code, detail, fingerprint, "dead-lettered; see: lockgate dead-letters list");
-            }
         }
     }
 }

@@ -1,7 +1,8 @@
-//! [`Trace`]: what an attempt did, plugin call by plugin call, for the ledger. Holds no credential and no body.
+//! [`Trace`]: what an attempt did, plugin call by plugin call, for the ledger. Holds no credential; bodies of requests go beside it.
 
 use serde::Serialize;
 
+use crate::message_store::exchange::{EXCHANGES_PER_ATTEMPT_MAX, Exchange, KEPT_ATTEMPT_BYTES_MAX};
 use crate::plugin::{Call, CallFailure, OutboundRequest, Output, Report};
 
 /// Calls an attempt's trace lists: the first ones, and the last. A step that is called for each of thousands of messages must not
@@ -11,7 +12,7 @@ const CALLS_MAX: usize = 100;
 const CUT_OFF: &str = "cut off";
 
 /// The calls of one attempt, in order.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Trace {
     pub calls: Vec<TracedCall>,
@@ -20,6 +21,15 @@ pub struct Trace {
     pub omitted: Option<u64>,
     #[serde(skip)]
     sent_requests: bool,
+    /// Bytes of bodies that may still be kept.
+    #[serde(skip)]
+    room: usize,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self { calls: Vec::new(), omitted: None, sent_requests: false, room: KEPT_ATTEMPT_BYTES_MAX }
+    }
 }
 
 /// One call of a plugin.
@@ -64,11 +74,20 @@ impl Trace {
         call.cpu_us = u64::try_from(report.cpu.as_micros()).unwrap_or(u64::MAX);
         call.wall_us = u64::try_from(report.wall.as_micros()).unwrap_or(u64::MAX);
         call.requests = std::mem::take(&mut report.requests);
+        for request in &mut call.requests {
+            request.exchange.fit(&mut self.room);
+        }
     }
 
     /// Whether any call that ended sent a request.
     pub fn sent_requests(&self) -> bool {
         self.sent_requests
+    }
+
+    /// What the requests sent and were answered, in their order; taken out.
+    pub fn take_exchanges(&mut self) -> Vec<Exchange> {
+        let requests = self.calls.iter_mut().flat_map(|call| &mut call.requests);
+        requests.take(EXCHANGES_PER_ATTEMPT_MAX).map(|request| std::mem::take(&mut request.exchange)).collect()
     }
 
     pub fn to_json(&self) -> serde_json::Value {

@@ -12,8 +12,10 @@ use super::shop;
 use crate::alias::secret::{Secret, SecretRef, SecretSource};
 use crate::alias::{Alias, Auth};
 use crate::app::{Host, Start};
+use crate::clock::SystemClock;
 use crate::config::prepare::Prepared;
 use crate::problem::{Code, Problem, Problems};
+use crate::telemetry::events::Events;
 
 /// A host on the example, and the systems it talks to.
 #[derive(Debug)]
@@ -35,7 +37,9 @@ impl World {
         let crm = Crm::start().await.map_err(|error| stuck("the CRM", &error))?;
         let audit = Audit::start().await.map_err(|error| stuck("the audit service", &error))?;
         lead_to(&mut prepared, &crm, &audit, data.path());
-        let start = Start { prepared, secrets: Arc::new(DemoSecrets), deploy: false };
+        let clock = Arc::new(SystemClock::new());
+        let events = Events::new(clock.clone());
+        let start = Start { prepared, secrets: Arc::new(DemoSecrets), deploy: false, clock, events };
         Ok(Self { host: Host::start(start, progress).await?, crm, audit, data })
     }
 }

@@ -20,6 +20,8 @@ pub struct Refusal {
     pub code: Code,
     /// For the caller: what to change, or that it is worth trying again.
     pub detail: String,
+    /// What the log has beyond that; the caller is not told.
+    pub why: Option<String>,
     /// Not before this; rounded up to whole seconds.
     pub retry_after: Option<Duration>,
     /// The methods allowed, where the method was the trouble.
@@ -30,7 +32,13 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after: None, allow: None, challenge: None }
+        Self { status, code, detail: detail.into(), why: None, retry_after: None, allow: None, challenge: None }
+    }
+
+    /// For the log alone.
+    pub fn because(mut self, why: impl std::fmt::Display) -> Self {
+        self.why = Some(why.to_string());
+        self
     }
 
     /// Worth trying again after this long.

@@ -24,10 +24,11 @@ use crate::alias::secret::SecretSource;
 use crate::clock::{Clock, Timestamp};
 use crate::integration::{Integration, Source};
 use crate::message::{FailureClass, Key, Message, MessageId, TRACKED_VALUE_BYTES_MAX, Tracked};
-use crate::message_store::{Accept, Accepted, Dedup, Lane, MessageStore, StoreError, routing};
+use crate::message_store::{Accept, Accepted, Dedup, Lane, MessageStore, NewDelivery, StoreError, routing};
 use crate::problem::Code;
 use crate::random::Random;
 use crate::telemetry::Metrics;
+use crate::telemetry::events::{Detail, Event, Events, Kind, Level};
 
 /// When to come back where too many deliveries wait: the target is slow or down, so not at once.
 const RETRY_AFTER_FULL: Duration = Duration::from_secs(30);
@@ -66,6 +67,7 @@ pub struct IntakeParts {
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
     pub metrics: Arc<Metrics>,
+    pub events: Arc<Events>,
 }
 
 impl std::fmt::Debug for IntakeParts {
@@ -84,6 +86,7 @@ pub struct Intake {
     open: AtomicBool,
     bad_signatures: LogLimit,
     store_failures: LogLimit,
+    refusals: LogLimit,
 }
 
 /// What the sender of a message that was taken is told.
@@ -121,6 +124,7 @@ impl Intake {
             open: AtomicBool::new(true),
             bad_signatures: LogLimit::default(),
             store_failures: LogLimit::default(),
+            refusals: LogLimit::default(),
         })
     }
 
@@ -160,14 +164,25 @@ impl Intake {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let uri = request.uri().clone();
         match self.receive(request).await {
             Ok(response) => response,
             Err(refusal) => {
                 self.parts.metrics.refused(refusal.code.as_str());
                 tracing::debug!(status = refusal.status.as_u16(), code = %refusal.code, detail = refusal.detail, "a request was refused");
+                self.tell_refused(uri.path(), &refusal);
                 refusal.into_response()
             }
         }
+    }
+
+    /// Anybody can make requests that are refused: a few events a second say enough.
+    fn tell_refused(&self, path: &str, refusal: &Refusal) {
+        let Some(suppressed) = self.refusals.admit(self.parts.clock.now()) else { return };
+        let event = Event::new(Kind::Refused, Level::Warn, "a request was refused").with("status", u64::from(refusal.status.as_u16()));
+        let event = event.with("code", refusal.code.as_str()).with("path", path.to_owned());
+        let event = event.with("why", refusal.why.as_ref().unwrap_or(&refusal.detail).clone());
+        self.parts.events.tell(if suppressed > 0 { event.with("suppressed", suppressed) } else { event });
     }
 
     /// One request, from its head to its answer. Nothing is stored before it is verified; 202 comes after the commit.
@@ -220,18 +235,25 @@ impl Intake {
                     tracing::error!(%code, path = webhook.path, alias, %why, suppressed, "requests cannot be verified; senders get 503");
                 }
                 return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::IntakeBusy, "the request cannot be verified now; try again")
+                    .because(why)
                     .retry_after(RETRY_AFTER_UNVERIFIABLE);
             }
             if let Some(suppressed) = suppressed {
                 tracing::warn!(code = %Code::BadSignature, path = webhook.path, alias, %why, suppressed, "a request was not verified");
             }
-            Refusal::new(StatusCode::UNAUTHORIZED, Code::BadSignature, "the request could not be verified").challenge(challenge(rule))
+            Refusal::new(StatusCode::UNAUTHORIZED, Code::BadSignature, "the request could not be verified")
+                .because(why)
+                .challenge(challenge(rule))
         })
     }
 
     /// Genuine, but nobody asked for it: the sender is told that all is well, or it would send it again.
     fn ignored(&self, webhook: &Webhook, reason: &str) -> Response<Body> {
         self.parts.metrics.ignored(&webhook.path);
+        self.parts.events.detail(Detail::Routine, || {
+            let event = Event::new(Kind::Ignored, Level::Info, "a request was ignored: no integration listens for it");
+            event.with("path", webhook.path.clone()).with("why", reason.to_owned())
+        });
         tracing::info!(path = webhook.path, reason, "a request was ignored: no integration listens for it");
         answer::json(StatusCode::OK, &serde_json::json!({ "status": "ignored", "reason": reason }))
     }
@@ -245,19 +267,27 @@ impl Intake {
         let due_at = message.accepted_at;
         let deliveries: Vec<_> =
             readers.iter().map(|(integration, source)| routing::delivery_for(integration, source, &message, due_at)).collect();
-        let unkeyed = deliveries.iter().filter(|delivery| matches!(delivery.lane, Lane::Unkeyed(_)));
-        let unkeyed: Vec<String> = unkeyed.map(|delivery| delivery.integration.clone()).collect();
+        let unkeyed: Vec<(String, String)> = deliveries.iter().filter_map(unkeyed).collect();
         let accept = Accept { message, dedup, deliveries, waiting_max: self.limits.waiting_max };
         match self.parts.store.accept(accept).await {
             Ok(Accepted::New) => {
-                readers.iter().for_each(|(integration, _)| self.parts.metrics.accepted(&integration.name));
-                unkeyed.iter().for_each(|integration| self.parts.metrics.dead_lettered(integration, FailureClass::Unkeyed));
                 tracing::debug!(message = %id, "a message was accepted");
+                for (integration, _) in &readers {
+                    self.parts.metrics.accepted(&integration.name);
+                    self.tell_entered(Kind::Accepted, "accepted", integration, id);
+                }
+                for (integration, why) in &unkeyed {
+                    self.parts.metrics.dead_lettered(integration, FailureClass::Unkeyed);
+                    self.parts.events.tell(Event::unkeyed(why).of(integration).about(id));
+                }
                 Ok(Receipt { id, status: ReceiptStatus::Accepted })
             }
             Ok(Accepted::Duplicate(first)) => {
-                readers.iter().for_each(|(integration, _)| self.parts.metrics.duplicate(&integration.name));
                 tracing::debug!(message = %first, "a message came again");
+                for (integration, _) in &readers {
+                    self.parts.metrics.duplicate(&integration.name);
+                    self.tell_entered(Kind::Duplicate, "came again", integration, first);
+                }
                 Ok(Receipt { id: first, status: ReceiptStatus::Duplicate })
             }
             Ok(Accepted::Full(integration)) => Err(self.full(&integration, due_at)),
@@ -265,11 +295,16 @@ impl Intake {
         }
     }
 
+    fn tell_entered(&self, kind: Kind, text: &'static str, integration: &Integration, id: MessageId) {
+        self.parts.events.detail(Detail::Routine, || Event::new(kind, Level::Info, text).of(&integration.name).about(id));
+    }
+
     fn full(&self, integration: &str, now: Timestamp) -> Refusal {
         if let Some(suppressed) = self.store_failures.admit(now) {
             tracing::warn!(code = %Code::TooManyWaiting, integration, suppressed, "as many deliveries wait as may; senders get 429");
         }
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyWaiting, "too many messages are waiting; try again later")
+            .because(format!("as many deliveries of {integration} wait as may"))
             .retry_after(RETRY_AFTER_FULL)
     }
 
@@ -281,7 +316,16 @@ impl Intake {
             tracing::error!(code = %Code::IntakeBusy, %error, suppressed, "a message could not be stored; its sender gets 503");
         }
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::IntakeBusy, "the message was not stored; try again")
+            .because(error)
             .retry_after(RETRY_AFTER_BUSY)
+    }
+}
+
+/// The integration of a delivery that cannot be put in order, and why.
+fn unkeyed(delivery: &NewDelivery) -> Option<(String, String)> {
+    match &delivery.lane {
+        Lane::Unkeyed(why) => Some((delivery.integration.clone(), why.clone())),
+        Lane::Free | Lane::Key(_) => None,
     }
 }
 

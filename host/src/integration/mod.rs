@@ -89,6 +89,16 @@ pub enum Grant {
     Queue,
 }
 
+impl Grant {
+    /// The word for it in files and on screens.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KeyValue => "key-value",
+            Self::Queue => "queue",
+        }
+    }
+}
+
 /// A slot's alias and what of it may be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {

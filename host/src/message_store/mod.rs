@@ -4,6 +4,7 @@
 //! `memory` the one of simulations; `suite` is the behaviour both must show. Key-value data, releases and the ledger's
 //! queries are structs of their own on the SQLite store.
 
+pub mod exchange;
 pub mod memory;
 pub mod routing;
 pub mod sqlite;
@@ -20,9 +21,12 @@ use crate::clock::Timestamp;
 use crate::integration::ReleaseId;
 use crate::message::{FailureClass, Message, MessageId, Tracked};
 use crate::problem::Problem;
+use exchange::Exchange;
 
 /// Starts of a delivery that never settled before it becomes a dead letter `host-crashed`.
 pub const UNSETTLED_STARTS_MAX: u32 = 3;
+/// Newer messages of a dead letter's key are counted up to this.
+pub const NEWER_COUNTED_MAX: u32 = 1000;
 /// How long a command waits for the writer to claim it before the store is called busy.
 pub const CLAIM_WITHIN: Duration = Duration::from_secs(5);
 
@@ -201,6 +205,8 @@ pub struct Attempt {
     pub detail: Option<String>,
     /// Plugin calls and their outbound requests, as JSON (see `delivery::trace`).
     pub trace: serde_json::Value,
+    /// The bodies of the trace's requests, in its order.
+    pub exchanges: Vec<Exchange>,
 }
 
 /// What becomes of a delivery.
@@ -267,11 +273,14 @@ pub enum Superseded {
     Anyway,
 }
 
+/// What a discard by [`Superseded::Skip`] gives as its reason.
+pub(crate) const SUPERSEDED: &str = "superseded";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replayed {
     /// On its way, with this replay number.
     Queued(u32),
-    /// Nothing done: this many newer messages of its key were delivered since.
+    /// Nothing done: this many newer messages of its key were delivered since, counted up to [`NEWER_COUNTED_MAX`].
     Superseded(u64),
     /// Discarded, as asked.
     Skipped,
@@ -285,6 +294,22 @@ pub struct Discard {
     pub reason: String,
 }
 
+/// What became of a dead letter that is not open any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClosedLetter {
+    Replayed { at: Timestamp, replay: u32 },
+    Discarded { at: Timestamp, reason: String },
+}
+
+impl std::fmt::Display for ClosedLetter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Replayed { at, replay } => write!(f, "replayed at {at} as replay {replay}"),
+            Self::Discarded { at, reason } => write!(f, "discarded at {at}: {reason}"),
+        }
+    }
+}
+
 /// Why the store did not do it. What was not done was not half done.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -295,8 +320,11 @@ pub enum StoreError {
     Full,
     #[error("the delivery is not leased")]
     NotLeased,
-    #[error("there is no such dead letter, or it was replayed or discarded already")]
+    #[error("there is no such dead letter")]
     NoSuchDeadLetter,
+    /// Somebody else was first.
+    #[error("the dead letter is not open any more: {0}")]
+    NotOpen(ClosedLetter),
     #[error("the host is shutting down")]
     Closed,
     #[error("{0}")]

@@ -27,6 +27,7 @@ use crate::clock::{Clock, within};
 use crate::message::FailureClass;
 use crate::message_store::KeyValueRead;
 use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
 
 /// Runs plugins as Wasm.
 pub struct WasmInvoker {
@@ -39,6 +40,7 @@ pub struct WasmInvoker {
     limits: Limits,
     /// Never more calls than the pool of instances holds.
     permits: Semaphore,
+    events: Arc<Events>,
 }
 
 impl std::fmt::Debug for WasmInvoker {
@@ -58,6 +60,7 @@ pub struct Around {
     /// See `host_key`: random bytes of plugins follow from it.
     pub host_key: Secret,
     pub metrics: Arc<Metrics>,
+    pub events: Arc<Events>,
 }
 
 impl std::fmt::Debug for Around {
@@ -69,11 +72,11 @@ impl std::fmt::Debug for Around {
 impl WasmInvoker {
     /// `limits` are those the engine of `plugins` was made with.
     pub fn new(around: Around, limits: Limits) -> Self {
-        let Around { plugins, egress, key_values, channels, clock, host_key, metrics } = around;
+        let Around { plugins, egress, key_values, channels, clock, host_key, metrics, events } = around;
         let outside = Outside { egress, clock: clock.clone(), metrics };
         let stored = Stored { reads: key_values, locks: Arc::default(), clock: clock.clone() };
         let permits = Semaphore::new(usize::try_from(limits.calls_at_once).unwrap_or(Semaphore::MAX_PERMITS));
-        Self { plugins, outside, stored, channels, clock, host_key: Arc::new(host_key), limits, permits }
+        Self { plugins, outside, stored, channels, clock, host_key: Arc::new(host_key), limits, permits, events }
     }
 
     /// The engine calls run on.
@@ -160,8 +163,9 @@ impl PluginInvoker for WasmInvoker {
         };
         let speaker = Speaker {
             integration: call.integration.clone(),
-            message: call.message.id.to_string(),
+            message: call.message.id,
             plugin: format!("{}@{}", call.plugin.name, call.plugin.version),
+            events: self.events.clone(),
         };
         let shared = Arc::new(Shared {
             meter: Meter::start(&self.limits),

@@ -38,6 +38,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::integration::{Binding, Grant, PinnedPlugin};
 use crate::message::{FailureClass, Headers, Message, Tracked};
+use crate::message_store::exchange::Exchange;
 
 /// Who runs a plugin's code: Wasm in a running host, a script in tests of the delivery core.
 #[async_trait]
@@ -176,6 +177,9 @@ pub struct OutboundRequest {
     /// The first 1 KiB of an answer that is not 2xx, as text, credentials blanked.
     pub answer_excerpt: Option<String>,
     pub took_ms: u64,
+    /// What was sent and answered; kept beside the trace.
+    #[serde(skip)]
+    pub exchange: Exchange,
 }
 
 /// What stands in the way of a target. A delivery that meets one waits; no attempt is used.

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::script::{Kind, Order, TARGETS};
-use crate::alias::{Alias, Auth, Environment};
 use crate::alias::secret::SecretRef;
+use crate::alias::{Alias, Auth, Environment};
 use crate::capability::http::{Http, HttpError, Outside, Request, Response};
 use crate::capability::key_value::{KeyValue, Stored};
 use crate::delivery::Runnable;

@@ -10,8 +10,8 @@ use super::script::Order;
 use crate::clock::Clock;
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::{
-    Accept, Accepted, DeliveryId, Discard, KeyValueRead, Lane, Lease, Leased, MessageStore, NewDelivery, Replay, Replayed,
-    Settle, Settlement, StoreError,
+    Accept, Accepted, DeliveryId, Discard, KeyValueRead, Lane, Lease, Leased, MessageStore, NewDelivery, Replay, Replayed, Settle,
+    Settlement, StoreError,
 };
 
 /// In which order the host took orders in.

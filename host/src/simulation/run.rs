@@ -27,6 +27,7 @@ use crate::problem::{Code, Problem};
 use crate::random::SeededRandom;
 use crate::random::dice::Dice;
 use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
 
 /// What a simulation was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +142,7 @@ impl Simulation {
     /// A host as `app` puts it together, over the simulated world.
     fn start(&self) -> Host {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        let metrics = Arc::new(Metrics::new());
+        let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock.clone()));
         let environment = environment();
         let secrets: Arc<dyn SecretSource> = self.secrets.clone();
         let aliases = Arc::new(Aliases::new(&environment, secrets.clone(), self.world.clone(), clock.clone(), self.random.clone()));
@@ -156,6 +157,7 @@ impl Simulation {
             clock: clock.clone(),
             random: self.random.clone(),
             metrics: metrics.clone(),
+            events: events.clone(),
         };
         let dispatcher = Dispatcher::start(&delivery, &aliases, &bells);
         tokio::spawn({
@@ -164,7 +166,7 @@ impl Simulation {
         });
         let integrations: Vec<_> = integrations().into_iter().map(Arc::new).collect();
         let routes = Routes::build(&integrations, &environment).unwrap();
-        let parts = IntakeParts { store: self.store.clone(), secrets, clock, random: self.random.clone(), metrics };
+        let parts = IntakeParts { store: self.store.clone(), secrets, clock, random: self.random.clone(), metrics, events };
         Host { intake: Intake::new(parts, IntakeLimits::default(), routes), _dispatcher: dispatcher }
     }
 
@@ -184,7 +186,8 @@ impl Simulation {
             let done: BTreeSet<Label> = self.world.0[target].done().into_iter().collect();
             if let Some(label) = expected.symmetric_difference(&done).next() {
                 let lost = expected.contains(label);
-                self.history.broken(now, format_args!("{target}: {label:?} {}", if lost { "was never done" } else { "was nobody's order" }));
+                self.history
+                    .broken(now, format_args!("{target}: {label:?} {}", if lost { "was never done" } else { "was nobody's order" }));
             }
         }
         let dead = self.store.store.dead_letters();
@@ -240,7 +243,8 @@ impl Shop {
 
     async fn post(self) {
         loop {
-            let next = self.to_post.lock().unwrap_or_else(PoisonError::into_inner).first_key_value().map(|(at, order)| (*at, order.clone()));
+            let next =
+                self.to_post.lock().unwrap_or_else(PoisonError::into_inner).first_key_value().map(|(at, order)| (*at, order.clone()));
             let Some(((at, index), order)) = next else { return };
             self.clock.sleep(at.since(self.clock.now())).await;
             let again = self.post_one(&order).await;

@@ -37,7 +37,9 @@ fn all_seeds(name: &str, scenario: fn(&Dice) -> Script) {
     for (seed, result) in found.into_inner().unwrap() {
         match result {
             Ok(summary) => println!("{name}, seed {seed}: {summary:?}"),
-            Err(why) => panic!("{name}: {why}\nto repeat it: LOCKGATE_SEED={seed} cargo test -p lockgate --lib simulation::scenarios::{name}"),
+            Err(why) => {
+                panic!("{name}: {why}\nto repeat it: LOCKGATE_SEED={seed} cargo test -p lockgate --lib simulation::scenarios::{name}")
+            }
         }
     }
 }

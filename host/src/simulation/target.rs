@@ -109,7 +109,8 @@ impl Target {
             Ok(answer) => answer.status.as_u16().to_string(),
             Err(error) => error.to_string(),
         };
-        self.history.tell(self.clock.now(), format_args!("{} answers {} of {}: {said}", self.name, key.get(..8).unwrap_or(""), order.number));
+        self.history
+            .tell(self.clock.now(), format_args!("{} answers {} of {}: {said}", self.name, key.get(..8).unwrap_or(""), order.number));
         answer
     }
 

@@ -1,10 +1,17 @@
 //! Logs: to standard error, for people on a terminal, as JSON for machines. What is logged is set by `LOCKGATE_LOG`.
 
+use std::sync::Arc;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::events::Events;
+use super::events::warnings::Warnings;
 use crate::problem::{Code, Problem};
+
+type BoxedSubscriber = Box<dyn tracing::Subscriber + Send + Sync>;
 
 /// The environment variable that says what is logged: `info`, `debug`, `lockgate::ingress=debug,info`.
 pub const FILTER_VARIABLE: &str = "LOCKGATE_LOG";
@@ -22,12 +29,13 @@ pub enum LogFormat {
     Json,
 }
 
-/// Sets logging up for the process, on standard error. To be called once, before anything is logged.
+/// Sets logging up for the process, on standard error; warnings are told to `events`, too. To be called once, before anything is
+/// logged.
 ///
 /// # Errors
 /// `LOCKGATE_LOG` is not a filter, or logging has been set up already.
-pub fn init(format: LogFormat) -> Result<(), Problem> {
-    init_with(format, DEFAULT_FILTER)
+pub fn init(format: LogFormat, events: &Arc<Events>) -> Result<(), Problem> {
+    set(stderr(format, DEFAULT_FILTER)?.with(Warnings(events.clone())))
 }
 
 /// The same for people, silent but for faults of the host unless `LOCKGATE_LOG` asks for more.
@@ -35,15 +43,17 @@ pub fn init(format: LogFormat) -> Result<(), Problem> {
 /// # Errors
 /// As [`init`].
 pub fn init_quiet() -> Result<(), Problem> {
-    init_with(LogFormat::Human, QUIET_FILTER)
+    set(stderr(LogFormat::Human, QUIET_FILTER)?)
 }
 
-fn init_with(format: LogFormat, default: &str) -> Result<(), Problem> {
+fn stderr(format: LogFormat, default: &str) -> Result<BoxedSubscriber, Problem> {
     let filter = filter(std::env::var(FILTER_VARIABLE).ok().as_deref(), default)?;
     let colours = format == LogFormat::Human && std::io::IsTerminal::is_terminal(&std::io::stderr());
-    subscriber(format, filter, colours, std::io::stderr)
-        .try_init()
-        .map_err(|error| Problem::new(Code::Internal, format!("logging is set up already: {error}")))
+    Ok(subscriber(format, filter, colours, std::io::stderr))
+}
+
+fn set(subscriber: impl Into<tracing::Dispatch>) -> Result<(), Problem> {
+    subscriber.try_init().map_err(|error| Problem::new(Code::Internal, format!("logging is set up already: {error}")))
 }
 
 fn filter(text: Option<&str>, default: &str) -> Result<EnvFilter, Problem> {
@@ -54,7 +64,7 @@ fn filter(text: Option<&str>, default: &str) -> Result<EnvFilter, Problem> {
     })
 }
 
-fn subscriber<W>(format: LogFormat, filter: EnvFilter, colours: bool, writer: W) -> Box<dyn tracing::Subscriber + Send + Sync>
+fn subscriber<W>(format: LogFormat, filter: EnvFilter, colours: bool, writer: W) -> BoxedSubscriber
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {

@@ -13,6 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::last_hour::{LastHour, Latency};
+use crate::clock::Timestamp;
 use crate::message::FailureClass;
 
 /// The content type of [`Metrics::encode`].
@@ -98,6 +100,7 @@ pub struct Metrics {
     queue_depth: Family<ByIntegration, Gauge>,
     oldest_waiting: Family<ByIntegration, Gauge<f64, AtomicU64>>,
     alias_state: Family<ByAlias, Gauge>,
+    last_hour: LastHour,
 }
 
 impl Metrics {
@@ -120,6 +123,7 @@ impl Metrics {
             queue_depth: Family::default(),
             oldest_waiting: Family::default(),
             alias_state: Family::default(),
+            last_hour: LastHour::default(),
         };
         metrics.register();
         metrics
@@ -180,11 +184,17 @@ impl Metrics {
         self.refused.get_or_create(&ByReason { reason }).inc();
     }
 
-    /// A delivery reached its sink, this long after its message was accepted.
-    pub fn delivered(&self, integration: &str, accepted_to_delivered: Duration) {
+    /// A delivery reached its sink at `at`, this long after its message was accepted.
+    pub fn delivered(&self, integration: &str, at: Timestamp, accepted_to_delivered: Duration) {
         let by = by(integration);
         self.delivered.get_or_create(&by).inc();
         self.delivery.get_or_create(&by).observe(accepted_to_delivered.as_secs_f64());
+        self.last_hour.record(integration, at, accepted_to_delivered);
+    }
+
+    /// How long deliveries of `integration` took in the hour before `now`; none if there were none since the start.
+    pub fn latency(&self, integration: &str, now: Timestamp) -> Option<Latency> {
+        self.last_hour.latency(integration, now)
     }
 
     /// A plugin had nothing to do for a delivery.
@@ -271,7 +281,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.accepted("orders");
         metrics.duplicate("orders");
-        metrics.delivered("orders", Duration::from_millis(20));
+        metrics.delivered("orders", Timestamp(0), Duration::from_millis(20));
         metrics.skipped("orders");
         metrics.dead_lettered("orders", FailureClass::GaveUp);
         metrics.attempt("orders", "failed");

@@ -4,7 +4,7 @@
 //! <https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_opportunity.htm>
 //! and `…_account.htm`.
 
-use lockgate_sdk::{Failure, Field};
+use lockgate_sdk::{Failure, Field, date};
 use serde::Deserialize;
 use serde_json::{Map, Number, Value, json};
 
@@ -139,27 +139,8 @@ fn amount(field: &Field<'_>) -> Result<Value, Failure> {
 /// The day of an RFC 3339 time, in the offset it was written in: the shop's own day.
 fn day<'a>(field: &Field<'a>) -> Result<&'a str, Failure> {
     let text = field.required(field.text()?)?;
-    let day = text.split_once('T').map(|(day, _)| day).filter(|day| is_day(day));
-    day.ok_or_else(|| Failure::permanent("date-invalid", format!("{} should be a time like 2026-03-14T09:26:53+01:00", field.pointer())))
-}
-
-fn is_day(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let [year, month, day] = parts.as_slice() else { return false };
-    let digits = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !(digits(year, 4) && digits(month, 2) && digits(day, 2)) {
-        return false;
-    }
-    let (Ok(year), Ok(day)) = (year.parse::<u32>(), day.parse::<u32>()) else { return false };
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let days = match *month {
-        "04" | "06" | "09" | "11" => 30,
-        "02" if leap => 29,
-        "02" => 28,
-        "01" | "03" | "05" | "07" | "08" | "10" | "12" => 31,
-        _ => return false,
-    };
-    (1..=days).contains(&day)
+    date::day(text)
+        .ok_or_else(|| Failure::permanent("date-invalid", format!("{} should be a time like 2026-03-14T09:26:53+01:00", field.pointer())))
 }
 
 fn count(field: &Field<'_>) -> Result<u64, Failure> {

@@ -37,6 +37,7 @@ pub mod testing;
 use testing::imports;
 
 mod config;
+pub mod date;
 mod export;
 mod failure;
 mod field;

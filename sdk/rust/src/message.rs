@@ -1,7 +1,6 @@
 //! What travels: messages in, drafts out.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 
@@ -45,12 +44,14 @@ impl Message {
     /// The body, read as JSON. A `serde_json::Value` keeps every digit of every number (`10.00`, `820982911946154508`, `-0.0`)
     /// and every object in its order; only an exponent is written anew, `1E400` as `1e+400`.
     ///
+    /// `T` may borrow from the body: a `Cow<str>` or a `&RawValue` is not copied.
+    ///
     /// Do not read numbers through `#[serde(flatten)]` or untagged enums: serde hands those over as something else than a number.
     ///
     /// # Errors
     ///
     /// Permanent, `body-invalid`: the body is not JSON, or does not fit `T`.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let what = if error.is_data() { "does not have the expected shape" } else { "is not JSON" };
             Failure::permanent("body-invalid", format!("the body {what}: {error}"))

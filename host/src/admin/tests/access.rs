@@ -35,7 +35,7 @@ async fn refuses_other_hosts_and_other_sites_even_with_the_token() {
         "host: localhost\r\norigin: http://evil.example\r\n",
         "host: localhost\r\nsec-fetch-site: cross-site\r\n",
     ] {
-        for path in ["/api/v1/status", "/metrics", "/", "/none"] {
+        for path in ["/api/v1/status", "/metrics", "/api/v1/none"] {
             host.send(request("GET", path, &format!("{headers}{token}"))).await.assert_problem(403, Code::Elsewhere);
         }
         assert_eq!(host.send(request("GET", "/healthz", headers)).await.status, 200);
@@ -48,7 +48,7 @@ async fn refuses_other_hosts_and_other_sites_even_with_the_token() {
 async fn says_in_problem_details_what_is_not_there() {
     let host = Host::start().await;
     host.get("/api/v1/nothing").await.assert_problem(404, Code::NotFound);
-    host.get("/").await.assert_problem(404, Code::NotFound);
+    host.get("/api").await.assert_problem(404, Code::NotFound);
     let reply = host.post("/api/v1/status", "", "").await;
     reply.assert_problem(405, Code::BadRequest);
     assert!(reply.header("allow").unwrap().contains("get"), "{reply:?}");

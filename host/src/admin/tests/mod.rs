@@ -1,6 +1,7 @@
-//! The admin listener over real loopback sockets, on a real message store in a folder of its own.
+//! The admin listener over real loopback sockets, on a real message store in a folder of its own. The console's tests run on it too.
 
 mod access;
+mod events;
 mod operating;
 mod reading;
 
@@ -14,80 +15,93 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Api, ApiParts};
+use super::{Api, ApiParts, Sessions};
 use crate::alias::scripted::ScriptedUpstream;
 use crate::alias::secret::{Secret, SecretRef};
 use crate::alias::upstream::UpstreamResponse;
 use crate::alias::{Alias, Aliases, Auth, Environment};
+use crate::clock::{Clock, ManualClock};
+use crate::console::Console;
 use crate::ingress::tests::support::{Reply, TableSecrets, clock, environment, intake_over, integration, send, webhook};
 use crate::ingress::{Intake, IntakeLimits, ServeLimits, serve};
 use crate::message_store::sqlite::{Options, SqliteStore};
 use crate::random::SeededRandom;
 use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
 
-const TOKEN: &str = "a token of the admin";
+pub const TOKEN: &str = "a token of the admin";
 const PASSWORD: &str = "canary-secret";
 
 /// An admin listener with everything behind it.
-struct Host {
-    address: SocketAddr,
-    intake: Arc<Intake>,
-    store: SqliteStore,
+pub struct Host {
+    pub address: SocketAddr,
+    pub intake: Arc<Intake>,
+    pub store: SqliteStore,
+    pub events: Arc<Events>,
+    pub sessions: Arc<Sessions>,
+    pub clock: Arc<ManualClock>,
     _folder: TempDir,
 }
 
 impl Host {
     /// One integration `orders` at `/in`, with key `json:/id` and tracked value `order`; one alias `crm`.
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path(), Options::new(clock())).unwrap();
-        let metrics = Arc::new(Metrics::new());
+        let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock()));
         let environment = with_crm();
         let mut source = webhook("/in", None);
         source.key = Some("json:/id".parse().unwrap());
         source.track = BTreeMap::from([("order".to_owned(), "json:/name".parse().unwrap())]);
         let orders = integration("orders", source);
-        let intake = intake_over(Arc::new(store.clone()), metrics.clone(), vec![orders], &environment, IntakeLimits::default());
+        let intake =
+            intake_over(Arc::new(store.clone()), (metrics.clone(), events.clone()), vec![orders], &environment, IntakeLimits::default());
         let secrets = Arc::new(TableSecrets(BTreeMap::from([("CRM".to_owned(), PASSWORD.as_bytes().to_vec())])));
         let upstream = Arc::new(ScriptedUpstream::new(|_| Ok(UpstreamResponse::new(StatusCode::OK, "fine"))));
         let aliases = Arc::new(Aliases::new(&environment, secrets, upstream, clock(), Arc::new(SeededRandom::new(1))));
-        let parts = ApiParts { intake: intake.clone(), store: store.clone(), aliases, metrics, clock: clock() };
+        // Sessions age when a test says so.
+        let hands = Arc::new(ManualClock::at(clock().now()));
+        let sessions = Arc::new(Sessions::new(hands.clone(), Arc::new(SeededRandom::new(2))));
+        let (kept, told) = (sessions.clone(), events.clone());
+        let parts =
+            ApiParts { intake: intake.clone(), store: store.clone(), aliases, metrics, events: told, clock: clock(), sessions: kept };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let api = Api::new(parts, address, Secret::new(TOKEN));
-        tokio::spawn(serve(listener, api.handler(), ServeLimits::default(), clock(), CancellationToken::new()));
-        Self { address, intake, store, _folder: folder }
+        let console = Console::new(api.clone(), address);
+        tokio::spawn(serve(listener, api.handler(console.router()), ServeLimits::default(), clock(), CancellationToken::new()));
+        Self { address, intake, store, events, sessions, clock: hands, _folder: folder }
     }
 
     /// A request as it is.
-    async fn send(&self, request: String) -> Reply {
+    pub async fn send(&self, request: String) -> Reply {
         send(self.address, request).await
     }
 
     /// GET with the token.
-    async fn get(&self, path: &str) -> Reply {
+    pub async fn get(&self, path: &str) -> Reply {
         self.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n\r\n")).await
     }
 
     /// POST with the token; `headers` lines end with CRLF.
-    async fn post(&self, path: &str, headers: &str, body: &str) -> Reply {
+    pub async fn post(&self, path: &str, headers: &str, body: &str) -> Reply {
         let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n{headers}");
         self.send(format!("{head}content-length: {}\r\n\r\n{body}", body.len())).await
     }
 
     /// Puts a message into `orders` and gives its id.
-    async fn put(&self, body: &str) -> String {
+    pub async fn put(&self, body: &str) -> String {
         let reply = self.post("/api/v1/messages?integration=orders", "content-type: application/json\r\n", body).await;
         assert_eq!(reply.status, 202, "{reply:?}");
         reply.json()["id"].as_str().unwrap().to_owned()
     }
 
     /// Puts a message without a key, which becomes a dead letter at once.
-    async fn put_dead(&self, name: &str) -> String {
+    pub async fn put_dead(&self, name: &str) -> String {
         self.put(&format!("{{\"name\":\"{name}\"}}")).await
     }
 
-    async fn json(&self, path: &str) -> Value {
+    pub async fn json(&self, path: &str) -> Value {
         let reply = self.get(path).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.json()

@@ -90,7 +90,12 @@ async fn shows_how_things_stand() {
     assert_eq!(orders["state"], "delivering");
     assert_eq!(orders["waiting"], 1);
     assert_eq!(orders["dead-letters"], 1);
-    assert_eq!(orders["drained-in-s"], Value::Null);
+    for unknown in ["drained-in-s", "p50-ms", "p99-ms", "p99-since"] {
+        assert_eq!(orders[unknown], Value::Null, "{unknown}");
+    }
+    assert_eq!(orders["per-minute"], 0.0);
+    assert_eq!(orders["curve"]["dead-lettered"][59], 1);
+    assert_eq!(orders["curve"]["delivered"].as_array().unwrap().len(), 60);
     assert_eq!(orders["owner"]["contact"], "ops@acme.example");
     assert_eq!(status["aliases"][0]["name"], "crm");
     let integrations = host.json("/api/v1/integrations").await;

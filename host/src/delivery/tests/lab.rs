@@ -27,6 +27,7 @@ use crate::plugin::{CallFailure, Draft, Output, PluginInvoker};
 use crate::problem::Problem;
 use crate::random::{Random, SeededRandom};
 use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
 
 pub const START: Timestamp = Timestamp(1_700_000_000_000);
 /// How often the test lets everybody else run before it says that nothing more happens.
@@ -38,6 +39,7 @@ pub struct Lab {
     pub clock: Arc<ManualClock>,
     pub aliases: Arc<Aliases>,
     pub metrics: Arc<Metrics>,
+    pub events: Arc<Events>,
     pub delivery: Delivery,
     random: Arc<SeededRandom>,
     bells: Arc<Bells>,
@@ -57,7 +59,7 @@ impl Lab {
     ) -> Self {
         let (clock, random) = (Arc::new(ManualClock::at(START)), Arc::new(SeededRandom::new(7)));
         let aliases = Arc::new(aliases(clock.clone(), random.clone()));
-        let metrics = Arc::new(Metrics::new());
+        let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock.clone()));
         let bells = Arc::new(Bells::default());
         store.wake_through(bells.clone());
         let runnables = integrations.into_iter().map(runnable);
@@ -68,8 +70,9 @@ impl Lab {
             clock: clock.clone(),
             random: random.clone(),
             metrics: metrics.clone(),
+            events: events.clone(),
         };
-        Self { store, clock, aliases, metrics, delivery, random, bells }
+        Self { store, clock, aliases, metrics, events, delivery, random, bells }
     }
 
     pub fn start(&self) -> Dispatcher {

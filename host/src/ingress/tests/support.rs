@@ -20,6 +20,7 @@ use crate::message_store::{Accept, Accepted, DeliveryId, Discard, Lease, Leased,
 use crate::problem::{Code, Problem};
 use crate::random::SeededRandom;
 use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
 
 /// A store that remembers what it accepted and fails when told to. It waits for a permit of `gate` before it answers.
 #[derive(Debug)]
@@ -140,6 +141,7 @@ pub struct Host {
     pub store: Arc<ScriptedStore>,
     pub intake: Arc<Intake>,
     pub metrics: Arc<Metrics>,
+    pub events: Arc<Events>,
     pub stop: CancellationToken,
     pub served: JoinHandle<()>,
 }
@@ -151,11 +153,11 @@ impl Host {
 
     pub async fn with(integrations: Vec<Integration>, environment: Environment, intake: IntakeLimits, limits: ServeLimits) -> Self {
         let store = ScriptedStore::new();
-        let metrics = Arc::new(Metrics::new());
-        let intake = intake_over(store.clone(), metrics.clone(), integrations, &environment, intake);
+        let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock()));
+        let intake = intake_over(store.clone(), (metrics.clone(), events.clone()), integrations, &environment, intake);
         let stop = CancellationToken::new();
         let (address, served) = serve_on_loopback(intake.handler(), limits, stop.clone()).await;
-        Self { address, store, intake, metrics, stop, served }
+        Self { address, store, intake, metrics, events, stop, served }
     }
 
     /// Sends `request` on a connection of its own and reads the answer to the end.
@@ -171,7 +173,7 @@ impl Host {
 
 pub fn intake_over(
     store: Arc<dyn MessageStore>,
-    metrics: Arc<Metrics>,
+    (metrics, events): (Arc<Metrics>, Arc<Events>),
     integrations: Vec<Integration>,
     environment: &Environment,
     limits: IntakeLimits,
@@ -181,7 +183,7 @@ pub fn intake_over(
     let table = [("SECRET", "a secret"), ("STANDARD", STANDARD_KEY)];
     let table = table.map(|(name, secret)| (name.to_owned(), secret.as_bytes().to_vec()));
     let secrets = Arc::new(TableSecrets(BTreeMap::from(table)));
-    let parts = IntakeParts { store, secrets, clock: clock(), random: Arc::new(SeededRandom::new(1)), metrics };
+    let parts = IntakeParts { store, secrets, clock: clock(), random: Arc::new(SeededRandom::new(1)), metrics, events };
     Intake::new(parts, limits, routes)
 }
 

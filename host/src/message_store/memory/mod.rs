@@ -12,7 +12,10 @@ use async_trait::async_trait;
 
 pub use state::{DeadLetter, Ended};
 
-use super::{Accept, Accepted, DeliveryId, Discard, KeyValueRead, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError, Wake};
+use super::{
+    Accept, Accepted, ClosedLetter, DeliveryId, Discard, KeyValueRead, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError,
+    Wake,
+};
 use crate::clock::Timestamp;
 use crate::message::{Message, MessageId, Outcome, Tracked};
 use state::Memory;
@@ -123,7 +126,8 @@ impl MessageStore for MemoryStore {
 
     async fn discard(&self, discard: Discard) -> Result<(), StoreError> {
         self.transact(|memory| {
-            let place = memory.close(discard.dead_letter)?;
+            let closed = ClosedLetter::Discarded { at: discard.now, reason: discard.reason };
+            let place = memory.close(discard.dead_letter, closed)?;
             memory.end(&place, Outcome::Discarded);
             Ok(())
         })

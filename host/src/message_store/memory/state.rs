@@ -7,8 +7,8 @@ use super::queue::Queue;
 use crate::clock::Timestamp;
 use crate::message::{self, FailureClass, Message, MessageId, Outcome, Tracked};
 use crate::message_store::{
-    Accept, Accepted, Append, AppendedMessage, DeadLetterId, Dedup, DeliveryId, KeyValueWrite, Lane, Lease, Leased, NewDelivery, Replay,
-    Replayed, Settle, Settlement, Stage, StoreError, Superseded, unkeyed_fingerprint,
+    Accept, Accepted, Append, AppendedMessage, ClosedLetter, DeadLetterId, Dedup, DeliveryId, KeyValueWrite, Lane, Lease, Leased,
+    NEWER_COUNTED_MAX, NewDelivery, Replay, Replayed, SUPERSEDED, Settle, Settlement, Stage, StoreError, Superseded, unkeyed_fingerprint,
 };
 
 /// How a delivery ended.
@@ -31,7 +31,8 @@ pub struct DeadLetter {
     pub code: String,
     pub detail: String,
     pub fingerprint: String,
-    pub open: bool,
+    /// What people did about it; none while it is open.
+    pub closed: Option<ClosedLetter>,
     place: Place,
 }
 
@@ -335,7 +336,7 @@ impl Memory {
         self.end(&place, Outcome::DeadLettered);
         let Some(message) = self.messages.get(place.message) else { return };
         let id = DeadLetterId(i64::try_from(self.dead_letters.len()).unwrap_or(i64::MAX).saturating_add(1));
-        self.dead_letters.push(DeadLetter { id, message: message.id, class, code, detail, fingerprint, open: true, place });
+        self.dead_letters.push(DeadLetter { id, message: message.id, class, code, detail, fingerprint, closed: None, place });
     }
 
     pub(super) fn replay(&mut self, replay: &Replay) -> Result<Replayed, StoreError> {
@@ -349,28 +350,35 @@ impl Memory {
         });
         let newer = newer.map(|ended| ended.origin).collect::<BTreeSet<_>>().len();
         match replay.superseded {
-            Superseded::Ask if newer > 0 => return Ok(Replayed::Superseded(u64::try_from(newer).unwrap_or(u64::MAX))),
+            Superseded::Ask if newer > 0 => {
+                return Ok(Replayed::Superseded(u64::try_from(newer).unwrap_or(u64::MAX).min(u64::from(NEWER_COUNTED_MAX))));
+            }
             Superseded::Skip if newer > 0 => {
-                self.close(replay.dead_letter)?;
+                let reason = SUPERSEDED.to_owned();
+                self.close(replay.dead_letter, ClosedLetter::Discarded { at: replay.now, reason })?;
                 self.end(&place, Outcome::Discarded);
                 return Ok(Replayed::Skipped);
             }
             _ => {}
         }
-        self.close(replay.dead_letter)?;
         place.replay += 1;
+        self.close(replay.dead_letter, ClosedLetter::Replayed { at: replay.now, replay: place.replay })?;
         self.stand(place.clone(), place.lane.is_none(), replay.now);
         self.arrange(&place);
         Ok(Replayed::Queued(place.replay))
     }
 
     fn open(&mut self, id: DeadLetterId) -> Result<&mut DeadLetter, StoreError> {
-        self.dead_letters.iter_mut().find(|letter| letter.id == id && letter.open).ok_or(StoreError::NoSuchDeadLetter)
+        let letter = self.dead_letters.iter_mut().find(|letter| letter.id == id).ok_or(StoreError::NoSuchDeadLetter)?;
+        match &letter.closed {
+            None => Ok(letter),
+            Some(closed) => Err(StoreError::NotOpen(closed.clone())),
+        }
     }
 
-    pub(super) fn close(&mut self, id: DeadLetterId) -> Result<Place, StoreError> {
+    pub(super) fn close(&mut self, id: DeadLetterId, closed: ClosedLetter) -> Result<Place, StoreError> {
         let letter = self.open(id)?;
-        letter.open = false;
+        letter.closed = Some(closed);
         Ok(letter.place.clone())
     }
 

@@ -59,6 +59,7 @@ pub(super) struct Ended;
 pub(super) struct Start {
     pub connection: Connection,
     pub leases: Arc<Leases>,
+    pub waiting: Waiting,
     pub disk: Disk,
     pub wake: WakeSlot,
     pub clock: Arc<dyn Clock>,
@@ -69,11 +70,11 @@ pub(super) struct Start {
 }
 
 impl Committer {
-    pub(super) fn new(start: Start) -> rusqlite::Result<Self> {
-        Ok(Self {
-            waiting: Waiting::load(&start.connection)?,
+    pub(super) fn new(start: Start) -> Self {
+        Self {
             connection: start.connection,
             leases: start.leases,
+            waiting: start.waiting,
             disk: start.disk,
             wake: start.wake,
             clock: start.clock,
@@ -84,7 +85,7 @@ impl Committer {
             commits: Arc::default(),
             rows_at_checkpoint: 0,
             bytes_since_checkpoint: 0,
-        })
+        }
     }
 
     pub(super) fn commits(&self) -> Arc<AtomicU64> {
@@ -115,7 +116,7 @@ impl Committer {
                     // Before anybody is answered: an answer would be a claim about what is on disk.
                     self.end(&failure);
                 }
-                effects.undo(&self.leases, &mut self.waiting);
+                effects.undo(&self.leases, &self.waiting);
                 self.leases.lock().give_notes_back(&notes);
                 answer(commands, &Err(told));
                 if reach == Reach::Process { Err(Ended) } else { Ok(()) }
@@ -161,7 +162,7 @@ impl Committer {
         }
     }
 
-    /// Each command in its savepoint, then the starts and the time. Gives whether there is anything to commit.
+    /// The commands, then the starts and the time. Gives whether there is anything to commit.
     fn run(
         &mut self,
         commands: &mut [Command],
@@ -169,8 +170,9 @@ impl Committer {
         notes: &mut Vec<(DeliveryId, Timestamp)>,
         before: u64,
     ) -> Result<bool, Failure> {
-        for command in commands {
-            self.run_one(command, effects)?;
+        if !self.run_together(commands, effects)? {
+            self.begin_again(std::mem::take(effects))?;
+            self.run_apart(commands, effects)?;
         }
         *notes = self.leases.lock().take_notes();
         self.note_starts(notes)?;
@@ -181,26 +183,48 @@ impl Committer {
         Ok(true)
     }
 
-    fn run_one(&mut self, command: &mut Command, effects: &mut Effects) -> Result<(), Failure> {
-        self.statement("SAVEPOINT command")?;
-        let mut writing = Writing::new(&self.connection, &self.leases, &mut self.waiting, &mut self.disk);
-        let ran = command.job.run(&mut writing);
-        let own = writing.effects;
-        match ran {
-            Ok(()) => {
-                effects.append(own);
-                self.statement("RELEASE command")
-            }
-            Err(failure) if failure.reach() == Reach::Command && !self.connection.is_autocommit() => {
-                own.undo(&self.leases, &mut self.waiting);
-                self.statement("ROLLBACK TO command")?;
-                self.statement("RELEASE command")
-            }
-            Err(failure) => {
-                own.undo(&self.leases, &mut self.waiting);
-                Err(failure)
+    /// All without savepoints, which cost a copy of every page a command touches. False if one failed and has left something
+    /// half written.
+    fn run_together(&mut self, commands: &mut [Command], effects: &mut Effects) -> Result<bool, Failure> {
+        for command in commands {
+            let before = self.connection.total_changes();
+            if !self.run_one(command, effects)? && self.connection.total_changes() != before {
+                return Ok(false);
             }
         }
+        Ok(true)
+    }
+
+    /// As if the group had not begun.
+    fn begin_again(&mut self, effects: Effects) -> Result<(), Failure> {
+        self.statement("ROLLBACK")?;
+        effects.undo(&self.leases, &self.waiting);
+        self.statement("BEGIN IMMEDIATE")
+    }
+
+    /// Each in a savepoint of its own, so that one that fails takes only itself back.
+    fn run_apart(&mut self, commands: &mut [Command], effects: &mut Effects) -> Result<(), Failure> {
+        for command in commands {
+            self.statement("SAVEPOINT command")?;
+            if !self.run_one(command, effects)? {
+                self.statement("ROLLBACK TO command")?;
+            }
+            self.statement("RELEASE command")?;
+        }
+        Ok(())
+    }
+
+    /// One command. Gives whether it did its work: if not, what it did beside the database is undone. An error is the group's.
+    fn run_one(&mut self, command: &mut Command, effects: &mut Effects) -> Result<bool, Failure> {
+        let mut writing = Writing::new(&self.connection, &self.leases, &self.waiting, &mut self.disk);
+        let ran = command.job.run(&mut writing);
+        let own = writing.effects;
+        let Err(failure) = ran else {
+            effects.append(own);
+            return Ok(true);
+        };
+        own.undo(&self.leases, &self.waiting);
+        if failure.reach() == Reach::Command && !self.connection.is_autocommit() { Ok(false) } else { Err(failure) }
     }
 
     /// Starts are counted until the delivery settles, so that one that brings the host down is seen to.

@@ -6,6 +6,7 @@
 
 mod accept;
 mod clean;
+mod exchanges;
 mod failure;
 mod group;
 mod key_value;
@@ -14,6 +15,7 @@ mod lease;
 mod leases;
 pub mod ledger;
 mod open;
+mod open_letters;
 mod operator;
 mod outcome;
 mod readers;
@@ -39,6 +41,7 @@ pub use open::{DATABASE_FILE, LOCK_FILE};
 pub use releases::Releases;
 pub use writer::OnFatal;
 
+use super::exchange::Exchange;
 use super::{Accept, Accepted, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError, Wake};
 use crate::clock::{Clock, Timestamp};
 use crate::problem::{Code, Problem};
@@ -47,12 +50,12 @@ use leases::Leases;
 use open::Medium;
 use readers::Readers;
 use writer::Writer;
-use writing::Disk;
+use writing::{Disk, Waiting};
 
 /// Connections that find what is due and read key-value data.
 const READERS: usize = 4;
 /// Connections that answer people's questions.
-const LEDGER_READERS: usize = 2;
+const PEOPLE_READERS: usize = 2;
 /// Free bytes on the disk below which no new message is taken, so that what is there can still be settled.
 pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -95,7 +98,8 @@ pub(crate) struct Inner {
     writer: Writer,
     leases: Arc<Leases>,
     readers: Arc<Readers>,
-    ledger: Arc<Readers>,
+    people: Arc<Readers>,
+    waiting: Waiting,
     wake: WakeSlot,
     generation: i64,
     last_seen_time: Timestamp,
@@ -131,9 +135,11 @@ impl SqliteStore {
         let opened = open::open(folder, medium)?;
         let leases = Arc::new(Leases::default());
         let wake = WakeSlot::default();
+        let waiting = Waiting::load(&opened.writer).map_err(|error| failure::problem(&error))?;
         let committer = Committer::new(group::Start {
             connection: opened.writer,
             leases: Arc::clone(&leases),
+            waiting: waiting.clone(),
             disk: Disk::new(folder, options.reserve_bytes),
             wake: Arc::clone(&wake),
             clock: Arc::clone(&options.clock),
@@ -141,8 +147,7 @@ impl SqliteStore {
             generation: opened.generation,
             last_seen_time: opened.last_seen_time,
             log: medium.log,
-        })
-        .map_err(|error| failure::problem(&error))?;
+        });
         let writer = Writer::start(committer, options.clock).map_err(|error| {
             Problem::new(Code::StoreFailed, format!("the message store's thread cannot be started: {error}"))
                 .fix("raise the limit on threads of the user the host runs as")
@@ -151,7 +156,8 @@ impl SqliteStore {
             writer,
             leases,
             readers: Readers::new(&opened.database, medium, READERS),
-            ledger: Readers::new(&opened.database, medium, LEDGER_READERS),
+            people: Readers::new(&opened.database, medium, PEOPLE_READERS),
+            waiting,
             wake,
             generation: opened.generation,
             last_seen_time: opened.last_seen_time,
@@ -193,7 +199,7 @@ impl SqliteStore {
 
     /// What happened to messages.
     pub fn ledger(&self) -> Ledger {
-        Ledger::new(Arc::clone(&self.inner.ledger))
+        Ledger::new(Arc::clone(&self.inner.people), self.inner.waiting.clone())
     }
 
     /// Takes away a bounded number of deduplication tokens and key-values that have expired.
@@ -271,5 +277,6 @@ fn bytes_of(settle: &Settle) -> usize {
         super::AppendedMessage::Existing(_) => 0,
     });
     let values = settle.key_values.iter().map(|write| write.value.as_ref().map_or(0, Vec::len));
-    children + appends.sum::<usize>() + values.sum::<usize>()
+    let exchanges = settle.attempt.exchanges.iter().map(Exchange::kept_bytes);
+    children + appends.sum::<usize>() + values.sum::<usize>() + exchanges.sum::<usize>()
 }

@@ -1,18 +1,17 @@
 //! What people do with dead letters: [`replay`] and [`discard`].
 
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, Row};
 
 use super::failure::Done;
-use super::lane;
 use super::outcome::{self, End, Place};
 use super::rows::{self, NewRow};
 use super::writing::Writing;
+use super::{lane, open_letters};
 use crate::clock::Timestamp;
 use crate::message::Outcome;
-use crate::message_store::{DeadLetterId, Discard, Replay, Replayed, Stage, StoreError, Superseded};
-
-/// What a discard by [`Superseded::Skip`] gives as its reason.
-pub(super) const SUPERSEDED: &str = "superseded";
+use crate::message_store::{
+    ClosedLetter, DeadLetterId, Discard, NEWER_COUNTED_MAX, Replay, Replayed, SUPERSEDED, Stage, StoreError, Superseded,
+};
 
 /// See [`crate::message_store::MessageStore::replay`].
 pub(super) fn replay(writing: &mut Writing<'_>, replay: &Replay) -> Done<Replayed> {
@@ -26,8 +25,8 @@ pub(super) fn replay(writing: &mut Writing<'_>, replay: &Replay) -> Done<Replaye
         }
         _ => {}
     }
-    close(writing, replay.dead_letter, "replayed", None, replay.now)?;
-    let number = letter.replay + 1;
+    close(writing, replay.dead_letter, &letter, "replayed", None, replay.now)?;
+    let number = number_after(letter.replay);
     let row = NewRow {
         integration: &letter.integration,
         message: letter.message,
@@ -37,11 +36,11 @@ pub(super) fn replay(writing: &mut Writing<'_>, replay: &Replay) -> Done<Replaye
         ordinal: letter.ordinal,
         ready: letter.lane.is_none(),
         due_at: replay.now,
-        replay: number,
+        replay: i64::from(number),
     };
     rows::insert_delivery(writing, &row)?;
     lane::arrange(writing, &letter.integration, letter.lane.as_deref())?;
-    Ok(Replayed::Queued(u32::try_from(number).unwrap_or(u32::MAX)))
+    Ok(Replayed::Queued(number))
 }
 
 /// See [`crate::message_store::MessageStore::discard`].
@@ -58,15 +57,17 @@ struct Letter {
     origin: i64,
     ordinal: i64,
     replay: i64,
+    fingerprint: String,
 }
 
-/// A dead letter nobody has replayed or discarded.
+/// A dead letter nobody has replayed or discarded. Whoever comes second is told what the first one did.
 fn open(writing: &Writing<'_>, id: DeadLetterId) -> Done<Letter> {
     let mut find = writing.connection.prepare_cached(
-        "SELECT integration, message, stage, lane, origin, ordinal, replay FROM dead_letter WHERE id = ?1 AND status = 'open'",
+        "SELECT integration, message, stage, lane, origin, ordinal, replay, fingerprint, status, closed_at, reason
+         FROM dead_letter WHERE id = ?1",
     )?;
     let found = find.query_row([id.0], |row| {
-        Ok(Letter {
+        let letter = Letter {
             integration: row.get(0)?,
             message: row.get(1)?,
             stage: rows::stage(row, 2)?,
@@ -74,23 +75,44 @@ fn open(writing: &Writing<'_>, id: DeadLetterId) -> Done<Letter> {
             origin: row.get(4)?,
             ordinal: row.get(5)?,
             replay: row.get(6)?,
+            fingerprint: row.get(7)?,
+        };
+        Ok(match closed(row, letter.replay)? {
+            None => Ok(letter),
+            Some(closed) => Err(StoreError::NotOpen(closed)),
         })
     });
-    Ok(found.optional()?.ok_or(StoreError::NoSuchDeadLetter)?)
+    Ok(found.optional()?.unwrap_or(Err(StoreError::NoSuchDeadLetter))?)
 }
 
-/// Messages of the lane that are newer and were delivered, or had nothing to deliver.
+/// What became of a dead letter that died in its `replay`-th replay; its status, time and reason are in columns 8 to 10.
+fn closed(row: &Row<'_>, replay: i64) -> rusqlite::Result<Option<ClosedLetter>> {
+    let at = Timestamp(row.get::<_, Option<i64>>(9)?.unwrap_or_default());
+    Ok(match row.get_ref(8)?.as_str()? {
+        "open" => None,
+        "replayed" => Some(ClosedLetter::Replayed { at, replay: number_after(replay) }),
+        _ => Some(ClosedLetter::Discarded { at, reason: row.get::<_, Option<String>>(10)?.unwrap_or_default() }),
+    })
+}
+
+/// The number of the replay after the `replay`-th.
+fn number_after(replay: i64) -> u32 {
+    u32::try_from(replay).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+/// Messages of the lane that are newer and were delivered, or had nothing to deliver. A busy key has millions: they are not all counted.
 fn newer_than(writing: &Writing<'_>, letter: &Letter) -> Done<u64> {
     let Some(lane) = &letter.lane else { return Ok(0) };
     let mut count = writing.connection.prepare_cached(
-        "SELECT count(DISTINCT origin) FROM outcome
-         WHERE integration = ?1 AND lane = ?2 AND origin > ?3 AND lane IS NOT NULL AND outcome IN ('delivered', 'skipped')",
+        "SELECT count(DISTINCT origin) FROM
+            (SELECT origin FROM outcome
+             WHERE integration = ?1 AND lane = ?2 AND origin > ?3 AND lane IS NOT NULL AND outcome IN ('delivered', 'skipped') LIMIT ?4)",
     )?;
-    Ok(count.query_row((&letter.integration, lane, letter.origin), |row| rows::count(row, 0))?)
+    Ok(count.query_row((&letter.integration, lane, letter.origin, NEWER_COUNTED_MAX), |row| rows::count(row, 0))?)
 }
 
 fn give_up(writing: &Writing<'_>, id: DeadLetterId, letter: &Letter, reason: &str, at: Timestamp) -> Done<()> {
-    close(writing, id, "discarded", Some(reason), at)?;
+    close(writing, id, letter, "discarded", Some(reason), at)?;
     let place = Place {
         integration: &letter.integration,
         message: letter.message,
@@ -104,10 +126,10 @@ fn give_up(writing: &Writing<'_>, id: DeadLetterId, letter: &Letter, reason: &st
     outcome::record(writing, &place, &end)
 }
 
-fn close(writing: &Writing<'_>, id: DeadLetterId, status: &str, reason: Option<&str>, at: Timestamp) -> Done<()> {
+fn close(writing: &Writing<'_>, id: DeadLetterId, letter: &Letter, status: &str, reason: Option<&str>, at: Timestamp) -> Done<()> {
     writing
         .connection
         .prepare_cached("UPDATE dead_letter SET status = ?2, reason = ?3, closed_at = ?4 WHERE id = ?1")?
         .execute((id.0, status, reason, at.0))?;
-    Ok(())
+    open_letters::went(writing, &letter.integration, &letter.fingerprint)
 }

@@ -1,6 +1,7 @@
 //! How deliveries end, on record: outcomes, their tally by minute, and dead letters.
 
 use super::failure::Done;
+use super::open_letters;
 use super::rows::{self, DeliveryRow};
 use super::writing::Writing;
 use crate::clock::Timestamp;
@@ -83,7 +84,7 @@ pub(super) fn record(writing: &Writing<'_>, place: &Place<'_>, end: &End<'_>) ->
              ON CONFLICT (minute, integration, outcome) DO UPDATE SET count = count + 1",
         )?
         .execute((place.integration, end.outcome.as_str(), minute(end.at)))?;
-    rows::stands(writing, place.message, place.integration, end.outcome.as_str())
+    rows::stands(writing, place.message, place.integration, end.outcome.as_str(), None)
 }
 
 /// The minute of the tally a time is in.
@@ -118,5 +119,5 @@ pub(super) fn bury(writing: &Writing<'_>, place: &Place<'_>, died: &Died<'_>) ->
             died.fingerprint,
             died.at.0,
         ))?;
-    Ok(())
+    open_letters::came(writing, place.integration, died)
 }

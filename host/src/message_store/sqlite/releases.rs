@@ -70,7 +70,20 @@ impl Releases {
             let found = find.query_map([], |row| Ok((rows::json(row, 0)?, ReleaseId(row.get(1)?))))?;
             Ok(found.collect::<Result<Vec<_>, _>>()?)
         };
-        self.inner.ledger.read(read).await
+        self.inner.people.read(read).await
+    }
+
+    /// The active release of `integration`, and since when it is active.
+    pub async fn active_of(&self, integration: &str) -> Result<Option<(Release, ReleaseId, Timestamp)>, StoreError> {
+        let integration = integration.to_owned();
+        let read = move |connection: &Connection| {
+            let mut find = connection.prepare_cached(
+                "SELECT r.content, r.id, a.activated_at FROM active_release a JOIN release r ON r.id = a.release WHERE a.integration = ?1",
+            )?;
+            let found = find.query_row([&integration], |row| Ok((rows::json(row, 0)?, ReleaseId(row.get(1)?), Timestamp(row.get(2)?))));
+            Ok(found.optional()?)
+        };
+        self.inner.people.read(read).await
     }
 
     /// A stored release.
@@ -80,7 +93,7 @@ impl Releases {
             let mut find = connection.prepare_cached("SELECT content FROM release WHERE id = ?1")?;
             Ok(find.query_row([&id.0], |row| rows::json(row, 0)).optional()?)
         };
-        self.inner.ledger.read(read).await
+        self.inner.people.read(read).await
     }
 }
 

@@ -76,7 +76,8 @@ pub(super) fn insert_message(writing: &Writing<'_>, message: &Message) -> Done<O
         return Ok(None);
     }
     let seq = writing.connection.last_insert_rowid();
-    track(writing, seq, &message.tracked)?;
+    // Nothing is known of it yet.
+    track_beyond(writing, seq, Vec::new(), &message.tracked)?;
     Ok(Some(seq))
 }
 
@@ -85,7 +86,11 @@ pub(super) fn track(writing: &Writing<'_>, message: i64, more: &[Tracked]) -> Do
     if more.is_empty() {
         return Ok(());
     }
-    let mut known = tracked(writing.connection, message)?;
+    let known = tracked(writing.connection, message)?;
+    track_beyond(writing, message, known, more)
+}
+
+fn track_beyond(writing: &Writing<'_>, message: i64, mut known: Vec<Tracked>, more: &[Tracked]) -> Done<()> {
     let before = known.len();
     message::track(&mut known, more.iter().cloned());
     let mut insert = writing.connection.prepare_cached("INSERT INTO tracked (name, value, message) VALUES (?1, ?2, ?3)")?;
@@ -184,7 +189,8 @@ pub(super) fn insert_delivery(writing: &mut Writing<'_>, row: &NewRow<'_>) -> Do
         ))?;
     let id = DeliveryId(writing.connection.last_insert_rowid());
     writing.came(row.integration);
-    stands(writing, row.message, row.integration, "waiting")?;
+    let parent = (row.stage == Stage::Sink).then_some(row.origin);
+    stands(writing, row.message, row.integration, "waiting", parent)?;
     if row.ready {
         writing.wake(row.integration);
     }
@@ -198,15 +204,24 @@ pub(super) fn delete_delivery(writing: &mut Writing<'_>, row: &DeliveryRow) -> D
     Ok(())
 }
 
-/// How `message` stands with `integration`.
-pub(super) fn stands(writing: &Writing<'_>, message: i64, integration: &str, state: &str) -> Done<()> {
+/// How `message` stands with `integration`; of a child, which does not change, the message it was made from.
+pub(super) fn stands(writing: &Writing<'_>, message: i64, integration: &str, state: &str, parent: Option<i64>) -> Done<()> {
     writing
         .connection
         .prepare_cached(
-            "INSERT INTO standing (message, integration, state) VALUES (?1, ?2, ?3)
+            "INSERT INTO standing (message, integration, state, parent) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (message, integration) DO UPDATE SET state = excluded.state",
         )?
-        .execute((message, integration, state))?;
+        .execute((message, integration, state, parent))?;
+    Ok(())
+}
+
+/// That `integration` made so many children of `message`.
+pub(super) fn has_children(writing: &Writing<'_>, message: i64, integration: &str, children: i64) -> Done<()> {
+    writing
+        .connection
+        .prepare_cached("UPDATE standing SET children = children + ?3 WHERE message = ?1 AND integration = ?2")?
+        .execute((message, integration, children))?;
     Ok(())
 }
 

@@ -6,11 +6,11 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 /// The version this program writes.
-pub(super) const NEWEST: i64 = 2;
-const _: () = assert!(MIGRATIONS.len() == 2, "NEWEST counts the migrations");
+pub(super) const NEWEST: i64 = 4;
+const _: () = assert!(MIGRATIONS.len() == 4, "NEWEST counts the migrations");
 
 /// The version of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -204,3 +204,60 @@ CREATE TABLE active_release (
 
 /// Plugins find tracked values after a message is stored: how many it has is asked at each settlement that brings some.
 const VERSION_2: &str = "CREATE INDEX tracked_message ON tracked (message);";
+
+/// What was sent and answered is kept; and what people ask for costs the same however much is stored: children and open dead
+/// letters are counted when they come and go, not when they are asked for.
+const VERSION_3: &str = "
+-- The bodies of the requests of an attempt, as far as they are kept (see `message_store::exchange`). `id` is the attempt's id times
+-- 4096 plus the request's place in the attempt's trace: in order in one tree, with no index beside it.
+CREATE TABLE exchange (
+    id           INTEGER PRIMARY KEY,
+    sent_type    TEXT,
+    sent_bytes   INTEGER NOT NULL,
+    sent         BLOB NOT NULL,
+    answer_type  TEXT,
+    answer_bytes INTEGER,
+    answer       BLOB
+) STRICT;
+
+-- Of a message that was fanned out into children: how many. Of a child: the seq of the message it was made from.
+ALTER TABLE standing ADD COLUMN children INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE standing ADD COLUMN parent INTEGER;
+UPDATE standing SET parent = (
+    SELECT p.seq FROM message c JOIN message p ON p.id = c.parent
+    JOIN standing s ON s.message = p.seq AND s.integration = standing.integration AND s.state = 'fanned-out'
+    WHERE c.seq = standing.message)
+WHERE message IN (SELECT seq FROM message WHERE parent IS NOT NULL);
+CREATE INDEX standing_parent ON standing (parent, integration, state) WHERE parent IS NOT NULL;
+UPDATE standing SET children = (
+    SELECT count(*) FROM standing c WHERE c.parent = standing.message AND c.integration = standing.integration)
+WHERE state = 'fanned-out';
+
+CREATE INDEX dead_letter_class ON dead_letter (status, class);
+
+-- Open dead letters counted, by fingerprint and by integration. What has none has no row.
+CREATE TABLE dead_letter_group (
+    fingerprint TEXT PRIMARY KEY,
+    integration TEXT NOT NULL,
+    class       TEXT NOT NULL,
+    code        TEXT NOT NULL,
+    open        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX dead_letter_group_open ON dead_letter_group (open);
+CREATE INDEX dead_letter_group_integration ON dead_letter_group (integration, open);
+INSERT INTO dead_letter_group (fingerprint, integration, class, code, open)
+    SELECT fingerprint, integration, class, code, count(*) FROM dead_letter WHERE status = 'open' GROUP BY fingerprint;
+CREATE TABLE dead_letter_count (
+    integration TEXT PRIMARY KEY,
+    open        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO dead_letter_count (integration, open)
+    SELECT integration, count(*) FROM dead_letter WHERE status = 'open' GROUP BY integration;
+";
+
+/// The oldest of what waits is found by integration, without a further index to write: a delivery of a message is found through the
+/// integrations the message stands with. (Whoever deletes messages one day brings an index by message alone for the foreign key.)
+const VERSION_4: &str = "
+DROP INDEX delivery_message;
+CREATE INDEX delivery_integration ON delivery (integration, message);
+";

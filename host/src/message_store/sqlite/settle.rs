@@ -6,7 +6,7 @@ use super::failure::Done;
 use super::outcome::{self, Died, End, Place};
 use super::rows::{self, DeliveryRow, NewRow};
 use super::writing::Writing;
-use super::{accept, key_value, lane};
+use super::{accept, exchanges, key_value, lane};
 use crate::clock::Timestamp;
 use crate::message::{Message, Outcome};
 use crate::message_store::{Attempt, DeliveryId, Settle, Settlement, Stage, StoreError};
@@ -85,8 +85,9 @@ fn end(writing: &mut Writing<'_>, row: &DeliveryRow, settle: &Settle, started_at
     lane::promote(writing, &row.integration, row.lane.as_deref())
 }
 
-/// Children in the place of their parent. One whose (derived) id is there already has had its delivery.
+/// Children in the place of their parent, counted. One whose (derived) id is there already has had its delivery.
 fn replace(writing: &mut Writing<'_>, parent: &DeliveryRow, children: &[Message], at: Timestamp) -> Done<()> {
+    let mut made = 0;
     for (ordinal, child) in (0_i64..).zip(children) {
         let Some(message) = rows::insert_message(writing, child)? else { continue };
         let row = NewRow {
@@ -102,8 +103,9 @@ fn replace(writing: &mut Writing<'_>, parent: &DeliveryRow, children: &[Message]
             replay: parent.replay,
         };
         rows::insert_delivery(writing, &row)?;
+        made += 1;
     }
-    Ok(())
+    rows::has_children(writing, parent.message, &parent.integration, made)
 }
 
 /// When it began to fail, moved later by the time it was due and was not handed out (its alias's gate was closed, the host was
@@ -146,7 +148,7 @@ fn again(
     lane::promote(writing, &row.integration, row.lane.as_deref())
 }
 
-/// Waiting for the same reason again is counted, not listed: a target may be down for days.
+/// Waiting for the same reason again is counted, not listed: a target may be down for days. What was sent is the last one's.
 fn record_attempt(writing: &Writing<'_>, row: &DeliveryRow, settle: &Settle) -> Done<()> {
     let attempt = &settle.attempt;
     let trace = rows::to_json(&attempt.trace)?;
@@ -157,7 +159,7 @@ fn record_attempt(writing: &Writing<'_>, row: &DeliveryRow, settle: &Settle) -> 
             .connection
             .prepare_cached("UPDATE attempt SET times = times + 1, ended_at = ?2, detail = ?3, trace = ?4 WHERE id = ?1")?
             .execute((last, attempt.ended_at.0, &attempt.detail, trace))?;
-        return Ok(());
+        return exchanges::replace(writing, last, &attempt.exchanges);
     }
     writing
         .connection
@@ -179,7 +181,7 @@ fn record_attempt(writing: &Writing<'_>, row: &DeliveryRow, settle: &Settle) -> 
             &attempt.detail,
             trace,
         ))?;
-    Ok(())
+    exchanges::keep(writing, writing.connection.last_insert_rowid(), &attempt.exchanges)
 }
 
 /// The delivery's last attempt, if it waited too, for the same reason and by the same release.

@@ -1,7 +1,7 @@
 //! The one writer: a thread of its own that owns the connection that writes.
 //!
-//! Commands wait in a bounded queue. A group commit takes all that waited while the last one ran, each in a savepoint of
-//! its own, and answers them once COMMIT has returned. A failed commit or fsync ends the process: nobody knows then
+//! Commands wait in a bounded queue. A group commit takes all that waited while the last one ran and answers them once COMMIT
+//! has returned; one that fails takes only itself back. A failed commit or fsync ends the process: nobody knows then
 //! what is on disk, so nothing may be acknowledged and nothing may be tried again.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -52,7 +52,7 @@ pub(super) struct Command {
 
 /// A command and who waits for its answer.
 pub(super) trait Job: Send {
-    /// Does the work in the open transaction.
+    /// Does the work in the open transaction. Called again if what it did was rolled back for another command's sake.
     fn run(&mut self, writing: &mut Writing<'_>) -> Done<()>;
 
     /// Answers: with the work's own result where the group was committed, with the group's error where it was not.
@@ -74,17 +74,18 @@ impl Writer {
         })
     }
 
-    /// Has `work` done in a group commit and gives its result once that has returned.
+    /// Has `work` done in a group commit and gives its result once that has returned. It may be done twice: what the first time
+    /// wrote is rolled back then.
     /// `bytes`: how much memory it holds, roughly.
     pub(super) async fn run<T, F>(&self, bytes: usize, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Writing<'_>) -> Done<T> + Send + 'static,
+        F: FnMut(&mut Writing<'_>) -> Done<T> + Send + 'static,
     {
         let sender = self.sender().ok_or(StoreError::Closed)?;
         let claim = Arc::new(Claim::default());
         let (reply, mut answer) = oneshot::channel();
-        let job = Box::new(Task { work: Some(work), result: None, reply });
+        let job = Box::new(Task { work, result: None, reply });
         let queued = async {
             let room = Arc::clone(&self.kilobytes).acquire_many_owned(kilobytes(bytes)).await.map_err(|_| StoreError::Closed)?;
             let command = Command { claim: Arc::clone(&claim), bytes, job, _room: room };
@@ -211,7 +212,7 @@ impl Claim {
 }
 
 struct Task<T, F> {
-    work: Option<F>,
+    work: F,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -219,11 +220,10 @@ struct Task<T, F> {
 impl<T, F> Job for Task<T, F>
 where
     T: Send + 'static,
-    F: FnOnce(&mut Writing<'_>) -> Done<T> + Send + 'static,
+    F: FnMut(&mut Writing<'_>) -> Done<T> + Send + 'static,
 {
     fn run(&mut self, writing: &mut Writing<'_>) -> Done<()> {
-        let Some(work) = self.work.take() else { return Ok(()) };
-        match work(writing) {
+        match (self.work)(writing) {
             Ok(value) => self.result = Some(Ok(value)),
             Err(failure) => {
                 self.result = Some(Err(failure.told()));

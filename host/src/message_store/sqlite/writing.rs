@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
@@ -20,13 +21,14 @@ pub(super) struct Writing<'a> {
     pub connection: &'a Connection,
     pub effects: Effects,
     leases: &'a Leases,
-    waiting: &'a mut Waiting,
+    waiting: &'a Waiting,
     disk: &'a mut Disk,
 }
 
-/// Deliveries waiting, by integration: counted once at the start, kept by the writer.
-#[derive(Debug, Default)]
-pub(super) struct Waiting(HashMap<String, u64>);
+/// Deliveries waiting, by integration: counted once at the start, kept by the writer, so that nobody who asks counts rows. Who reads
+/// along may be ahead of the commit that is under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Waiting(Arc<Mutex<HashMap<String, u64>>>);
 
 /// What a command changed outside the database, and what is to be done once it is committed.
 #[derive(Debug, Default)]
@@ -39,13 +41,13 @@ pub(super) struct Effects {
 }
 
 impl<'a> Writing<'a> {
-    pub(super) fn new(connection: &'a Connection, leases: &'a Leases, waiting: &'a mut Waiting, disk: &'a mut Disk) -> Self {
+    pub(super) fn new(connection: &'a Connection, leases: &'a Leases, waiting: &'a Waiting, disk: &'a mut Disk) -> Self {
         Self { connection, effects: Effects::default(), leases, waiting, disk }
     }
 
     /// Deliveries of `integration` that are not settled.
     pub(super) fn waiting(&self, integration: &str) -> u64 {
-        self.waiting.0.get(integration).copied().unwrap_or(0)
+        self.waiting.lock().get(integration).copied().unwrap_or(0)
     }
 
     /// A delivery of `integration` was inserted.
@@ -105,16 +107,27 @@ impl Waiting {
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare("SELECT integration, count(*) FROM delivery GROUP BY integration")?;
         let counts = statement.query_map([], |row| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))))?;
-        counts.collect::<Result<_, _>>().map(Self)
+        let counts = counts.collect::<Result<_, _>>()?;
+        Ok(Self(Arc::new(Mutex::new(counts))))
     }
 
-    fn change(&mut self, integration: &str, came: bool) {
-        match self.0.get_mut(integration) {
+    /// The integrations that have any, and how many.
+    pub(super) fn counts(&self) -> Vec<(String, u64)> {
+        self.lock().iter().filter(|(_, count)| **count > 0).map(|(name, count)| (name.clone(), *count)).collect()
+    }
+
+    fn change(&self, integration: &str, came: bool) {
+        let mut counts = self.lock();
+        match counts.get_mut(integration) {
             Some(count) if came => *count += 1,
             Some(count) => *count = count.saturating_sub(1),
-            None if came => drop(self.0.insert(integration.to_owned(), 1)),
+            None if came => drop(counts.insert(integration.to_owned(), 1)),
             None => {}
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,7 +141,7 @@ impl Effects {
     }
 
     /// The database was rolled back to before them.
-    pub(super) fn undo(self, leases: &Leases, waiting: &mut Waiting) {
+    pub(super) fn undo(self, leases: &Leases, waiting: &Waiting) {
         for (integration, came) in self.waiting.iter().rev() {
             waiting.change(integration, !came);
         }

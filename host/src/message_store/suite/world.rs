@@ -68,7 +68,7 @@ impl Subject for InMemory {
     }
 
     async fn dead_letters(&self) -> Vec<SeenDeadLetter> {
-        let open = self.0.dead_letters().into_iter().filter(|letter| letter.open);
+        let open = self.0.dead_letters().into_iter().filter(|letter| letter.closed.is_none());
         let seen = open.map(|letter| SeenDeadLetter {
             id: letter.id,
             message: letter.message,
@@ -284,6 +284,7 @@ impl World {
             code: None,
             detail: None,
             trace: json!({"calls": []}),
+            exchanges: Vec::new(),
         };
         Settle { delivery, attempt, settlement, appends: Vec::new(), key_values: Vec::new(), tracked: Vec::new() }
     }

@@ -28,6 +28,7 @@ use crate::message::{FailureClass, Headers, Key, Message, MessageId};
 use crate::message_store::{KeyValueRead, StoreError};
 use crate::random::SeededRandom;
 use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
 
 /// The bytes of the guest.
 pub fn odd() -> &'static [u8] {
@@ -137,6 +138,7 @@ pub fn fixture_with(limits: Limits, clock: Arc<dyn Clock>, script: Script) -> Fi
         clock,
         host_key: Secret::new([7; 32]),
         metrics: Arc::new(Metrics::new()),
+        events: Events::new(Arc::new(SystemClock::new())),
     };
     Fixture { invoker: WasmInvoker::new(around, limits), egress }
 }

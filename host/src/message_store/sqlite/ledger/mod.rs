@@ -1,20 +1,24 @@
 //! What happened to messages, for people: [`Ledger`], short reads on connections of their own, in bounded pages.
 
+mod curves;
 mod dead_letters;
 mod messages;
 mod queue;
 mod rows;
 mod timeline;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::Row;
 
+pub use curves::{CURVE_MINUTES, Curve, Minute};
 pub use rows::{
     AttemptRow, Body, DeadLetterGroupRow, DeadLetterRow, MessageRow, OutcomeRow, QueueRow, StandingRow, State, Status, Timeline, WaitingRow,
 };
 
 use super::readers::Readers;
+use super::writing::Waiting;
 use crate::clock::Timestamp;
 use crate::message::{FailureClass, MessageId};
 use crate::message_store::{DeadLetterId, StoreError};
@@ -26,6 +30,7 @@ pub const ROWS_MAX: usize = 1000;
 #[derive(Clone)]
 pub struct Ledger {
     readers: Arc<Readers>,
+    waiting: Waiting,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -80,8 +85,8 @@ impl Default for DeadLetterQuery {
 }
 
 impl Ledger {
-    pub(super) fn new(readers: Arc<Readers>) -> Self {
-        Self { readers }
+    pub(super) fn new(readers: Arc<Readers>, waiting: Waiting) -> Self {
+        Self { readers, waiting }
     }
 
     /// Messages, newest first.
@@ -109,9 +114,16 @@ impl Ledger {
         self.readers.read(move |connection| dead_letters::one(connection, id)).await
     }
 
-    /// What waits, by integration. An integration that has nothing to show is not there.
+    /// What waits and what is dead, by integration, at a cost that does not grow with either. An integration that has neither is
+    /// not there.
     pub async fn queue(&self, now: Timestamp) -> Result<Vec<QueueRow>, StoreError> {
-        self.readers.read_snapshot(move |connection| queue::find(connection, now)).await
+        let waiting = self.waiting.counts();
+        self.readers.read_snapshot(move |connection| queue::find(connection, &waiting, now)).await
+    }
+
+    /// How deliveries ended in the last hour, by integration. One whose last hour was empty is not there.
+    pub async fn curves(&self, now: Timestamp) -> Result<BTreeMap<String, Curve>, StoreError> {
+        self.readers.read(move |connection| curves::find(connection, now)).await
     }
 }
 

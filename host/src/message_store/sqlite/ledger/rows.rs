@@ -221,16 +221,14 @@ pub struct DeadLetterGroupRow {
     pub example_detail: String,
 }
 
-/// What waits for one integration and how fast it goes.
+/// What waits for one integration, and what is dead of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct QueueRow {
     pub integration: String,
     pub waiting: u64,
     pub oldest_accepted_at: Option<String>,
-    /// How long the oldest has waited.
+    /// How long the oldest message has waited; a child waits since it was made.
     pub oldest_waiting_ms: Option<u64>,
     pub dead_letters: u64,
-    pub delivered_last_hour: u64,
-    pub skipped_last_hour: u64,
 }

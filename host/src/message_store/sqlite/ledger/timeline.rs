@@ -30,8 +30,9 @@ pub(super) fn find(connection: &Connection, id: MessageId) -> Done<Option<Timeli
     }))
 }
 
-const WAITING: &str = "SELECT id, integration, stage, lane, state = 'behind', due_at, attempts, waits, replay
-    FROM delivery WHERE message = ?1 ORDER BY id LIMIT ?2";
+const WAITING: &str = "SELECT d.id, d.integration, d.stage, d.lane, d.state = 'behind', d.due_at, d.attempts, d.waits, d.replay
+    FROM standing s CROSS JOIN delivery d ON d.integration = s.integration AND d.message = s.message
+    WHERE s.message = ?1 ORDER BY d.id LIMIT ?2";
 /// Of more than fit, the newest.
 const ATTEMPTS: &str = "SELECT integration, stage, replay, release, started_at, ended_at, times, result, code, detail, trace
     FROM (SELECT * FROM attempt WHERE message = ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id";

@@ -29,10 +29,10 @@ fn request(maker: &World, body: &str, dedup: Option<Dedup>) -> Accept {
 pub(super) async fn hold(store: &SqliteStore) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), StoreError>>) {
     let (release, wait) = mpsc::channel::<()>();
     let (entered, there) = tokio::sync::oneshot::channel();
-    let store = store.clone();
+    let (store, mut entered) = (store.clone(), Some(entered));
     let held = tokio::spawn(async move {
         let work = move |_: &mut Writing<'_>| {
-            let _ = entered.send(());
+            let _ = entered.take().map(|entered| entered.send(()));
             let _ = wait.recv();
             Ok(())
         };

@@ -162,7 +162,7 @@ async fn dead_letters_are_listed_and_grouped_until_they_are_closed() {
 }
 
 #[tokio::test]
-async fn the_queue_shows_what_waits_how_long_and_how_fast_it_goes() {
+async fn the_queue_shows_what_waits_and_for_how_long() {
     let (world, ledger) = world();
     for (n, lane) in ["a", "a", "b"].iter().enumerate() {
         world.accept(&n.to_string(), Some(lane)).await;
@@ -175,9 +175,7 @@ async fn the_queue_shows_what_waits_how_long_and_how_fast_it_goes() {
     assert_eq!(rows.len(), 1);
     let row = &rows[0];
     assert_eq!((row.integration.as_str(), row.waiting, row.oldest_waiting_ms), ("crm", 1, Some(2000)));
-    assert_eq!((row.dead_letters, row.delivered_last_hour, row.skipped_last_hour), (1, 1, 0));
-    let later = ledger.queue(world.now().plus(Duration::from_secs(3600))).await.unwrap();
-    assert_eq!(later[0].delivered_last_hour, 0);
+    assert_eq!(row.dead_letters, 1);
 }
 
 #[tokio::test]

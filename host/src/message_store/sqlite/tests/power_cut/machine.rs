@@ -144,6 +144,20 @@ const NEVER: &[(&str, &str)] = &[
         "SELECT u.integration FROM key_value_used u WHERE u.bytes <>
          (SELECT coalesce(sum(octet_length(key) + octet_length(value)), 0) FROM key_value k WHERE k.integration = u.integration)",
     ),
+    (
+        "a count of open dead letters that is not their number",
+        "SELECT integration FROM dead_letter_count c WHERE open <>
+         (SELECT count(*) FROM dead_letter l WHERE l.integration = c.integration AND l.status = 'open')
+         UNION SELECT integration FROM dead_letter WHERE status = 'open' AND integration NOT IN (SELECT integration FROM dead_letter_count)
+         UNION SELECT fingerprint FROM dead_letter_group g WHERE open <>
+         (SELECT count(*) FROM dead_letter l WHERE l.fingerprint = g.fingerprint AND l.status = 'open')
+         UNION SELECT fingerprint FROM dead_letter WHERE status = 'open' AND fingerprint NOT IN (SELECT fingerprint FROM dead_letter_group)",
+    ),
+    (
+        "a count of children that is not their number",
+        "SELECT p.message FROM standing p WHERE p.children <>
+         (SELECT count(*) FROM standing c WHERE c.parent = p.message AND c.integration = p.integration)",
+    ),
     ("a row whose message is not there", "SELECT 1 FROM pragma_foreign_key_check"),
     ("damage", "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'"),
 ];

@@ -13,6 +13,7 @@ use super::machine::{Machine, State};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::integration::ReleaseId;
 use crate::message::{Headers, Message, MessageId, Tracked};
+use crate::message_store::exchange::{Exchange, KeptBody};
 use crate::message_store::sqlite::tests::groups::hold;
 use crate::message_store::sqlite::writing::Writing;
 use crate::message_store::sqlite::{Options, SqliteStore, accept};
@@ -208,7 +209,7 @@ impl<'a> Run<'a> {
         let mut failed = None;
         for task in tasks {
             match task.await.unwrap() {
-                Ok(()) | Err(StoreError::NotLeased | StoreError::NoSuchDeadLetter) => {}
+                Ok(()) | Err(StoreError::NotLeased | StoreError::NoSuchDeadLetter | StoreError::NotOpen(_)) => {}
                 Err(error) => failed = Some(error),
             }
         }
@@ -345,10 +346,16 @@ impl<'a> Run<'a> {
             code: None,
             detail: None,
             trace: json!({ "calls": [] }),
+            exchanges: (0..self.dice.below(3)).map(|_| self.exchange()).collect(),
         };
         let key_values = if done { vec![self.key_value(&leased.integration)] } else { Vec::new() };
         let appends = if done && leased.integration == "crm" { vec![self.append(leased)] } else { Vec::new() };
         Settle { delivery: leased.id, attempt, settlement, appends, key_values, tracked: Vec::new() }
+    }
+
+    fn exchange(&self) -> Exchange {
+        let body = |bytes| KeptBody::of(&[], &Bytes::from(vec![b'x'; bytes]));
+        Exchange { sent: body(self.dice.below(600)), answer: self.dice.chance(80).then(|| body(self.dice.below(100))) }
     }
 
     fn key_value(&self, integration: &str) -> KeyValueWrite {

@@ -1,4 +1,5 @@
-//! Times for people: UTC, as the log and the API have them, without what everybody knows. Depends on `clock`.
+//! Times for people, on the terminal and in the console: UTC, as the log and the API have them, without what everybody knows.
+//! Depends on `clock`.
 
 use crate::clock::{Clock, SystemClock, Timestamp};
 

@@ -1,0 +1,241 @@
+//! How everything stands at one moment, as plain data: [`Overview`]. The API's status and the console's first page both show it.
+//!
+//! What it costs depends on how many integrations there are, not on how many messages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::ApiParts;
+use crate::alias::AliasStatus;
+use crate::clock::Timestamp;
+use crate::integration::{Integration, Owner};
+use crate::message_store::StoreError;
+use crate::message_store::sqlite::ledger::{CURVE_MINUTES, Curve, Minute, QueueRow};
+use crate::telemetry::Latency;
+
+/// Whole minutes that the rate is the mean of, with what has passed of the current one: short enough to see a target come back,
+/// long enough not to jump.
+const RATE_MINUTES: usize = 5;
+
+/// Integrations and aliases at one moment.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    pub at: Timestamp,
+    pub intake_open: bool,
+    /// The active ones by name, then those that are not active any more but not empty.
+    pub integrations: Vec<IntegrationOverview>,
+    /// By name.
+    pub aliases: Vec<AliasOverview>,
+}
+
+/// One integration.
+#[derive(Clone, Debug)]
+pub struct IntegrationOverview {
+    pub name: String,
+    /// None for one that is not active any more.
+    pub owner: Option<Owner>,
+    pub state: IntegrationState,
+    /// The aliases it sends through that are not healthy. Why they are not is in [`Overview::aliases`].
+    pub held_by: Vec<String>,
+    /// Deliveries that have no outcome yet.
+    pub waiting: u64,
+    /// RFC 3339.
+    pub oldest_accepted_at: Option<String>,
+    pub oldest_waiting: Option<Duration>,
+    /// Open ones.
+    pub dead_letters: u64,
+    pub delivered_last_hour: u64,
+    pub skipped_last_hour: u64,
+    /// Delivered and skipped, the mean of the last five minutes.
+    pub per_minute: f64,
+    /// What waits, at the rate of the last five minutes, or of the last hour where nothing ended in those; none where nothing
+    /// waits or nothing ended.
+    pub drained_in: Option<Duration>,
+    /// None where nothing was delivered in the last hour since the host started.
+    pub latency: Option<Latency>,
+    /// None where nothing ended in the last hour.
+    pub curve: Option<Curve>,
+}
+
+/// One alias and what hangs on it.
+#[derive(Clone, Debug)]
+pub struct AliasOverview {
+    pub status: AliasStatus,
+    /// The active integrations that send through it, by name.
+    pub integrations: Vec<String>,
+    /// Deliveries that wait in them, whatever for: where the alias is not healthy, for it.
+    pub waiting: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntegrationState {
+    /// Nothing waits.
+    Idle,
+    Delivering,
+    /// Messages wait and an alias sends nothing for now.
+    Held,
+    /// Not active any more, but not empty.
+    Inactive,
+}
+
+impl IntegrationState {
+    /// The word for it in JSON and on screens.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Delivering => "delivering",
+            Self::Held => "held",
+            Self::Inactive => "inactive",
+        }
+    }
+}
+
+impl Overview {
+    /// How everything stands now.
+    ///
+    /// # Errors
+    /// The message store cannot be read.
+    pub async fn take(parts: &ApiParts) -> Result<Self, StoreError> {
+        let at = parts.clock.now();
+        let ledger = parts.store.ledger();
+        let (queues, mut curves) = tokio::try_join!(ledger.queue(at), ledger.curves(at))?;
+        let mut queues: BTreeMap<String, QueueRow> = queues.into_iter().map(|queue| (queue.integration.clone(), queue)).collect();
+        let mut aliases: BTreeMap<String, AliasOverview> = parts.aliases.states().into_iter().map(AliasOverview::named).collect();
+        let mut integrations = Vec::new();
+        for integration in parts.intake.routes().integrations() {
+            let name = &integration.name;
+            let mut overview = IntegrationOverview::new(queues.remove(name).unwrap_or_default(), curves.remove(name), at);
+            overview.latency = parts.metrics.latency(name, at);
+            overview.is_active(integration, &mut aliases);
+            integrations.push(overview);
+        }
+        // What waits of an integration that is gone is not to be forgotten.
+        let left = queues.into_values().filter(|queue| queue.waiting > 0 || queue.dead_letters > 0);
+        integrations.extend(left.map(|queue| {
+            let curve = curves.remove(&queue.integration);
+            IntegrationOverview::new(queue, curve, at)
+        }));
+        Ok(Self { at, intake_open: parts.intake.is_open(), integrations, aliases: aliases.into_values().collect() })
+    }
+}
+
+impl IntegrationOverview {
+    /// One that is not active, as far as the message store knows it.
+    fn new(queue: QueueRow, curve: Option<Curve>, at: Timestamp) -> Self {
+        let ended = Ended::of(curve.as_ref(), at);
+        Self {
+            name: queue.integration,
+            owner: None,
+            state: IntegrationState::Inactive,
+            held_by: Vec::new(),
+            waiting: queue.waiting,
+            oldest_accepted_at: queue.oldest_accepted_at,
+            oldest_waiting: queue.oldest_waiting_ms.map(Duration::from_millis),
+            dead_letters: queue.dead_letters,
+            delivered_last_hour: ended.delivered,
+            skipped_last_hour: ended.skipped,
+            per_minute: ended.per_minute,
+            drained_in: ended.drained_in(queue.waiting),
+            latency: None,
+            curve,
+        }
+    }
+
+    /// It is `integration`; each alias it sends through learns of it.
+    fn is_active(&mut self, integration: &Integration, aliases: &mut BTreeMap<String, AliasOverview>) {
+        self.name.clone_from(&integration.name);
+        self.owner = Some(integration.owner.clone());
+        let bound: BTreeSet<&str> =
+            integration.uses().flat_map(|(_, step)| step.bindings.values()).map(|binding| binding.alias.as_str()).collect();
+        for name in bound {
+            let Some(alias) = aliases.get_mut(name) else { continue };
+            alias.integrations.push(integration.name.clone());
+            alias.waiting += self.waiting;
+            if !alias.is_healthy() {
+                self.held_by.push(name.to_owned());
+            }
+        }
+        self.state = match (self.waiting, self.held_by.is_empty()) {
+            (0, _) => IntegrationState::Idle,
+            (_, true) => IntegrationState::Delivering,
+            (_, false) => IntegrationState::Held,
+        };
+    }
+}
+
+impl AliasOverview {
+    fn named(status: AliasStatus) -> (String, Self) {
+        (status.name.clone(), Self { status, integrations: Vec::new(), waiting: 0 })
+    }
+
+    /// Whether requests through it go out.
+    pub fn is_healthy(&self) -> bool {
+        self.status.state == "healthy"
+    }
+}
+
+/// What an hour's curve comes to.
+#[derive(Default)]
+struct Ended {
+    delivered: u64,
+    skipped: u64,
+    per_minute: f64,
+}
+
+impl Ended {
+    fn of(curve: Option<&Curve>, at: Timestamp) -> Self {
+        let Some(curve) = curve else { return Self::default() };
+        let sum = |minutes: &[Minute], of: fn(&Minute) -> u64| minutes.iter().map(of).sum::<u64>();
+        let latest = &curve.minutes[CURVE_MINUTES - RATE_MINUTES - 1..];
+        let minutes = at.since(curve.from).as_secs_f64() / 60.0 - (CURVE_MINUTES - latest.len()) as f64;
+        Self {
+            delivered: sum(&curve.minutes, |minute| minute.delivered),
+            skipped: sum(&curve.minutes, |minute| minute.skipped),
+            per_minute: sum(latest, |minute| minute.delivered + minute.skipped) as f64 / minutes,
+        }
+    }
+
+    fn drained_in(&self, waiting: u64) -> Option<Duration> {
+        let last_hour = (self.delivered + self.skipped) as f64 / CURVE_MINUTES as f64;
+        let per_minute = if self.per_minute > 0.0 { self.per_minute } else { last_hour };
+        let minutes = waiting as f64 / per_minute;
+        (waiting > 0 && minutes.is_finite()).then(|| Duration::from_secs((minutes * 60.0).ceil() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In the middle of a minute.
+    const NOW: Timestamp = Timestamp(1_700_000_070_000);
+
+    fn ended(minutes: &[(usize, Minute)]) -> Ended {
+        let mut curve = Curve::flat(NOW);
+        minutes.iter().for_each(|(ago, minute)| curve.minutes[CURVE_MINUTES - 1 - ago] = *minute);
+        Ended::of(Some(&curve), NOW)
+    }
+
+    #[test]
+    fn has_no_time_to_drain_where_nothing_waits_or_nothing_ended() {
+        assert_eq!(Ended::of(None, NOW).drained_in(7), None);
+        assert_eq!(ended(&[(0, Minute { dead_lettered: 3, ..Minute::default() })]).drained_in(7), None);
+        assert_eq!(ended(&[(0, Minute { delivered: 3, ..Minute::default() })]).drained_in(0), None);
+    }
+
+    #[test]
+    fn takes_the_rate_of_the_last_five_minutes_and_what_has_passed_of_this_one() {
+        let minute = |delivered, skipped| Minute { delivered, skipped, dead_lettered: 9 };
+        let ended = ended(&[(0, minute(20, 0)), (5, minute(30, 5)), (6, minute(1_000, 0))]);
+        assert_eq!((ended.delivered, ended.skipped), (1_050, 5));
+        assert_eq!(ended.per_minute, 10.0, "55 in five and a half minutes");
+        assert_eq!(ended.drained_in(100), Some(Duration::from_secs(600)));
+    }
+
+    #[test]
+    fn takes_the_rate_of_the_hour_where_the_last_minutes_were_empty() {
+        let ended = ended(&[(30, Minute { delivered: 60, ..Minute::default() })]);
+        assert_eq!(ended.per_minute, 0.0);
+        assert_eq!(ended.drained_in(3), Some(Duration::from_secs(180)));
+    }
+}
