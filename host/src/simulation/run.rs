@@ -1,6 +1,7 @@
 //! One simulation from its script to its end: [`simulate`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
 
 /// What a simulation was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Everything that happened, as a hash.
     pub fingerprint: String,
@@ -39,6 +40,23 @@ pub struct Summary {
     pub took: Duration,
     pub requests: usize,
     pub dead_letters: usize,
+}
+
+impl Summary {
+    /// Adds the numbers of another one.
+    pub fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.took += other.took;
+        self.requests += other.requests;
+        self.dead_letters += other.dead_letters;
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { events, took, requests, dead_letters, .. } = self;
+        write!(f, "{events} events in {:.1} virtual hours, {requests} requests, {dead_letters} dead letters", took.as_secs_f64() / 3_600.0)
+    }
 }
 
 /// Everything that survives a crash of the host.

@@ -169,7 +169,7 @@ impl Memory {
             let fingerprint = unkeyed_fingerprint(&place.integration);
             self.bury(place, class, class.as_str().to_owned(), detail, fingerprint);
         } else {
-            let ready = self.deliveries.lane(&place).is_empty();
+            let ready = self.deliveries.lane(&place).0.is_none();
             self.stand(place, ready, delivery.due_at);
         }
     }
@@ -193,16 +193,15 @@ impl Memory {
 
     /// The first of the lane is ready, the others are behind it; one that is in flight keeps its place.
     fn arrange(&mut self, place: &Place) {
-        let lane = self.deliveries.lane(place);
-        if lane.iter().any(|id| self.deliveries.get(*id).is_some_and(|delivery| delivery.leased.is_some())) {
+        let (first, ready) = self.deliveries.lane(place);
+        let in_flight = ready.and_then(|ready| self.deliveries.get(ready)).is_some_and(|ready| ready.leased.is_some());
+        if in_flight || first == ready {
             return;
         }
-        for (index, id) in lane.into_iter().enumerate() {
-            if self.deliveries.get(id).is_some_and(|delivery| delivery.ready != (index == 0)) {
-                self.deliveries.change(id, |delivery| delivery.ready = index == 0);
-                self.wakes.insert(place.integration.clone());
-            }
+        for (id, is_first) in [(ready, false), (first, true)] {
+            id.and_then(|id| self.deliveries.change(id, |delivery| delivery.ready = is_first));
         }
+        self.wakes.insert(place.integration.clone());
     }
 
     pub(super) fn lease(&mut self, lease: &Lease) -> Vec<Leased> {
