@@ -201,7 +201,7 @@ fn a_folder_without_a_workspace_and_an_environment_that_is_not_there_are_named()
 #[test]
 fn asking_where_no_host_runs_ends_with_3() {
     let workspace = workspace(&Outside::start());
-    for arguments in [&["status"][..], &["messages"], &["dead-letters", "list"]] {
+    for arguments in [&["status"][..], &["status", "--watch"], &["logs"], &["logs", "-f"], &["messages"], &["dead-letters", "list"]] {
         assert_eq!(workspace.lockgate(arguments).status.code(), Some(3), "{arguments:?}");
     }
     assert_eq!(workspace.lockgate(&["no-such-command"]).status.code(), Some(2));

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::support::build::{odd_guest, plugin_files};
 use crate::support::eventually;
 use crate::support::host::Host;
 use crate::support::http::{Answer, request, runtime, send, shopify_signature};
+use crate::support::odd::odd_workspace;
 use crate::support::shop::{accepted, order, post_body, post_order};
 use crate::support::shop_to_crm::{Outside, workspace};
 use crate::support::workspace::{SHOP_SECRET, Workspace};
@@ -164,26 +164,6 @@ fn a_key_of_megabytes_is_no_key_and_listings_stay_readable() {
         assert!(!text.contains('\u{1b}') && !text.lines().any(|line| line.starts_with("fake")), "{text}");
         assert!(text.lines().all(|line| line.chars().count() < 1000), "{arguments:?}");
     }
-}
-
-/// An integration over the odd guest, which does what a message's body says; its output goes nowhere but to a channel.
-fn odd_workspace(outside: &Outside) -> Workspace {
-    let workspace = workspace(outside);
-    let folder = workspace.path().join("own");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::copy(odd_guest(), folder.join("odd@1.0.0.wasm")).unwrap();
-    let paths = format!("[plugins]\npaths = [\"own\", {:?}]\n", plugin_files().display().to_string());
-    let flow = |source: &str, rest: &str| {
-        format!("[integration]\ndescription = \"odd\"\nowner = {{ team = \"t\", contact = \"c\" }}\n[[source]]\n{source}\n{rest}")
-    };
-    let odd =
-        "[[step]]\nplugin = \"odd@1\"\ngrant = [\"key-value\", \"queue\"]\nbind = { target = \"crm\" }\n[sink]\nchannel = \"odd.out\"\n";
-    let reader = "[sink]\nplugin = \"http-post@1\"\nconfig = { path = \"/orders\" }\nbind = { target = \"audit\" }\n";
-    workspace
-        .write("lockgate.toml", &paths)
-        .write("integrations/odd.toml", &flow("webhook = { path = \"/odd\", verify = \"none\" }", odd))
-        .write("integrations/reader.toml", &flow("channel = \"odd.out\"", reader));
-    workspace
 }
 
 /// MiB of memory the host holds now.

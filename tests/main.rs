@@ -4,11 +4,15 @@
 #![expect(clippy::disallowed_methods, reason = "the tests live in real time; the core they test does not read it")]
 
 mod bad_input;
+mod bench;
 mod console;
+mod console_messages;
 mod corpus;
 mod delivery;
 mod documents;
 mod durability;
+mod events;
 mod hostile;
 mod intake;
+mod ledger;
 mod support;

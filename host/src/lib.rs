@@ -16,6 +16,7 @@ pub mod delivery;
 pub mod demo;
 pub mod ingress;
 pub mod integration;
+pub mod layout;
 pub mod message;
 pub mod message_store;
 pub mod moment;

@@ -96,6 +96,8 @@ codes! {
     ToolMissing = "LG-7007": "a tool this needs is not installed",
     Elsewhere = "LG-7008": "the request comes from another site, or for another host",
     TooManyStreams = "LG-7009": "too many streams are open",
+    Ambiguous = "LG-7010": "several things fit",
+    BenchFailed = "LG-7011": "a measurement could not be made",
     Internal = "LG-7999": "a fault in Lockgate itself",
 }
 

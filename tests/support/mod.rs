@@ -5,6 +5,7 @@ pub mod browser;
 pub mod build;
 pub mod host;
 pub mod http;
+pub mod odd;
 pub mod shop;
 pub mod shop_to_crm;
 pub mod workspace;

@@ -22,7 +22,7 @@ pub struct Dealer {
 }
 
 /// As many queues as there are workers. Bounded together, by what intake takes.
-pub fn lanes(workers: usize) -> (Dealer, Vec<mpsc::UnboundedReceiver<Delivery>>) {
+pub fn queues(workers: usize) -> (Dealer, Vec<mpsc::UnboundedReceiver<Delivery>>) {
     let (queues, receivers) = (0..workers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
     (Dealer { queues, next: 0 }, receivers)
 }
@@ -51,7 +51,7 @@ async fn work(mut queue: mpsc::UnboundedReceiver<Delivery>, target: SocketAddr, 
     let host = target.to_string();
     while let Some(delivery) = queue.recv().await {
         let started_at = record::now();
-        writer.send(Command::Start { delivery: delivery.id, at: started_at }).await?;
+        writer.send(Command::Start { delivery: delivery.place.delivery, at: started_at }).await?;
         let sender = match &mut connection {
             Some(sender) => sender,
             None => connection.insert(connect(target).await?),
@@ -79,23 +79,24 @@ async fn deliver(sender: &mut SendRequest<Full<Bytes>>, host: &str, delivery: De
         .header(HOST, host)
         .header(CONTENT_TYPE, "application/json")
         .header("idempotency-key", &key)
-        .body(Full::from(invoice))?;
+        .body(Full::from(invoice.clone()))?;
     sender.ready().await?;
     let answer = sender.send_request(request).await?;
     let status = answer.status();
-    answer.into_body().collect().await?;
+    let answer = answer.into_body().collect().await?.to_bytes();
     if !status.is_success() {
         return Err(format!("the target answered {status}").into());
     }
     let ended_at = record::now();
     Ok(Settled {
-        delivery: delivery.id,
-        message: delivery.message,
+        place: delivery.place,
         trace: trace(&key, &digest, status.as_u16(), ended_at - started_at),
         key: delivery.order.key,
         started_at,
         ended_at,
         receipt: format!("{{\"remote-id\":null,\"remote-version\":null,\"detail\":\"HTTP {}\"}}", status.as_u16()),
+        sent: invoice,
+        answer,
     })
 }
 

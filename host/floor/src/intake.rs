@@ -11,7 +11,7 @@ use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COO
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -40,6 +40,12 @@ struct Head<'a> {
 #[derive(Deserialize)]
 struct Customer {
     id: u64,
+}
+
+#[derive(Serialize)]
+struct Tracked<'a> {
+    name: &'a str,
+    value: &'a str,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -111,6 +117,7 @@ fn order(headers: &HeaderMap, body: Bytes) -> Option<Order> {
         token: Sha256::digest(&body).into(),
         key: head.customer.id.to_string(),
         number: head.number.to_owned(),
+        tracked: serde_json::to_string(&[Tracked { name: "order", value: head.number }]).ok()?,
         content_type: headers.get(CONTENT_TYPE).map(text)?,
         headers: serde_json::to_string(&kept.collect::<Vec<_>>()).ok()?,
         accepted_at: record::now(),

@@ -9,11 +9,12 @@
 //! time-outs, no limits on headers and bodies, no metrics, no reading of what it wrote, no recovery of what waited when it ended. It keeps in
 //! memory what waits, up to [`WAITING_MAX`]. A request that fails ends the program: nothing is measured then.
 //!
-//! `intake` takes, `delivery` maps and sends, `writer` owns the database; `record` is what travels between them. Depends on nothing of the host.
+//! `intake` takes, `delivery` maps and sends, `writer` has the database, `rows` is what it writes; `record` is what travels between them. Depends on nothing of the host.
 
 mod delivery;
 mod intake;
 mod record;
+mod rows;
 mod writer;
 
 use std::net::SocketAddr;
@@ -21,10 +22,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+pub use record::{Order, Settled};
+pub use rows::{DATABASE_FILE, Place, Rows};
+
 /// Messages accepted and not settled at most; over it senders get 503.
 pub const WAITING_MAX: u64 = 1_000_000;
-/// The tables it writes.
-pub const SCHEMA: &str = include_str!("schema.sql");
 
 /// What it is started with.
 #[derive(Clone, Debug)]
@@ -64,9 +66,9 @@ pub struct Floor {
 /// A data folder or an address that cannot be used.
 pub async fn start(options: Options) -> Result<Floor, Error> {
     let counts = Arc::<Counts>::default();
-    let (lanes, deliveries) = delivery::lanes(options.concurrency);
-    let writer = writer::start(&options.data, lanes, counts.clone())?;
-    for queue in deliveries {
+    let (dealer, queues) = delivery::queues(options.concurrency);
+    let writer = writer::start(Rows::create(&options.data)?, dealer, counts.clone())?;
+    for queue in queues {
         delivery::spawn(queue, options.target, writer.clone());
     }
     let listener = tokio::net::TcpListener::bind(options.listen).await?;

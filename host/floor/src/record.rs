@@ -1,28 +1,31 @@
-//! What travels through the floor: an [`Order`] as it was stored, and how its delivery [`Settled`].
+//! What travels through the floor: an [`Order`] on its way to the database, a [`Delivery`] on its way out, and how it [`Settled`].
 
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-/// The names the host's example has.
+use crate::rows::Place;
+
+/// The integration's name, as in the host's example.
 pub const INTEGRATION: &str = "order-to-invoice";
 /// Where orders come in.
 pub const PATH: &str = "/orders";
-
 /// Where the host says that they came from.
 pub const ORIGIN: &str = "webhook /orders";
 
 /// An order that was verified.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Order {
     pub id: [u8; 16],
     /// SHA-256 over the body: what makes two orders the same.
     pub token: [u8; 32],
     /// The customer, whose orders stay in order.
     pub key: String,
-    /// What the order is found by.
+    /// By which the order is found.
     pub number: String,
+    /// The number as the host writes tracked values: JSON.
+    pub tracked: String,
     pub content_type: String,
     /// The headers that are kept, as JSON.
     pub headers: String,
@@ -46,20 +49,18 @@ pub enum Command {
     Settle(Box<Settled>),
 }
 
-/// A delivery on its way: an order in the database.
+/// An order that is on disk.
 #[derive(Debug)]
 pub struct Delivery {
-    pub id: i64,
-    /// Its message's seq.
-    pub message: i64,
+    pub place: Place,
     pub order: Box<Order>,
 }
 
-/// A delivery that was sent.
+/// A delivery that arrived.
 #[derive(Debug)]
 pub struct Settled {
-    pub delivery: i64,
-    pub message: i64,
+    pub place: Place,
+    /// The customer.
     pub key: String,
     pub started_at: i64,
     pub ended_at: i64,
@@ -67,6 +68,10 @@ pub struct Settled {
     pub trace: String,
     /// What the target answered, as JSON.
     pub receipt: String,
+    /// The body that was sent.
+    pub sent: Bytes,
+    /// The body that was answered.
+    pub answer: Bytes,
 }
 
 /// Milliseconds since 1970.

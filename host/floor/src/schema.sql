@@ -59,15 +59,16 @@ CREATE TABLE delivery (
 ) STRICT;
 CREATE INDEX delivery_ready ON delivery (integration, due_at, origin, ordinal) WHERE state = 'ready';
 CREATE INDEX delivery_lane ON delivery (integration, lane, origin, ordinal) WHERE lane IS NOT NULL;
-CREATE INDEX delivery_message ON delivery (message);
+CREATE INDEX delivery_integration ON delivery (integration, message);
 
 CREATE TABLE standing (
     message     INTEGER NOT NULL REFERENCES message (seq),
     integration TEXT NOT NULL,
-    state       TEXT NOT NULL,
+    state       TEXT NOT NULL, children INTEGER NOT NULL DEFAULT 0, parent INTEGER,
     PRIMARY KEY (message, integration)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX standing_state ON standing (integration, state, message);
+CREATE INDEX standing_parent ON standing (parent, integration, state) WHERE parent IS NOT NULL;
 
 CREATE TABLE attempt (
     id          INTEGER PRIMARY KEY,
@@ -86,6 +87,16 @@ CREATE TABLE attempt (
     trace       TEXT NOT NULL
 ) STRICT;
 CREATE INDEX attempt_message ON attempt (message);
+
+CREATE TABLE exchange (
+    id           INTEGER PRIMARY KEY,
+    sent_type    TEXT,
+    sent_bytes   INTEGER NOT NULL,
+    sent         BLOB NOT NULL,
+    answer_type  TEXT,
+    answer_bytes INTEGER,
+    answer       BLOB
+) STRICT;
 
 CREATE TABLE outcome (
     id          INTEGER PRIMARY KEY,

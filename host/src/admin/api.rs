@@ -84,6 +84,7 @@ pub(super) fn routes() -> Vec<Route> {
         read("/api/v1/integrations", get(integrations::list)),
         read("/api/v1/messages", get(messages::list)),
         read("/api/v1/messages/{id}", get(messages::show)),
+        read("/api/v1/messages/{id}/attempts/{attempt}", get(messages::exchanges)),
         change("/api/v1/messages", post(by_hand::put)),
         read("/api/v1/dead-letters", get(dead_letters::list)),
         read("/api/v1/dead-letters/{id}", get(dead_letters::show)),

@@ -9,56 +9,65 @@ use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::api::Api;
+use super::detail;
 use super::parameters::{Parameters, limit, wrong};
-use super::shown_body::{self, Shown};
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
 use crate::message::FailureClass;
 use crate::message_store::DeadLetterId;
-use crate::message_store::sqlite::ledger::{DeadLetterGroupRow, DeadLetterQuery, Status};
+use crate::message_store::sqlite::ledger::{DeadLetterQuery, GroupQuery};
 use crate::problem::Code;
 
 /// Open dead letters, newest first, or with `?group=fingerprint` their groups, largest first.
 pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
     let mut given = Parameters::parse(request.uri().query());
+    let ledger = api.parts.store.ledger();
     match given.one("group")?.as_deref() {
-        None => page(&api, given).await,
-        Some("fingerprint") => groups(&api, given).await,
+        None => {
+            let page = ledger.dead_letters(query(given)?).await.map_err(|error| refusal(&error))?;
+            Ok(answer::json(StatusCode::OK, &page))
+        }
+        Some("fingerprint") => {
+            let page = ledger.dead_letter_groups(group_query(given)?).await.map_err(|error| refusal(&error))?;
+            Ok(answer::json(StatusCode::OK, &page))
+        }
         Some(other) => Err(wrong(format!("`group={other}`: expected `fingerprint`"))),
     }
 }
 
-async fn page(api: &Api, mut given: Parameters) -> Result<Response<Body>, Refusal> {
+/// What a listing's parameters ask for.
+///
+/// # Errors
+/// 400 for what is not known or not understood.
+pub(crate) fn query(mut given: Parameters) -> Result<DeadLetterQuery, Refusal> {
     let query = DeadLetterQuery {
         integration: given.one("integration")?,
         class: given.word("class", FailureClass::parse, FailureClass::ALL)?,
         fingerprint: given.one("fingerprint")?,
-        status: Some(Status::Open),
-        before: given.read("before", "the `next` of the page before")?.map(DeadLetterId),
+        beyond: given.read("before", BEFORE)?.map(DeadLetterId),
+        limit: limit(&mut given)?,
+        ..DeadLetterQuery::default()
+    };
+    given.finish()?;
+    Ok(query)
+}
+
+const BEFORE: &str = "the `next` of the page before";
+
+/// The same for groups.
+///
+/// # Errors
+/// 400 for what is not known or not understood.
+pub(crate) fn group_query(mut given: Parameters) -> Result<GroupQuery, Refusal> {
+    let query = GroupQuery {
+        integration: given.one("integration")?,
+        class: given.word("class", FailureClass::parse, FailureClass::ALL)?,
+        fingerprint: given.one("fingerprint")?,
+        before: given.read("before", BEFORE)?,
         limit: limit(&mut given)?,
     };
     given.finish()?;
-    let limit = query.limit;
-    let found = api.parts.store.ledger().dead_letters(query).await.map_err(|error| refusal(&error))?;
-    let next = if found.len() < limit { None } else { found.last().map(|last| last.id) };
-    Ok(answer::json(StatusCode::OK, &json!({ "dead-letters": found, "next": next })))
-}
-
-async fn groups(api: &Api, mut given: Parameters) -> Result<Response<Body>, Refusal> {
-    let integration = given.one("integration")?;
-    let class = given.word("class", FailureClass::parse, FailureClass::ALL)?;
-    let fingerprint = given.one("fingerprint")?;
-    let limit = limit(&mut given)?;
-    given.finish()?;
-    let wanted = |group: &DeadLetterGroupRow| {
-        integration.as_ref().is_none_or(|name| *name == group.integration)
-            && class.is_none_or(|class| class == group.class)
-            && fingerprint.as_ref().is_none_or(|text| *text == group.fingerprint)
-    };
-    let mut groups = api.parts.store.ledger().dead_letter_groups().await.map_err(|error| refusal(&error))?;
-    groups.retain(wanted);
-    groups.truncate(limit);
-    Ok(answer::json(StatusCode::OK, &json!({ "groups": groups })))
+    Ok(query)
 }
 
 /// One dead letter, whatever its status, with its message.
@@ -67,11 +76,11 @@ pub async fn show(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
-    let (id, full) = shown_body::asked(id, &request)?;
+    let (id, asked) = detail::asked(id, &request)?;
     let id = id.parse().map_err(|_| wrong(format!("`{id}` is not the id of a dead letter: expected a number")))?;
     let missing = || Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is no dead letter {id}"));
     let ledger = api.parts.store.ledger();
     let letter = ledger.dead_letter(DeadLetterId(id)).await.map_err(|error| refusal(&error))?.ok_or_else(missing)?;
-    let message = ledger.message(letter.message).await.map_err(|error| refusal(&error))?.ok_or_else(missing)?;
-    Ok(answer::json(StatusCode::OK, &json!({ "dead-letter": letter, "message": Shown::of(message, full) })))
+    let message = ledger.message(asked.of(letter.message)).await.map_err(|error| refusal(&error))?.ok_or_else(missing)?;
+    Ok(answer::json(StatusCode::OK, &json!({ "dead-letter": letter, "message": message })))
 }

@@ -1,6 +1,8 @@
-//! `POST /api/v1/dead-letters/replay` and `/discard`: what people do about dead letters, one or many at a time.
+//! What people do about dead letters, one or many at a time: [`act`]. `POST /api/v1/dead-letters/replay` and `/discard` ask for it;
+//! so does the console.
 //!
-//! Each dead letter is a transaction of its own: some may be done and others not, and the answer says so for each.
+//! Each dead letter is a transaction of its own: some may be done and others not, and the answer says so for each. Of two people who
+//! do the same at once one is first, and the other is told what the first one did.
 
 use std::sync::Arc;
 
@@ -10,17 +12,19 @@ use futures_util::{StreamExt, stream};
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::api::Api;
+use super::api::{Api, ApiParts};
 use super::parameters::wrong;
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
 use crate::message::FailureClass;
 use crate::message_store::sqlite::ledger::{DeadLetterQuery, ROWS_MAX};
-use crate::message_store::{DeadLetterId, Discard, MessageStore, Replay, Replayed, StoreError, Superseded};
+use crate::message_store::{ClosedLetter, DeadLetterId, Discard, MessageStore, Replay, Replayed, StoreError, Superseded};
 use crate::telemetry::events::{Event, Kind, Level};
 
 /// Dead letters in one request at most; `more` in the answer says that there are others.
 const PER_REQUEST_MAX: usize = 10_000;
+/// Pages of dead letters looked for in one request at most.
+const PAGES_MAX: usize = 100;
 /// Commands under way at once, so that they share commits.
 const AT_ONCE: usize = 64;
 const REASON_CHARS_MAX: usize = 1000;
@@ -53,116 +57,183 @@ fn ask() -> Superseded {
 }
 
 /// Which dead letters: these, or those that fit all that is given.
-#[derive(Debug)]
-struct Selection {
-    ids: Option<Vec<DeadLetterId>>,
-    fingerprint: Option<String>,
-    class: Option<FailureClass>,
-    integration: Option<String>,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Selection {
+    pub ids: Option<Vec<DeadLetterId>>,
+    pub fingerprint: Option<String>,
+    pub class: Option<FailureClass>,
+    pub integration: Option<String>,
 }
 
-/// What became of one dead letter.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Done {
-    id: DeadLetterId,
-    result: &'static str,
-    /// The replay number it goes with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replay: Option<u32>,
-    /// Newer messages of its key that were delivered since.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    newer: Option<u64>,
+/// What is to be done with them.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    /// Back on their way, oldest first.
+    Replay { superseded: Superseded },
+    /// Given up for good. Why is kept.
+    Discard { reason: String },
 }
 
-#[derive(Debug, Serialize)]
-struct Results {
-    results: Vec<Done>,
+/// One dead letter and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Done {
+    pub id: DeadLetterId,
+    #[serde(flatten)]
+    pub became: Became,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub(crate) enum Became {
+    /// It goes with this replay number.
+    Queued {
+        replay: u32,
+    },
+    /// Nothing was done: so many newer messages of its key were delivered since.
+    Superseded {
+        newer: u64,
+    },
+    /// Discarded for that reason, as asked.
+    Skipped,
+    Discarded,
+    /// Somebody else was first.
+    AlreadyReplayed {
+        at: String,
+        replay: u32,
+    },
+    AlreadyDiscarded {
+        at: String,
+        reason: String,
+    },
+    NotFound,
+    /// The host's log says why.
+    Failed,
+}
+
+impl Became {
+    /// Whether what was asked for was done.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self, Self::Queued { .. } | Self::Skipped | Self::Discarded)
+    }
+}
+
+/// What became of each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Results {
+    pub results: Vec<Done>,
     /// Others fit that are not in `results`: ask again.
-    more: bool,
+    pub more: bool,
 }
 
-/// Puts dead letters back on their way, oldest first.
+/// Puts dead letters back on their way.
 pub async fn replay(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
     let ReplayRequest { ids, fingerprint, class, integration, superseded } = api.json(request).await?;
-    let (ids, more) = Selection { ids, fingerprint, class, integration }.find(&api).await?;
-    let results = stream::iter(ids).map(|id| replay_one(&api, id, superseded)).buffered(AT_ONCE).collect().await;
-    Ok(answered(&api, "replayed", results, more))
+    let selection = Selection { ids, fingerprint, class, integration };
+    Ok(answer::json(StatusCode::OK, &act(&api.parts, selection, Action::Replay { superseded }).await?))
 }
 
 /// Gives dead letters up for good.
 pub async fn discard(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
     let DiscardRequest { ids, fingerprint, class, integration, reason } = api.json(request).await?;
+    let selection = Selection { ids, fingerprint, class, integration };
+    Ok(answer::json(StatusCode::OK, &act(&api.parts, selection, Action::Discard { reason }).await?))
+}
+
+/// Does `action` to every dead letter of `selection`, oldest first.
+///
+/// # Errors
+/// 400 for a selection of nothing, of too many, or of two kinds, and for a reason that says nothing; 503 where the store does not
+/// answer.
+pub(crate) async fn act(parts: &ApiParts, selection: Selection, action: Action) -> Result<Results, Refusal> {
+    let action = checked(action)?;
+    let (ids, more) = selection.find(parts).await?;
+    let results: Vec<Done> = stream::iter(ids).map(|id| act_on(parts, id, &action)).buffered(AT_ONCE).collect().await;
+    let done = results.iter().filter(|done| done.became.is_done()).count();
+    tell(parts, &action, results.len(), done);
+    Ok(Results { results, more })
+}
+
+/// For the log, and for who follows what happens.
+fn tell(parts: &ApiParts, action: &Action, asked: usize, done: usize) {
+    let what = match action {
+        Action::Replay { .. } => "dead letters were replayed",
+        Action::Discard { .. } => "dead letters were discarded",
+    };
+    tracing::info!(asked, done, "{what}");
+    let event = Event::new(Kind::Operator, Level::Info, what);
+    parts.events.tell(event.with("asked", asked as u64).with("done", done as u64));
+}
+
+fn checked(action: Action) -> Result<Action, Refusal> {
+    let Action::Discard { reason } = action else { return Ok(action) };
     let reason = reason.trim().to_owned();
     if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
         return Err(wrong(format!("`reason`: say why, in at most {REASON_CHARS_MAX} characters")));
     }
-    let (ids, more) = Selection { ids, fingerprint, class, integration }.find(&api).await?;
-    let results = stream::iter(ids).map(|id| discard_one(&api, id, reason.clone())).buffered(AT_ONCE).collect().await;
-    Ok(answered(&api, "discarded", results, more))
+    Ok(Action::Discard { reason })
 }
 
-async fn replay_one(api: &Api, id: DeadLetterId, superseded: Superseded) -> Done {
-    let done = |result| Done { id, result, replay: None, newer: None };
-    match api.parts.store.replay(Replay { dead_letter: id, now: api.parts.clock.now(), superseded }).await {
-        Ok(Replayed::Queued(number)) => Done { replay: Some(number), ..done("queued") },
-        Ok(Replayed::Superseded(newer)) => Done { newer: Some(newer), ..done("superseded") },
-        Ok(Replayed::Skipped) => done("skipped"),
-        Err(error) => done(failed(id, &error)),
-    }
-}
-
-async fn discard_one(api: &Api, id: DeadLetterId, reason: String) -> Done {
-    let result = match api.parts.store.discard(Discard { dead_letter: id, now: api.parts.clock.now(), reason }).await {
-        Ok(()) => "discarded",
-        Err(error) => failed(id, &error),
+async fn act_on(parts: &ApiParts, id: DeadLetterId, action: &Action) -> Done {
+    let (dead_letter, now) = (id, parts.clock.now());
+    let acted = match action {
+        Action::Replay { superseded } => {
+            let replayed = parts.store.replay(Replay { dead_letter, now, superseded: *superseded }).await;
+            replayed.map(|replayed| match replayed {
+                Replayed::Queued(replay) => Became::Queued { replay },
+                Replayed::Superseded(newer) => Became::Superseded { newer },
+                Replayed::Skipped => Became::Skipped,
+            })
+        }
+        Action::Discard { reason } => {
+            let discard = Discard { dead_letter, now, reason: reason.clone() };
+            parts.store.discard(discard).await.map(|()| Became::Discarded)
+        }
     };
-    Done { id, result, replay: None, newer: None }
+    Done { id, became: acted.unwrap_or_else(|error| not_done(id, error)) }
 }
 
-fn failed(id: DeadLetterId, error: &StoreError) -> &'static str {
-    if matches!(error, StoreError::NoSuchDeadLetter) {
-        return "not-found";
+fn not_done(id: DeadLetterId, error: StoreError) -> Became {
+    match error {
+        StoreError::NoSuchDeadLetter => Became::NotFound,
+        StoreError::NotOpen(ClosedLetter::Replayed { at, replay }) => Became::AlreadyReplayed { at: at.to_string(), replay },
+        StoreError::NotOpen(ClosedLetter::Discarded { at, reason }) => Became::AlreadyDiscarded { at: at.to_string(), reason },
+        error => {
+            tracing::error!(dead_letter = id.0, %error, "a dead letter could not be replayed or discarded");
+            Became::Failed
+        }
     }
-    tracing::error!(dead_letter = id.0, %error, "a dead letter could not be replayed or discarded");
-    "failed"
-}
-
-fn answered(api: &Api, what: &str, results: Vec<Done>, more: bool) -> Response<Body> {
-    let done = results.iter().filter(|done| matches!(done.result, "queued" | "skipped" | "discarded")).count();
-    tracing::info!(asked = results.len(), done, "dead letters were {what}");
-    let event = Event::new(Kind::Operator, Level::Info, format!("dead letters were {what}"));
-    api.parts.events.tell(event.with("asked", results.len() as u64).with("done", done as u64));
-    answer::json(StatusCode::OK, &Results { results, more })
 }
 
 impl Selection {
     /// The dead letters meant, oldest first, and whether there are more than one request may change.
-    async fn find(self, api: &Api) -> Result<(Vec<DeadLetterId>, bool), Refusal> {
+    async fn find(self, parts: &ApiParts) -> Result<(Vec<DeadLetterId>, bool), Refusal> {
         let filtered = self.fingerprint.is_some() || self.class.is_some() || self.integration.is_some();
         match self.ids {
             Some(_) if filtered => Err(wrong("give either `ids`, or `fingerprint`, `class` and `integration`")),
             Some(ids) if ids.len() > PER_REQUEST_MAX => Err(wrong(format!("`ids`: at most {PER_REQUEST_MAX} at a time"))),
-            Some(ids) => Ok((ids, false)),
-            None if filtered => self.find_all(api).await,
+            Some(mut ids) => {
+                ids.sort_unstable();
+                ids.dedup();
+                Ok((ids, false))
+            }
+            None if filtered => self.find_all(parts).await,
             None => Err(wrong("say which: `ids`, or `fingerprint`, `class` or `integration`")),
         }
     }
 
-    async fn find_all(self, api: &Api) -> Result<(Vec<DeadLetterId>, bool), Refusal> {
+    async fn find_all(self, parts: &ApiParts) -> Result<(Vec<DeadLetterId>, bool), Refusal> {
         let Self { fingerprint, class, integration, .. } = self;
-        let mut query = DeadLetterQuery { integration, class, fingerprint, limit: ROWS_MAX, ..DeadLetterQuery::default() };
+        let mut query =
+            DeadLetterQuery { integration, class, fingerprint, oldest_first: true, limit: ROWS_MAX, ..DeadLetterQuery::default() };
         let mut found = Vec::new();
-        let more = loop {
-            let page = api.parts.store.ledger().dead_letters(query.clone()).await.map_err(|error| refusal(&error))?;
-            let last_page = page.len() < ROWS_MAX;
-            query.before = page.last().map(|letter| letter.id);
-            found.extend(page.into_iter().map(|letter| letter.id));
-            if last_page || found.len() >= PER_REQUEST_MAX {
-                break !last_page;
+        for _ in 0..PAGES_MAX {
+            let page = parts.store.ledger().dead_letters(query.clone()).await.map_err(|error| refusal(&error))?;
+            found.extend(page.dead_letters.into_iter().map(|letter| letter.id));
+            query.beyond = page.next;
+            if page.next.is_none() || found.len() >= PER_REQUEST_MAX {
+                break;
             }
-        };
-        found.reverse();
-        Ok((found, more))
+        }
+        Ok((found, query.beyond.is_some()))
     }
 }

@@ -19,10 +19,22 @@ const LIMIT_DEFAULT: usize = 50;
 #[derive(Clone, Debug)]
 pub struct Parameters(Vec<(String, String)>);
 
+impl FromIterator<(String, String)> for Parameters {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(given: T) -> Self {
+        Self(given.into_iter().collect())
+    }
+}
+
 impl Parameters {
     /// Reads `query`, the part behind `?`.
     pub fn parse(query: Option<&str>) -> Self {
         Self(url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect())
+    }
+
+    /// Those with a value: the fields of a form that were left empty ask for nothing.
+    pub fn filled(mut self) -> Self {
+        self.0.retain(|(_, value)| !value.trim().is_empty());
+        self
     }
 
     /// Every value of `name`, in order.

@@ -1,73 +1,63 @@
-//! `end-to-end`: messages a second from the first request to the last settlement, Lockgate against the floor, in turns.
+//! `end-to-end`: messages a second from the first request to the last settlement, Lockgate against the floor. And `intake-p50` and
+//! `intake-p99`: how long an acknowledgement takes at half of that.
 
-use std::path::Path;
-use std::time::Duration;
-
-use super::figures::{Row, median, ratio_row};
+use super::figures::{Row, median, quantile_ms};
 use super::load::Pace;
-use super::round::{Bout, Round, WINDOW};
-use super::subject::Subject;
-use super::target::Target;
-use super::workspace;
+use super::room::Room;
+use super::round::{Bout, FULL_SPEED, Round, cpu_us, in_turns, rate};
+use super::workspace::Flow;
 use crate::problem::Problem;
 
-/// Deliveries under way at once, for both.
-pub const CONCURRENCY: usize = 64;
 /// The least part of the floor's throughput.
-const GOAL: f64 = 0.70;
+const THROUGHPUT_GOAL: f64 = 0.70;
+/// The most of the floor's latency.
+const LATENCY_GOAL: f64 = 1.5;
+const LABELS: [&str; 2] = ["floor", "lockgate"];
 
-/// Both subjects, warm.
-pub struct Ring {
-    pub lockgate: Bout,
-    pub floor: Bout,
+/// Lockgate and the floor, warm.
+pub struct Pair {
+    floor: Bout,
+    lockgate: Bout,
+    /// What Lockgate has shown that it can do.
+    maximum: f64,
 }
 
-impl Ring {
-    /// Starts both in `folder` and lets them run for a while.
-    pub async fn start(example: &Path, folder: &Path, target: &Target, warm_up: Duration, say: &dyn Fn(&str)) -> Result<Self, Problem> {
-        let home = folder.join("workspace");
-        workspace::write(example, &home, target.address, CONCURRENCY)?;
-        say("starting Lockgate and the floor");
-        let lockgate = Subject::lockgate(&home, workspace::ENVIRONMENT, &folder.join("lockgate-data")).await?;
-        let floor = Subject::floor(&folder.join("floor-data"), target.address, CONCURRENCY).await?;
-        let mut ring = Self { lockgate: Bout::new(lockgate)?, floor: Bout::new(floor)? };
-        say("warming up");
-        for bout in [&mut ring.floor, &mut ring.lockgate] {
-            bout.round(target, Pace::Closed { window: WINDOW }, warm_up).await?;
-        }
-        Ok(ring)
+impl Pair {
+    /// Starts both and lets them run for a while.
+    pub async fn start(room: &Room<'_>) -> Result<Self, Problem> {
+        let mut lockgate = room.lockgate("end-to-end", &[Flow::example()]).await?;
+        let mut floor = room.floor().await?;
+        room.say("warming up");
+        floor.round(room, FULL_SPEED, room.size.warm_up).await?;
+        let maximum = lockgate.round(room, FULL_SPEED, room.size.warm_up).await?.rate();
+        Ok(Self { floor, lockgate, maximum })
+    }
+
+    /// `end-to-end`.
+    pub async fn throughput(&mut self, room: &Room<'_>) -> Result<Row, Problem> {
+        let [floor, lockgate] = in_turns(room, "end to end", [&mut self.floor, &mut self.lockgate], LABELS, FULL_SPEED).await?;
+        self.maximum = rate(&lockgate);
+        let ((ours, own), (theirs, _)) = (cpu_us(&lockgate), cpu_us(&floor));
+        let note = format!(
+            "processor time a message {ours:.0} µs, floor {theirs:.0} µs, load generator and target {own:.0} µs; acknowledged after {:.1} ms (p50), {:.1} ms (p99)",
+            latency(&lockgate, 0.5),
+            latency(&lockgate, 0.99)
+        );
+        Ok(Row::at_least("end-to-end", "msg/s", [self.maximum, rate(&floor)], THROUGHPUT_GOAL, note))
+    }
+
+    /// `intake-p50` and `intake-p99`.
+    pub async fn intake(&mut self, room: &Room<'_>) -> Result<[Row; 2], Problem> {
+        let per_second = (self.maximum / 2.0).max(1.0);
+        let pace = Pace::Open { per_second };
+        let [floor, lockgate] = in_turns(room, "acknowledgement", [&mut self.floor, &mut self.lockgate], LABELS, pace).await?;
+        let at = |q| [latency(&lockgate, q), latency(&floor, q)];
+        let note = format!("both at {per_second:.0} msg/s, half of Lockgate's maximum");
+        Ok([Row::stated("intake-p50", "ms", at(0.5), note.clone()), Row::at_most("intake-p99", "ms", at(0.99), LATENCY_GOAL, note)])
     }
 }
 
-/// `rounds` of each, in turns. Gives the row, and the median rates of Lockgate and the floor.
-pub async fn measure(
-    ring: &mut Ring,
-    target: &Target,
-    rounds: usize,
-    lasts: Duration,
-    say: &dyn Fn(&str),
-) -> Result<(Row, f64, f64), Problem> {
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for round in 1..=rounds {
-        for (bout, all) in [(&mut ring.floor, &mut theirs), (&mut ring.lockgate, &mut ours)] {
-            let done = bout.round(target, Pace::Closed { window: WINDOW }, lasts).await?;
-            say(&format!("end-to-end {round}/{rounds}: {}", told(bout.subject.name, &done)));
-            all.push(done);
-        }
-    }
-    let rate = |rounds: &[Round]| median(rounds.iter().map(Round::rate));
-    let (ours, theirs) = (rate(&ours), rate(&theirs));
-    Ok((ratio_row("end-to-end", "msg/s", ours, theirs, GOAL), ours, theirs))
-}
-
-fn told(name: &str, round: &Round) -> String {
-    let own = round.own_cpu.as_secs_f64() * 1e6 / round.messages.max(1) as f64;
-    format!(
-        "{name:<8} {:>7.0} msg/s, {:>5.1} µs of processor time a message (load generator and target {own:.1}), ack p50 {:.2} ms, lost {}, doubled {}",
-        round.rate(),
-        round.cpu_us(),
-        super::figures::quantile(&round.latencies_us, 0.5) / 1000.0,
-        round.lost,
-        round.doubled
-    )
+/// The middle of the rounds' quantiles.
+fn latency(rounds: &[Round], q: f64) -> f64 {
+    median(rounds.iter().map(|round| quantile_ms(&round.latencies_us, q)))
 }

@@ -1,14 +1,14 @@
 //! The load generator: connections that are kept, requests that are ready, one thread.
 //!
-//! Closed loop: each connection sends the next order when its last one was answered, as long as no more than a window of them has not been
-//! delivered. Open loop: orders have times, and latency counts from an order's time, whenever it could be sent: a server that stands still
-//! for a second has made everybody wait that had wanted something in it.
+//! Closed loop: each connection sends the next order when its last one was answered, as long as not too many are on their way. Open loop:
+//! orders have times, and latency counts from an order's time, whenever it could be sent: a server that stands still for a second has made
+//! everybody wait that had wanted something in it.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{Mutex, mpsc};
 
 use super::orders::{Batch, Orders};
@@ -16,16 +16,17 @@ use super::stopwatch;
 use super::target::Target;
 use super::wire::Wire;
 
-/// How often a connection looks whether the window has room again.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// How often a connection for which the window has no room looks at the time.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Failed requests after which a connection gives up.
 const FAILURES_MAX: u64 = 100;
 
 /// What is sent, where to, and how.
-pub struct Load {
+#[derive(Clone, Copy)]
+pub struct Load<'a> {
     pub to: SocketAddr,
-    pub orders: Orders,
-    pub batch: Batch,
+    pub orders: &'a Orders,
+    pub batch: &'a Batch,
     pub connections: usize,
     pub pace: Pace,
     pub lasts: Duration,
@@ -33,8 +34,8 @@ pub struct Load {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Pace {
-    /// As fast as it goes, with at most `window` orders accepted and not delivered.
-    Closed { window: u64 },
+    /// As fast as it goes, with at most so many orders sent and not delivered.
+    Closed { undelivered_max: u64 },
     /// So many a second, whatever becomes of them.
     Open { per_second: f64 },
 }
@@ -60,9 +61,9 @@ pub struct Loaded {
 type Ticket = (usize, Instant);
 
 /// What the connections share.
-struct Shared {
-    load: Load,
-    target: Target,
+struct Shared<'a> {
+    load: Load<'a>,
+    target: &'a Target,
     ends: Instant,
     next: Cell<usize>,
     /// Open loop: the connections take turns in waiting for the next order.
@@ -73,7 +74,7 @@ struct Shared {
     latencies_us: RefCell<Vec<u32>>,
 }
 
-impl Load {
+impl Load<'_> {
     /// Sends it, and returns once everything sent is answered. Within a `LocalSet`.
     pub async fn run(self, target: &Target) -> Loaded {
         target.expect(self.batch.first, self.batch.len());
@@ -87,19 +88,19 @@ impl Load {
             Pace::Closed { .. } => None,
             Pace::Open { per_second } => Some(Mutex::new(schedule(started, self.lasts, per_second, self.batch.len()))),
         };
-        let shared = Rc::new(Shared {
+        let shared = Shared {
             latencies_us: RefCell::new(Vec::with_capacity(self.batch.len())),
             load: self,
-            target: target.clone(),
+            target,
             ends,
             next: Cell::new(0),
             due,
             accepted: Cell::new(0),
             refused: Cell::new(0),
             failed: Cell::new(0),
-        });
-        let connections = wires.into_iter().map(|wire| tokio::task::spawn_local(connection(shared.clone(), wire)));
-        futures_util::future::join_all(connections).await;
+        };
+        let connections: FuturesUnordered<_> = wires.into_iter().map(|wire| connection(&shared, wire)).collect();
+        connections.collect::<()>().await;
         Loaded {
             accepted: shared.accepted.get(),
             refused: shared.refused.get(),
@@ -133,11 +134,11 @@ fn schedule(started: Instant, lasts: Duration, per_second: f64, count: usize) ->
     receiver
 }
 
-async fn connection(shared: Rc<Shared>, mut wire: Option<Wire>) {
+async fn connection(shared: &Shared<'_>, mut wire: Option<Wire>) {
     let mut request = shared.load.orders.blank();
     let mut failures = 0;
     while let Some((index, at)) = shared.next().await {
-        shared.load.orders.write(&mut request, &shared.load.batch, index);
+        shared.load.orders.write(&mut request, shared.load.batch, index);
         let status = match &mut wire {
             Some(wire) => exchange(wire, &request).await,
             None => None,
@@ -159,22 +160,32 @@ async fn exchange(wire: &mut Wire, request: &[u8]) -> Option<u16> {
     wire.receive().await.ok()??.status()
 }
 
-impl Shared {
+impl Shared<'_> {
     /// The next order, when it is time for it; none when it is over.
     async fn next(&self) -> Option<Ticket> {
         match self.load.pace {
             Pace::Open { .. } => self.due.as_ref()?.lock().await.recv().await,
-            Pace::Closed { window } => loop {
+            Pace::Closed { undelivered_max } => loop {
                 let now = stopwatch::now();
                 if now >= self.ends || self.next.get() >= self.load.batch.len() {
                     return None;
                 }
-                if (self.next.get() as u64).saturating_sub(self.target.distinct()) < window {
+                if self.undelivered() < undelivered_max {
                     return Some((self.next.replace(self.next.get() + 1), now));
                 }
-                stopwatch::sleep(LOOK_AGAIN).await;
+                // The time is looked at even if nothing more arrives.
+                tokio::select! {
+                    () = self.target.arrived() => {}
+                    () = stopwatch::sleep(LOOK_AGAIN) => {}
+                }
             },
         }
+    }
+
+    /// Orders that were sent, and may still arrive.
+    fn undelivered(&self) -> u64 {
+        let gone = self.refused.get() + self.failed.get() + self.target.distinct();
+        (self.next.get() as u64).saturating_sub(gone)
     }
 
     fn note(&self, status: Option<u16>, at: Instant) {

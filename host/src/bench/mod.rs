@@ -1,49 +1,114 @@
 //! The benchmark: what `docs/performance.md` says is measured, against what, in one run on one machine.
 //!
-//! Processes: what is measured is a child of its own (Lockgate as `run` runs it, or the floor); load generator and target are this process, on
-//! one thread. `orders`, `wire`, `load` and `target` are those; `subject` the children; `round` what happens between them; a file for each
-//! row. Uses the host only as its users do, but for rows about a part of it. Real time is the point here, so nothing of it runs in a simulation.
+//! What is measured is a child process of its own (Lockgate as `run` runs it, or the floor); load generator and target are this process, on
+//! one thread. `orders`, `wire`, `load` and `target` are those; `subject` the children; `round` what happens between them, in a `room`; a file
+//! for each group of rows. Uses the host as its users do, but for rows about a part of it. Real time is the point, so nothing of it runs in a
+//! simulation.
 
+mod accepts;
+pub mod chart;
+mod child;
 mod cpu;
 mod end_to_end;
 pub mod figures;
+#[cfg(test)]
+mod floor_tests;
+mod growth;
 mod load;
+mod machine;
 mod orders;
+mod plugins;
+mod report;
+mod room;
 mod round;
+pub mod standalone;
+mod start;
 mod stopwatch;
+mod store;
 mod subject;
 mod target;
 mod wire;
 mod workspace;
 
-use std::path::Path;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
 
 pub use figures::Row;
+pub use machine::file_system;
+pub use report::Report;
+pub use room::{Size, Totals};
 pub use subject::{FLOOR_COMMAND, SECRET_VARIABLE};
 pub use workspace::EXAMPLE;
 
 use crate::problem::{Code, Problem};
-use end_to_end::Ring;
-use target::Target;
+use end_to_end::Pair;
+use room::Room;
 
-/// What is to be measured, and how long.
+/// The rows there are, in their order.
+pub const ROWS: [&str; 9] = [
+    "end-to-end",
+    "intake-p50",
+    "intake-p99",
+    "store-accept",
+    "growth-waiting",
+    "growth-integrations",
+    "growth-memory",
+    "start-plugins",
+    "start-first-message",
+];
+
+/// What is to be measured, and where.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// One round's load.
-    pub lasts: Duration,
-    pub rounds: usize,
-    pub warm_up: Duration,
+    /// Names of [`ROWS`].
+    pub rows: BTreeSet<String>,
+    pub size: Size,
+    /// The project's folder: its example and its plugins.
+    pub project: PathBuf,
+    /// Everything that is written is written here; on the disk that is meant.
+    pub folder: PathBuf,
 }
 
-/// Measures, in `folder`, telling what it is at. Blocks; to be called on a thread of its own.
-pub fn run(plan: &Plan, example: &Path, folder: &Path, say: &dyn Fn(&str)) -> Result<Vec<Row>, Problem> {
+/// Measures, telling what it is at. None if it was stopped. Blocks; to be called on a thread of its own.
+pub fn run(plan: &Plan, stop: &CancellationToken, say: &dyn Fn(&str)) -> Result<Option<Report>, Problem> {
+    on_this_thread(stop, measure(plan, say))
+}
+
+/// Runs `work`, with children and tasks of its own, until it is done or stopped. What it started ends with it.
+fn on_this_thread<T>(stop: &CancellationToken, work: impl Future<Output = Result<T, Problem>>) -> Result<Option<T>, Problem> {
     let internal = |error: std::io::Error| Problem::new(Code::Internal, format!("no runtime: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(internal)?;
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let target = Target::start(None).await?;
-        let mut ring = Ring::start(example, folder, &target, plan.warm_up, say).await?;
-        let (row, ..) = end_to_end::measure(&mut ring, &target, plan.rounds, plan.lasts, say).await?;
-        Ok(vec![row])
-    })
+    tokio::task::LocalSet::new().block_on(&runtime, stop.run_until_cancelled(work)).transpose()
+}
+
+async fn measure(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report, Problem> {
+    let room = Room::open(&plan.project, &plan.folder, &plan.size, say).await?;
+    let wants = |names: &[&str]| names.iter().any(|name| plan.rows.contains(*name));
+    let mut rows = Vec::new();
+    if wants(&["end-to-end", "intake-p50", "intake-p99"]) {
+        let mut pair = Pair::start(&room).await?;
+        if wants(&["end-to-end"]) {
+            rows.push(pair.throughput(&room).await?);
+        }
+        if wants(&["intake-p50", "intake-p99"]) {
+            rows.extend(pair.intake(&room).await?);
+        }
+    }
+    if wants(&["store-accept"]) {
+        rows.push(store::accept(&room).await?);
+    }
+    if wants(&["growth-waiting"]) {
+        rows.push(growth::waiting(&room).await?);
+    }
+    if wants(&["growth-integrations", "growth-memory"]) {
+        rows.extend(growth::integrations(&room).await?);
+    }
+    if wants(&["start-plugins", "start-first-message"]) {
+        rows.extend(start::measure(&room).await?);
+    }
+    rows.retain(|row| plan.rows.contains(row.name));
+    Ok(Report::of(rows, room.totals(), plan.size, &plan.project, &plan.folder))
 }

@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use super::cpu;
+use super::figures::{median, quantile_ms};
 use super::load::{Load, Loaded, Pace};
-use super::orders::Orders;
+use super::orders::{Orders, Paths};
+use super::room::Room;
 use super::stopwatch;
 use super::subject::{SECRET, Subject};
-use super::target::Target;
+use super::workspace::PATH;
 use crate::problem::{Code, Problem};
 
 /// Connections of the load generator.
 pub const CONNECTIONS: usize = 64;
-/// Orders accepted and not delivered at most, in a closed loop: what is measured is a rate that lasts, not how fast a backlog grows.
-pub const WINDOW: u64 = 2_000;
+/// A closed loop: what is measured is a rate that lasts, not how fast a backlog grows.
+pub const FULL_SPEED: Pace = Pace::Closed { undelivered_max: 2_000 };
 /// How long the last messages may take.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -48,52 +50,57 @@ impl Round {
         self.messages as f64 / self.took.as_secs_f64()
     }
 
-    /// Processor time for a message, in microseconds.
-    pub fn cpu_us(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / self.messages.max(1) as f64
+    /// `cpu` for a message, in microseconds.
+    fn a_message(&self, cpu: Duration) -> f64 {
+        cpu.as_secs_f64() * 1e6 / self.messages.max(1) as f64
     }
 }
 
 impl Bout {
-    pub fn new(subject: Subject) -> Result<Self, Problem> {
-        let orders = Orders::new(&subject.ingress.to_string(), "/orders", &[], SECRET)?;
+    /// A subject that has `flows` integrations that take orders.
+    pub fn new(subject: Subject, flows: usize) -> Result<Self, Problem> {
+        let paths = if flows == 1 { Paths::one(PATH) } else { Paths::many(PATH, flows) };
+        let orders = Orders::new(&subject.ingress.to_string(), &paths, &[], SECRET)?;
         Ok(Self { subject, orders, next: 0 })
     }
 
     /// Sends orders for as long as `lasts` and waits for the last settlement.
-    pub async fn round(&mut self, target: &Target, pace: Pace, lasts: Duration) -> Result<Round, Problem> {
+    pub async fn round(&mut self, room: &Room<'_>, pace: Pace, lasts: Duration) -> Result<Round, Problem> {
         let per_second = match pace {
             Pace::Open { per_second } => per_second,
             Pace::Closed { .. } => ORDERS_PER_SECOND,
         };
         let batch = self.orders.sign(self.next, (per_second * lasts.as_secs_f64()).ceil() as usize);
         self.next += batch.len() as u64;
-        let settled_before = self.settled().await?;
+        let settled_before = self.subject.settled().await?;
         let (cpu, own_cpu) = (self.subject.cpu(), cpu::own());
-        let load = Load { to: self.subject.ingress, orders: self.orders.clone(), batch, connections: CONNECTIONS, pace, lasts };
-        let loaded = load.run(target).await;
+        let load = Load { to: self.subject.ingress, orders: &self.orders, batch: &batch, connections: CONNECTIONS, pace, lasts };
+        let loaded = load.run(&room.target).await;
         self.refuse_failures(&loaded)?;
-        let until = stopwatch::now() + SETTLED_WITHIN;
-        while target.distinct() < loaded.accepted && stopwatch::now() < until {
-            stopwatch::sleep(LOOK_AGAIN).await;
-        }
-        while self.settled().await? < settled_before + loaded.accepted && stopwatch::now() < until {
-            stopwatch::sleep(LOOK_AGAIN).await;
-        }
-        Ok(Round {
+        self.wait_until_settled(room, settled_before, loaded.accepted).await?;
+        let round = Round {
             messages: loaded.accepted,
             took: stopwatch::now().saturating_duration_since(loaded.started),
             latencies_us: loaded.latencies_us,
             cpu: self.subject.cpu().saturating_sub(cpu),
             own_cpu: cpu::own().saturating_sub(own_cpu),
-            lost: loaded.accepted.saturating_sub(target.distinct()),
-            doubled: target.doubled(),
-        })
+            lost: loaded.accepted.saturating_sub(room.target.distinct()),
+            doubled: room.target.doubled(),
+        };
+        room.count(&round);
+        Ok(round)
     }
 
-    async fn settled(&self) -> Result<u64, Problem> {
-        let told = self.subject.settled().await;
-        told.ok_or_else(|| Problem::new(Code::HostUnreachable, format!("{} does not answer any more", self.subject.name)))
+    /// The host is asked only once all has been delivered, so that asking costs nothing that is measured.
+    async fn wait_until_settled(&self, room: &Room<'_>, before: u64, accepted: u64) -> Result<(), Problem> {
+        let until = stopwatch::now() + SETTLED_WITHIN;
+        while room.target.distinct() < accepted && stopwatch::now() < until {
+            stopwatch::sleep(LOOK_AGAIN).await;
+        }
+        while self.subject.settled().await? < before + accepted && stopwatch::now() < until {
+            stopwatch::sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
     }
 
     /// A figure with failures in it says nothing.
@@ -102,6 +109,47 @@ impl Bout {
             return Ok(());
         }
         let text = format!("{} refused {} orders and did not answer {}", self.subject.name, loaded.refused, loaded.failed);
-        Err(Problem::new(Code::Internal, text).fix("look whether the machine is out of disk, memory or ports, and run it again"))
+        Err(Problem::new(Code::BenchFailed, text).fix("look whether the machine is out of disk, memory or ports, and run it again"))
     }
+}
+
+/// Rounds of two subjects in turns, so that what else happens on the machine falls on both. `what` is said with each.
+pub async fn in_turns(
+    room: &Room<'_>,
+    what: &str,
+    mut bouts: [&mut Bout; 2],
+    labels: [&str; 2],
+    pace: Pace,
+) -> Result<[Vec<Round>; 2], Problem> {
+    let rounds = room.size.rounds;
+    let mut done = [Vec::new(), Vec::new()];
+    for number in 1..=rounds {
+        for ((bout, label), done) in bouts.iter_mut().zip(labels).zip(&mut done) {
+            let round = bout.round(room, pace, room.size.lasts).await?;
+            room.say(format!("{what}, round {number} of {rounds}, {label}: {}", told(&round)));
+            done.push(round);
+        }
+    }
+    Ok(done)
+}
+
+/// The middle of the rounds' rates.
+pub fn rate(rounds: &[Round]) -> f64 {
+    median(rounds.iter().map(Round::rate))
+}
+
+/// The middle of the rounds' processor time for a message, of the subject and of load generator and target, in microseconds.
+pub fn cpu_us(rounds: &[Round]) -> (f64, f64) {
+    (median(rounds.iter().map(|round| round.a_message(round.cpu))), median(rounds.iter().map(|round| round.a_message(round.own_cpu))))
+}
+
+fn told(round: &Round) -> String {
+    format!(
+        "{:.0} msg/s; answered after {:.2} ms (p50), {:.2} ms (p99); processor time a message {:.0} µs, of load generator and target {:.0} µs",
+        round.rate(),
+        quantile_ms(&round.latencies_us, 0.5),
+        quantile_ms(&round.latencies_us, 0.99),
+        round.a_message(round.cpu),
+        round.a_message(round.own_cpu),
+    )
 }

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use super::orders::number_in;
 use super::wire::Wire;
@@ -13,7 +14,6 @@ use crate::problem::{Code, Problem};
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 /// Listens as long as its runtime lives; on the thread of the load generator, so that counts need no lock.
-#[derive(Clone)]
 pub struct Target {
     pub address: SocketAddr,
     received: Rc<Received>,
@@ -29,6 +29,8 @@ struct Received {
     doubled: Cell<u64>,
     /// Requests that speak of no order that is expected.
     strays: Cell<u64>,
+    /// Wakes one who waits for room, for each order that came.
+    room: Notify,
 }
 
 impl Target {
@@ -59,6 +61,11 @@ impl Target {
     /// How many of them have come.
     pub fn distinct(&self) -> u64 {
         self.received.distinct.get()
+    }
+
+    /// Returns when one of them comes. Each wakes one that waits.
+    pub async fn arrived(&self) {
+        self.received.room.notified().await;
     }
 
     /// How many came more than once.
@@ -99,7 +106,10 @@ impl Received {
             return self.strays.set(self.strays.get() + 1);
         };
         match *times {
-            0 => self.distinct.set(self.distinct.get() + 1),
+            0 => {
+                self.distinct.set(self.distinct.get() + 1);
+                self.room.notify_one();
+            }
             1 => self.doubled.set(self.doubled.get() + 1),
             _ => {}
         }

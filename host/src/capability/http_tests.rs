@@ -64,6 +64,25 @@ async fn refuses_unknown_slots_and_methods_without_a_trace() {
 }
 
 #[tokio::test]
+async fn keeps_what_was_sent_and_what_was_answered_if_anything_was() {
+    let answered = EgressResponse {
+        status: 200,
+        headers: vec![("content-type".into(), "application/json".into())],
+        body: Bytes::from_static(b"{}"),
+        retry_after: None,
+    };
+    let (mut http, _) = http(vec![Ok(answered), Err(EgressError::Unreachable("refused".into()))]);
+    let headers = vec![("Content-Type".to_owned(), "text/xml".to_owned())];
+    for _ in 0..2 {
+        drop(http.send("target", Request { headers: headers.clone(), body: Bytes::from_static(b"<a/>"), ..request("/") }).await);
+    }
+    let kept: Vec<_> = http.into_record().0.into_iter().map(|record| record.exchange).collect();
+    let sent = KeptBody { content_type: Some("text/xml".into()), beginning: Bytes::from_static(b"<a/>"), bytes: 4 };
+    let answer = KeptBody { content_type: Some("application/json".into()), beginning: Bytes::from_static(b"{}"), bytes: 2 };
+    assert_eq!(kept, [Exchange { sent: sent.clone(), answer: Some(answer) }, Exchange { sent, answer: None }]);
+}
+
+#[tokio::test]
 async fn sends_at_most_six_at_once_and_answers_in_order() {
     let (mut http, egress) = http(vec![]);
     let mut requests: Vec<_> = (0..20).map(|n| request(&format!("/{n}"))).collect();

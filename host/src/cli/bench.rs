@@ -1,69 +1,184 @@
-//! `lockgate bench`: the performance table, and the floor that it is measured against.
+//! `lockgate bench`: the performance table of this machine. `bench_load` aims its load generator at anything else, `bench_floor` is what it
+//! is measured against.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use tokio_util::sync::CancellationToken;
 
-use super::{Common, Failure, output};
-use crate::bench::{self, EXAMPLE, Plan};
+use super::bench_load::Load;
+use super::example::project;
+use super::progress::Progress;
+use super::run::Signals;
+use super::{Common, Failure, output, table};
+use crate::bench::figures::{Row, readable};
+use crate::bench::{self, EXAMPLE, Plan, ROWS, Report, Size, chart};
 use crate::problem::{Code, Problem};
 
-/// Measure this machine: the performance table, with ratios
+/// Measure Lockgate on this machine: throughput, latency, growth and start, each against what it should hold
+///
+/// Runs `examples/order-to-invoice` for real, as a child process, on a temporary data folder on disk; in turns with the floor, which is the same
+/// work written by hand with hyper and SQLite and nothing else. What counts is the ratio. All rows take some ten minutes; progress is
+/// told on standard error, Ctrl-C ends it and leaves nothing behind.
 #[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  lockgate bench                              all rows
+  lockgate bench --row end-to-end --seconds 10
+  lockgate bench --json --chart performance.svg --check
+  lockgate bench load --url http://127.0.0.1:1880/orders --target 127.0.0.1:9030
+
+On a quiet machine: what else runs on it is measured along."
+)]
 pub struct Bench {
-    /// How long each measurement loads, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
-    seconds: u64,
-    /// How many rounds of each
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    rounds: usize,
+    #[command(subcommand)]
+    other: Option<Other>,
+    /// Measure this row only; may be given more than once
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(ROWS))]
+    row: Vec<String>,
+    /// How long each round loads
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: Option<u64>,
+    /// Rounds of each; their median counts
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99))]
+    rounds: Option<u16>,
+    /// Only show that everything runs: short, small, and no figure to go by
+    #[arg(long, conflicts_with_all = ["seconds", "rounds"])]
+    quick: bool,
+    /// Draw the rows as SVG into this file
+    #[arg(long, value_name = "FILE")]
+    chart: Option<PathBuf>,
+    /// End with 1 if a goal does not hold
+    #[arg(long)]
+    check: bool,
+    /// Where temporary data goes: a folder on the disk to be measured [default: the system's, or /var/tmp where that is in memory]
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Other {
+    Load(Load),
 }
 
 impl Bench {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
-        let example = common.directory.join(EXAMPLE);
-        let folder = tempfile::Builder::new()
-            .prefix("lockgate-bench-")
-            .tempdir()
-            .map_err(|error| Problem::new(Code::DataFolderUnwritable, format!("no temporary folder: {error}")))?;
-        let plan = Plan { lasts: Duration::from_secs(self.seconds), rounds: self.rounds, warm_up: Duration::from_secs(2) };
-        let at = folder.path().to_owned();
-        let measured = tokio::task::spawn_blocking(move || bench::run(&plan, &example, &at, &output::complaint)).await;
-        let rows = measured.map_err(|error| Problem::new(Code::Internal, error.to_string()))??;
-        output::json(&rows);
-        Ok(())
+        if let Some(Other::Load(load)) = self.other {
+            return load.run(common).await;
+        }
+        refuse_debug(self.quick)?;
+        let folder = temporary(self.folder.as_deref())?;
+        let plan = Plan {
+            rows: if self.row.is_empty() { ROWS.map(str::to_owned).into() } else { self.row.iter().cloned().collect::<BTreeSet<_>>() },
+            size: self.size(),
+            project: project(&common.directory, EXAMPLE, "bench")?,
+            folder: folder.path().to_owned(),
+        };
+        let progress = Progress::new(common.json);
+        let report = until_a_signal(move |stop| bench::run(&plan, stop, &|text| progress.step(text))).await?;
+        let Some(report) = report else { return Err(Failure::No) };
+        if let Some(file) = &self.chart {
+            std::fs::write(file, chart::draw(&report)).map_err(|error| {
+                Problem::new(Code::FileUnreadable, format!("{} cannot be written: {error}", file.display())).fix("name another file")
+            })?;
+        }
+        print(common, &report);
+        if report.is_exact() && (report.holds() || !self.check) { Ok(()) } else { Err(Failure::No) }
+    }
+
+    fn size(&self) -> Size {
+        let size = if self.quick { Size::QUICK } else { Size::FULL };
+        Size { lasts: self.seconds.map_or(size.lasts, Duration::from_secs), rounds: self.rounds.map_or(size.rounds, usize::from), ..size }
     }
 }
 
-/// The floor, as a process of its own. Ends with its standard input.
-#[derive(Debug, Args)]
-pub struct BenchFloor {
-    #[arg(long)]
-    data: PathBuf,
-    /// The file that is told where it listens
-    #[arg(long)]
-    address_file: PathBuf,
-    #[arg(long)]
-    target: SocketAddr,
-    #[arg(long)]
-    concurrency: usize,
+/// What a debug build measures is the build.
+fn refuse_debug(quick: bool) -> Result<(), Problem> {
+    if !cfg!(debug_assertions) {
+        return Ok(());
+    }
+    if quick {
+        output::complaint("this is a debug build: its figures mean nothing");
+        return Ok(());
+    }
+    Err(Problem::new(Code::WrongUsage, "a debug build measures nothing but itself")
+        .fix("cargo run --release -- bench; or --quick, to see that everything runs"))
 }
 
-impl BenchFloor {
-    pub async fn run(self) -> Result<(), Failure> {
-        let failed = |error: &dyn std::fmt::Display| Problem::new(Code::Internal, format!("the floor: {error}"));
-        let secret = std::env::var(bench::SECRET_VARIABLE).map_err(|error| failed(&error))?;
-        let listen = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
-        let options = lockgate_floor::Options { data: self.data, listen, target: self.target, secret, concurrency: self.concurrency };
-        let floor = lockgate_floor::start(options).await.map_err(|error| failed(&error))?;
-        let partial = self.address_file.with_extension("partial");
-        let written = std::fs::write(&partial, floor.ingress.to_string()).and_then(|()| std::fs::rename(&partial, &self.address_file));
-        written.map_err(|error| failed(&error))?;
-        let ended = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
-        // However it ends, whoever measured is gone.
-        drop(ended.await);
-        Ok(())
+/// Does `work` on a thread of its own. None if a signal stopped it; a second signal does not wait for that.
+pub(super) async fn until_a_signal<T: Send + 'static>(
+    work: impl FnOnce(&CancellationToken) -> Result<Option<T>, Problem> + Send + 'static,
+) -> Result<Option<T>, Failure> {
+    let mut signals = Signals::new()?;
+    let stop = CancellationToken::new();
+    let mut working = tokio::task::spawn_blocking({
+        let stop = stop.clone();
+        move || work(&stop)
+    });
+    let done = tokio::select! {
+        done = &mut working => done,
+        () = signals.next() => {
+            stop.cancel();
+            tokio::select! {
+                done = &mut working => done,
+                () = signals.next() => std::process::exit(1),
+            }
+        }
+    };
+    let done = done.map_err(|error| Problem::new(Code::Internal, format!("the benchmark panicked: {error}")).fix("report this"))??;
+    if done.is_none() {
+        output::complaint("interrupted");
     }
+    Ok(done)
+}
+
+/// A folder that is deleted in the end, on a disk: what is in memory is no data folder.
+fn temporary(folder: Option<&Path>) -> Result<tempfile::TempDir, Problem> {
+    let system = std::env::temp_dir();
+    let in_memory = bench::file_system(&system).is_some_and(|kind| kind == "tmpfs");
+    let parent = folder.unwrap_or(if in_memory { Path::new("/var/tmp") } else { &system });
+    let made = tempfile::Builder::new().prefix("lockgate-bench-").tempdir_in(parent);
+    made.map_err(|error| {
+        Problem::new(Code::DataFolderUnwritable, format!("no folder can be made in {}: {error}", parent.display()))
+            .fix("name one with --folder, on the disk to be measured")
+    })
+}
+
+fn print(common: &Common, report: &Report) {
+    if common.json {
+        return output::json(report);
+    }
+    let rows: Vec<Vec<String>> = report.rows.iter().map(cells).collect();
+    table::print(&["ROW", "VALUE", "AGAINST", "UNIT", "RATIO", "GOAL", "HOLDS", "NOTE"], &rows);
+    output::line("");
+    let bench::Totals { accepted, lost, doubled } = report.messages;
+    output::line(if report.is_exact() {
+        format!("{} messages, each delivered once", readable(accepted as f64))
+    } else {
+        format!("{accepted} messages, {lost} LOST, {doubled} DELIVERED TWICE")
+    });
+    report.circumstances().into_iter().for_each(output::line);
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let holds = match row.holds {
+        Some(true) => "yes",
+        Some(false) => "NO",
+        None => "–",
+    };
+    vec![
+        row.name.to_owned(),
+        readable(row.value),
+        readable(row.against),
+        row.unit.to_owned(),
+        readable(row.ratio),
+        row.goal_text(),
+        holds.to_owned(),
+        row.note.clone(),
+    ]
 }

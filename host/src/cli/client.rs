@@ -4,13 +4,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
 use super::Common;
+use super::event_stream::EventStream;
 use crate::admin;
 use crate::clock::{SystemClock, within};
 use crate::config::workspace::read_files;
@@ -18,6 +20,7 @@ use crate::problem::{Code, Problem};
 
 /// How long a host may take to answer a command.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const NO_ANSWER: &str = "no answer in 30 s";
 /// An answer larger than this is not one of ours.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -57,21 +60,40 @@ impl Client {
 
     /// Sends `body` and gives the JSON answered; a problem+json answer becomes a [`Problem`].
     pub async fn ask(&self, method: Method, path: &str, content_type: &str, body: Bytes) -> Result<Value, Problem> {
-        let mut request = Request::builder().method(method).uri(self.url(path)).header("content-type", content_type);
+        let request = Request::builder().method(method).uri(self.url(path)).header("content-type", content_type);
+        let answer = async { self.json(self.send(request, body).await?).await };
+        within(&SystemClock::new(), ANSWER_WITHIN, answer).await.ok_or_else(|| self.unreachable(NO_ANSWER))?
+    }
+
+    /// Opens a stream of server-sent events, after the event `seen` if there is one.
+    pub async fn listen(&self, path: &str, seen: Option<&str>) -> Result<EventStream, Problem> {
+        let mut request = Request::builder().uri(self.url(path));
+        if let Some(seen) = seen {
+            request = request.header("last-event-id", seen);
+        }
+        let answer = async {
+            let response = self.send(request, Bytes::new()).await?;
+            if response.status().is_success() {
+                return Ok(EventStream::new(response.into_body()));
+            }
+            Err(self.json(response).await.err().unwrap_or_else(|| self.unreachable("it does not stream")))
+        };
+        within(&SystemClock::new(), ANSWER_WITHIN, answer).await.ok_or_else(|| self.unreachable(NO_ANSWER))?
+    }
+
+    async fn send(&self, mut request: http::request::Builder, body: Bytes) -> Result<Response<Incoming>, Problem> {
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         let request = request.body(Full::new(body)).map_err(|error| unusable(&self.base, &error))?;
         let client: HyperClient<_, Full<Bytes>> = HyperClient::builder(TokioExecutor::new()).build_http();
-        let clock = SystemClock::new();
-        let answer = within(&clock, ANSWER_WITHIN, async {
-            let response = client.request(request).await.map_err(|error| self.unreachable(&root_cause(&error)))?;
-            let status = response.status();
-            let body = http_body_util::Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-            let body = body.map_err(|error| self.unreachable(&error.to_string()))?.to_bytes();
-            Ok::<_, Problem>((status, body))
-        });
-        let (status, body) = answer.await.ok_or_else(|| self.unreachable("no answer in 30 s"))??;
+        client.request(request).await.map_err(|error| self.unreachable(&root_cause(&error)))
+    }
+
+    async fn json(&self, response: Response<Incoming>) -> Result<Value, Problem> {
+        let status = response.status();
+        let body = http_body_util::Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| self.unreachable(&error.to_string()))?.to_bytes();
         let value: Value = serde_json::from_slice(&body).map_err(|_| self.unreachable(&format!("{status}, and not in JSON")))?;
         if status.is_success() { Ok(value) } else { Err(refusal(&value, status)) }
     }

@@ -40,9 +40,9 @@ pub struct List {
     /// Only those of this fingerprint
     #[arg(long, value_name = "HEX")]
     fingerprint: Option<String>,
-    /// With --each: only those before this one, as the end of the last page says
-    #[arg(long, value_name = "ID", requires = "each")]
-    before: Option<i64>,
+    /// Only what comes behind this, as the end of the last page says
+    #[arg(long, value_name = "PLACE")]
+    before: Option<String>,
     /// At most so many, 1 to 1000
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
@@ -138,9 +138,8 @@ impl List {
         if !self.each {
             path.push_str("&group=fingerprint");
         }
-        let before = self.before.map(|id| id.to_string());
         for (name, value) in
-            [("integration", &self.integration), ("class", &self.class), ("fingerprint", &self.fingerprint), ("before", &before)]
+            [("integration", &self.integration), ("class", &self.class), ("fingerprint", &self.fingerprint), ("before", &self.before)]
         {
             if let Some(value) = value {
                 path.push_str(&format!("&{name}={}", encoded(value)));
@@ -150,28 +149,30 @@ impl List {
         if common.json {
             output::json(&answer);
         } else if self.each {
-            print_each(&answer);
+            print_each(&answer, self.before.is_some());
         } else {
-            print_groups(&answer);
+            print_groups(&answer, self.before.is_some());
         }
         Ok(())
     }
 }
 
-fn print_groups(answer: &Value) {
+fn print_groups(answer: &Value, paged: bool) {
     let groups = list(&answer["groups"]);
-    let Some(first) = groups.first() else { return output::line("no dead letters") };
+    let Some(first) = groups.first() else { return output::line(nothing(paged)) };
     let row =
         |group: &Value| ["count", "fingerprint", "integration", "class", "example-detail"].iter().map(|field| text(group, field)).collect();
     table::print(&["COUNT", "FINGERPRINT", "INTEGRATION", "CLASS", "FOR EXAMPLE"], &groups.iter().map(row).collect::<Vec<_>>());
+    more(answer);
     output::line(format_args!("\nsee one:           lockgate dead-letters show {}", first["example"]));
     output::line(format_args!("after the repair:  lockgate dead-letters replay --fingerprint {}", text(first, "fingerprint")));
 }
 
-fn print_each(answer: &Value) {
+fn print_each(answer: &Value, paged: bool) {
     let letters = list(&answer["dead-letters"]);
     if letters.is_empty() {
-        return output::line("no dead letters");
+        output::line(nothing(paged));
+        return more(answer);
     }
     let now = moment::now();
     let row = |letter: &Value| {
@@ -179,8 +180,18 @@ fn print_each(answer: &Value) {
         [text(letter, "id"), moment::short(&text(letter, "died-at"), now)].into_iter().chain(rest).collect()
     };
     table::print(&["ID", "DIED", "INTEGRATION", "CLASS", "DETAIL"], &letters.iter().map(row).collect::<Vec<_>>());
-    if let Some(before) = answer["next"].as_i64() {
-        output::line(format_args!("more: --before {before}"));
+    more(answer);
+}
+
+/// What an empty page means.
+fn nothing(paged: bool) -> &'static str {
+    if paged { "no more dead letters: that was the last page" } else { "no dead letters" }
+}
+
+/// How to go on.
+fn more(answer: &Value) {
+    if !answer["next"].is_null() {
+        output::line(format_args!("more: --before {}", text(answer, "next")));
     }
 }
 
@@ -283,7 +294,9 @@ fn told(result: &Value) -> String {
         "queued" => format!("on its way again, replay {}", text(result, "replay")),
         "superseded" => format!("not replayed, {} newer of its key were delivered since", text(result, "newer")),
         "skipped" => "discarded, newer ones of its key were delivered since".to_owned(),
-        "not-found" => "not an open dead letter".to_owned(),
+        "already-replayed" => format!("already replayed at {} as replay {}", moment::long(&text(result, "at")), text(result, "replay")),
+        "already-discarded" => format!("already discarded at {}: {}", moment::long(&text(result, "at")), text(result, "reason")),
+        "not-found" => "there is no such dead letter".to_owned(),
         "failed" => "failed; the host's log says why".to_owned(),
         other => output::printable(other),
     };

@@ -1,9 +1,8 @@
 //! `lockgate demo`: the main job, from nothing.
 
-use std::path::{Path, PathBuf};
-
 use clap::Args;
 
+use super::example::project;
 use super::progress::Progress;
 use super::run::{Signals, prepare_workspace};
 use super::{Common, Failure, output};
@@ -35,7 +34,7 @@ pub struct Demo {
 impl Demo {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
         logging::init_quiet()?;
-        let example = find_example(&common.directory)?;
+        let example = project(&common.directory, EXAMPLE, "demo")?.join(EXAMPLE);
         let progress = Progress::new(common.json);
         let prepared = prepare_workspace(&example, "dev", MissingLock::Ignore, &progress)?;
         let mut world = World::start(prepared, &|text| progress.step(text)).await?;
@@ -67,16 +66,6 @@ impl Demo {
         drop(data);
         Ok(told?)
     }
-}
-
-/// The example below the given folder, or where the program was built.
-fn find_example(directory: &Path) -> Result<PathBuf, Problem> {
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let places = [directory.join(EXAMPLE), built.join(EXAMPLE)];
-    places.into_iter().find(|place| place.join("lockgate.toml").is_file()).ok_or_else(|| {
-        Problem::new(Code::NoWorkspace, format!("{EXAMPLE} is not below {}", directory.display()))
-            .fix("run the demo in the project's folder, or name it with -C DIR")
-    })
 }
 
 fn leave_open(common: &Common, world: &World) {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::client::{Client, encoded, or_fix};
 use super::output::{list, text};
-use super::{Common, Failure, moment, output};
+use super::{Common, Failure, bodies, moment, output};
 
 /// Show one message's way: what came, attempts and requests, what it waits for, how it ended
 ///
@@ -16,21 +16,30 @@ use super::{Common, Failure, moment, output};
 Examples:
   lockgate messages --track 'order=#1001'                 find it
   lockgate message 01a20088-af23-7142-a245-0e01717ec6d2
+  lockgate message 01a20088-af23                          the beginning of its id, if no other starts so
+  lockgate message ID --bodies                            with what was sent and what was answered
   lockgate message ID --full --json | jq -r .body.text    the body as it came")]
 pub struct Message {
-    /// The message's id, as `send`, `messages` and the answer to the sender give it
+    /// The message's id, as `send`, `messages` and the answer to the sender give it, or at least its first 8 digits
     id: String,
+    /// Show what each request sent and was answered, up to the 64 KiB that are kept of each
+    #[arg(long)]
+    bodies: bool,
     /// Show all of the body; without it the first 64 KiB
     #[arg(long)]
     full: bool,
+    /// Show earlier attempts, as the answer before says
+    #[arg(long, value_name = "ATTEMPT")]
+    attempts_before: Option<i64>,
 }
 
 impl Message {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
-        let body = if self.full { "?body=full" } else { "" };
-        let found = Client::find(common)?.get(&format!("/api/v1/messages/{}{body}", encoded(&self.id))).await;
-        let message = found
-            .map_err(|problem| or_fix(problem, "`lockgate messages` lists the newest with their ids; --track and --key find others"))?;
+        let client = Client::find(common)?;
+        let mut message = client.get(&self.path()).await.map_err(|problem| or_fix(problem, LISTED))?;
+        if self.bodies {
+            bodies::fetch(&client, &mut message).await?;
+        }
         if common.json {
             output::json(&message);
         } else {
@@ -39,6 +48,16 @@ impl Message {
         Ok(())
     }
 }
+
+impl Message {
+    fn path(&self) -> String {
+        let asked = [self.full.then(|| "body=full".to_owned()), self.attempts_before.map(|attempt| format!("attempts-before={attempt}"))];
+        let asked: Vec<String> = asked.into_iter().flatten().collect();
+        format!("/api/v1/messages/{}?{}", encoded(&self.id), asked.join("&"))
+    }
+}
+
+const LISTED: &str = "`lockgate messages` lists the newest with their ids; --track and --key find others";
 
 /// The timeline as text.
 pub fn print(message: &Value) {
@@ -52,6 +71,9 @@ pub fn print(message: &Value) {
     for tracked in list(&message["tracked"]) {
         output::line(format_args!("tracked   {}={}", text(tracked, "name"), text(tracked, "value")));
     }
+    if let Some(attempt) = message["earlier-attempts"].as_i64() {
+        output::line(format_args!("earlier   attempts: lockgate message {} --attempts-before {attempt}", text(message, "id")));
+    }
     for standing in list(&message["integrations"]) {
         way(message, standing);
     }
@@ -59,7 +81,14 @@ pub fn print(message: &Value) {
         let states: Vec<String> = list(&child["integrations"]).iter().map(state).collect();
         output::line(format_args!("{}  {}  {}", if index == 0 { "\nmade of it\n" } else { "" }, text(child, "id"), states.join(", ")));
     }
-    body(message);
+    if message["more-children"] == true {
+        output::line(format_args!("  …  all of them: lockgate messages --parent {}", text(message, "id")));
+    }
+    let facts = bodies::facts(message["body-bytes"].as_u64(), message["content-type"].as_str());
+    output::line(format_args!("\n{}", bodies::shown("body      ", &facts, &message["body"]).join("\n")));
+    if message["body-truncated"] == true {
+        output::line("… (all of it: --full)");
+    }
 }
 
 /// `orders-to-crm delivered`, `shop-orders delivered as 2`.
@@ -97,17 +126,20 @@ fn attempt(attempt: &Value) -> Vec<String> {
     let times = attempt["times"].as_u64().filter(|times| *times > 1).map(|times| format!(" {times} times")).unwrap_or_default();
     let release: String = text(attempt, "release").chars().take(12).collect();
     let replay = attempt["replay"].as_u64().filter(|replay| *replay > 0).map(|replay| format!(", replay {replay}")).unwrap_or_default();
-    let mut lines = vec![format!("attempt {}{times} (release {release}{replay})", text(attempt, "result"))];
+    let spent = moment::between(&text(attempt, "started-at"), &text(attempt, "ended-at"));
+    let spent = spent.map(|spent| format!(" in {spent}")).unwrap_or_default();
+    let mut lines = vec![format!("attempt {}{times}{spent} (release {release}{replay})", text(attempt, "result"))];
     if !attempt["detail"].is_null() {
         lines.push(format!("  {}: {}", text(attempt, "code"), text(attempt, "detail")));
     }
     for call in list(&attempt["trace"]["calls"]) {
         lines.push(format!(
-            "  {:<6}  {} {}: {} ({} µs CPU)",
+            "  {:<6}  {} {}: {} (in {}, {} µs CPU)",
             text(call, "place"),
             text(call, "plugin"),
             text(call, "version"),
             text(call, "result"),
+            moment::duration_us(call["wall-us"].as_u64().unwrap_or_default()),
             call["cpu-us"]
         ));
         for request in list(&call["requests"]) {
@@ -123,6 +155,7 @@ fn attempt(attempt: &Value) -> Vec<String> {
             if let Some(excerpt) = request["answer-excerpt"].as_str().filter(|excerpt| !excerpt.trim().is_empty()) {
                 lines.push(format!("      {}", output::on_one_line(excerpt)));
             }
+            lines.extend(bodies::of_request(request).into_iter().map(|line| format!("      {line}")));
         }
     }
     lines
@@ -149,40 +182,5 @@ fn waiting(waiting: &Value, accepted: &str) -> String {
         format!("waits behind an earlier message of its key{failed}")
     } else {
         format!("next attempt from {}{failed}", moment::beside(&text(waiting, "due-at"), accepted))
-    }
-}
-
-fn body(message: &Value) {
-    let facts = format!("{} bytes, {}", message["body-bytes"], text(message, "content-type"));
-    if let Some(text) = message["body"]["text"].as_str() {
-        match indented(text) {
-            Some(indented) => output::line(format_args!("\nbody      {facts}; indented here\n{}", output::printable(&indented))),
-            None => output::line(format_args!("\nbody      {facts}\n{}", output::printable(text.trim_end()))),
-        }
-    } else if let Some(bytes) = message["body"]["base64"].as_str() {
-        output::line(format_args!("\nbody      {facts}; not text, so as base64\n{bytes}"));
-    }
-    if message["body-truncated"] == true {
-        output::line("… (all of it: --full)");
-    }
-}
-
-/// JSON on one line, indented; none where that would change more than the white space.
-fn indented(text: &str) -> Option<String> {
-    let value: Value = serde_json::from_str(text).ok().filter(|value: &Value| value.is_object() || value.is_array())?;
-    let lossless = serde_json::to_string(&value).is_ok_and(|compact| compact == text);
-    if lossless { serde_json::to_string_pretty(&value).ok() } else { None }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shows_a_body_as_it_came_where_indenting_it_would_change_it() {
-        for text in ["not JSON", "3", r#"{"a":1,"a":2}"#, "{ \"a\": 1 }", r#"{"a":"\u00e9"}"#] {
-            assert_eq!(indented(text), None, "{text}");
-        }
-        assert_eq!(indented(r#"{"b":10.00,"a":820982911946154508}"#).unwrap(), "{\n  \"b\": 10.00,\n  \"a\": 820982911946154508\n}");
     }
 }

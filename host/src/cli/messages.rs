@@ -1,7 +1,5 @@
 //! `lockgate messages`: what came.
 
-use std::str::FromStr;
-
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::Value;
@@ -10,8 +8,8 @@ use super::client::{Client, encoded};
 use super::output::{list, text};
 use super::{Common, Failure, moment, output, table};
 use crate::clock::Timestamp;
-use crate::config::quantity;
 use crate::message_store::sqlite::ledger::State;
+use crate::moment::Moment;
 
 /// List messages, newest first: when, id, key, and how each integration stands with it
 #[derive(Debug, Args)]
@@ -20,8 +18,15 @@ Examples:
   lockgate messages
   lockgate messages --track 'order=#1001'
   lockgate messages --integration orders-to-crm --outcome waiting
+  lockgate messages --since 2026-03-01T08:00:00Z --until 2026-03-01T09:00:00Z
   lockgate messages --since 30m --json | jq -r '.messages[].id'")]
 pub struct Messages {
+    /// Only the one with this id, or those whose ids start so; at least 8 digits
+    #[arg(long)]
+    id: Option<String>,
+    /// Only those that were made from this one
+    #[arg(long, value_name = "ID")]
+    parent: Option<String>,
     /// Only those of this integration
     #[arg(long, value_name = "NAME")]
     integration: Option<String>,
@@ -36,7 +41,10 @@ pub struct Messages {
     outcome: Option<String>,
     /// Only those accepted since: 30m, 24h, 7d, or a time such as 2026-03-01T08:00:00Z
     #[arg(long, value_name = "TIME")]
-    since: Option<Since>,
+    since: Option<Moment>,
+    /// Only those accepted before: 30m, 24h, 7d ago, or a time
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
     /// Only those before this one, as the end of the last page says
     #[arg(long, value_name = "SEQ")]
     before: Option<i64>,
@@ -49,46 +57,25 @@ fn tracked(text: &str) -> Result<String, String> {
     if text.contains('=') { Ok(text.to_owned()) } else { Err("expected NAME=VALUE, such as order=#1001".to_owned()) }
 }
 
-/// A time, or how long ago.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Since {
-    Ago(std::time::Duration),
-    At(Timestamp),
-}
-
-impl FromStr for Since {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let at = |at: jiff::Timestamp| Self::At(Timestamp(at.as_millisecond()));
-        let ago = quantity::duration(text).map(Self::Ago);
-        ago.or_else(|_| text.parse().map(at).map_err(|_| "expected 30m, 24h, 7d, or a time such as 2026-03-01T08:00:00Z".to_owned()))
-    }
-}
-
-impl Since {
-    fn at(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::Ago(duration) => Timestamp(now.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))),
-            Self::At(at) => at,
-        }
-    }
-}
-
 impl Messages {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
         let now = moment::now();
         let mut path = format!("/api/v1/messages?limit={}", self.limit);
         let before = self.before.map(|seq| seq.to_string());
-        let since = self.since.map(|since| since.at(now).0.to_string());
+        let time = |time: Option<Moment>| time.map(|time| time.at(now).0.to_string());
+        let (since, until) = (time(self.since), time(self.until));
         let filters = [
+            ("id", &self.id),
+            ("parent", &self.parent),
             ("integration", &self.integration),
             ("key", &self.key),
             ("track", &self.track),
             ("outcome", &self.outcome),
             ("since", &since),
+            ("until", &until),
             ("before", &before),
         ];
+        let filtered = filters.iter().any(|(name, value)| *name != "before" && value.is_some());
         for (name, value) in filters {
             if let Some(value) = value {
                 path.push_str(&format!("&{name}={}", encoded(value)));
@@ -101,15 +88,29 @@ impl Messages {
         }
         let messages = list(&answer["messages"]);
         if messages.is_empty() {
-            output::line("no messages");
-            return Ok(());
+            output::line(nothing(filtered, before.is_some(), &answer));
+        } else {
+            let rows: Vec<Vec<String>> = messages.iter().flat_map(|message| rows(message, now)).collect();
+            table::print(&["ACCEPTED", "ID", "KEY", "INTEGRATION", "STATE"], &rows);
         }
-        let rows: Vec<Vec<String>> = messages.iter().flat_map(|message| rows(message, now)).collect();
-        table::print(&["ACCEPTED", "ID", "KEY", "INTEGRATION", "STATE"], &rows);
-        if let Some(before) = answer["next"].as_i64() {
-            output::line(format_args!("more: --before {before}"));
+        match (answer["next"].as_i64(), answer["searched-to"].as_str()) {
+            (Some(before), Some(searched_to)) => {
+                output::line(format_args!("searched back to {}; to go on: --before {before}", moment::long(searched_to)));
+            }
+            (Some(before), None) => output::line(format_args!("more: --before {before}")),
+            (None, _) => {}
         }
         Ok(())
+    }
+}
+
+/// What an empty page means.
+fn nothing(filtered: bool, paged: bool, answer: &Value) -> &'static str {
+    match (filtered, paged) {
+        _ if !answer["searched-to"].is_null() => "none so far",
+        (_, true) => "no more messages: that was the last page",
+        (true, false) => "no message fits",
+        (false, false) => "no messages yet",
     }
 }
 
@@ -135,10 +136,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_a_time_or_how_long_ago_and_nothing_else() {
-        assert!("yesterday".parse::<Since>().is_err());
-        let now = Timestamp(10_000_000);
-        assert_eq!("30m".parse::<Since>().unwrap().at(now), Timestamp(10_000_000 - 1_800_000));
-        assert_eq!("1970-01-01T00:00:05Z".parse::<Since>().unwrap().at(now), Timestamp(5_000));
+    fn an_empty_page_says_why_it_is_empty() {
+        let (end, given_up) = (serde_json::json!({ "searched-to": null }), serde_json::json!({ "searched-to": "2026-03-01T08:00:00Z" }));
+        assert_eq!(nothing(false, false, &end), "no messages yet");
+        assert_eq!(nothing(true, false, &end), "no message fits");
+        assert_eq!(nothing(true, true, &end), "no more messages: that was the last page");
+        assert_eq!(nothing(true, true, &given_up), "none so far");
     }
 }

@@ -4,12 +4,18 @@
 
 mod alias;
 mod bench;
+mod bench_floor;
+mod bench_load;
+mod bodies;
 mod check;
 mod client;
 mod console;
 mod dead_letters;
 mod demo;
+mod event_stream;
+mod example;
 mod inspect;
+mod logs;
 mod message;
 mod messages;
 mod output;
@@ -47,6 +53,7 @@ Start here:
   lockgate run DIR --env dev     run the host
   lockgate status                what waits and why, and what needs a person
   lockgate console               the same and more, in the browser
+  lockgate logs -f               what happens, as it happens
 
 Exit status: 0 done, 1 the answer is no (a check failed), 2 wrong usage,
 3 the host cannot be reached. Error codes (LG-…): docs/errors.md";
@@ -83,13 +90,14 @@ enum Command {
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
     Status(status::Status),
+    Logs(logs::Logs),
     /// List or test aliases: endpoints, and whether they answer and authenticate
     #[command(subcommand)]
     Alias(alias::Alias),
     Console(console::Console),
     Bench(bench::Bench),
     #[command(hide = true)]
-    BenchFloor(bench::BenchFloor),
+    BenchFloor(bench_floor::BenchFloor),
 }
 
 /// Why a command did not end with 0.
@@ -175,6 +183,7 @@ impl Cli {
             Command::Message(message) => message.run(&common).await,
             Command::DeadLetters(dead_letters) => dead_letters.run(&common).await,
             Command::Status(status) => status.run(&common).await,
+            Command::Logs(logs) => logs.run(&common).await,
             Command::Alias(alias) => alias.run(&common).await,
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,

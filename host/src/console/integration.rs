@@ -10,14 +10,14 @@ use maud::{Markup, html};
 use super::Console;
 use super::access::SignedIn;
 use super::page::{Page, Section, Wrong};
-use super::parts::{self, Row, column, figures, number};
+use super::parts;
 use super::{aliases, curve, live, overview};
 use crate::admin::overview::{IntegrationOverview, Overview};
 use crate::admin::parameters::named;
 use crate::admin::store_refusal::refusal;
 use crate::clock::Timestamp;
 use crate::integration::{DeliveryPolicy, Entry, Integration, Jitter, Order, Owner, PinnedPlugin, Release, ReleaseId, Sink, Source, Step};
-use crate::message_store::sqlite::ledger::DeadLetterGroupRow;
+use crate::message_store::sqlite::ledger::{DeadLetterGroupRow, GroupQuery};
 
 /// Groups of dead letters shown here; their own page has all of them.
 const GROUPS_SHOWN: usize = 5;
@@ -93,10 +93,9 @@ async fn going(console: &Console, name: &str) -> Result<Markup, Wrong> {
 }
 
 async fn groups(console: &Console, name: &str) -> Result<Vec<DeadLetterGroupRow>, Wrong> {
-    let mut groups = console.api.parts.store.ledger().dead_letter_groups().await.map_err(|error| refusal(&error))?;
-    groups.retain(|group| group.integration == name);
-    groups.truncate(GROUPS_SHOWN);
-    Ok(groups)
+    let query = GroupQuery { integration: Some(name.to_owned()), limit: GROUPS_SHOWN, ..GroupQuery::default() };
+    let page = console.api.parts.store.ledger().dead_letter_groups(query).await.map_err(|error| refusal(&error))?;
+    Ok(page.groups)
 }
 
 fn standing(one: &IntegrationOverview, overview: &Overview) -> Markup {
@@ -114,22 +113,10 @@ fn standing(one: &IntegrationOverview, overview: &Overview) -> Markup {
 }
 
 fn dead_letters(one: &IntegrationOverview, groups: &[DeadLetterGroupRow], now: Timestamp) -> Markup {
-    let row = |group: &DeadLetterGroupRow| {
-        let of_group = parts::query("/dead-letters", &[("fingerprint", &group.fingerprint)]);
-        let last = group.last_at.parse::<jiff::Timestamp>().map(|at| Timestamp(at.as_millisecond()));
-        let cells = vec![
-            html! { a href=(of_group) { (parts::outside(&group.example_detail)) } },
-            html! { span.mono { (group.class) " · " (parts::outside(&group.code)) } },
-            html! { (number(group.count)) },
-            last.map_or_else(|_| html! { (group.last_at) }, |at| parts::ago(at, now)),
-        ];
-        Row::new(cells).id(format!("group-{}", group.fingerprint))
-    };
-    let rows: Vec<Row> = groups.iter().map(row).collect();
     html! {
         section aria-labelledby="dead" {
             h2 #dead { "Dead letters" }
-            (parts::table("Dead letters by cause, most first", &[column("What went wrong"), column("Class and code"), figures("Letters"), column("Last")], &rows))
+            (super::dead_letters::table(groups, now))
             p { a href=(parts::query("/dead-letters", &[("integration", &one.name)])) { "All dead letters of " (one.name) } }
         }
     }

@@ -7,9 +7,15 @@
 mod access;
 mod aliases;
 mod assets;
+mod bodies;
 mod curve;
+mod dead_letters;
+mod history;
 mod integration;
 mod live;
+mod message;
+mod messages;
+mod operate;
 mod overview;
 mod page;
 mod parts;
@@ -18,6 +24,7 @@ mod sign_in;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -56,25 +56,28 @@ pub async fn watch(State(console): State<Arc<Console>>, SignedIn(session): Signe
 }
 
 async fn view(console: &Console, asked: &Asked) -> Result<Markup, Wrong> {
-    let overview = console.overview().await?;
-    let rows = standing::worst_first(&overview);
-    let fitting: Vec<_> = rows.iter().filter(|(_, one)| asked.fits(one, &overview)).copied().collect();
+    Ok(shown(asked, &*console.overview().await?))
+}
+
+fn shown(asked: &Asked, overview: &Overview) -> Markup {
+    let rows = standing::worst_first(overview);
+    let fitting: Vec<_> = rows.iter().filter(|(_, one)| asked.fits(one, overview)).copied().collect();
     let wanted: Vec<_> = fitting.iter().filter(|(standing, _)| asked.show.is_none_or(|show| show == *standing)).copied().collect();
-    Ok(html! {
-        (sums(&overview))
-        (news(&overview))
+    html! {
+        (sums(overview))
+        (news(overview))
         section aria-labelledby="integrations" {
             h2 #integrations { "Integrations" }
             (chips(asked, &fitting))
-            (integrations(asked, &wanted, &overview))
+            (integrations(asked, &wanted, overview))
         }
         @if !overview.aliases.is_empty() {
             section aria-labelledby="aliases" {
                 h2 #aliases { "Aliases" }
-                (some_aliases(&overview))
+                (some_aliases(overview))
             }
         }
-    })
+    }
 }
 
 /// The whole in five figures.
@@ -325,3 +328,7 @@ impl Asked {
         )
     }
 }
+
+#[cfg(test)]
+#[path = "overview_tests.rs"]
+mod tests;

@@ -139,13 +139,13 @@ pub fn pages(before: Option<&str>, after: Option<&str>, place: &str) -> Markup {
     }
 }
 
-/// Links to the pages before and after of a list that goes back in time; what is none is not there.
-pub fn pager(newer: Option<&str>, older: Option<&str>) -> Markup {
+/// Links to the first page and to the next one; what is none is not there. `next` is a word for what comes there: `Older`.
+pub fn pager(first: Option<&str>, next: Option<(&str, &str)>) -> Markup {
     html! {
-        @if newer.is_some() || older.is_some() {
+        @if first.is_some() || next.is_some() {
             nav.pager aria-label="Pages" {
-                @if let Some(newer) = newer { a.button href=(newer) rel="prev" { "← Newer" } }
-                @if let Some(older) = older { a.button href=(older) rel="next" { "Older →" } }
+                @if let Some(first) = first { a.button href=(first) { "← First page" } }
+                @if let Some((word, next)) = next { a.button href=(next) rel="next" { (word) " →" } }
             }
         }
     }
@@ -188,8 +188,12 @@ pub fn day(at: Timestamp) -> Markup {
 }
 
 fn time(at: Timestamp, shown: &str) -> Markup {
-    let text = at.to_string();
-    html! { time datetime=(text) title=(moment::long(&text)) { (shown) } }
+    stamp(&at.to_string(), shown)
+}
+
+/// A time as the ledger has it, shown as `shown`.
+pub fn stamp(time: &str, shown: &str) -> Markup {
+    html! { time datetime=(time) title=(moment::long(time)) { (shown) } }
 }
 
 fn between(from: Timestamp, to: Timestamp) -> String {

@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, get, post};
 use http::StatusCode;
 
 use super::page::Wrong;
-use super::{Console, access, aliases, assets, integration, overview, sign_in};
+use super::{Console, access, aliases, assets, dead_letters, integration, message, messages, operate, overview, sign_in};
 use crate::ingress::answer::Refusal;
 use crate::problem::Code;
 
@@ -32,6 +32,13 @@ pub(super) fn routes() -> Vec<Route> {
         page("/live/overview", get(overview::watch)),
         page("/integrations/{name}", get(integration::show)),
         page("/live/integrations/{name}", get(integration::watch)),
+        page("/messages", get(messages::show)),
+        page("/messages/{id}", get(message::show)),
+        page("/messages/{id}/body", get(message::download)),
+        page("/dead-letters", get(dead_letters::causes)),
+        page("/dead-letters/{cause}", get(dead_letters::of_cause)),
+        page("/dead-letters/replay", post(operate::replay)),
+        page("/dead-letters/discard", post(operate::discard)),
         page("/aliases", get(aliases::list)),
         page("/live/aliases", get(aliases::watch_list)),
         page("/aliases/{name}", get(aliases::show)),

@@ -41,7 +41,9 @@ impl Delivery {
             }
             Settlement::Waits { due_at } => {
                 debug!(%due_at, why = settle.attempt.detail, "waits for its target");
-                self.events.detail(Detail::Routine, || again(Level::Info, "waits for its target", due_at));
+                // Once it is known to wait, that it still does is a detail.
+                let (detail, level) = if leased.waits == 0 { (Detail::Routine, Level::Info) } else { (Detail::Debug, Level::Debug) };
+                self.events.detail(detail, || again(level, "waits for its target", due_at));
             }
             Settlement::Retries { due_at } => {
                 warn!(%due_at, code = settle.attempt.code, why = settle.attempt.detail, "attempt failed; will be tried again");

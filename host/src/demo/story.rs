@@ -11,7 +11,7 @@ use super::world::World;
 use crate::alias::Gate;
 use crate::clock::{Clock, SystemClock};
 use crate::message::MessageId;
-use crate::message_store::sqlite::ledger::{DeadLetterQuery, Timeline};
+use crate::message_store::sqlite::ledger::{DeadLetterQuery, Timeline, TimelineQuery};
 use crate::message_store::{MessageStore, Replay, Replayed, Superseded};
 use crate::problem::{Code, Problem};
 
@@ -117,7 +117,7 @@ impl Telling<'_> {
         let ledger = self.world.host.store.ledger();
         let letter = self
             .until_some("the poison order is parked", async |_| {
-                ledger.dead_letters(DeadLetterQuery::default()).await.ok()?.into_iter().next()
+                ledger.dead_letters(DeadLetterQuery::default()).await.ok()?.dead_letters.into_iter().next()
             })
             .await?;
         self.settled().await?;
@@ -129,7 +129,7 @@ impl Telling<'_> {
             self.world.host.store.replay(replay).await.map_err(|why| self.broken(&format!("the dead letter can be replayed: {why}")))?;
         self.expect(matches!(replayed, Replayed::Queued(1)), "the replay is on its way")?;
         self.settled().await?;
-        let left = ledger.dead_letters(DeadLetterQuery::default()).await.map_err(|why| self.broken(&why.to_string()))?;
+        let left = ledger.dead_letters(DeadLetterQuery::default()).await.map_err(|why| self.broken(&why.to_string()))?.dead_letters;
         self.say(format!("   replayed and delivered; dead letters left: {}", left.len()));
         self.expect(left.is_empty(), "no dead letter is left")
     }
@@ -184,7 +184,7 @@ impl Telling<'_> {
     }
 
     async fn timeline(&self, id: MessageId) -> Result<Timeline, Problem> {
-        let found = self.world.host.store.ledger().message(id).await.map_err(|why| self.broken(&why.to_string()))?;
+        let found = self.world.host.store.ledger().message(TimelineQuery::of(id)).await.map_err(|why| self.broken(&why.to_string()))?;
         found.ok_or_else(|| self.broken("an accepted message is in the ledger"))
     }
 

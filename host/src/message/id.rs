@@ -55,3 +55,66 @@ impl FromStr for MessageId {
         Uuid::from_str(text).map(Self)
     }
 }
+
+/// Digits of an id that say which message is meant, mostly: the first eight hold the time to a minute.
+pub const ID_DIGITS_MIN: usize = 8;
+
+/// An id, or its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdPrefix {
+    first: MessageId,
+    last: MessageId,
+}
+
+/// Neither an id nor the beginning of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a message's id, or at least its first {ID_DIGITS_MIN} digits")]
+pub struct NotAnId;
+
+impl IdPrefix {
+    /// The least and the greatest id that start so.
+    pub fn range(self) -> (MessageId, MessageId) {
+        (self.first, self.last)
+    }
+}
+
+impl FromStr for IdPrefix {
+    type Err = NotAnId;
+
+    /// Hyphens may be where they like, or missing.
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let digits: String = text.chars().filter(|c| *c != '-').collect();
+        if !(ID_DIGITS_MIN..=32).contains(&digits.len()) {
+            return Err(NotAnId);
+        }
+        let filled = |with: &str| u128::from_str_radix(&format!("{digits}{}", with.repeat(32 - digits.len())), 16);
+        match (filled("0"), filled("f")) {
+            (Ok(first), Ok(last)) if digits.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
+                Ok(Self { first: MessageId(Uuid::from_u128(first)), last: MessageId(Uuid::from_u128(last)) })
+            }
+            _ => Err(NotAnId),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_cannot_be_the_beginning_of_an_id() {
+        for text in ["", "01a2008", "01a2008z", "+1a20088", "01a20088-af23-7142-a245-0e01717ec6d2a", "ääääääää", "#1001"] {
+            assert_eq!(text.parse::<IdPrefix>(), Err(NotAnId), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_beginning_stands_for_every_id_that_has_it() {
+        let id = "01a20088-af23-7142-a245-0e01717ec6d2";
+        let range = |text: &str| text.parse::<IdPrefix>().unwrap().range();
+        assert_eq!(range(id), (id.parse().unwrap(), id.parse().unwrap()));
+        let (first, last) = range("01A20088-a");
+        assert_eq!(first.to_string(), "01a20088-a000-0000-0000-000000000000");
+        assert_eq!(last.to_string(), "01a20088-afff-ffff-ffff-ffffffffffff");
+    }
+}

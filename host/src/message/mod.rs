@@ -5,7 +5,7 @@
 mod id;
 mod outcome;
 
-pub use id::MessageId;
+pub use id::{IdPrefix, MessageId, NotAnId};
 pub use outcome::{FailureClass, Outcome};
 
 use bytes::Bytes;

@@ -63,6 +63,11 @@ pub trait MessageStore: Send + Sync + 'static {
 #[serde(transparent)]
 pub struct DeliveryId(pub i64);
 
+/// The row id of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct AttemptId(pub i64);
+
 /// The row id of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]

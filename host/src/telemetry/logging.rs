@@ -17,7 +17,7 @@ type BoxedSubscriber = Box<dyn tracing::Subscriber + Send + Sync>;
 pub const FILTER_VARIABLE: &str = "LOCKGATE_LOG";
 const DEFAULT_FILTER: &str = "info";
 /// For the demo, which tells for itself what becomes of messages: only faults of the host.
-const QUIET_FILTER: &str = "error,lockgate::delivery::deliver=off";
+const QUIET_FILTER: &str = "error,lockgate::delivery::telling=off";
 
 /// How a line of log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -20,7 +20,7 @@ use crate::alias::scripted::ScriptedUpstream;
 use crate::alias::secret::{Secret, SecretRef};
 use crate::alias::upstream::UpstreamResponse;
 use crate::alias::{Alias, Aliases, Auth, Environment};
-use crate::clock::{Clock, ManualClock};
+use crate::clock::ManualClock;
 use crate::console::Console;
 use crate::ingress::tests::support::{Reply, TableSecrets, clock, environment, intake_over, integration, send, webhook};
 use crate::ingress::{Intake, IntakeLimits, ServeLimits, serve};
@@ -38,6 +38,7 @@ pub struct Host {
     pub intake: Arc<Intake>,
     pub store: SqliteStore,
     pub events: Arc<Events>,
+    pub console: Arc<Console>,
     pub sessions: Arc<Sessions>,
     pub clock: Arc<ManualClock>,
     _folder: TempDir,
@@ -70,7 +71,7 @@ impl Host {
         let api = Api::new(parts, address, Secret::new(TOKEN));
         let console = Console::new(api.clone(), address);
         tokio::spawn(serve(listener, api.handler(console.router()), ServeLimits::default(), clock(), CancellationToken::new()));
-        Self { address, intake, store, events, sessions, clock: hands, _folder: folder }
+        Self { address, intake, store, events, console, sessions, clock: hands, _folder: folder }
     }
 
     /// A request as it is.

@@ -18,10 +18,32 @@ async fn finds_messages_by_what_people_know_of_them() {
         ("?outcome=waiting&integration=orders", vec![&second, &first]),
         ("?integration=other", vec![]),
         ("?since=2999-01-01T00:00:00Z", vec![]),
+        ("?until=2999-01-01T00:00:00Z&limit=1", vec![&dead]),
+        ("?until=2000-01-01T00:00:00Z", vec![]),
+        (&format!("?id={first}"), vec![&first]),
+        (&format!("?id={second}&key=9007199254740993"), vec![]),
+        ("?id=00000000", vec![]),
+        (&format!("?parent={first}"), vec![]),
     ] {
         let found = host.json(&format!("/api/v1/messages{query}")).await;
         let ids: Vec<_> = found["messages"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
         assert_eq!(ids, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn shows_a_message_by_the_beginning_of_its_id_unless_several_start_so() {
+    let host = Host::start().await;
+    let ids = [host.put(r#"{"id":1}"#).await, host.put(r#"{"id":2}"#).await];
+    // Made within a minute of each other, mostly; the next digits tell them apart sooner or later.
+    let shared = ids[0].bytes().zip(ids[1].bytes()).take_while(|(one, other)| one == other).count();
+    let shown = host.json(&format!("/api/v1/messages/{}", &ids[1][..=shared.max(8)])).await;
+    assert_eq!(shown["id"], *ids[1]);
+    if shared >= 8 {
+        let several = host.get(&format!("/api/v1/messages/{}", &ids[0][..8])).await;
+        several.assert_problem(409, Code::Ambiguous);
+        assert!(ids.iter().all(|id| several.body.contains(id)), "{several:?}");
+        assert_eq!(host.json(&format!("/api/v1/messages?id={}", &ids[0][..8])).await["messages"].as_array().unwrap().len(), 2);
     }
 }
 
@@ -32,17 +54,35 @@ async fn pages_through_messages() {
     let first = host.json("/api/v1/messages?limit=1").await;
     assert_eq!(first["messages"][0]["id"], *ids[1]);
     let second = host.json(&format!("/api/v1/messages?limit=1&before={}", first["next"])).await;
-    assert_eq!(second["messages"][0]["id"], *ids[0]);
-    let end = host.json(&format!("/api/v1/messages?limit=1&before={}", second["next"])).await;
-    assert_eq!(end, serde_json::json!({ "messages": [], "next": null }));
+    assert_eq!((&second["messages"][0]["id"], &second["next"]), (&ids[0].clone().into(), &Value::Null));
+    let end = host.json("/api/v1/messages?limit=1&before=1").await;
+    assert_eq!(end, serde_json::json!({ "messages": [], "next": null, "searched-to": null }), "a page after the last");
 }
 
 #[tokio::test]
 async fn refuses_questions_it_does_not_understand() {
     let host = Host::start().await;
-    for query in ["outcome=done", "track=order", "limit=0", "limit=1001", "since=yesterday", "before=x", "key=a&key=b", "kye=a"] {
+    for query in [
+        "outcome=done",
+        "id=1234567",
+        "id=not-an-id",
+        "until=x",
+        "parent=x",
+        "track=order",
+        "limit=0",
+        "limit=1001",
+        "since=yesterday",
+        "before=x",
+        "key=a&key=b",
+        "kye=a",
+    ] {
         host.get(&format!("/api/v1/messages?{query}")).await.assert_problem(400, Code::BadRequest);
     }
+    host.get("/api/v1/messages/01890000/attempts/x").await.assert_problem(404, Code::NotFound);
+    let id = host.put(r#"{"id":1}"#).await;
+    host.get(&format!("/api/v1/messages/{id}/attempts/x")).await.assert_problem(400, Code::BadRequest);
+    host.get(&format!("/api/v1/messages/{id}/attempts/1")).await.assert_problem(404, Code::NotFound);
+    host.get(&format!("/api/v1/messages/{id}?attempts-before=x")).await.assert_problem(400, Code::BadRequest);
     host.get("/api/v1/messages/7").await.assert_problem(400, Code::BadRequest);
     host.get("/api/v1/messages/01890000-0000-7000-8000-000000000000").await.assert_problem(404, Code::NotFound);
     host.get("/api/v1/dead-letters/x").await.assert_problem(400, Code::BadRequest);

@@ -3,6 +3,7 @@
 (() => {
   document.documentElement.classList.add("scripted");
   keys();
+  ticks();
   const region = document.querySelector("[data-live]");
   if (region) live(region);
 
@@ -35,6 +36,17 @@
         does();
       }
     });
+  }
+
+  // A button that ticks every box of a name, or none where all are ticked.
+  function ticks() {
+    document.querySelectorAll("[data-ticks]").forEach((button) =>
+      button.addEventListener("click", () => {
+        const boxes = [...document.querySelectorAll(`input[type=checkbox][name="${CSS.escape(button.dataset.ticks)}"]`)];
+        const tick = !boxes.every((box) => box.checked);
+        boxes.forEach((box) => { box.checked = tick; });
+      }),
+    );
   }
 
   // To the page's own field, or to where everything is found.

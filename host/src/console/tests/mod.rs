@@ -2,9 +2,18 @@
 
 mod access;
 mod assets;
+mod dead_letters;
+mod live;
+mod messages;
+mod pages;
+
+use serde_json::json;
 
 use crate::admin::tests::Host;
-use crate::ingress::tests::support::Reply;
+use crate::ingress::tests::support::{Reply, clock};
+use crate::integration::ReleaseId;
+use crate::message_store::exchange::{Exchange, KeptBody};
+use crate::message_store::{Attempt, Lease, MessageStore, Settle, Settlement};
 
 /// Somebody's browser.
 struct Browser<'a> {
@@ -49,4 +58,40 @@ async fn ask(host: &Host, method: &str, path: &str, headers: &str, body: &str) -
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
     ))
     .await
+}
+
+/// An attempt of what is due of `orders` next, which sent `sent` and was answered 201 `answered`, and what came of it.
+async fn attempt(host: &Host, sent: &str, answered: &str, settlement: Settlement) {
+    let now = clock().now();
+    let leased = host.store.lease(Lease { integration: "orders".into(), now, limit: 1 }).await.unwrap();
+    let request = json!({
+        "slot": "target", "alias": "crm", "method": "POST", "path": "/orders?a=<b>", "idempotency-key": "key-1", "body-sha256": "",
+        "answer": "201", "answer-excerpt": null, "took-ms": 7,
+    });
+    let call = json!({
+        "place": "sink", "plugin": "to-crm", "version": "1.0.0", "digest": "", "result": "receipt", "cpu-us": 412, "wall-us": 7_100,
+        "requests": [request],
+    });
+    let kept = |text: &str| KeptBody::of(&[], &bytes::Bytes::copy_from_slice(text.as_bytes()));
+    let result = match settlement {
+        Settlement::Delivered { .. } => "delivered",
+        _ => "failed",
+    };
+    let attempt = Attempt {
+        release: ReleaseId("ab".repeat(32)),
+        started_at: now,
+        ended_at: now,
+        result,
+        code: None,
+        detail: None,
+        trace: json!({ "calls": [call] }),
+        exchanges: vec![Exchange { sent: kept(sent), answer: Some(kept(answered)) }],
+    };
+    let delivery = leased[0].id;
+    let settle = Settle { delivery, attempt, settlement, appends: Vec::new(), key_values: Vec::new(), tracked: Vec::new() };
+    host.store.settle(settle).await.unwrap();
+}
+
+fn delivered() -> Settlement {
+    Settlement::Delivered { receipt: json!({ "remote-id": "006<b>" }) }
 }

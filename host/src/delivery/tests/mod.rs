@@ -3,4 +3,5 @@
 mod deciding;
 mod lab;
 mod stopping;
+mod telling;
 mod ways;

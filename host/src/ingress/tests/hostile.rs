@@ -9,6 +9,7 @@ use super::support::*;
 use crate::ingress::body::BodyLimits;
 use crate::ingress::{IntakeLimits, ServeLimits};
 use crate::problem::Code;
+use crate::telemetry::events::{Filter, Start};
 
 /// Long enough for what was sent to arrive on a busy machine, short enough to wait for.
 const SOON: Duration = Duration::from_millis(400);
@@ -188,4 +189,20 @@ async fn cuts_what_is_not_done_after_the_drain_time() {
     host.stop.cancel();
     host.served.await.unwrap();
     assert!(host.store.taken().is_empty());
+}
+
+#[tokio::test]
+async fn a_flood_of_refused_requests_makes_few_events() {
+    let host = Host::start(vec![integration("orders", webhook("/in", None))], environment(Vec::new())).await;
+    let mut heard = host.events.read(Filter::default(), Start::Now);
+    for n in 0..100 {
+        host.post(&format!("/nowhere/{n}?token=canary"), "", "").await.assert_problem(404, Code::NoSuchPath);
+    }
+    let told = serde_json::to_value(&heard.look().told).unwrap();
+    let told = told.as_array().unwrap();
+    let counted = |event: &serde_json::Value| 1 + event["fields"]["suppressed"].as_u64().unwrap_or(0);
+    assert!(told.len() < 50 && told.iter().map(counted).sum::<u64>() <= 100, "{told:?}");
+    assert_eq!((&told[0]["kind"], &told[0]["level"]), (&"refused".into(), &"warn".into()));
+    assert_eq!((&told[0]["fields"]["status"], &told[0]["fields"]["path"]), (&404.into(), &"/nowhere/0".into()));
+    assert!(!format!("{told:?}").contains("canary"), "a query may hold a secret");
 }

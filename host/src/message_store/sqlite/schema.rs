@@ -19,15 +19,20 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// Brings the file to [`NEWEST`] in one transaction. Foreign keys must be off on `connection`.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    migrate_to(connection, NEWEST)
+}
+
+/// Brings the file to version `to`, if it is older.
+pub(super) fn migrate_to(connection: &mut Connection, to: i64) -> rusqlite::Result<()> {
     let from = version(connection)?;
-    if from >= NEWEST {
+    if from >= to {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for migration in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(0)) {
+    for (migration, version) in MIGRATIONS.iter().zip(1..=to).filter(|(_, version)| *version > from) {
         transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", version)?;
     }
-    transaction.pragma_update(None, "user_version", NEWEST)?;
     transaction.commit()
 }
 

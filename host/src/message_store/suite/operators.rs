@@ -2,14 +2,18 @@
 
 use super::world::*;
 use crate::message::Outcome;
-use crate::message_store::{Replayed, Settlement, Stage, StoreError, Superseded};
+use crate::message_store::{ClosedLetter, DeadLetterId, Replayed, Settlement, Stage, StoreError, Superseded};
 
 pub async fn a_dead_letter_is_replayed_once_with_the_next_number(world: World) {
     let id = world.accept("1", None).await;
     let dead_letter = world.kill(world.lease_one().await.id).await;
     assert_eq!(world.replay(dead_letter, Superseded::Ask).await.unwrap(), Replayed::Queued(1));
-    assert!(matches!(world.replay(dead_letter, Superseded::Ask).await, Err(StoreError::NoSuchDeadLetter)));
-    assert!(matches!(world.discard(dead_letter).await, Err(StoreError::NoSuchDeadLetter)));
+    let replayed = ClosedLetter::Replayed { at: world.now(), replay: 1 };
+    world.advance(1000);
+    let second = [world.replay(dead_letter, Superseded::Anyway).await.map(drop), world.discard(dead_letter).await];
+    for told in second {
+        assert!(matches!(told, Err(StoreError::NotOpen(closed)) if closed == replayed), "who comes second is told what the first did");
+    }
     let leased = world.lease_one().await;
     assert_eq!((leased.replay, leased.attempts, leased.failing_since), (1, 0, None));
     let dead_letter = world.kill(leased.id).await;
@@ -25,8 +29,11 @@ pub async fn a_discarded_dead_letter_is_gone(world: World) {
     let id = world.accept("1", Some("a")).await;
     let dead_letter = world.kill(world.lease_one().await.id).await;
     world.discard(dead_letter).await.unwrap();
-    assert!(matches!(world.discard(dead_letter).await, Err(StoreError::NoSuchDeadLetter)));
-    assert!(matches!(world.replay(dead_letter, Superseded::Anyway).await, Err(StoreError::NoSuchDeadLetter)));
+    let discarded = ClosedLetter::Discarded { at: world.now(), reason: "a test order".into() };
+    for told in [world.discard(dead_letter).await, world.replay(dead_letter, Superseded::Anyway).await.map(drop)] {
+        assert!(matches!(told, Err(StoreError::NotOpen(closed)) if closed == discarded));
+    }
+    assert!(matches!(world.discard(DeadLetterId(999)).await, Err(StoreError::NoSuchDeadLetter)));
     assert!(world.lease("crm").await.is_empty());
     assert!(world.dead_letters().await.is_empty());
     assert_eq!(world.outcomes(id).await.last(), Some(&("crm".into(), Outcome::Discarded, 0)));

@@ -11,7 +11,7 @@ use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::integration::ReleaseId;
 use crate::message::{FailureClass, Headers, Key, Message, MessageId, Outcome, Tracked};
 use crate::message_store::memory::MemoryStore;
-use crate::message_store::sqlite::ledger::{DeadLetterQuery, MessageQuery, State};
+use crate::message_store::sqlite::ledger::{DeadLetterQuery, MessageQuery, State, TimelineQuery};
 use crate::message_store::sqlite::{Options, SqliteStore};
 use crate::message_store::{
     Accept, Accepted, Append, AppendedMessage, Attempt, DeadLetterId, Dedup, DeliveryId, Discard, KeyValueRead, Lane, Lease, Leased,
@@ -134,7 +134,7 @@ impl Subject for OnDisk {
 
     async fn dead_letters(&self) -> Vec<SeenDeadLetter> {
         let query = DeadLetterQuery { limit: 1000, ..DeadLetterQuery::default() };
-        let mut rows = self.sqlite().ledger().dead_letters(query).await.unwrap();
+        let mut rows = self.sqlite().ledger().dead_letters(query).await.unwrap().dead_letters;
         rows.reverse();
         let seen = rows.into_iter().map(|row| SeenDeadLetter {
             id: row.id,
@@ -150,17 +150,17 @@ impl Subject for OnDisk {
     }
 
     async fn outcomes(&self, message: MessageId) -> Vec<(String, Outcome, u32)> {
-        let Some(timeline) = self.sqlite().ledger().message(message).await.unwrap() else { return Vec::new() };
+        let Some(timeline) = self.sqlite().ledger().message(TimelineQuery::of(message)).await.unwrap() else { return Vec::new() };
         let outcome = |state: State| Outcome::parse(state.as_str()).unwrap();
         let rows = timeline.outcomes.into_iter();
         rows.map(|row| (row.integration, outcome(row.outcome), u32::try_from(row.replay).unwrap())).collect()
     }
 
     async fn tracked(&self, message: MessageId) -> Vec<Tracked> {
-        let shown = self.sqlite().ledger().message(message).await.unwrap().unwrap().tracked;
+        let shown = self.sqlite().ledger().message(TimelineQuery::of(message)).await.unwrap().unwrap().message.tracked;
         for Tracked { name, value } in &shown {
             let query = MessageQuery { tracked: Some((name.clone(), value.clone())), ..MessageQuery::default() };
-            let found = self.sqlite().ledger().messages(query).await.unwrap();
+            let found = self.sqlite().ledger().messages(query).await.unwrap().messages;
             assert!(found.iter().any(|row| row.id == message), "what is shown is what it is found by");
         }
         shown

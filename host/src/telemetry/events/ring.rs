@@ -60,7 +60,7 @@ impl Ring {
         let from = seen.max(self.before_oldest());
         let skip = usize::try_from(from - self.before_oldest()).unwrap_or(usize::MAX);
         let looked_at = self.told.iter().skip(skip).take(look_at);
-        let until = looked_at.clone().last().map_or(from, |told| told.id);
+        let until = looked_at.clone().next_back().map_or(from, |told| told.id);
         Found { lost: from - seen, told: looked_at.filter(|told| filter.fits(&told.event)).cloned().collect(), seen: until }
     }
 

@@ -43,11 +43,16 @@ fn first_minute(now: Timestamp) -> i64 {
 }
 
 pub(super) fn find(connection: &Connection, now: Timestamp) -> Done<BTreeMap<String, Curve>> {
-    let mut curves = BTreeMap::new();
+    let mut curves = BTreeMap::<String, Curve>::new();
     let mut find = connection.prepare_cached("SELECT integration, outcome, minute - ?1, count FROM tally WHERE minute >= ?1")?;
     let mut found = find.query([first_minute(now)])?;
     while let Some(row) = found.next()? {
-        let curve = curves.entry(row.get(0)?).or_insert_with(|| Curve::flat(now));
+        let integration = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        // There are up to 180 rows for each integration: names are copied once.
+        if !curves.contains_key(integration) {
+            curves.insert(integration.to_owned(), Curve::flat(now));
+        }
+        let Some(curve) = curves.get_mut(integration) else { continue };
         // What an earlier run with a later clock counted lies in minutes to come, which are not shown.
         let Some(minute) = curve.minutes.get_mut(count::<usize>(row, 2)?) else { continue };
         match word(row, 1, Outcome::parse)? {

@@ -1,76 +1,86 @@
-//! Dead letters in lists, in groups, and one at a time.
+//! Dead letters in lists, and one at a time. Their groups are in `groups`.
 
-use std::fmt::Write as _;
+use rusqlite::{Connection, OptionalExtension, Row};
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
-
-use super::rows::{DeadLetterGroupRow, DeadLetterRow, Status};
-use super::{DeadLetterQuery, ROWS_MAX, page, time, word};
+use super::rows::{DeadLetterPage, DeadLetterRow, Status};
+use super::search::{Filter, List, Next, Search};
+use super::{DeadLetterQuery, ROWS_MAX, page, prepared, time, word};
 use crate::message::FailureClass;
 use crate::message_store::DeadLetterId;
 use crate::message_store::sqlite::failure::Done;
 use crate::message_store::sqlite::rows::{count, message_id, stage};
 
 /// Up to WHERE; the columns of [`row`].
-const SELECT: &str = "SELECT d.id, m.id, d.integration, d.lane, d.stage, d.class, d.code, d.detail, d.fingerprint, d.attempts, d.waits,
-           d.replay, d.died_at, d.status, d.closed_at, d.reason
-    FROM dead_letter d CROSS JOIN message m ON m.seq = d.message";
+macro_rules! select {
+    ($where:literal) => {
+        concat!(
+            "SELECT d.id, m.id, d.integration, d.lane, d.stage, d.class, d.code, d.detail, d.fingerprint, d.attempts, d.waits,
+                    d.replay, d.died_at, d.status, d.closed_at, d.reason
+             FROM dead_letter d CROSS JOIN message m ON m.seq = d.message WHERE ",
+            $where
+        )
+    };
+}
 
-/// Newest first.
-pub(super) fn find(connection: &Connection, query: &DeadLetterQuery) -> Done<Vec<DeadLetterRow>> {
-    let mut values = vec![Value::Integer(query.before.map_or(i64::MAX, |before| before.0)), Value::Integer(page(query.limit))];
-    let mut sql = format!("{SELECT} WHERE d.id < ?1");
-    let clauses = [
-        ("status", query.status.map(|status| status.as_str().to_owned())),
-        ("fingerprint", query.fingerprint.clone()),
-        ("integration", query.integration.clone()),
-        ("class", query.class.map(|class| class.as_str().to_owned())),
-    ];
-    for (column, value) in clauses {
-        if let Some(value) = value {
-            values.push(Value::Text(value));
-            let _ = write!(sql, " AND d.{column} = ?{}", values.len());
+/// A list for [`List`]: newest first, and oldest first, which is newest first among the ids negated.
+macro_rules! lists {
+    ($where:literal) => {
+        [
+            concat!("SELECT max(id) FROM dead_letter WHERE id <= ?1 AND status = ?2", $where),
+            concat!("SELECT -min(id) FROM dead_letter WHERE id >= -?1 AND status = ?2", $where),
+        ]
+    };
+}
+
+const ANY: [&str; 2] = lists!("");
+const BY_FINGERPRINT: [&str; 2] = lists!(" AND fingerprint = ?3");
+const BY_INTEGRATION: [&str; 2] = lists!(" AND integration = ?3");
+const BY_CLASS: [&str; 2] = lists!(" AND class = ?3");
+
+/// A page of dead letters.
+pub(super) fn find(connection: &Connection, query: &DeadLetterQuery) -> Done<DeadLetterPage> {
+    let limit = query.limit.min(ROWS_MAX);
+    let mut filters = filters(query);
+    let sign = if query.oldest_first { -1 } else { 1 };
+    let mut most = query.beyond.map_or(i64::MAX, |beyond| (sign * beyond.0).saturating_sub(1));
+    let mut search = Search::new(connection);
+    let mut found = Vec::new();
+    let next = loop {
+        match search.next(&mut filters, most, i64::MIN)? {
+            Next::End => break None,
+            Next::Stopped(at) => break Some(sign * at.saturating_add(1)),
+            Next::Row(_) if found.len() >= limit => break found.last().map(|last: &DeadLetterRow| last.id.0),
+            Next::Row(at) => {
+                most = at.saturating_sub(1);
+                found.extend(one(connection, DeadLetterId(sign * at))?);
+            }
         }
+    };
+    Ok(DeadLetterPage { dead_letters: found, next: next.map(DeadLetterId) })
+}
+
+fn filters(query: &DeadLetterQuery) -> Vec<Filter> {
+    let status = || query.status.as_str().to_owned();
+    let list = |[newest, oldest]: [&'static str; 2]| if query.oldest_first { oldest } else { newest };
+    let filter = |lists, value: &String| Filter::In(List::new(list(lists), [status(), value.clone()]));
+    let class = query.class.map(|class| class.as_str().to_owned());
+    let asked = [(BY_FINGERPRINT, query.fingerprint.as_ref()), (BY_INTEGRATION, query.integration.as_ref()), (BY_CLASS, class.as_ref())];
+    let mut filters: Vec<Filter> = asked.into_iter().filter_map(|(lists, value)| Some(filter(lists, value?))).collect();
+    if filters.is_empty() {
+        filters.push(Filter::In(List::new(list(ANY), [status()])));
     }
-    sql.push_str(" ORDER BY d.id DESC LIMIT ?2");
-    let mut find = connection.prepare_cached(&sql)?;
-    Ok(find.query_map(params_from_iter(values), row)?.collect::<Result<_, _>>()?)
+    filters
 }
 
 pub(super) fn one(connection: &Connection, id: DeadLetterId) -> Done<Option<DeadLetterRow>> {
-    let mut find = connection.prepare_cached(&format!("{SELECT} WHERE d.id = ?1"))?;
+    let mut find = prepared(connection, select!("d.id = ?1"))?;
     Ok(find.query_row([id.0], row).optional()?)
 }
 
 /// Those a message has, oldest first.
 pub(super) fn of_message(connection: &Connection, seq: i64) -> Done<Vec<DeadLetterRow>> {
-    let mut find = connection.prepare_cached(&format!("{SELECT} WHERE d.message = ?1 ORDER BY d.id LIMIT ?2"))?;
+    let mut find = prepared(connection, select!("d.message = ?1 ORDER BY d.id LIMIT ?2"))?;
     Ok(find.query_map((seq, page(ROWS_MAX)), row)?.collect::<Result<_, _>>()?)
-}
-
-/// Open ones by fingerprint, largest group first. Of a group's rows SQLite shows the one with the greatest id.
-pub(super) fn groups(connection: &Connection) -> Done<Vec<DeadLetterGroupRow>> {
-    let mut find = connection.prepare_cached(
-        "SELECT g.fingerprint, d.integration, d.class, d.code, g.many, g.first_at, g.last_at, d.id, d.detail
-         FROM (SELECT fingerprint, count(*) AS many, min(died_at) AS first_at, max(died_at) AS last_at, max(id) AS newest
-               FROM dead_letter WHERE status = 'open' GROUP BY fingerprint) g
-         CROSS JOIN dead_letter d ON d.id = g.newest ORDER BY g.many DESC, d.id DESC LIMIT ?1",
-    )?;
-    let found = find.query_map([page(ROWS_MAX)], |row| {
-        Ok(DeadLetterGroupRow {
-            fingerprint: row.get(0)?,
-            integration: row.get(1)?,
-            class: word(row, 2, FailureClass::parse)?,
-            code: row.get(3)?,
-            count: count(row, 4)?,
-            first_at: time(row, 5)?,
-            last_at: time(row, 6)?,
-            example: DeadLetterId(row.get(7)?),
-            example_detail: row.get(8)?,
-        })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
 }
 
 fn row(row: &Row<'_>) -> rusqlite::Result<DeadLetterRow> {

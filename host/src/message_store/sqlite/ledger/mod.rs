@@ -1,30 +1,48 @@
 //! What happened to messages, for people: [`Ledger`], short reads on connections of their own, in bounded pages.
+//!
+//! No answer costs more the more is stored: everything is found by index, and a search that an index does not lead to gives up in time
+//! and says how far it came (`search`). A test counts what SQLite does for each question.
 
+mod body;
 mod curves;
 mod dead_letters;
+mod groups;
+mod ids;
 mod messages;
+mod query;
 mod queue;
 mod rows;
+mod search;
+#[cfg(test)]
+pub(super) mod steps;
 mod timeline;
+mod when;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rusqlite::Row;
+use bytes::Bytes;
+use rusqlite::{CachedStatement, Connection, Row};
 
+pub use body::Body;
 pub use curves::{CURVE_MINUTES, Curve, Minute};
+pub use ids::IdsFound;
+pub use query::{DeadLetterQuery, GroupQuery, MessageQuery, TimelineQuery};
 pub use rows::{
-    AttemptRow, Body, DeadLetterGroupRow, DeadLetterRow, MessageRow, OutcomeRow, QueueRow, StandingRow, State, Status, Timeline, WaitingRow,
+    AttemptRow, DeadLetterGroupRow, DeadLetterPage, DeadLetterRow, ExchangeRow, GroupCursor, GroupPage, KeptRow, MessagePage, MessageRow,
+    OutcomeRow, QueueRow, StandingRow, State, Status, Timeline, WaitingRow,
 };
 
 use super::readers::Readers;
 use super::writing::Waiting;
 use crate::clock::Timestamp;
-use crate::message::{FailureClass, MessageId};
-use crate::message_store::{DeadLetterId, StoreError};
+use crate::message::{IdPrefix, MessageId};
+use crate::message_store::{AttemptId, DeadLetterId, StoreError};
 
 /// Rows in an answer at most, whatever was asked for.
 pub const ROWS_MAX: usize = 1000;
+/// Children that a message's timeline lists.
+pub const CHILDREN_SHOWN_MAX: usize = 100;
 
 /// Questions about messages.
 #[derive(Clone)]
@@ -39,74 +57,45 @@ impl std::fmt::Debug for Ledger {
     }
 }
 
-/// Which messages. What is none does not matter.
-#[derive(Clone, Debug)]
-pub struct MessageQuery {
-    pub integration: Option<String>,
-    /// The key the message has.
-    pub key: Option<String>,
-    /// Name and value.
-    pub tracked: Option<(String, String)>,
-    /// How it stands with `integration`, or with any. A fanned-out message is `fanned-out` here, whatever became of its children.
-    pub state: Option<State>,
-    /// Accepted at this time or later.
-    pub since: Option<Timestamp>,
-    /// For the next page: the `seq` of the last row.
-    pub before_seq: Option<i64>,
-    /// At most [`ROWS_MAX`].
-    pub limit: usize,
-}
-
-impl Default for MessageQuery {
-    /// The newest hundred.
-    fn default() -> Self {
-        Self { integration: None, key: None, tracked: None, state: None, since: None, before_seq: None, limit: 100 }
-    }
-}
-
-/// Which dead letters. What is none does not matter.
-#[derive(Clone, Debug)]
-pub struct DeadLetterQuery {
-    pub integration: Option<String>,
-    pub class: Option<FailureClass>,
-    pub fingerprint: Option<String>,
-    pub status: Option<Status>,
-    /// For the next page: the id of the last row.
-    pub before: Option<DeadLetterId>,
-    /// At most [`ROWS_MAX`].
-    pub limit: usize,
-}
-
-impl Default for DeadLetterQuery {
-    /// The newest hundred that are open.
-    fn default() -> Self {
-        Self { integration: None, class: None, fingerprint: None, status: Some(Status::Open), before: None, limit: 100 }
-    }
-}
-
 impl Ledger {
     pub(super) fn new(readers: Arc<Readers>, waiting: Waiting) -> Self {
         Self { readers, waiting }
     }
 
     /// Messages, newest first.
-    pub async fn messages(&self, query: MessageQuery) -> Result<Vec<MessageRow>, StoreError> {
+    pub async fn messages(&self, query: MessageQuery) -> Result<MessagePage, StoreError> {
         self.readers.read_snapshot(move |connection| messages::find(connection, &query)).await
     }
 
+    /// The ids that start so, the least first.
+    pub async fn ids_starting(&self, prefix: IdPrefix) -> Result<IdsFound, StoreError> {
+        self.readers.read(move |connection| ids::find(connection, prefix)).await
+    }
+
     /// A message and all that happened to it.
-    pub async fn message(&self, id: MessageId) -> Result<Option<Timeline>, StoreError> {
-        self.readers.read_snapshot(move |connection| timeline::find(connection, id)).await
+    pub async fn message(&self, query: TimelineQuery) -> Result<Option<Timeline>, StoreError> {
+        self.readers.read_snapshot(move |connection| timeline::find(connection, &query)).await
+    }
+
+    /// All of a message's body, with its content type.
+    pub async fn body(&self, id: MessageId) -> Result<Option<(String, Bytes)>, StoreError> {
+        self.readers.read(move |connection| timeline::body(connection, id)).await
+    }
+
+    /// What the requests of an attempt of this message sent and were answered, in the order of its trace: at most
+    /// [`KEPT_ATTEMPT_BYTES_MAX`](crate::message_store::exchange::KEPT_ATTEMPT_BYTES_MAX) bytes of bodies. None if there is no such attempt.
+    pub async fn exchanges(&self, id: MessageId, attempt: AttemptId) -> Result<Option<Vec<ExchangeRow>>, StoreError> {
+        self.readers.read_snapshot(move |connection| timeline::exchanges(connection, id, attempt)).await
     }
 
     /// Dead letters, newest first.
-    pub async fn dead_letters(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetterRow>, StoreError> {
-        self.readers.read(move |connection| dead_letters::find(connection, &query)).await
+    pub async fn dead_letters(&self, query: DeadLetterQuery) -> Result<DeadLetterPage, StoreError> {
+        self.readers.read_snapshot(move |connection| dead_letters::find(connection, &query)).await
     }
 
-    /// Open dead letters by fingerprint, largest group first, at most [`ROWS_MAX`] groups.
-    pub async fn dead_letter_groups(&self) -> Result<Vec<DeadLetterGroupRow>, StoreError> {
-        self.readers.read(dead_letters::groups).await
+    /// Open dead letters by fingerprint, largest group first.
+    pub async fn dead_letter_groups(&self, query: GroupQuery) -> Result<GroupPage, StoreError> {
+        self.readers.read_snapshot(move |connection| groups::find(connection, &query)).await
     }
 
     /// One dead letter, whatever its status.
@@ -125,6 +114,13 @@ impl Ledger {
     pub async fn curves(&self, now: Timestamp) -> Result<BTreeMap<String, Curve>, StoreError> {
         self.readers.read(move |connection| curves::find(connection, now)).await
     }
+}
+
+/// A statement of the ledger. Tests count what they cost.
+fn prepared<'c>(connection: &'c Connection, sql: &str) -> rusqlite::Result<CachedStatement<'c>> {
+    #[cfg(test)]
+    steps::asked(sql);
+    connection.prepare_cached(sql)
 }
 
 /// A page's size for SQL.

@@ -27,7 +27,7 @@ fn of(rows: &mut BTreeMap<String, QueueRow>, integration: String) -> &mut QueueR
 }
 
 fn wait(connection: &Connection, integration: &str, many: u64, now: Timestamp, rows: &mut BTreeMap<String, QueueRow>) -> Done<()> {
-    let mut find = connection.prepare_cached(OLDEST)?;
+    let mut find = super::prepared(connection, OLDEST)?;
     let oldest: Option<i64> = find.query_row([integration], |row| row.get(0)).optional()?;
     // Settled, all of them, since they were counted.
     let Some(oldest) = oldest.map(Timestamp) else { return Ok(()) };
@@ -39,7 +39,7 @@ fn wait(connection: &Connection, integration: &str, many: u64, now: Timestamp, r
 }
 
 fn dead_letters(connection: &Connection, rows: &mut BTreeMap<String, QueueRow>) -> Done<()> {
-    let mut find = connection.prepare_cached("SELECT integration, open FROM dead_letter_count")?;
+    let mut find = super::prepared(connection, "SELECT integration, open FROM dead_letter_count")?;
     let mut found = find.query([])?;
     while let Some(row) = found.next()? {
         of(rows, row.get(0)?).dead_letters = count(row, 1)?;

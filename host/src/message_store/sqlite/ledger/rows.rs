@@ -1,9 +1,12 @@
 //! What the ledger shows: plain rows, as the API and the commands' `--json` give them.
 
-use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::Body;
 use crate::message::{FailureClass, Headers, MessageId, Outcome, Tracked};
-use crate::message_store::{DeadLetterId, DeliveryId, Stage};
+use crate::message_store::{AttemptId, DeadLetterId, DeliveryId, Stage};
 
 /// How a message stands with an integration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,6 +24,9 @@ impl State {
     /// Every state.
     pub const ALL: &[Self] = &[Self::Waiting, Self::Delivered, Self::Skipped, Self::FannedOut, Self::DeadLettered, Self::Discarded];
 
+    /// The states a child can be in; first those that ask most of people.
+    pub(super) const BY_URGENCY: &[Self] = &[Self::Waiting, Self::DeadLettered, Self::Discarded, Self::Delivered, Self::Skipped];
+
     /// The word for it in JSON and the database.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,18 +42,6 @@ impl State {
     /// The state of a word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|state| state.as_str() == word)
-    }
-
-    /// What children in these states make of their parent: the one that asks most of people.
-    pub(super) fn roll_up(children: impl IntoIterator<Item = Self>) -> Self {
-        let asks = |state: &Self| match state {
-            Self::Waiting => 4,
-            Self::DeadLettered => 3,
-            Self::Discarded => 2,
-            Self::Delivered => 1,
-            Self::Skipped | Self::FannedOut => 0,
-        };
-        children.into_iter().max_by_key(asks).unwrap_or(Self::FannedOut)
     }
 }
 
@@ -70,7 +64,20 @@ pub struct MessageRow {
     pub content_type: String,
     pub body_bytes: u64,
     pub accepted_at: String,
+    /// The values it is found by.
+    pub tracked: Vec<Tracked>,
     pub integrations: Vec<StandingRow>,
+}
+
+/// Messages, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct MessagePage {
+    pub messages: Vec<MessageRow>,
+    /// For the next page, if there is more: see `MessageQuery::before_seq`.
+    pub next: Option<i64>,
+    /// The search was given up there, before it had as many as were asked for; it goes on from `next`.
+    pub searched_to: Option<String>,
 }
 
 /// How a message stands with one integration.
@@ -85,29 +92,27 @@ pub struct StandingRow {
 }
 
 /// A message and all that happened to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Timeline {
     #[serde(flatten)]
     pub message: MessageRow,
     pub headers: Headers,
-    pub tracked: Vec<Tracked>,
     pub body: Body,
+    /// `body` is only the beginning; `body-bytes` is the length of all of it.
+    pub body_truncated: bool,
     pub waiting: Vec<WaitingRow>,
     /// Oldest first.
     pub attempts: Vec<AttemptRow>,
+    /// There are earlier ones: see `TimelineQuery::attempts_before`.
+    pub earlier_attempts: Option<AttemptId>,
     /// Oldest first.
     pub outcomes: Vec<OutcomeRow>,
     pub dead_letters: Vec<DeadLetterRow>,
+    /// In the order in which they were made.
     pub children: Vec<MessageRow>,
-}
-
-/// A body: as text where it is UTF-8.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Body {
-    Text(String),
-    Base64(String),
+    /// There are more than these: see `MessageQuery::parent`.
+    pub more_children: bool,
 }
 
 /// A delivery that is not settled.
@@ -130,6 +135,7 @@ pub struct WaitingRow {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AttemptRow {
+    pub id: AttemptId,
     pub integration: String,
     pub stage: Stage,
     pub replay: u64,
@@ -141,6 +147,27 @@ pub struct AttemptRow {
     pub code: Option<String>,
     pub detail: Option<String>,
     pub trace: serde_json::Value,
+}
+
+/// What a request sent and was answered; what else is known of it stands in the attempt's trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ExchangeRow {
+    pub sent: KeptRow,
+    /// None where no answer came.
+    pub answer: Option<KeptRow>,
+}
+
+/// A body, as far as it was kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct KeptRow {
+    pub content_type: Option<String>,
+    /// The length of all of it.
+    pub bytes: u64,
+    pub body: Body,
+    /// `body` is only the beginning; the rest was not kept.
+    pub truncated: bool,
 }
 
 /// How a delivery ended.
@@ -203,6 +230,52 @@ pub struct DeadLetterRow {
     pub status: Status,
     pub closed_at: Option<String>,
     pub reason: Option<String>,
+}
+
+/// Dead letters in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DeadLetterPage {
+    pub dead_letters: Vec<DeadLetterRow>,
+    /// For the next page, if there may be more: see `DeadLetterQuery::beyond`.
+    pub next: Option<DeadLetterId>,
+}
+
+/// Groups of dead letters, largest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct GroupPage {
+    pub groups: Vec<DeadLetterGroupRow>,
+    /// For the next page, if there may be more: see `GroupQuery::before`.
+    pub next: Option<GroupCursor>,
+}
+
+/// A place among the groups, as text `17-8b22615b61396025`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupCursor {
+    pub(super) open: u64,
+    pub(super) fingerprint: String,
+}
+
+impl std::fmt::Display for GroupCursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.open, self.fingerprint)
+    }
+}
+
+impl FromStr for GroupCursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (open, fingerprint) = text.split_once('-').ok_or(())?;
+        Ok(Self { open: open.parse().map_err(drop)?, fingerprint: fingerprint.to_owned() })
+    }
+}
+
+impl Serialize for GroupCursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// Open dead letters of one fingerprint.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::ManualClock;
+use crate::message_store::sqlite::ledger::{GroupQuery, MessageQuery, State};
 use crate::message_store::sqlite::{DATABASE_FILE, LOCK_FILE, Options, SqliteStore, schema};
 use crate::message_store::suite::world::{InMemory, START, World, body, options};
 use crate::message_store::{Accept, Lane, Lease, MessageStore, StoreError};
@@ -160,4 +161,33 @@ async fn nothing_is_acknowledged_while_the_files_are_not_where_they_were() {
         std::fs::rename(&aside, &file).unwrap();
         store.accept(accept("2")).await.unwrap();
     }
+}
+
+/// What a folder of version 2 holds of one message that was fanned out, and of two dead letters, one of them open.
+const OF_VERSION_2: &str = "
+INSERT INTO message (seq, id, parent, content_type, headers, tracked, origin, accepted_at, body) VALUES
+    (1, randomblob(16), NULL, 'text/plain', '[]', '[]', 'send', 0, x'00');
+INSERT INTO message (seq, id, parent, content_type, headers, tracked, origin, accepted_at, body)
+    SELECT value + 1, randomblob(16), message.id, 'text/plain', '[]', '[]', 'send', 0, x'00' FROM message, json_each('[1, 2]') WHERE seq = 1;
+INSERT INTO standing (message, integration, state) VALUES
+    (1, 'crm', 'fanned-out'), (2, 'crm', 'delivered'), (3, 'crm', 'dead-lettered'), (2, 'audit', 'delivered');
+INSERT INTO dead_letter (message, integration, stage, origin, ordinal, replay, attempts, waits, class, code, detail, fingerprint, died_at, status) VALUES
+    (3, 'crm', 'sink', 1, 1, 0, 1, 0, 'permanent', 'x', 'y', 'f00d', 0, 'open'),
+    (2, 'crm', 'sink', 1, 0, 0, 1, 0, 'permanent', 'x', 'y', 'f00d', 0, 'replayed');
+";
+
+#[tokio::test]
+async fn a_folder_of_an_older_version_is_brought_up_to_date_with_what_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = rusqlite::Connection::open(folder.path().join(DATABASE_FILE)).unwrap();
+    schema::migrate_to(&mut connection, 2).unwrap();
+    connection.execute_batch(OF_VERSION_2).unwrap();
+    drop(connection);
+    let ledger = SqliteStore::open(folder.path(), options()).unwrap().ledger();
+    let messages = ledger.messages(MessageQuery::default()).await.unwrap().messages;
+    let parent = &messages.last().unwrap().integrations[0];
+    assert_eq!((parent.state, parent.children), (State::DeadLettered, 2));
+    let groups = ledger.dead_letter_groups(GroupQuery::default()).await.unwrap().groups;
+    assert_eq!(groups.iter().map(|group| (group.fingerprint.as_str(), group.count)).collect::<Vec<_>>(), [("f00d", 1)]);
+    assert_eq!(ledger.queue(START).await.unwrap()[0].dead_letters, 1);
 }

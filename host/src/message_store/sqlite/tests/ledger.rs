@@ -6,7 +6,10 @@ use serde_json::json;
 
 use crate::clock::Timestamp;
 use crate::message::{FailureClass, MessageId};
-use crate::message_store::sqlite::ledger::{Body, DeadLetterQuery, Ledger, MessageQuery, State, Status};
+use crate::message_store::exchange::{Exchange, KeptBody};
+use crate::message_store::sqlite::ledger::{
+    Body, DeadLetterQuery, GroupQuery, Ledger, MessagePage, MessageQuery, State, Status, Timeline, TimelineQuery,
+};
 use crate::message_store::suite::world::{OnDisk, START, World, delivered, key};
 use crate::message_store::{DeadLetterId, Lane, Settlement, Superseded};
 
@@ -16,8 +19,12 @@ fn world() -> (World, Ledger) {
     (World::new(disk), ledger)
 }
 
+async fn timeline(ledger: &Ledger, id: MessageId) -> Option<Timeline> {
+    ledger.message(TimelineQuery::of(id)).await.unwrap()
+}
+
 async fn ids(ledger: &Ledger, query: MessageQuery) -> Vec<MessageId> {
-    ledger.messages(query).await.unwrap().into_iter().map(|row| row.id).collect()
+    ledger.messages(query).await.unwrap().messages.into_iter().map(|row| row.id).collect()
 }
 
 #[tokio::test]
@@ -51,6 +58,26 @@ async fn messages_are_found_by_integration_key_tracked_value_state_and_time() {
 }
 
 #[tokio::test]
+async fn a_message_that_was_stored_behind_newer_ones_is_found_by_its_time() {
+    let (world, ledger) = world();
+    let mut ids = Vec::new();
+    for seconds in [10, 30, 5, 20] {
+        let message = crate::message::Message { accepted_at: START.plus(Duration::from_secs(seconds)), ..world.message("x", None) };
+        ids.push(message.id);
+        world.advance(1);
+        world.accept_as(message, None, &[("crm", Lane::Free)]).await.unwrap();
+    }
+    let at = |seconds| Some(START.plus(Duration::from_secs(seconds)));
+    for integration in [None, Some("crm".to_owned())] {
+        let span = |since, until| MessageQuery { since, until, integration: integration.clone(), ..MessageQuery::default() };
+        assert_eq!(self::ids(&ledger, span(None, at(10))).await, [ids[2]]);
+        assert_eq!(self::ids(&ledger, span(at(10), at(30))).await, [ids[3], ids[0]]);
+        assert_eq!(self::ids(&ledger, span(at(30), None)).await, [ids[1]]);
+        assert!(self::ids(&ledger, span(at(31), None)).await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn pages_follow_each_other_without_gap_or_overlap() {
     let (world, ledger) = world();
     for n in 0..7 {
@@ -61,18 +88,22 @@ async fn pages_follow_each_other_without_gap_or_overlap() {
         loop {
             let query = MessageQuery { integration: integration.clone(), before_seq, limit: 3, ..MessageQuery::default() };
             let page = ledger.messages(query).await.unwrap();
-            let Some(last) = page.last() else { break };
-            before_seq = Some(last.seq);
-            seen.extend(page.iter().map(|row| row.seq));
+            seen.extend(page.messages.iter().map(|row| row.seq));
+            before_seq = page.next;
+            if before_seq.is_none() {
+                break;
+            }
         }
         assert_eq!(seen, (1..=7).rev().collect::<Vec<_>>());
+        let past = MessageQuery { integration, before_seq: Some(1), ..MessageQuery::default() };
+        assert_eq!(ledger.messages(past).await.unwrap(), MessagePage::default(), "a page after the last is empty");
     }
 }
 
 #[tokio::test]
 async fn a_timeline_has_everything_in_order() {
     let (world, ledger) = world();
-    assert!(ledger.message(MessageId(uuid::Uuid::nil())).await.unwrap().is_none());
+    assert!(timeline(&ledger, MessageId(uuid::Uuid::nil())).await.is_none());
     let id = world.accept_for("1", &[("crm", key("a")), ("audit", Lane::Free)]).await;
     let due = |world: &World| Timestamp(world.now().0 + 10);
     for _ in 0..3 {
@@ -87,7 +118,7 @@ async fn a_timeline_has_everything_in_order() {
     world.replay(dead_letter, Superseded::Ask).await.unwrap();
     world.deliver(world.lease_one().await.id).await;
 
-    let timeline = ledger.message(id).await.unwrap().unwrap();
+    let timeline = timeline(&ledger, id).await.unwrap();
     assert_eq!(timeline.body, Body::Text("1".into()));
     assert_eq!(timeline.message.accepted_at, START.to_string());
     assert_eq!(timeline.headers.get("x-topic"), Some("orders/create"));
@@ -118,7 +149,7 @@ async fn a_fanned_out_message_shows_what_became_of_its_children() {
     let children = world.children(&leased.message, &["1a", "1b"]);
     world.settle(leased.id, Settlement::FannedOut { children }).await;
     let shown = || async {
-        let timeline = ledger.message(parent).await.unwrap().unwrap();
+        let timeline = timeline(&ledger, parent).await.unwrap();
         let standing = &timeline.message.integrations[0];
         (standing.state, standing.children, timeline.children.iter().map(|child| child.integrations[0].state).collect::<Vec<_>>())
     };
@@ -144,19 +175,21 @@ async fn dead_letters_are_listed_and_grouped_until_they_are_closed() {
         world.advance(1000);
     }
     world.accept_for("4", &[("audit", Lane::Unkeyed("no id".into()))]).await;
-    let groups = ledger.dead_letter_groups().await.unwrap();
+    let groups = ledger.dead_letter_groups(GroupQuery::default()).await.unwrap().groups;
     let shown: Vec<_> = groups.iter().map(|group| (group.count, group.class, group.integration.as_str())).collect();
     assert_eq!(shown, [(3, FailureClass::Permanent, "crm"), (1, FailureClass::Unkeyed, "audit")]);
     assert_eq!((groups[0].example, groups[0].first_at.clone()), (letters[2], START.to_string()));
     world.discard(letters[1]).await.unwrap();
-    let list = |query: DeadLetterQuery| async { ledger.dead_letters(query).await.unwrap().iter().map(|row| row.id).collect::<Vec<_>>() };
+    let list = |query: DeadLetterQuery| async {
+        ledger.dead_letters(query).await.unwrap().dead_letters.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
     let crm = || DeadLetterQuery { integration: Some("crm".into()), ..DeadLetterQuery::default() };
     assert_eq!(list(crm()).await, [letters[2], letters[0]]);
-    assert_eq!(list(DeadLetterQuery { before: Some(letters[2]), ..crm() }).await, [letters[0]]);
+    assert_eq!(list(DeadLetterQuery { beyond: Some(letters[2]), ..crm() }).await, [letters[0]]);
     assert_eq!(list(DeadLetterQuery { limit: 1, ..crm() }).await, [letters[2]]);
-    assert_eq!(list(DeadLetterQuery { status: Some(Status::Discarded), ..crm() }).await, [letters[1]]);
+    assert_eq!(list(DeadLetterQuery { status: Status::Discarded, ..crm() }).await, [letters[1]]);
     assert_eq!(list(DeadLetterQuery { class: Some(FailureClass::Unkeyed), ..DeadLetterQuery::default() }).await.len(), 1);
-    assert_eq!(list(DeadLetterQuery { fingerprint: Some("f00d".into()), status: None, ..crm() }).await.len(), 3);
+    assert_eq!(list(DeadLetterQuery { fingerprint: Some("f00d".into()), oldest_first: true, ..crm() }).await, [letters[0], letters[2]]);
     let discarded = ledger.dead_letter(letters[1]).await.unwrap().unwrap();
     assert_eq!((discarded.status, discarded.reason.as_deref()), (Status::Discarded, Some("a test order")));
 }
@@ -179,10 +212,95 @@ async fn the_queue_shows_what_waits_and_for_how_long() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_text_is_shown_as_base64() {
+async fn a_body_that_is_not_text_stays_bytes() {
     let (world, ledger) = world();
     let message = crate::message::Message { body: bytes::Bytes::from_static(&[0xFF, 0x00]), ..world.message("x", None) };
     let id = message.id;
     world.accept_as(message, None, &[("crm", Lane::Free)]).await.unwrap();
-    assert_eq!(ledger.message(id).await.unwrap().unwrap().body, Body::Base64("/wA=".into()));
+    assert_eq!(timeline(&ledger, id).await.unwrap().body, Body::Binary(bytes::Bytes::from_static(&[0xFF, 0x00])));
+}
+
+/// An exchange that sent and was answered these texts.
+fn exchange(sent: &str, answer: Option<&str>) -> Exchange {
+    let kept = |text: &str| KeptBody::of(&[], &bytes::Bytes::copy_from_slice(text.as_bytes()));
+    Exchange { sent: kept(sent), answer: answer.map(kept) }
+}
+
+#[tokio::test]
+async fn what_was_sent_is_kept_with_its_attempt_and_of_waits_in_a_row_the_last() {
+    let (world, ledger) = world();
+    let id = world.accept("1", None).await;
+    for (sent, settlement) in [
+        ("first", Settlement::Waits { due_at: world.now() }),
+        ("second", Settlement::Waits { due_at: world.now() }),
+        ("third", delivered()),
+    ] {
+        let mut settle = world.settlement(world.lease_one().await.id, settlement);
+        settle.attempt.exchanges = vec![exchange(sent, Some("yes")), exchange("more", None)];
+        world.store().settle(settle).await.unwrap();
+    }
+    let attempts = timeline(&ledger, id).await.unwrap().attempts;
+    let mut sent = Vec::new();
+    for attempt in &attempts {
+        let rows = ledger.exchanges(id, attempt.id).await.unwrap().unwrap();
+        assert_eq!(rows.iter().map(|row| row.answer.is_some()).collect::<Vec<_>>(), [true, false]);
+        sent.extend(rows.into_iter().map(|row| row.sent.body));
+    }
+    let text = |text: &str| Body::Text(text.into());
+    assert_eq!(sent, [text("second"), text("more"), text("third"), text("more")]);
+    let other = world.accept("2", None).await;
+    assert!(ledger.exchanges(other, attempts[0].id).await.unwrap().is_none(), "not an attempt of this message");
+}
+
+#[tokio::test]
+async fn a_long_history_is_shown_from_its_end_in_pages() {
+    let (world, ledger) = world();
+    let id = world.accept("1", None).await;
+    for _ in 0..250 {
+        world.settle(world.lease_one().await.id, Settlement::Retries { due_at: world.now() }).await;
+    }
+    let newest = timeline(&ledger, id).await.unwrap();
+    let before = newest.earlier_attempts;
+    assert_eq!((newest.attempts.len(), before), (200, Some(newest.attempts[0].id)));
+    let older = ledger.message(TimelineQuery { attempts_before: before, ..TimelineQuery::of(id) }).await.unwrap().unwrap();
+    assert_eq!((older.attempts.len(), older.earlier_attempts), (50, None));
+    assert!(older.attempts.last().unwrap().id < newest.attempts[0].id);
+}
+
+#[tokio::test]
+async fn a_message_of_many_children_lists_some_and_counts_all() {
+    let (world, ledger) = world();
+    let parent = world.accept("1", None).await;
+    let leased = world.lease_one().await;
+    let bodies = (0..150).map(|n| n.to_string()).collect::<Vec<_>>();
+    let children = world.children(&leased.message, &bodies.iter().map(String::as_str).collect::<Vec<_>>());
+    world.settle(leased.id, Settlement::FannedOut { children }).await;
+    let shown = timeline(&ledger, parent).await.unwrap();
+    assert_eq!((shown.children.len(), shown.more_children, shown.message.integrations[0].children), (100, true, 150));
+    let all = MessageQuery { parent: Some(parent), limit: 1000, ..MessageQuery::default() };
+    assert_eq!(ledger.messages(all).await.unwrap().messages.len(), 150);
+}
+
+#[tokio::test]
+async fn groups_are_paged_and_go_with_their_last_dead_letter() {
+    let (world, ledger) = world();
+    for n in 0..3 {
+        let integration = format!("flow-{n}");
+        for _ in 0..=n {
+            world.accept_for("x", &[(&integration, Lane::Unkeyed("no id".into()))]).await;
+        }
+    }
+    let page = async |before| ledger.dead_letter_groups(GroupQuery { before, limit: 2, ..GroupQuery::default() }).await.unwrap();
+    let first = page(None).await;
+    assert_eq!(first.groups.iter().map(|group| group.count).collect::<Vec<_>>(), [3, 2]);
+    let cursor = first.next.unwrap().to_string();
+    let second = page(Some(cursor.parse().unwrap())).await;
+    assert_eq!((second.groups.len(), second.groups[0].count, second.next), (1, 1, None));
+    world.discard(second.groups[0].example).await.unwrap();
+    assert!(page(Some(cursor.parse().unwrap())).await.groups.is_empty());
+    let of = async |integration: &str| {
+        let query = GroupQuery { integration: Some(integration.into()), ..GroupQuery::default() };
+        ledger.dead_letter_groups(query).await.unwrap().groups.len()
+    };
+    assert_eq!((of("flow-0").await, of("flow-2").await), (0, 1));
 }

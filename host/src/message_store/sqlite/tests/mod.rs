@@ -5,5 +5,6 @@ mod folder;
 mod groups;
 mod ledger;
 mod power_cut;
+mod questions;
 mod races;
 mod releases;

@@ -1,0 +1,53 @@
+//! What the ledger's questions cost, for tests: [`count`].
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, StatementStatus};
+
+use super::{DeadLetterQuery, GroupQuery, MessageQuery, dead_letters, groups, messages};
+
+thread_local! {
+    static ASKED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+/// A statement was prepared on this thread.
+pub fn asked(sql: &str) {
+    ASKED.with_borrow_mut(|asked| asked.insert(sql.to_owned()));
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Question<'q> {
+    Messages(&'q MessageQuery),
+    DeadLetters(&'q DeadLetterQuery),
+    Groups(&'q GroupQuery),
+}
+
+/// What a page has.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    pub rows: usize,
+    pub next: Option<i64>,
+    pub given_up: bool,
+}
+
+/// What a question gives, and how many instructions of SQLite's virtual machine its statements took on `connection`.
+pub fn count(connection: &Connection, question: Question<'_>) -> (Page, i64) {
+    ASKED.with_borrow_mut(BTreeSet::clear);
+    connection.set_prepared_statement_cache_capacity(1000);
+    connection.flush_prepared_statement_cache();
+    let page = match question {
+        Question::Messages(query) => {
+            let page = messages::find(connection, query).unwrap();
+            Page { rows: page.messages.len(), next: page.next, given_up: page.searched_to.is_some() }
+        }
+        Question::DeadLetters(query) => {
+            let page = dead_letters::find(connection, query).unwrap();
+            Page { rows: page.dead_letters.len(), next: page.next.map(|next| next.0), given_up: false }
+        }
+        Question::Groups(query) => Page { rows: groups::find(connection, query).unwrap().groups.len(), next: None, given_up: false },
+    };
+    let asked = ASKED.with_borrow(Clone::clone);
+    let steps = asked.iter().map(|sql| i64::from(connection.prepare_cached(sql).unwrap().get_status(StatementStatus::VmStep)));
+    (page, steps.sum())
+}

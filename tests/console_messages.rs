@@ -1,0 +1,115 @@
+//! Messages and dead letters in a real browser: found, looked at, replayed and discarded, with scripts and without.
+
+use serde_json::Value;
+
+use crate::support::browser::Browser;
+use crate::support::eventually;
+use crate::support::host::Host;
+use crate::support::shop::{accepted, order, post_order};
+use crate::support::shop_to_crm::{Outside, workspace};
+use crate::support::workspace::Workspace;
+
+/// Opens the console as people do.
+fn sign_in(browser: &mut Browser, workspace: &Workspace) {
+    let output = workspace.lockgate(&["console", "--no-open", "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    let link: Value = serde_json::from_slice(&output.stdout).unwrap();
+    browser.open(link["url"].as_str().unwrap());
+    browser.wait_for_text("Overview");
+}
+
+fn dead_letters(host: &Host) -> usize {
+    host.api("/api/v1/dead-letters")["dead-letters"].as_array().unwrap().len()
+}
+
+/// Pictures of the page as it is, for a screen and a phone, by day and by night.
+fn pictures(browser: &mut Browser, name: &str) {
+    for scheme in ["light", "dark"] {
+        browser.prefers(scheme);
+        browser.wait_until("colours are those of the scheme", "document.getAnimations().length === 0");
+        browser.picture(&format!("{name}-{scheme}"));
+        browser.phone();
+        let fits = browser.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth");
+        assert_eq!(fits, true, "{name} is wider than a phone");
+        browser.picture(&format!("{name}-phone-{scheme}"));
+        browser.desktop();
+    }
+}
+
+#[test]
+fn a_message_is_found_by_its_order_and_shows_what_came_beside_what_was_sent() {
+    let Some(mut browser) = Browser::start("a_message_is_found_by_its_order_and_shows_what_came_beside_what_was_sent") else { return };
+    let outside = Outside::start();
+    let workspace = workspace(&outside);
+    let host = Host::start(&workspace);
+    let mut hostile = order(1001, 7, "10.00");
+    hostile["note"] = "<script>document.title='taken over'</script><img src=x onerror=\"document.title='taken over'\">\u{202e}".into();
+    accepted(&post_order(&host, "evt-1", &hostile));
+    accepted(&post_order(&host, "evt-2", &order(1002, 8, "12.00")));
+    eventually("both are delivered", || {
+        let delivered = host.api("/api/v1/messages?integration=orders-to-crm&outcome=delivered");
+        (delivered["messages"].as_array().unwrap().len() == 2).then_some(())
+    });
+    sign_in(&mut browser, &workspace);
+
+    browser.press("g");
+    browser.press("m");
+    browser.wait_for_text("order=#1002");
+    browser.press("/");
+    browser.type_text("order=#1001");
+    browser.press("Enter");
+    browser.wait_until("only that order is listed", "!document.body.innerText.includes('#1002')");
+    assert!(browser.address().contains("find=order%3D%231001"), "{}", browser.address());
+    pictures(&mut browser, "messages");
+
+    browser.click("tbody th a");
+    for part in ["orders-to-crm", "What came", "What was sent", "compositeRequest", "POST /composite", "\\u{202e}"] {
+        browser.wait_for_text(part);
+    }
+    assert!(!browser.evaluate("document.title").as_str().unwrap().contains("taken over"));
+    assert!(browser.evaluate("document.querySelectorAll('main script, main img').length") == 0);
+    pictures(&mut browser, "message");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn dead_letters_are_replayed_and_discarded_without_scripts() {
+    let Some(mut browser) = Browser::start("dead_letters_are_replayed_and_discarded_without_scripts") else { return };
+    let outside = Outside::start();
+    let workspace = workspace(&outside);
+    let host = Host::start(&workspace);
+    outside.crm.refuse("StageName", "Prospecting");
+    for number in 1..=3 {
+        accepted(&post_order(&host, &format!("evt-{number}"), &order(1000 + number, number, "10.00")));
+    }
+    eventually("there are dead letters", || (dead_letters(&host) == 3).then_some(()));
+    outside.crm.accept_all();
+    browser.scripts(false);
+    sign_in(&mut browser, &workspace);
+
+    browser.click("nav a[href='/dead-letters']");
+    browser.wait_for_text("orders-to-crm");
+    pictures(&mut browser, "dead-letters");
+    browser.click("tbody th a");
+    browser.wait_for_text("Replay all 3");
+    pictures(&mut browser, "cause");
+    browser.click("input[type=checkbox][value='1']");
+    browser.click(".below button:not(.danger):not(.needs-script)");
+    browser.wait_for_text("On its way again, as replay 1");
+    pictures(&mut browser, "replayed");
+    eventually("it is replayed", || (dead_letters(&host) == 2).then_some(()));
+
+    browser.click("main p a[href^='/dead-letters']");
+    browser.wait_for_text("Discard all 2");
+    browser.click(".actions form[action='/dead-letters/discard'] button");
+    browser.wait_for_text("Why?");
+    browser.click("textarea");
+    browser.type_text("a test");
+    pictures(&mut browser, "discard");
+    browser.click("form[action='/dead-letters/discard'] button.danger");
+    browser.wait_for_text("Done: 2 of 2");
+    eventually("they are discarded", || (dead_letters(&host) == 0).then_some(()));
+    browser.click("main p a[href^='/dead-letters']");
+    browser.wait_for_text("No open dead letter has the cause");
+    assert_eq!(browser.complaints().iter().filter(|told| !told.contains("404")).count(), 0);
+}
