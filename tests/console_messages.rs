@@ -1,22 +1,11 @@
 //! Messages and dead letters in a real browser: found, looked at, replayed and discarded, with scripts and without.
 
-use serde_json::Value;
-
+use crate::console::signed_in;
 use crate::support::browser::Browser;
 use crate::support::eventually;
 use crate::support::host::Host;
 use crate::support::shop::{accepted, order, post_order};
 use crate::support::shop_to_crm::{Outside, workspace};
-use crate::support::workspace::Workspace;
-
-/// Opens the console as people do.
-fn sign_in(browser: &mut Browser, workspace: &Workspace) {
-    let output = workspace.lockgate(&["console", "--no-open", "--json"]);
-    assert!(output.status.success(), "{output:?}");
-    let link: Value = serde_json::from_slice(&output.stdout).unwrap();
-    browser.open(link["url"].as_str().unwrap());
-    browser.wait_for_text("Overview");
-}
 
 fn dead_letters(host: &Host) -> usize {
     host.api("/api/v1/dead-letters")["dead-letters"].as_array().unwrap().len()
@@ -38,7 +27,6 @@ fn pictures(browser: &mut Browser, name: &str) {
 
 #[test]
 fn a_message_is_found_by_its_order_and_shows_what_came_beside_what_was_sent() {
-    let Some(mut browser) = Browser::start("a_message_is_found_by_its_order_and_shows_what_came_beside_what_was_sent") else { return };
     let outside = Outside::start();
     let workspace = workspace(&outside);
     let host = Host::start(&workspace);
@@ -50,11 +38,14 @@ fn a_message_is_found_by_its_order_and_shows_what_came_beside_what_was_sent() {
         let delivered = host.api("/api/v1/messages?integration=orders-to-crm&outcome=delivered");
         (delivered["messages"].as_array().unwrap().len() == 2).then_some(())
     });
-    sign_in(&mut browser, &workspace);
+    let Some(mut browser) = signed_in("a_message_is_found_by_its_order_and_shows_what_came_beside_what_was_sent", &workspace) else {
+        return;
+    };
 
     browser.press("g");
     browser.press("m");
     browser.wait_for_text("order=#1002");
+    browser.wait_until("the page's keys work", "document.documentElement.classList.contains('scripted')");
     browser.press("/");
     browser.type_text("order=#1001");
     browser.press("Enter");
@@ -74,7 +65,6 @@ fn a_message_is_found_by_its_order_and_shows_what_came_beside_what_was_sent() {
 
 #[test]
 fn dead_letters_are_replayed_and_discarded_without_scripts() {
-    let Some(mut browser) = Browser::start("dead_letters_are_replayed_and_discarded_without_scripts") else { return };
     let outside = Outside::start();
     let workspace = workspace(&outside);
     let host = Host::start(&workspace);
@@ -84,8 +74,8 @@ fn dead_letters_are_replayed_and_discarded_without_scripts() {
     }
     eventually("there are dead letters", || (dead_letters(&host) == 3).then_some(()));
     outside.crm.accept_all();
+    let Some(mut browser) = signed_in("dead_letters_are_replayed_and_discarded_without_scripts", &workspace) else { return };
     browser.scripts(false);
-    sign_in(&mut browser, &workspace);
 
     browser.click("nav a[href='/dead-letters']");
     browser.wait_for_text("orders-to-crm");

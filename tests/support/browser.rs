@@ -127,11 +127,13 @@ impl Browser {
         self.wait_until(text, &expression);
     }
 
-    /// Waits until `expression` is true; fails with the page's text.
+    /// Waits until `expression` is true; fails with the page's text. One that cannot be worked out, as while a page is being replaced
+    /// by the next, is not true yet.
     #[track_caller]
     pub fn wait_until(&mut self, what: &str, expression: &str) {
         let started = std::time::Instant::now();
-        while self.evaluate(expression) != json!(true) {
+        let careful = format!("(() => {{ try {{ return {expression} }} catch {{ return false }} }})()");
+        while self.evaluate(&careful) != json!(true) {
             assert!(started.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?} on {}:\n{}", self.address(), self.text());
             std::thread::sleep(std::time::Duration::from_millis(20));
         }

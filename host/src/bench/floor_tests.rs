@@ -57,7 +57,7 @@ fn written(database: &Path) -> Written {
     let names = tables(database).into_iter().filter(|(name, sql)| sql.starts_with("CREATE TABLE") && name != "sqlite_sequence");
     let all = names.map(|(name, _)| {
         let mut find = connection.prepare(&format!("SELECT * FROM {name}")).unwrap();
-        let columns: Vec<String> = find.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = find.column_names().map(str::to_owned).collect();
         let rows = find.query_map([], |row| {
             let filled = columns.iter().enumerate().filter(|(index, _)| row.get_ref(*index).unwrap() != rusqlite::types::ValueRef::Null);
             Ok(filled.map(|(_, column)| column.clone()).collect::<Vec<_>>())

@@ -159,14 +159,12 @@ fn source(source: &Source) -> Markup {
         }
     }
     let id: Vec<String> = source.id.iter().map(ToString::to_string).collect();
-    facts.push((
-        "Same message if",
-        if id.is_empty() {
-            html! { "its body is the same" }
-        } else {
-            selectors(id)
-        },
-    ));
+    let is_webhook = matches!(source.entry, Entry::Webhook { .. });
+    if !id.is_empty() {
+        facts.push(("Same message if same", selectors(id)));
+    } else if is_webhook {
+        facts.push(("Same message if same", html! { "body" }));
+    }
     if let Some(key) = &source.key {
         facts.push(("In order by", selectors(vec![key.to_string()])));
     }

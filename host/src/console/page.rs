@@ -100,7 +100,8 @@ impl IntoResponse for Page {
 /// What went wrong, as an answer to a person: what it was, and what to do next.
 #[derive(Clone, Debug)]
 pub struct Wrong {
-    refusal: Refusal,
+    /// Boxed, since every page may give one and few do.
+    refusal: Box<Refusal>,
     next: Option<Markup>,
 }
 
@@ -124,7 +125,7 @@ impl Wrong {
 
 impl From<Refusal> for Wrong {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, next: None }
+        Self { refusal: Box::new(refusal), next: None }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rules of `order-to-invoice`, failure cases first, on the order that the example sends.
 
+#![expect(clippy::unwrap_used, reason = "a test's own functions stop it where they find what they do not expect")]
+
 use lockgate_sdk::{Context, Failure, Output, Transformer, testing};
 use order_to_invoice::OrderToInvoice;
 use serde_json::{Value, json};

@@ -8,12 +8,11 @@
   if (region) live(region);
 
   function keys() {
-    // `g` waits this long for the key of a section.
-    const CHORD_MS = 1500;
     const dialog = document.getElementById("keys");
     const show = () => dialog.showModal();
     const typing = (target) => target instanceof Element && target.matches("input:not([type=checkbox], [type=radio]), textarea, select");
-    let chordUntil = 0;
+    // After `g`, the next key names a section.
+    let going = false;
 
     document.querySelectorAll("[data-opens=keys]").forEach((button) => button.addEventListener("click", show));
     document.addEventListener("keydown", (event) => {
@@ -23,13 +22,12 @@
         return;
       }
       const act = {
-        g: () => { chordUntil = performance.now() + CHORD_MS; },
+        g: () => { going = true; },
         "?": show,
         "/": search,
       };
-      const inChord = performance.now() < chordUntil;
-      chordUntil = 0;
-      const section = inChord && document.querySelector(`nav a[data-key="${CSS.escape(event.key)}"]`);
+      const section = going && document.querySelector(`nav a[data-key="${CSS.escape(event.key)}"]`);
+      going = false;
       const does = section ? () => section.click() : act[event.key];
       if (does) {
         event.preventDefault();

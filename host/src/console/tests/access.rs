@@ -141,7 +141,7 @@ async fn tells_a_browser_to_run_nothing_and_to_keep_nothing() {
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
         assert!(policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"), "{policy}");
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
-        assert_eq!(reply.header("referrer-policy"), Some("no-referrer"));
+        assert_eq!(reply.header("referrer-policy"), Some("same-origin"));
         assert_eq!(reply.header("cache-control"), Some("no-store"));
         assert!(!reply.body.contains(" style=") && !reply.body.contains(" onclick="), "{path}");
         assert_eq!(reply.body.matches("<script").count(), reply.body.matches("<script defer src=").count(), "{path}");

@@ -99,7 +99,7 @@ fn a_search_costs_no_more_where_everything_fits_or_nothing() {
         let (page, cost) = steps::count(&connection, Question::Messages(&query));
         assert_eq!(page.rows, rows, "{name}");
         assert!(cost <= most, "{name}: {cost} steps");
-        assert_eq!(page.given_up, false, "{name}");
+        assert!(!page.given_up, "{name}");
     }
 }
 
