@@ -15,16 +15,9 @@ pub(super) struct Queue {
     /// Those that can be handed out, by integration.
     free: BTreeMap<String, BTreeSet<(Timestamp, Age)>>,
     /// By integration and lane.
-    lanes: BTreeMap<(String, String), Lane>,
+    lanes: BTreeMap<(String, String), BTreeSet<Age>>,
     waiting: BTreeMap<String, usize>,
     last: i64,
-}
-
-/// The deliveries of a lane, and which of them is ready.
-#[derive(Default)]
-struct Lane {
-    ages: BTreeSet<Age>,
-    ready: Option<DeliveryId>,
 }
 
 impl Queue {
@@ -33,7 +26,7 @@ impl Queue {
         let id = DeliveryId(self.last);
         *self.waiting.entry(delivery.place.integration.clone()).or_default() += 1;
         if let Some(lane) = lane_of(&delivery.place) {
-            self.lanes.entry(lane).or_default().ages.insert(age(id, &delivery.place));
+            self.lanes.entry(lane).or_default().insert(age(id, &delivery.place));
         }
         self.deliveries.insert(id, delivery);
         self.index(id);
@@ -46,9 +39,9 @@ impl Queue {
             *waiting -= 1;
         }
         let Some(lane) = lane_of(&delivery.place) else { return };
-        if let Some(there) = self.lanes.get_mut(&lane) {
-            there.ages.remove(&age(id, &delivery.place));
-            if there.ages.is_empty() {
+        if let Some(ages) = self.lanes.get_mut(&lane) {
+            ages.remove(&age(id, &delivery.place));
+            if ages.is_empty() {
                 self.lanes.remove(&lane);
             }
         }
@@ -91,30 +84,21 @@ impl Queue {
         self.free.get(integration)?.first().map(|(due_at, _)| *due_at)
     }
 
-    /// The first of the lane of `place`, if it has any, and the one that is ready, if there is one.
-    pub(super) fn lane(&self, place: &Place) -> (Option<DeliveryId>, Option<DeliveryId>) {
-        let lane = lane_of(place).and_then(|lane| self.lanes.get(&lane));
-        lane.map_or((None, None), |lane| (lane.ages.first().map(|(.., id)| *id), lane.ready))
+    /// The deliveries of the lane of `place`, in order.
+    pub(super) fn lane(&self, place: &Place) -> Vec<DeliveryId> {
+        let ages = lane_of(place).and_then(|lane| self.lanes.get(&lane));
+        ages.into_iter().flatten().map(|(.., id)| *id).collect()
     }
 
     fn unindex(&mut self, id: DeliveryId) {
         let Some(delivery) = self.deliveries.get(&id) else { return };
-        if let Some(lane) = lane_of(&delivery.place).and_then(|lane| self.lanes.get_mut(&lane)) {
-            lane.ready = lane.ready.filter(|ready| *ready != id);
-        }
         if let Some(free) = self.free.get_mut(&delivery.place.integration) {
             free.remove(&(delivery.due_at, age(id, &delivery.place)));
         }
     }
 
     fn index(&mut self, id: DeliveryId) {
-        let Some(delivery) = self.deliveries.get(&id).filter(|delivery| delivery.ready) else { return };
-        if let Some(lane) = lane_of(&delivery.place).and_then(|lane| self.lanes.get_mut(&lane)) {
-            lane.ready = Some(id);
-        }
-        if delivery.leased.is_some() {
-            return;
-        }
+        let Some(delivery) = self.deliveries.get(&id).filter(|delivery| delivery.ready && delivery.leased.is_none()) else { return };
         let entry = (delivery.due_at, age(id, &delivery.place));
         match self.free.get_mut(&delivery.place.integration) {
             Some(free) => drop(free.insert(entry)),

@@ -169,7 +169,7 @@ impl Memory {
             let fingerprint = unkeyed_fingerprint(&place.integration);
             self.bury(place, class, class.as_str().to_owned(), detail, fingerprint);
         } else {
-            let ready = self.deliveries.lane(&place).0.is_none();
+            let ready = self.deliveries.lane(&place).is_empty();
             self.stand(place, ready, delivery.due_at);
         }
     }
@@ -193,15 +193,16 @@ impl Memory {
 
     /// The first of the lane is ready, the others are behind it; one that is in flight keeps its place.
     fn arrange(&mut self, place: &Place) {
-        let (first, ready) = self.deliveries.lane(place);
-        let in_flight = ready.and_then(|ready| self.deliveries.get(ready)).is_some_and(|ready| ready.leased.is_some());
-        if in_flight || first == ready {
+        let lane = self.deliveries.lane(place);
+        if lane.iter().any(|id| self.deliveries.get(*id).is_some_and(|delivery| delivery.leased.is_some())) {
             return;
         }
-        for (id, is_first) in [(ready, false), (first, true)] {
-            id.and_then(|id| self.deliveries.change(id, |delivery| delivery.ready = is_first));
+        for (index, id) in lane.into_iter().enumerate() {
+            if self.deliveries.get(id).is_some_and(|delivery| delivery.ready != (index == 0)) {
+                self.deliveries.change(id, |delivery| delivery.ready = index == 0);
+                self.wakes.insert(place.integration.clone());
+            }
         }
-        self.wakes.insert(place.integration.clone());
     }
 
     pub(super) fn lease(&mut self, lease: &Lease) -> Vec<Leased> {
