@@ -49,17 +49,59 @@ fn a_message_is_found_by_its_order_and_shows_what_came_beside_what_was_sent() {
     browser.press("/");
     browser.type_text("order=#1001");
     browser.press("Enter");
-    browser.wait_until("only that order is listed", "!document.body.innerText.includes('#1002')");
-    assert!(browser.address().contains("find=order%3D%231001"), "{}", browser.address());
+    browser.wait_until("the answer is loaded", "document.readyState === 'complete' && location.search.includes('find=order%3D%231001')");
+    assert!(!browser.text().contains("#1002"), "{}", browser.text());
     pictures(&mut browser, "messages");
 
     browser.click("tbody th a");
+    browser.wait_for_text("What was sent");
+    // The page opens at what was sent last, and either integration may have been the last: to the CRM's.
+    browser.wait_until(
+        "the way through orders-to-crm is there",
+        "[...document.querySelectorAll('.story')].some((story) => story.id === 'in-orders-to-crm' && story.querySelector('details'))",
+    );
+    browser.evaluate("document.querySelectorAll('.story details').forEach((attempt) => { attempt.open = true; })");
+    browser.click("#in-orders-to-crm a[href$='#bodies']");
     for part in ["orders-to-crm", "What came", "What was sent", "compositeRequest", "POST /composite", "\\u{202e}"] {
         browser.wait_for_text(part);
     }
     assert!(!browser.evaluate("document.title").as_str().unwrap().contains("taken over"));
-    assert!(browser.evaluate("document.querySelectorAll('main script, main img').length") == 0);
+    assert_eq!(browser.evaluate("document.querySelectorAll('main script, main img').length"), 0);
     pictures(&mut browser, "message");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_message_that_waits_tells_what_becomes_of_it_and_leaves_open_what_the_reader_opened() {
+    let mut outside = Outside::start();
+    let workspace = workspace(&outside);
+    let host = Host::start(&workspace);
+    outside.crm_down();
+    accepted(&post_order(&host, "evt-1", &order(1001, 7, "10.00")));
+    let test = "a_message_that_waits_tells_what_becomes_of_it_and_leaves_open_what_the_reader_opened";
+    let Some(mut browser) = signed_in(test, &workspace) else { return };
+    browser.press("g");
+    browser.press("m");
+    browser.wait_for_text("order=#1001");
+    browser.click("tbody th a");
+    let story = |within: &str| format!("document.querySelector('#in-orders-to-crm {within}')");
+    browser.wait_until("an attempt failed to reach the CRM", &format!("{} !== null", story("details")));
+    browser.wait_for_text("Live");
+    browser.evaluate("window.loadedOnce = true");
+    // One that the page opens by itself is closed, and one that it does not is opened.
+    let turn = "[...document.querySelectorAll('main details')].map((part) => { part.open = !part.open; return [part, part.open]; })";
+    browser.evaluate(&format!("(window.turned = {turn}).length"));
+    pictures(&mut browser, "message-waiting");
+    outside.crm_up();
+    browser.wait_until("it is delivered", &format!("{}?.innerText === 'delivered'", story("h2 .badge")));
+    browser.wait_for_text("More was sent since this page was loaded");
+    let kept = "window.turned.length > 0 && window.turned.every(([part, open]) => part.isConnected && part.open === open)";
+    assert_eq!(browser.evaluate(kept), true, "what the reader opened or closed is as it was");
+    assert_eq!(browser.evaluate("window.loadedOnce"), true, "without a page being loaded");
+    pictures(&mut browser, "message-told");
+    browser.click("#region p[role=status] a");
+    browser.wait_for_text("compositeRequest");
+    assert!(!browser.text().contains("More was sent"));
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 

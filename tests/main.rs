@@ -12,6 +12,7 @@ mod delivery;
 mod documents;
 mod durability;
 mod events;
+mod examples;
 mod hostile;
 mod intake;
 mod ledger;

@@ -7,6 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -50,14 +51,16 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     fn sleep(&self, duration: Duration) -> Sleep;
 }
 
-/// `future`, or `None` if it is not done after `limit` on `clock`.
+/// `future`, or `None` if it is not done after `limit` on `clock`. The limit counts from the first time it had to wait: most are
+/// done before, and need no timer.
 pub async fn within<F: Future>(clock: &dyn Clock, limit: Duration, future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
-    tokio::select! {
-        biased;
-        done = &mut future => Some(done),
-        () = clock.sleep(limit) => None,
-    }
+    let mut end: Option<Sleep> = None;
+    std::future::poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => end.get_or_insert_with(|| clock.sleep(limit)).as_mut().poll(context).map(|()| None),
+    })
+    .await
 }
 
 /// The machine's clock: the wall clock read once at the start, and the monotonic one from there, never earlier than `floor`.

@@ -57,7 +57,16 @@ pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: impl Int
 
 /// `X-Shopify-Hmac-Sha256` of a body (<https://shopify.dev/docs/apps/build/webhooks/subscribe/https>).
 pub fn shopify_signature(secret: &str, body: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(hmac_sha256(secret, body))
+}
+
+/// HMAC-SHA256 of a body in hex.
+pub fn hex_signature(secret: &str, body: &[u8]) -> String {
+    hex::encode(hmac_sha256(secret, body))
+}
+
+fn hmac_sha256(secret: &str, body: &[u8]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(body);
-    base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
+    mac.finalize().into_bytes().to_vec()
 }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use crate::record::{self, Command, Delivery, INTEGRATION, Order, Settled};
+use crate::record::{self, Command, Delivery, INTEGRATION, Settled};
 use crate::{Error, give_up};
 
 /// Deals deliveries out to the workers in turn.
@@ -72,7 +72,7 @@ async fn connect(target: SocketAddr) -> Result<SendRequest<Full<Bytes>>, Error> 
 }
 
 async fn deliver(sender: &mut SendRequest<Full<Bytes>>, host: &str, delivery: Delivery, started_at: i64) -> Result<Settled, Error> {
-    let invoice = invoice(&delivery.order)?;
+    let invoice = invoice(&delivery.order.body)?;
     let key = idempotency_key(&delivery.order.id);
     let digest = hex::encode(Sha256::digest(&invoice));
     let request = Request::post("/invoices")
@@ -100,9 +100,12 @@ async fn deliver(sender: &mut SendRequest<Full<Bytes>>, host: &str, delivery: De
     })
 }
 
-/// The five fields.
-fn invoice(order: &Order) -> Result<Bytes, Error> {
-    let order: order_to_invoice::Order<'_> = serde_json::from_slice(&order.body)?;
+/// The five fields: what the plugin does in its sandbox.
+///
+/// # Errors
+/// If `order` is none.
+pub fn invoice(order: &[u8]) -> Result<Bytes, Error> {
+    let order: order_to_invoice::Order<'_> = serde_json::from_slice(order)?;
     let invoice = order.invoice().map_err(|failure| format!("{failure:?}"))?;
     Ok(serde_json::to_vec(&invoice)?.into())
 }

@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+pub use delivery::invoice;
 pub use record::{Order, Settled};
 pub use rows::{DATABASE_FILE, Place, Rows};
 

@@ -53,6 +53,9 @@ pub(crate) async fn query(ledger: &Ledger, mut given: Parameters) -> Result<Mess
         limit: limit(&mut given)?,
     };
     given.finish()?;
+    if query.since.zip(query.until).is_some_and(|(since, until)| until < since) {
+        return Err(wrong("`until` is before `since`, and nothing can be between them: swap them"));
+    }
     Ok(query)
 }
 

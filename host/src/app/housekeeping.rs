@@ -56,7 +56,7 @@ mod tests {
             accepted_at: START,
         };
         let dedup = Some(Dedup { scope: "s".into(), token, expires_at: START.plus(Duration::from_secs(1)) });
-        Accept { message, dedup, deliveries: Vec::new(), waiting_max: 1 }
+        Accept { message: Arc::new(message), dedup, deliveries: Vec::new(), waiting_max: 1 }
     }
 
     #[tokio::test]

@@ -36,7 +36,7 @@ pub fn accept(number: u64, integration: &str) -> Accept {
         dedup: Some(Dedup { scope: origin.clone(), token: Sha256::digest(&body).into(), expires_at: ACCEPTED_AT.plus(REMEMBERED) }),
         deliveries: vec![NewDelivery { integration: integration.to_owned(), lane: Lane::Key(key.clone()), due_at: ACCEPTED_AT }],
         waiting_max: u64::MAX,
-        message: Message {
+        message: Arc::new(Message {
             id: MessageId(id(number)),
             parent: None,
             key: Some(Key(key)),
@@ -46,7 +46,7 @@ pub fn accept(number: u64, integration: &str) -> Accept {
             tracked: vec![Tracked { name: "order".into(), value: order_number(number) }],
             origin,
             accepted_at: ACCEPTED_AT,
-        },
+        }),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The floor is a fair measure only as long as it writes what the host writes: the same tables, and the same rows for one message.
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -86,12 +88,12 @@ async fn by_the_host(folder: &Path) -> [Written; 3] {
         result: "delivered",
         code: None,
         detail: None,
-        trace: json!({}),
+        trace: "{}".into(),
         exchanges: vec![Exchange { sent: KeptBody::of(&json_type(), &sent()), answer: Some(KeptBody::default()) }],
     };
     let settlement = Settlement::Delivered { receipt: json!({}) };
     let settle = Settle { delivery: leased[0].id, attempt, settlement, appends: vec![], key_values: vec![], tracked: vec![] };
-    store.settle(settle).await.unwrap();
+    store.settle(Arc::new(settle)).await.unwrap();
     [taken, started, written(&database)]
 }
 
@@ -141,5 +143,5 @@ fn an_order_is_the_same_for_both() {
     let (ours, theirs) = (accepts::accept(7, "x").message, accepts::floor_order(7));
     assert_eq!(serde_json::to_string(&ours.headers).unwrap(), theirs.headers);
     assert_eq!(serde_json::to_string(&ours.tracked).unwrap(), theirs.tracked);
-    assert_eq!((ours.id.0.into_bytes(), ours.body, ours.key.unwrap().0), (theirs.id, theirs.body, theirs.key));
+    assert_eq!((ours.id.0.into_bytes(), ours.body.clone(), ours.key.clone().unwrap().0), (theirs.id, theirs.body, theirs.key));
 }

@@ -8,6 +8,7 @@
 mod accepts;
 pub mod chart;
 mod child;
+mod console;
 mod cpu;
 mod end_to_end;
 pub mod figures;
@@ -17,10 +18,12 @@ mod growth;
 mod load;
 mod machine;
 mod orders;
+mod past;
 mod plugins;
 mod report;
 mod room;
 mod round;
+mod sandbox;
 pub mod standalone;
 mod start;
 mod stopwatch;
@@ -48,14 +51,17 @@ use end_to_end::Pair;
 use room::Room;
 
 /// The rows there are, in their order.
-pub const ROWS: [&str; 9] = [
+pub const ROWS: [&str; 12] = [
     "end-to-end",
     "intake-p50",
     "intake-p99",
     "store-accept",
+    "sandbox-call",
+    "sandbox-over-reused",
     "growth-waiting",
     "growth-integrations",
     "growth-memory",
+    "console-page",
     "start-plugins",
     "start-first-message",
 ];
@@ -100,11 +106,17 @@ async fn measure(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report, Problem> {
     if wants(&["store-accept"]) {
         rows.push(store::accept(&room).await?);
     }
+    if wants(&["sandbox-call", "sandbox-over-reused"]) {
+        rows.extend(sandbox::measure(&room).await?);
+    }
     if wants(&["growth-waiting"]) {
         rows.push(growth::waiting(&room).await?);
     }
     if wants(&["growth-integrations", "growth-memory"]) {
         rows.extend(growth::integrations(&room).await?);
+    }
+    if wants(&["console-page"]) {
+        rows.push(console::page(&room).await?);
     }
     if wants(&["start-plugins", "start-first-message"]) {
         rows.extend(start::measure(&room).await?);

@@ -19,7 +19,8 @@ const PATH_DIGITS: usize = 4;
 const CUSTOMERS: u64 = 100_000;
 const FIRST_CUSTOMER: u64 = 7_300_000_000;
 
-const BODY: &str = r#"{"number":"LGB-0000000000","placed_at":"2026-03-14T09:26:53+01:00","channel":"web","customer":{"id":7300000000,"name":"Zoe van Dijk","email":"zoe@canal.example"},"currency":"EUR","total":64.85,"lines":[{"sku":"LAMP-BRASS","quantity":2,"price":29.95},{"sku":"SHIPPING","quantity":1,"price":4.95}],"note":null}"#;
+/// An order: 313 bytes of JSON.
+pub const BODY: &str = r#"{"number":"LGB-0000000000","placed_at":"2026-03-14T09:26:53+01:00","channel":"web","customer":{"id":7300000000,"name":"Zoe van Dijk","email":"zoe@canal.example"},"currency":"EUR","total":64.85,"lines":[{"sku":"LAMP-BRASS","quantity":2,"price":29.95},{"sku":"SHIPPING","quantity":1,"price":4.95}],"note":null}"#;
 const NO_SIGNATURE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Where orders are sent to, in turn.

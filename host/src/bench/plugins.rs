@@ -33,6 +33,11 @@ impl Plugins {
         Ok(Self { transformer: Built::of(&folder.join(TRANSFORMER))?, sink: Built::of(&folder.join(SINK))? })
     }
 
+    /// The transformer's component.
+    pub fn transformer(&self) -> &[u8] {
+        &self.transformer.bytes
+    }
+
     /// Writes the sink, and the transformer under each of `names`, into `folder`.
     pub fn write<'a>(&self, folder: &Path, names: impl Iterator<Item = &'a str>) -> Result<(), Problem> {
         std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;

@@ -26,12 +26,14 @@ pub struct Size {
     pub rounds: usize,
     /// Messages that wait, in `growth-waiting`.
     pub waiting: u64,
-    /// Integrations that are loaded, in `growth-integrations`, and those of them that are busy.
+    /// Messages that were settled, in `console-page`.
+    pub stored: u64,
+    /// Integrations that are loaded, in `growth-integrations` and `console-page`, and those of them that are busy.
     pub integrations: usize,
     pub busy: usize,
     /// Plugins that are loaded, in `start-plugins`.
     pub plugins: usize,
-    /// Calls of one round, in `sandbox-call`.
+    /// Calls in a fresh sandbox, in `sandbox-call`.
     pub calls: u32,
 }
 
@@ -42,6 +44,7 @@ impl Size {
         warm_up: Duration::from_secs(2),
         rounds: 5,
         waiting: 1_000_000,
+        stored: 1_000_000,
         integrations: 1_000,
         busy: 10,
         plugins: 100,
@@ -53,6 +56,7 @@ impl Size {
         warm_up: Duration::from_millis(100),
         rounds: 1,
         waiting: 2_000,
+        stored: 2_000,
         integrations: 12,
         busy: 3,
         plugins: 4,

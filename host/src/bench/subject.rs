@@ -72,8 +72,8 @@ impl Subject {
     /// Messages it has settled so far.
     pub async fn settled(&self) -> Result<u64, Problem> {
         let told = match self.settled {
-            SettledAt::Count(at) => get(at, "/settled").await.and_then(|text| text.trim().parse().ok()),
-            SettledAt::Metrics(at) => get(at, "/metrics").await.and_then(|text| delivered(&text)),
+            SettledAt::Count(at) => Wire::get(at, "/settled").await.and_then(|text| text.trim().parse().ok()),
+            SettledAt::Metrics(at) => Wire::get(at, "/metrics").await.and_then(|text| delivered(&text)),
         };
         told.ok_or_else(|| {
             Problem::new(Code::BenchFailed, format!("{} does not answer any more", self.name))
@@ -96,13 +96,8 @@ fn delivered(metrics: &str) -> Option<u64> {
     lines.map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
-async fn get(at: SocketAddr, path: &str) -> Option<String> {
-    let mut wire = Wire::connect(at).await.ok()?;
-    wire.send(format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n").as_bytes()).await.ok()?;
-    Some(wire.receive().await.ok()??.text())
-}
-
-fn address(url: &str) -> Result<SocketAddr, Problem> {
+/// Where a host says that it listens.
+pub fn address(url: &str) -> Result<SocketAddr, Problem> {
     let address = url.trim_start_matches("http://").parse();
     address.map_err(|_| Problem::new(Code::BenchFailed, format!("the host says that it listens on {url}")).fix("report this"))
 }

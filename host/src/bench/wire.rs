@@ -7,8 +7,10 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The largest message there may be.
+/// The largest order, invoice or acknowledgement.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// The largest answer to a question: metrics of a thousand integrations.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The end of a body in chunks, where nothing comes behind it.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
@@ -26,6 +28,13 @@ pub struct Message<'a> {
     pub body: &'a [u8],
 }
 
+/// An answer to a question.
+pub struct Answer {
+    pub status: Option<u16>,
+    pub head: String,
+    pub body: String,
+}
+
 impl Wire {
     pub async fn connect(to: SocketAddr) -> Result<Self> {
         Ok(Self::new(TcpStream::connect(to).await?))
@@ -37,6 +46,20 @@ impl Wire {
         Self { stream, buffer: vec![0; MESSAGE_BYTES_MAX] }
     }
 
+    /// Asks for `path` over a connection of its own, and gives the body of the answer.
+    pub async fn get(at: SocketAddr, path: &str) -> Option<String> {
+        Self::ask(at, "GET", path, "").await.map(|answer| answer.body)
+    }
+
+    /// Sends a request without a body over a connection of its own; `headers` lines end with CRLF.
+    pub async fn ask(at: SocketAddr, method: &str, path: &str, headers: &str) -> Option<Answer> {
+        let mut wire = Self { stream: TcpStream::connect(at).await.ok()?, buffer: vec![0; ANSWER_BYTES_MAX] };
+        wire.send(format!("{method} {path} HTTP/1.1\r\nHost: {at}\r\n{headers}\r\n").as_bytes()).await.ok()?;
+        let answer = wire.receive().await.ok()??;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Some(Answer { status: answer.status(), head: text(answer.head), body: text(answer.body) })
+    }
+
     pub async fn send(&mut self, message: &[u8]) -> Result<()> {
         self.stream.write_all(message).await
     }
@@ -46,7 +69,7 @@ impl Wire {
         let mut filled = 0;
         loop {
             let room = self.buffer.get_mut(filled..).filter(|room| !room.is_empty());
-            let room = room.ok_or_else(|| Error::new(ErrorKind::InvalidData, "a message of more than 64 KiB"))?;
+            let room = room.ok_or_else(|| Error::new(ErrorKind::InvalidData, "a message is larger than any should be"))?;
             let read = self.stream.read(room).await?;
             if read == 0 {
                 return if filled == 0 { Ok(None) } else { Err(ErrorKind::UnexpectedEof.into()) };
@@ -64,11 +87,6 @@ impl Message<'_> {
     /// The status of an answer.
     pub fn status(&self) -> Option<u16> {
         std::str::from_utf8(self.head.get(9..12)?).ok()?.parse().ok()
-    }
-
-    /// The body as text, for short ones.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(self.body).into_owned()
     }
 }
 

@@ -18,10 +18,10 @@ use crate::bench::figures::{Row, readable};
 use crate::bench::{self, EXAMPLE, Plan, ROWS, Report, Size, chart};
 use crate::problem::{Code, Problem};
 
-/// Measure Lockgate on this machine: throughput, latency, growth and start, each against what it should hold
+/// Measure Lockgate on this machine: throughput, latency, a sandbox's cost, growth and start, each against what it should hold
 ///
 /// Runs `examples/order-to-invoice` for real, as a child process, on a temporary data folder on disk; in turns with the floor, which is the same
-/// work written by hand with hyper and SQLite and nothing else. What counts is the ratio. All rows take some ten minutes; progress is
+/// work written by hand with hyper and SQLite and nothing else. What counts is the ratio. All rows take some fifteen minutes; progress is
 /// told on standard error, Ctrl-C ends it and leaves nothing behind.
 #[derive(Debug, Args)]
 #[command(
@@ -158,9 +158,9 @@ fn print(common: &Common, report: &Report) {
     output::line("");
     let bench::Totals { accepted, lost, doubled } = report.messages;
     output::line(if report.is_exact() {
-        format!("{} messages, each delivered once", readable(accepted as f64))
+        format!("{accepted} messages were sent in all rounds, and each was delivered once")
     } else {
-        format!("{accepted} messages, {lost} LOST, {doubled} DELIVERED TWICE")
+        format!("{accepted} messages were sent in all rounds, {lost} WERE LOST, {doubled} WERE DELIVERED TWICE")
     });
     report.circumstances().into_iter().for_each(output::line);
 }

@@ -55,7 +55,16 @@ pub async fn list(State(console): State<Arc<Console>>, request: Request) -> Resu
 
 /// `GET /live/aliases`
 pub async fn watch_list(State(console): State<Arc<Console>>, SignedIn(session): SignedIn) -> Result<Response, Wrong> {
-    live::stream(console, session, Box::new(|console| Box::pin(async move { all(&console).await })))
+    live::stream(console, session, All).await
+}
+
+/// [`all`].
+struct All;
+
+impl live::View for All {
+    async fn now(&self, console: &Console) -> Result<Markup, Wrong> {
+        all(console).await
+    }
 }
 
 async fn all(console: &Console) -> Result<Markup, Wrong> {
@@ -87,13 +96,16 @@ pub async fn watch(
     SignedIn(session): SignedIn,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Wrong> {
-    let name = named(name)?;
-    one(&console, &name).await?;
-    let render: live::Render = Box::new(move |console| {
-        let name = name.clone();
-        Box::pin(async move { one(&console, &name).await })
-    });
-    live::stream(console, session, render)
+    live::stream(console, session, One(named(name)?)).await
+}
+
+/// [`one`], of that name.
+struct One(String);
+
+impl live::View for One {
+    async fn now(&self, console: &Console) -> Result<Markup, Wrong> {
+        one(console, &self.0).await
+    }
 }
 
 /// `POST /aliases/{name}/test`: the page again, with what was found.

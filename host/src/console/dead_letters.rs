@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
+use http::uri::PathAndQuery;
 use http::{StatusCode, header};
 use maud::{Markup, html};
 
 use super::access::SignedIn;
+use super::live::{self, View};
 use super::page::{Page, Section, Wrong};
 use super::parts::{self, column, figures};
 use super::{Console, messages, operate, words};
@@ -17,6 +19,7 @@ use crate::admin::dead_letters::{group_query, query};
 use crate::admin::parameters::{Parameters, named};
 use crate::admin::store_refusal::refusal;
 use crate::clock::Timestamp;
+use crate::ingress::answer::Refusal;
 use crate::message_store::DeadLetterId;
 use crate::message_store::sqlite::ledger::{DeadLetterGroupRow, DeadLetterPage, DeadLetterRow, GroupPage, GroupQuery};
 use crate::moment;
@@ -27,16 +30,38 @@ const FINGERPRINT_DIGITS: usize = 16;
 
 /// `GET /dead-letters`; `integration`: only its.
 pub async fn causes(State(console): State<Arc<Console>>, request: Request) -> Result<Page, Wrong> {
-    let query = group_query(Parameters::parse(request.uri().query()).filled())?;
-    let found = console.api.parts.store.ledger().dead_letter_groups(query.clone()).await.map_err(|error| refusal(&error))?;
-    let body = html! {
-        @if let Some(integration) = &query.integration {
-            p { "Of " strong { (parts::outside(integration)) } ". " a href=(Section::DeadLetters.path()) { "Of all integrations" } }
-        }
-        @if found.groups.is_empty() { (no_causes(&query)) } @else { (table(&found.groups, console.now())) }
-        (pager(&query, &found))
-    };
+    let causes = Causes::asked(&request)?;
+    let path = format!("/live{}", request.uri().path_and_query().map_or(Section::DeadLetters.path(), PathAndQuery::as_str));
+    let body = live::region(&path, causes.now(&console).await?);
     Ok(Page::new(Section::DeadLetters, "Dead letters", body))
+}
+
+/// `GET /live/dead-letters`
+pub async fn watch(State(console): State<Arc<Console>>, SignedIn(session): SignedIn, request: Request) -> Result<Response, Wrong> {
+    live::stream(console, session, Causes::asked(&request)?).await
+}
+
+/// Causes, as they are asked for.
+struct Causes(GroupQuery);
+
+impl Causes {
+    fn asked(request: &Request) -> Result<Self, Refusal> {
+        Ok(Self(group_query(Parameters::parse(request.uri().query()).filled())?))
+    }
+}
+
+impl View for Causes {
+    async fn now(&self, console: &Console) -> Result<Markup, Wrong> {
+        let Self(query) = self;
+        let found = console.api.parts.store.ledger().dead_letter_groups(query.clone()).await.map_err(|error| refusal(&error))?;
+        Ok(html! {
+            @if let Some(integration) = &query.integration {
+                p { "Of " strong { (parts::outside(integration)) } ". " a href=(Section::DeadLetters.path()) { "Of all integrations" } }
+            }
+            @if found.groups.is_empty() { (no_causes(query)) } @else { (table(&found.groups, console.now())) }
+            (pager(query, &found))
+        })
+    }
 }
 
 fn no_causes(query: &GroupQuery) -> Markup {
@@ -154,7 +179,7 @@ fn letters_table(letters: &[DeadLetterRow], now: Timestamp) -> Markup {
         parts::Row::new(vec![
             html! { label { input type="checkbox" name="id" value=(letter.id.0); " " (letter.id.0) } },
             html! { a.mono href=(format!("/messages/{message}")) title=(message) { (messages::short(&message)) } },
-            html! { @if let Some(lane) = &letter.lane { span.mono { (parts::outside(lane)) } } },
+            html! { @if let Some(lane) = &letter.lane { span.mono { (parts::beginning(lane, messages::VALUE_SHOWN)) } } },
             ago(&letter.died_at, now),
             html! { (parts::outside(&letter.detail)) @if letter.replay > 0 { span.muted { " · at replay " (letter.replay) } } },
             html! { (parts::number(letter.attempts)) },

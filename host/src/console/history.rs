@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::parts;
+use super::story::VALUE_SHOWN;
 use super::words;
 use crate::clock::Timestamp;
 use crate::message_store::AttemptId;
@@ -24,7 +25,7 @@ pub fn way(timeline: &Timeline, standing: &StandingRow, open: Option<AttemptId>,
     // RFC 3339 in UTC with milliseconds sorts as text; what began goes before what came of it.
     entries.sort_by(|one, other| one.0.cmp(other.0));
     html! {
-        section.story {
+        section.story #{ "in-" (name) } {
             h2 { (words::integration(name)) " " (words::standing(standing)) }
             ol.history {
                 (accepted(timeline))
@@ -156,7 +157,7 @@ fn waiting(timeline: &Timeline, row: &WaitingRow, now: Timestamp) -> Markup {
                     (parts::badge(parts::Tone::Warn, "waiting")) " "
                     @if row.behind {
                         "behind an earlier message of its key: "
-                        @if let Some(lane) = &row.lane { a href=(waiting_in_lane(&row.integration, lane)) { (parts::outside(lane)) } }
+                        @if let Some(lane) = &row.lane { a href=(waiting_in_lane(&row.integration, lane)) { (parts::beginning(lane, VALUE_SHOWN)) } }
                     } @else if let Some(due) = due {
                         "for its next attempt " (parts::until(due, now))
                     } @else {

@@ -68,13 +68,16 @@ pub async fn watch(
     SignedIn(session): SignedIn,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Wrong> {
-    let name = named(name)?;
-    going(&console, &name).await?;
-    let render: live::Render = Box::new(move |console| {
-        let name = name.clone();
-        Box::pin(async move { going(&console, &name).await })
-    });
-    live::stream(console, session, render)
+    live::stream(console, session, Going(named(name)?)).await
+}
+
+/// [`going`], of the integration of that name.
+struct Going(String);
+
+impl live::View for Going {
+    async fn now(&self, console: &Console) -> Result<Markup, Wrong> {
+        going(console, &self.0).await
+    }
 }
 
 /// What changes: state, figures, dead letters.

@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
-use futures_util::future::BoxFuture;
 use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
 use maud::{Markup, html};
@@ -74,8 +74,10 @@ impl Drop for Place {
     }
 }
 
-/// What a region shows at a moment, asked for again and again.
-pub type Render = Box<dyn Fn(Arc<Console>) -> BoxFuture<'static, Result<Markup, Wrong>> + Send + Sync>;
+/// What a region shows, looked at again and again.
+pub trait View: Send + Sync + 'static {
+    fn now(&self, console: &Console) -> impl Future<Output = Result<Markup, Wrong>> + Send;
+}
 
 /// The region of a page that `path` keeps up to date; at most one in a page.
 pub fn region(path: &str, now: Markup) -> Markup {
@@ -85,10 +87,11 @@ pub fn region(path: &str, now: Markup) -> Markup {
 /// Answers for the path of a [`region`].
 ///
 /// # Errors
-/// 503 where as many streams are open as may be.
-pub fn stream(console: Arc<Console>, session: Session, render: Render) -> Result<Response, Wrong> {
+/// What is wrong with the first look; 503 where as many streams are open as may be.
+pub async fn stream(console: Arc<Console>, session: Session, view: impl View) -> Result<Response, Wrong> {
     let place = console.streams.take_place(&session).ok_or_else(too_many)?;
-    let watch = Watch { console, session, render, shown: None, said_at: None, _place: place };
+    let first = Some(view.now(&console).await?);
+    let watch = Watch { console, session, view, first, shown: None, said_at: None, _place: place };
     let body = Body::from_stream(stream::unfold(watch, |mut watch| async move {
         let event = watch.next().await?;
         Some((Ok::<_, Infallible>(Bytes::from(event)), watch))
@@ -104,16 +107,18 @@ fn too_many() -> Refusal {
 }
 
 /// One reader of one region.
-struct Watch {
+struct Watch<V> {
     console: Arc<Console>,
     session: Session,
-    render: Render,
+    view: V,
+    /// The first look, until it is sent.
+    first: Option<Markup>,
     shown: Option<String>,
     said_at: Option<Timestamp>,
     _place: Place,
 }
 
-impl Watch {
+impl<V: View> Watch<V> {
     /// The next event; none when the session or the host ends.
     async fn next(&mut self) -> Option<String> {
         loop {
@@ -124,7 +129,10 @@ impl Watch {
             if self.console.streams.ended.is_cancelled() || !self.console.api.parts.sessions.lasts(&self.session) {
                 return None;
             }
-            let looked = (self.render)(self.console.clone()).await;
+            let looked = match self.first.take() {
+                Some(first) => Ok(first),
+                None => self.view.now(&self.console).await,
+            };
             let now = self.console.now();
             if let Some(event) = self.event(looked, now) {
                 self.said_at = Some(now);

@@ -10,17 +10,15 @@ use maud::{Markup, html};
 
 use super::access::SignedIn;
 use super::page::{Page, Section, Wrong};
-use super::parts::{self, Tone};
-use super::{Console, bodies, history, messages, operate, words};
-use crate::admin::Session;
+use super::story::{Story, last_sent};
+use super::{Console, bodies, history, live, messages, parts, words};
 use crate::admin::messages::the_one;
 use crate::admin::parameters::{Parameters, named};
 use crate::admin::store_refusal::refusal;
-use crate::clock::Timestamp;
 use crate::ingress::answer::Refusal;
 use crate::message_store::AttemptId;
 use crate::message_store::sqlite::Ledger;
-use crate::message_store::sqlite::ledger::{AttemptRow, DeadLetterRow, ExchangeRow, Status, Timeline, TimelineQuery};
+use crate::message_store::sqlite::ledger::{AttemptRow, ExchangeRow, Timeline, TimelineQuery};
 use crate::moment;
 use crate::problem::Code;
 
@@ -46,16 +44,27 @@ pub async fn show(
     let found = ledger.message(query).await.map_err(|error| refusal(&error))?;
     let timeline = found.ok_or_else(|| unknown(missing(&text)))?;
     let sent = sent(&ledger, &timeline, chosen).await?;
-    let body = page(&session, &timeline, sent.as_ref(), console.now());
+    let story = Story {
+        session,
+        id: timeline.message.id,
+        attempts_before,
+        shown: sent.as_ref().map(|(row, _)| row.id),
+        seen: last_sent(&timeline),
+    };
+    let body = html! {
+        (live::region(&story.path(), story.told(&timeline, console.now())))
+        (both_sides(&timeline, sent.as_ref()))
+        (headers(&timeline))
+    };
     let title = format!("Message {}", messages::short(&timeline.message.id.to_string()));
     Ok(Page::new(Section::Messages, title, body).into_response())
 }
 
-fn missing(text: &str) -> Refusal {
+pub fn missing(text: &str) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("There is no message {text}."))
 }
 
-fn unknown(refusal: Refusal) -> Wrong {
+pub fn unknown(refusal: Refusal) -> Wrong {
     Wrong::from(refusal).next(html! {
         p { "An id has 32 digits; its first 8 or more will do. " a href=(Section::Messages.path()) { "Search messages" } " by key or tracked value." }
     })
@@ -81,93 +90,27 @@ pub async fn download(State(console): State<Arc<Console>>, id: Result<Path<Strin
     Ok(response)
 }
 
+/// `GET /live/messages/{id}`: the [`Story`] of a page; what was sent stands still, and is not sent again every second.
+pub async fn watch(
+    State(console): State<Arc<Console>>,
+    SignedIn(session): SignedIn,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Wrong> {
+    let id = the_one(&console.api.parts.store.ledger(), &named(id)?).await.map_err(unknown)?;
+    let story = Story::read(session, id, Parameters::parse(request.uri().query()))?;
+    live::stream(console, story.session.clone(), story).await
+}
+
 /// The attempt whose bodies are shown, and those.
 type Sent<'t> = (&'t AttemptRow, Vec<ExchangeRow>);
 
 /// What `chosen` sent; if none is chosen, the last attempt that sent anything.
 async fn sent<'t>(ledger: &Ledger, timeline: &'t Timeline, chosen: Option<AttemptId>) -> Result<Option<Sent<'t>>, Refusal> {
-    let newest = || timeline.attempts.iter().rev().find(|row| history::has_requests(row));
-    let attempt = match chosen {
-        Some(id) => timeline.attempts.iter().find(|row| row.id == id),
-        None => newest(),
-    };
-    let Some(attempt) = attempt else { return Ok(None) };
+    let shown = chosen.or(last_sent(timeline));
+    let Some(attempt) = timeline.attempts.iter().find(|row| Some(row.id) == shown) else { return Ok(None) };
     let exchanges = ledger.exchanges(timeline.message.id, attempt.id).await.map_err(|error| refusal(&error))?;
     Ok(Some((attempt, exchanges.unwrap_or_default())))
-}
-
-fn page(session: &Session, timeline: &Timeline, sent: Option<&Sent<'_>>, now: Timestamp) -> Markup {
-    let open = sent.map(|(attempt, _)| attempt.id).or(timeline.attempts.last().map(|row| row.id));
-    html! {
-        (facts(timeline, now))
-        @for letter in timeline.dead_letters.iter().filter(|letter| letter.status == Status::Open) { (dead_letter(session, letter)) }
-        @if let Some(attempt) = timeline.earlier_attempts {
-            p { a href=(format!("/messages/{}?attempts-before={}", timeline.message.id, attempt.0)) { "Earlier attempts" } " are on a page of their own." }
-        }
-        @for standing in &timeline.message.integrations { (history::way(timeline, standing, open, now)) }
-        (children(timeline))
-        (both_sides(timeline, sent))
-        (headers(timeline))
-    }
-}
-
-fn facts(timeline: &Timeline, now: Timestamp) -> Markup {
-    let message = &timeline.message;
-    let accepted = moment::parsed(&message.accepted_at);
-    let mut facts = vec![
-        ("Id", html! { span.mono { (message.id) } }),
-        (
-            "Accepted",
-            html! { (parts::stamp(&message.accepted_at, &moment::long(&message.accepted_at))) @if let Some(at) = accepted { span.muted { " · " (parts::ago(at, now)) } } },
-        ),
-        ("From", html! { (parts::outside(&message.origin)) }),
-    ];
-    if let Some(key) = &message.key {
-        facts.push(("Key", html! { a.mono href=(found_by("key", key)) { (parts::outside(key)) } }));
-    }
-    if let Some(parent) = &message.parent {
-        let parent = parent.to_string();
-        facts.push(("Made of", html! { a.mono href=(format!("/messages/{parent}")) title=(parent) { (messages::short(&parent)) } }));
-    }
-    for tracked in &timeline.message.tracked {
-        let pair = format!("{}={}", tracked.name, tracked.value);
-        facts.push(("Tracked", html! { a.mono href=(found_by("track", &pair)) { (parts::outside(&pair)) } }));
-    }
-    parts::facts(&facts)
-}
-
-/// Messages like this one.
-fn found_by(name: &str, value: &str) -> String {
-    parts::query(Section::Messages.path(), &[(name, value)])
-}
-
-fn dead_letter(session: &Session, letter: &DeadLetterRow) -> Markup {
-    parts::banner(
-        Tone::Bad,
-        html! {
-            p #{ "dead-letter-" (letter.id.0) } { strong { "Dead letter " (letter.id.0) " in " (parts::outside(&letter.integration)) } ": " (parts::outside(&letter.detail)) }
-            p { (words::remedy(letter.class)) " " a href=(format!("/dead-letters/{}", letter.fingerprint)) { "Others of the same cause" } }
-            (operate::one(session, letter))
-        },
-    )
-}
-
-fn children(timeline: &Timeline) -> Markup {
-    let all = format!("/messages?parent={}", timeline.message.id);
-    html! {
-        @if !timeline.children.is_empty() {
-            section {
-                h2 { "Made of it" }
-                ul.children {
-                    @for child in &timeline.children {
-                        @let id = child.id.to_string();
-                        li { a.mono href=(format!("/messages/{id}")) title=(id) { (messages::short(&id)) } " " (messages::standings(child)) }
-                    }
-                }
-                @if timeline.more_children { p { "These are the first. " a href=(all) { "All of them" } } }
-            }
-        }
-    }
 }
 
 /// What came, and what an attempt sent, side by side.
@@ -198,6 +141,7 @@ fn both_sides(timeline: &Timeline, sent: Option<&Sent<'_>>) -> Markup {
 
 fn why_nothing_was_sent(timeline: &Timeline) -> &'static str {
     match (timeline.attempts.is_empty(), timeline.children.is_empty()) {
+        (true, _) if timeline.waiting.is_empty() => "No attempt was made.",
         (true, _) => "No attempt was made yet.",
         (false, false) => "It was made into other messages; what was sent stands with them.",
         (false, true) => "No attempt sent a request.",

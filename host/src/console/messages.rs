@@ -26,6 +26,8 @@ const OFFERED_MAX: usize = 50;
 const ID_SHOWN: usize = 18;
 /// Tracked values a list shows of a message.
 const TRACKED_SHOWN: usize = 3;
+/// Characters a list shows of a key or a tracked value.
+pub const VALUE_SHOWN: usize = 48;
 /// What is asked for beside `find`. The same names as in the API.
 const NAMES: [&str; 9] = ["id", "key", "track", "parent", "integration", "outcome", "since", "until", "before"];
 
@@ -227,7 +229,7 @@ pub fn table(messages: &[MessageRow], now: Timestamp) -> Markup {
             html! { a.mono href=(format!("/messages/{id}")) title=(id) { (short(&id)) } },
             html! { (accepted(&message.accepted_at, now)) },
             known_as(message),
-            html! { (parts::outside(&message.origin)) },
+            html! { span.words { (parts::outside(&message.origin)) } },
             standings(message),
         ])
         .tone(worst(message))
@@ -244,8 +246,8 @@ pub fn short(id: &str) -> &str {
 fn known_as(message: &MessageRow) -> Markup {
     html! {
         ul.known {
-            @if let Some(key) = &message.key { li.mono { (parts::outside(key)) } }
-            @for tracked in message.tracked.iter().take(TRACKED_SHOWN) { li.mono { (parts::outside(&format!("{}={}", tracked.name, tracked.value))) } }
+            @if let Some(key) = &message.key { li.mono { (parts::beginning(key, VALUE_SHOWN)) } }
+            @for tracked in message.tracked.iter().take(TRACKED_SHOWN) { li.mono { (parts::beginning(&format!("{}={}", tracked.name, tracked.value), VALUE_SHOWN)) } }
         }
     }
 }

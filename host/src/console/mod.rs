@@ -22,6 +22,7 @@ mod parts;
 mod routes;
 mod sign_in;
 mod standing;
+mod story;
 #[cfg(test)]
 mod tests;
 mod words;

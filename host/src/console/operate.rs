@@ -136,7 +136,7 @@ pub async fn replay(State(console): State<Arc<Console>>, SignedIn(session): Sign
         @if results.more { (parts::form(&session, REPLAY, more)) }
         (back(&asked.back))
     };
-    Ok(Page::new(Section::DeadLetters, "Replayed", body))
+    Ok(Page::new(Section::DeadLetters, "Replay", body))
 }
 
 /// `POST /dead-letters/discard`: without a reason, it is asked for.
@@ -150,7 +150,7 @@ pub async fn discard(State(console): State<Arc<Console>>, SignedIn(session): Sig
         @if results.more { (parts::form(&session, DISCARD, more)) }
         (back(&asked.back))
     };
-    Ok(Page::new(Section::DeadLetters, "Discarded", body))
+    Ok(Page::new(Section::DeadLetters, "Discard", body))
 }
 
 fn ask_why(session: &Session, asked: &Asked) -> Page {

@@ -9,10 +9,11 @@ use maud::{Markup, html};
 use super::Console;
 use super::access::SignedIn;
 use super::aliases;
+use super::curve;
+use super::live::{self, View};
 use super::page::{Page, Section, Wrong};
 use super::parts::{self, Row, Tone, column, counted, figures, number};
 use super::standing::{self, Standing};
-use super::{curve, live};
 use crate::admin::overview::{AliasOverview, IntegrationOverview, IntegrationState, Overview};
 use crate::admin::parameters::Parameters;
 use crate::ingress::answer::Refusal;
@@ -40,23 +41,19 @@ struct Asked {
 /// `GET /`
 pub async fn show(State(console): State<Arc<Console>>, request: Request) -> Result<Page, Wrong> {
     let asked = Asked::parse(request.uri().query())?;
-    let now = view(&console, &asked).await?;
-    let body = live::region(&format!("/live/overview{}", asked.query()), now);
+    let body = live::region(&format!("/live/overview{}", asked.query()), asked.now(&console).await?);
     Ok(Page::new(Section::Overview, "Overview", body).tools(asked.form()))
 }
 
 /// `GET /live/overview`
 pub async fn watch(State(console): State<Arc<Console>>, SignedIn(session): SignedIn, request: Request) -> Result<Response, Wrong> {
-    let asked = Arc::new(Asked::parse(request.uri().query())?);
-    let render: live::Render = Box::new(move |console| {
-        let asked = asked.clone();
-        Box::pin(async move { view(&console, &asked).await })
-    });
-    live::stream(console, session, render)
+    live::stream(console, session, Asked::parse(request.uri().query())?).await
 }
 
-async fn view(console: &Console, asked: &Asked) -> Result<Markup, Wrong> {
-    Ok(shown(asked, &*console.overview().await?))
+impl View for Asked {
+    async fn now(&self, console: &Console) -> Result<Markup, Wrong> {
+        Ok(shown(self, &*console.overview().await?))
+    }
 }
 
 fn shown(asked: &Asked, overview: &Overview) -> Markup {
@@ -299,8 +296,9 @@ impl Asked {
 
     fn fits(&self, one: &IntegrationOverview, overview: &Overview) -> bool {
         let named = self.name.as_ref().is_none_or(|part| one.name.to_lowercase().contains(&part.to_lowercase()));
-        let sends_through =
-            |wanted: &String| overview.aliases.iter().any(|alias| alias.status.name == *wanted && alias.integrations.contains(&one.name));
+        let sends_through = |wanted: &String| {
+            overview.aliases.iter().any(|alias| alias.status.name == *wanted && alias.integrations.binary_search(&one.name).is_ok())
+        };
         named && self.alias.as_ref().is_none_or(sends_through)
     }
 

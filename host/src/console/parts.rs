@@ -228,6 +228,17 @@ pub fn outside(text: &str) -> Markup {
     html! { (on_one_line(text)) }
 }
 
+/// [`outside`], of a long text its beginning: one value must not fill a page. All of it is there for who rests on it.
+pub fn beginning(text: &str, chars_max: usize) -> Markup {
+    let line = on_one_line(text);
+    html! {
+        @match line.char_indices().nth(chars_max) {
+            Some((end, _)) => span title=(line) { (line[..end]) "…" },
+            None => (line),
+        }
+    }
+}
+
 /// `path` with the pairs that have a value as its query.
 pub fn query(path: &str, pairs: &[(&str, &str)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -297,6 +308,13 @@ mod tests {
             assert!(markup.contains(&format!(">{shown}<")), "{markup}");
             assert!(markup.contains("datetime=\"2026-"), "{markup}");
         }
+    }
+
+    #[test]
+    fn shows_the_beginning_of_what_is_long() {
+        assert_eq!(beginning("<é>", 3).into_string(), "&lt;é&gt;");
+        assert_eq!(beginning("<é>!", 3).into_string(), "<span title=\"&lt;é&gt;!\">&lt;é&gt;…</span>");
+        assert_eq!(beginning("\u{202e}a", 8).into_string(), "<span title=\"\\u{202e}a\">\\u{202e}…</span>");
     }
 
     #[test]

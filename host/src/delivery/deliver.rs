@@ -66,7 +66,7 @@ impl Delivery {
             let mut gathered = Gathered::default();
             let end = self.walk_to_the_end(runnable, leased, &mut gathered, give_up).await;
             let settle = self.settlement(runnable, leased, end, &mut gathered, started_at);
-            self.settle(leased, settle, give_up).await;
+            self.settle(leased, Arc::new(settle), give_up).await;
             // The row locks end here, with what they guard on disk.
             drop(gathered);
         }

@@ -74,7 +74,7 @@ pub fn queue_appends(catalog: &Catalog, leased: &Leased, sends: Vec<QueueSend>, 
 
 fn append(catalog: &Catalog, channel: &str, message: Message, exists: bool, dedup: Option<Dedup>, due_at: Timestamp) -> Append {
     let deliveries = catalog.channel_deliveries(channel, &message, due_at);
-    let message = if exists { AppendedMessage::Existing(message.id) } else { AppendedMessage::New(message) };
+    let message = if exists { AppendedMessage::Existing(message.id) } else { AppendedMessage::New(Arc::new(message)) };
     Append { message, channel: channel.to_owned(), dedup, deliveries }
 }
 

@@ -1,5 +1,6 @@
 //! From how a way ended to what the store is told, and telling it until it has it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -85,11 +86,11 @@ impl Delivery {
 
     /// Commits. A store that is busy or full is asked again: what happened outside must not be forgotten. When the host gives up
     /// it is asked a last time.
-    pub(super) async fn settle(&self, leased: &Leased, settle: Settle, give_up: &CancellationToken) {
+    pub(super) async fn settle(&self, leased: &Leased, settle: Arc<Settle>, give_up: &CancellationToken) {
         let mut wait = SETTLE_AGAIN_AFTER;
         loop {
             let given_up = give_up.is_cancelled();
-            match self.store.settle(settle.clone()).await {
+            match self.store.settle(Arc::clone(&settle)).await {
                 Ok(()) => return self.tell(leased, &settle),
                 Err(StoreError::NotLeased) => return debug!("settled already, or taken away by an operator"),
                 Err(StoreError::Closed) => return debug!("not settled: the host is shutting down; it will be run again"),

@@ -1,5 +1,7 @@
 //! [`Trace`]: what an attempt did, plugin call by plugin call, for the ledger. Holds no credential; bodies of requests go beside it.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::message_store::exchange::{EXCHANGES_PER_ATTEMPT_MAX, Exchange, KEPT_ATTEMPT_BYTES_MAX};
@@ -90,8 +92,9 @@ impl Trace {
         requests.take(EXCHANGES_PER_ATTEMPT_MAX).map(|request| std::mem::take(&mut request.exchange)).collect()
     }
 
-    pub fn to_json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
+    pub fn to_json(&self) -> Arc<str> {
+        // Strings and numbers: there is nothing in it that JSON could not say.
+        serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned()).into()
     }
 }
 

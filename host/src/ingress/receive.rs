@@ -268,7 +268,7 @@ impl Intake {
         let deliveries: Vec<_> =
             readers.iter().map(|(integration, source)| routing::delivery_for(integration, source, &message, due_at)).collect();
         let unkeyed: Vec<(String, String)> = deliveries.iter().filter_map(unkeyed).collect();
-        let accept = Accept { message, dedup, deliveries, waiting_max: self.limits.waiting_max };
+        let accept = Accept { message: Arc::new(message), dedup, deliveries, waiting_max: self.limits.waiting_max };
         match self.parts.store.accept(accept).await {
             Ok(Accepted::New) => {
                 tracing::debug!(message = %id, "a message was accepted");

@@ -46,7 +46,7 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// Records an attempt and what becomes of the delivery, with the effects of the call, all or nothing.
     /// A delivery that is not leased (it was settled, or an operator took it away) gives [`StoreError::NotLeased`].
-    async fn settle(&self, settle: Settle) -> Result<(), StoreError>;
+    async fn settle(&self, settle: Arc<Settle>) -> Result<(), StoreError>;
 
     /// When the next delivery of `integration` that is ready and not leased is due; none if there is none.
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError>;
@@ -76,7 +76,7 @@ pub struct DeadLetterId(pub i64);
 /// What [`MessageStore::accept`] takes.
 #[derive(Clone, Debug)]
 pub struct Accept {
-    pub message: Message,
+    pub message: Arc<Message>,
     pub dedup: Option<Dedup>,
     pub deliveries: Vec<NewDelivery>,
     /// The most deliveries an integration may have waiting; over it the message is not taken.
@@ -209,7 +209,7 @@ pub struct Attempt {
     pub code: Option<String>,
     pub detail: Option<String>,
     /// Plugin calls and their outbound requests, as JSON (see `delivery::trace`).
-    pub trace: serde_json::Value,
+    pub trace: Arc<str>,
     /// The bodies of the trace's requests, in its order.
     pub exchanges: Vec<Exchange>,
 }
@@ -244,7 +244,7 @@ pub struct Append {
 #[derive(Clone, Debug)]
 pub enum AppendedMessage {
     /// Inserted; if its (derived) id is there already, nothing is appended.
-    New(Message),
+    New(Arc<Message>),
     Existing(MessageId),
 }
 

@@ -103,7 +103,18 @@ fn no_tool(name: &str, error: &std::io::Error) -> Problem {
 
 fn run_cargo(tools: &Tools, folder: &Path, name: &str, progress: &Progress<'_>) -> Result<PathBuf, Problem> {
     let mut command = command(&tools.cargo, folder);
-    command.args(["build", "--target", TARGET, "--message-format=json-render-diagnostics", "--profile", profile(tools, folder)]);
+    // The component alone, whatever else the package builds of its library: only so does the profile's `lto` hold.
+    command.args([
+        "rustc",
+        "--lib",
+        "--crate-type",
+        "cdylib",
+        "--target",
+        TARGET,
+        "--message-format=json-render-diagnostics",
+        "--profile",
+        profile(tools, folder),
+    ]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| no_tool("cargo", &error))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (artefact, last_lines) = std::thread::scope(|scope| {
@@ -115,7 +126,7 @@ fn run_cargo(tools: &Tools, folder: &Path, name: &str, progress: &Progress<'_>) 
     match artefact {
         Some(artefact) if status.success() => Ok(artefact),
         _ if !status.success() => Err(Problem::new(Code::BuildFailed, format!("plugin {name} does not build:\n{}", last_lines.join("\n")))
-            .fix(format!("mend it until `cargo build --target {TARGET}` passes in {}", folder.display()))),
+            .fix(format!("mend it until `cargo build --lib --target {TARGET}` passes in {}", folder.display()))),
         _ => Err(Problem::new(Code::BuildFailed, format!("the package of plugin {name} gives no .wasm"))
             .fix("add to its Cargo.toml: [lib] crate-type = [\"cdylib\"]")),
     }

@@ -10,6 +10,7 @@ use wasmtime::{Store, UpdateDeadline};
 
 use super::engine::PluginEngine;
 use super::fault::{Stop, failure, host_panicked, timed_out};
+use super::kept::Kept;
 use super::limits::Limits;
 use super::meter::{MemoryLimiter, Meter, Metered};
 use super::offer::Offer;
@@ -21,11 +22,12 @@ use crate::alias::secret::Secret;
 use crate::capability::egress::Egress;
 use crate::capability::http::{Http, Outside};
 use crate::capability::key_value::{KeyValue, Stored};
-use crate::capability::log::{CallLog, Speaker};
+use crate::capability::log::{CallLog, OpenLine, Output as PrintedTo};
 use crate::capability::queue::{Channels, Queue};
 use crate::clock::{Clock, within};
 use crate::message::FailureClass;
 use crate::message_store::KeyValueRead;
+use crate::problem::Problem;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
 
@@ -84,6 +86,31 @@ impl WasmInvoker {
         self.plugins.engine()
     }
 
+    /// Instantiates the plugin of `call` for more calls than one.
+    ///
+    /// # Errors
+    /// What keeps it from running, and a trap while it is instantiated.
+    pub async fn keep(&self, call: Call) -> wasmtime::Result<Kept> {
+        let prepared = self.prepare(&call).map_err(wasmtime::Error::new)?;
+        let mut store = self.store(self.shared(call), Effects::default());
+        let instance = prepared.instance.instantiate_async(&mut store).await?;
+        Ok(Kept { store, instance, prepared })
+    }
+
+    fn prepare(&self, call: &Call) -> Result<Arc<Prepared>, Problem> {
+        self.plugins.prepare(&call.plugin, call.export, Offer::of(&call.grants, !call.bindings.is_empty()))
+    }
+
+    fn shared(&self, call: Call) -> Arc<Shared> {
+        Arc::new(Shared {
+            meter: Meter::start(&self.limits),
+            clock: VirtualClock::at(call.virtual_now),
+            log: CallLog::new(self.limits.log_bytes),
+            events: self.events.clone(),
+            call,
+        })
+    }
+
     /// A store with everything the call's imports work on.
     fn store(&self, shared: Arc<Shared>, carried: Effects) -> Store<CallState> {
         let limits = &self.limits;
@@ -96,6 +123,8 @@ impl WasmInvoker {
             key_value: KeyValue::new(self.stored.clone(), &call.integration, limits, key_values, locks),
             queue: Queue::new(self.channels.clone(), limits, sends),
             shared: shared.clone(),
+            standard_output: OpenLine::new(PrintedTo::Standard),
+            standard_error: OpenLine::new(PrintedTo::Error),
         };
         let mut store = Store::new(self.plugins.engine().engine(), state);
         store.limiter(|state| &mut state.limiter);
@@ -121,6 +150,7 @@ impl WasmInvoker {
             let metered = AssertUnwindSafe(Metered::new(shared.clone(), called)).catch_unwind();
             within(&*self.clock, self.limits.wall, metered).await
         };
+        store.data_mut().end_lines();
         let state = store.data();
         let told =
             |error: &wasmtime::Error| failure(error, &self.limits, state.limiter.refused_bytes, state.shared.log.last_said().as_deref());
@@ -153,33 +183,21 @@ impl WasmInvoker {
 #[async_trait]
 impl PluginInvoker for WasmInvoker {
     async fn invoke(&self, call: Call, carried: Effects) -> Report {
-        let offer = Offer::of(&call.grants, !call.bindings.is_empty());
-        let prepared = match self.plugins.prepare(&call.plugin, call.export, offer) {
+        let prepared = match self.prepare(&call) {
             Ok(prepared) => prepared,
             Err(problem) => return unrunnable(carried, problem.to_string()),
         };
         let Ok(_permit) = self.permits.acquire().await else {
             return unrunnable(carried, "the host runs no plugins any more".to_owned());
         };
-        let speaker = Speaker {
-            integration: call.integration.clone(),
-            message: call.message.id,
-            plugin: format!("{}@{}", call.plugin.name, call.plugin.version),
-            events: self.events.clone(),
-        };
-        let shared = Arc::new(Shared {
-            meter: Meter::start(&self.limits),
-            clock: VirtualClock::at(call.virtual_now),
-            log: CallLog::new(speaker, self.limits.log_bytes),
-            call,
-        });
+        let shared = self.shared(call);
         let mut store = self.store(shared.clone(), carried);
         let result = self.run(&mut store, &prepared).await;
         let state = store.into_data();
         let (key_values, locks) = state.key_value.into_effects();
         let (requests, obstacle) = state.http.into_record();
         let effects = Effects { key_values, sends: state.queue.into_sends(), locks };
-        shared.log.close();
+        shared.log.close(shared.speaker());
         Report { result, effects, requests, obstacle, cpu: shared.meter.cpu(), wall: shared.meter.wall() }
     }
 }

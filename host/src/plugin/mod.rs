@@ -15,6 +15,7 @@ pub mod engine;
 pub mod fault;
 pub mod host_key;
 pub mod invoke;
+pub mod kept;
 pub mod library;
 pub mod limits;
 pub mod lock;

@@ -7,8 +7,9 @@ use super::meter::{MemoryLimiter, Meter};
 use super::wasi::{VirtualClock, Wasi};
 use crate::capability::http::Http;
 use crate::capability::key_value::KeyValue;
-use crate::capability::log::CallLog;
+use crate::capability::log::{CallLog, OpenLine, Speaker};
 use crate::capability::queue::Queue;
+use crate::telemetry::events::Events;
 
 /// The data of a call's store.
 #[derive(Debug)]
@@ -19,6 +20,17 @@ pub struct CallState {
     pub http: Http,
     pub key_value: KeyValue,
     pub queue: Queue,
+    pub standard_output: OpenLine,
+    pub standard_error: OpenLine,
+}
+
+impl CallState {
+    /// Writes what was printed of lines that never ended.
+    pub fn end_lines(&mut self) {
+        for line in [&mut self.standard_output, &mut self.standard_error] {
+            line.end(&self.shared.log, self.shared.speaker());
+        }
+    }
 }
 
 /// What the call's future, its streams and its pollables reach without the store.
@@ -28,4 +40,13 @@ pub struct Shared {
     pub meter: Meter,
     pub clock: VirtualClock,
     pub log: CallLog,
+    /// Who hears the log's lines beside the log.
+    pub events: Arc<Events>,
+}
+
+impl Shared {
+    /// Who speaks in the lines of this call's log.
+    pub fn speaker(&self) -> Speaker<'_> {
+        Speaker { integration: &self.call.integration, message: self.call.message.id, plugin: &self.call.plugin, events: &self.events }
+    }
 }

@@ -30,6 +30,10 @@
 pub mod __bindings;
 #[cfg(target_family = "wasm")]
 use __bindings::imports;
+#[cfg(all(target_family = "wasm", feature = "arena"))]
+mod arena;
+#[cfg(target_family = "wasm")]
+mod printing;
 
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;

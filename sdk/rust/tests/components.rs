@@ -22,21 +22,31 @@ fn built(what: &[&str]) -> Option<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    build.args(["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2"]).args(what);
+    // Beside what `lockgate build` makes, which has the same file's name and is built otherwise.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    build.args(["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"]).arg(target).args(what);
     assert!(build.status().unwrap().success(), "{build:?}");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     Some(target.join("wasm32-wasip2/plugin"))
 }
 
-/// The names of a component's imports and exports; WASI's are left out of the first.
-fn interfaces(component: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
+/// What a component is made of.
+struct Made {
+    /// WASI's are left out.
+    imports: BTreeSet<String>,
+    exports: BTreeSet<String>,
+    wasi: BTreeSet<String>,
+    core_modules: usize,
+}
+
+fn made(component: &Path) -> Made {
     let bytes = std::fs::read(component).unwrap();
     Validator::new_with_features(WasmFeatures::default()).validate_all(&bytes).unwrap();
-    let (mut imports, mut exports, mut depth) = (BTreeSet::new(), BTreeSet::new(), 0);
+    let (mut imports, mut exports, mut core_modules, mut depth) = (BTreeSet::new(), BTreeSet::new(), 0, 0);
     for payload in Parser::new(0).parse_all(&bytes) {
         match payload.unwrap() {
             Payload::Version { encoding, .. } => {
                 assert!(depth > 0 || encoding == Encoding::Component, "not a component");
+                core_modules += usize::from(encoding == Encoding::Module);
                 depth += 1;
             }
             Payload::End(_) => depth -= 1,
@@ -49,8 +59,8 @@ fn interfaces(component: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
             _ => {}
         }
     }
-    imports.retain(|name| !name.starts_with("wasi:"));
-    (imports, exports)
+    let (wasi, imports) = imports.into_iter().partition(|name: &String| name.starts_with("wasi:"));
+    Made { imports, exports, wasi, core_modules }
 }
 
 fn names(interfaces: &[&str]) -> BTreeSet<String> {
@@ -62,20 +72,29 @@ fn a_component_imports_only_what_its_code_calls() {
     let plugins = ["shop-order", "order-to-opportunity", "order-to-invoice", "salesforce", "http-post"];
     let Some(folder) = built(&plugins.map(|plugin| ["-p", plugin]).concat()) else { return };
     for (file, imports, export) in [
-        // `types` holds no function: it gives the exports their shapes.
-        ("shop_order.wasm", ["types"].as_slice(), "transformer"),
-        ("order_to_opportunity.wasm", &["types", "config"], "transformer"),
-        ("order_to_invoice.wasm", &["types"], "transformer"),
-        ("salesforce.wasm", &["types", "config", "http"], "sink"),
-        ("http_post.wasm", &["types", "config", "http"], "sink"),
+        // `types` holds no function: it gives the exports their shapes. `log` is for the message of a panic.
+        ("shop_order.wasm", ["types", "log"].as_slice(), "transformer"),
+        ("order_to_opportunity.wasm", &["types", "log", "config"], "transformer"),
+        ("order_to_invoice.wasm", &["types", "log"], "transformer"),
+        ("salesforce.wasm", &["types", "log", "config", "http"], "sink"),
+        ("http_post.wasm", &["types", "log", "config", "http"], "sink"),
     ] {
-        assert_eq!(interfaces(&folder.join(file)), (names(imports), names(&[export])), "{file}");
+        let made = made(&folder.join(file));
+        assert_eq!((made.imports, made.exports), (names(imports), names(&[export])), "{file}");
     }
+}
+
+#[test]
+fn a_component_that_only_maps_is_one_module_and_asks_nothing_of_wasi() {
+    let Some(folder) = built(&["-p", "order-to-invoice"]) else { return };
+    let made = made(&folder.join("order_to_invoice.wasm"));
+    assert_eq!((made.core_modules, made.wasi), (1, BTreeSet::new()));
 }
 
 #[test]
 fn one_component_can_have_every_role_and_use_every_capability() {
     let Some(folder) = built(&["-p", "lockgate-sdk", "--example", "connector"]) else { return };
     let imports = names(&["types", "config", "http", "key-value", "log", "queue"]);
-    assert_eq!(interfaces(&folder.join("examples/connector.wasm")), (imports, names(&["sink", "source", "transformer"])));
+    let made = made(&folder.join("examples/connector.wasm"));
+    assert_eq!((made.imports, made.exports), (imports, names(&["sink", "source", "transformer"])));
 }

@@ -60,6 +60,8 @@
     const RETRY_MS = 3_000;
     const status = document.getElementById("live");
     const asOf = document.querySelector(".foot time");
+    // What the reader opened or closed stays so, whatever the host would open in a page that is new.
+    const beforeAttributeUpdated = (name, node) => !(name === "open" && node instanceof HTMLDetailsElement);
     let source;
     let timer;
 
@@ -83,7 +85,7 @@
       close();
       source = new EventSource(region.dataset.live);
       source.addEventListener("page", (event) => {
-        Idiomorph.morph(region, event.data, { morphStyle: "innerHTML", ignoreActiveValue: true });
+        Idiomorph.morph(region, event.data, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks: { beforeAttributeUpdated } });
         heard(event);
       });
       source.addEventListener("alive", heard);

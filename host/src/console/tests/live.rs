@@ -36,7 +36,8 @@ impl Listening {
 #[tokio::test]
 async fn opens_no_stream_without_a_session() {
     let host = Host::start().await;
-    for path in ["/live/overview", "/live/integrations/orders", "/live/aliases", "/live/aliases/crm"] {
+    let message = format!("/live/messages/{}", host.put("{\"id\":1}").await);
+    for path in ["/live/overview", "/live/integrations/orders", "/live/aliases", "/live/aliases/crm", "/live/dead-letters", &message] {
         assert_eq!(ask(&host, "GET", path, "", "").await.status, 401, "{path}");
     }
 }
@@ -45,7 +46,7 @@ async fn opens_no_stream_without_a_session() {
 async fn sends_a_region_at_once_and_again_when_it_changes() {
     let host = Host::start().await;
     let browser = Browser::signed_in(&host).await;
-    for path in ["/live/overview", "/live/integrations/orders", "/live/aliases", "/live/aliases/crm"] {
+    for path in ["/live/overview", "/live/integrations/orders", "/live/aliases", "/live/aliases/crm", "/live/dead-letters"] {
         let mut page = Listening::to(&browser, path).await;
         assert!(page.hears("event: page").await, "{path}");
     }
@@ -53,6 +54,52 @@ async fn sends_a_region_at_once_and_again_when_it_changes() {
     assert!(page.hears("event: page").await);
     host.put_dead("x").await;
     assert!(page.hears("unkeyed").await);
+}
+
+#[tokio::test]
+async fn a_message_tells_what_becomes_of_it_and_sends_its_body_once() {
+    let host = Host::start().await;
+    let browser = Browser::signed_in(&host).await;
+    let id = host.put("{\"id\":1,\"text\":\"in the body\"}").await;
+    let loaded = browser.get(&format!("/messages/{id}")).await.body;
+    let (_, region) = loaded.split_once("data-live=\"").unwrap();
+    let address = region.split('"').next().unwrap().replace("&amp;", "&");
+    let (region, _) = region.split_once("id=\"bodies\"").unwrap();
+    assert!(loaded.contains("in the body") && !region.contains("in the body") && !region.contains("More was sent"), "{loaded}");
+
+    let mut page = Listening::to(&browser, &address).await;
+    assert!(page.hears("for its turn").await);
+    attempt(&host, "sent", "answered", delivered()).await;
+    assert!(page.hears("More was sent since this page was loaded").await);
+    let again = browser.get(&format!("/messages/{id}")).await.body;
+    assert!(!again.contains("More was sent") && again.contains("shown=1&amp;seen=1"), "{again}");
+}
+
+#[tokio::test]
+async fn a_page_of_dead_letters_tells_of_new_causes() {
+    let host = Host::start().await;
+    let browser = Browser::signed_in(&host).await;
+    assert!(browser.get("/dead-letters?class=unkeyed").await.body.contains("data-live=\"/live/dead-letters?class=unkeyed\""));
+    let mut page = Listening::to(&browser, "/live/dead-letters?class=unkeyed").await;
+    assert!(page.hears("No dead letters").await);
+    host.put_dead("x").await;
+    assert!(page.hears("href=\"/integrations/orders\"").await);
+}
+
+#[tokio::test]
+async fn refuses_to_keep_up_what_is_not_there_or_not_understood() {
+    let host = Host::start().await;
+    let browser = Browser::signed_in(&host).await;
+    let id = host.put("{\"id\":1}").await;
+    for (path, status) in [
+        ("/live/messages/00000000-0000-7000-8000-000000000000", 404),
+        ("/live/messages/x", 400),
+        (&format!("/live/messages/{id}?seen=x"), 400),
+        (&format!("/live/messages/{id}?more=1"), 400),
+        ("/live/dead-letters?class=none", 400),
+    ] {
+        assert_eq!(browser.get(path).await.status, status, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ async fn answers_a_question_that_is_put_wrongly_above_its_own_fields() {
     for (address, says) in [
         ("/messages?since=yesterday&find=%3Cb%3E", "expected 30m"),
         ("/messages?outcome=done", "expected one of"),
+        ("/messages?since=1h&until=24h", "swap them"),
         ("/messages?id=1", "at least its first 8 digits"),
         ("/messages?before=x", "of the page before"),
     ] {

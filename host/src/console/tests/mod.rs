@@ -7,6 +7,8 @@ mod live;
 mod messages;
 mod pages;
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::admin::tests::Host;
@@ -84,12 +86,12 @@ async fn attempt(host: &Host, sent: &str, answered: &str, settlement: Settlement
         result,
         code: None,
         detail: None,
-        trace: json!({ "calls": [call] }),
+        trace: json!({ "calls": [call] }).to_string().into(),
         exchanges: vec![Exchange { sent: kept(sent), answer: Some(kept(answered)) }],
     };
     let delivery = leased[0].id;
     let settle = Settle { delivery, attempt, settlement, appends: Vec::new(), key_values: Vec::new(), tracked: Vec::new() };
-    host.store.settle(settle).await.unwrap();
+    host.store.settle(Arc::new(settle)).await.unwrap();
 }
 
 fn delivered() -> Settlement {

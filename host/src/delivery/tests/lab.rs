@@ -95,7 +95,7 @@ impl Lab {
         let id = message.id;
         let reader = &self.delivery.catalog.get(integration).unwrap().integration;
         let deliveries = vec![delivery_for(reader, &reader.sources[0], &message, self.clock.now())];
-        let accept = Accept { message, dedup: None, deliveries, waiting_max: 1_000 };
+        let accept = Accept { message: Arc::new(message), dedup: None, deliveries, waiting_max: 1_000 };
         assert_eq!(self.store.accept(accept).await.unwrap(), Accepted::New);
         id
     }
@@ -278,7 +278,7 @@ impl MessageStore for Reluctant {
         self.store.release(delivery).await
     }
 
-    async fn settle(&self, settle: Settle) -> Result<(), StoreError> {
+    async fn settle(&self, settle: Arc<Settle>) -> Result<(), StoreError> {
         let refused = self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         match refused {
             Ok(left) if left % 2 == 0 => Err(StoreError::Busy),

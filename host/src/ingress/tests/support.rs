@@ -68,7 +68,7 @@ impl MessageStore for ScriptedStore {
         Ok(())
     }
 
-    async fn settle(&self, _: Settle) -> Result<(), StoreError> {
+    async fn settle(&self, _: Arc<Settle>) -> Result<(), StoreError> {
         Err(StoreError::NotLeased)
     }
 

@@ -112,8 +112,8 @@ impl MessageStore for MemoryStore {
         self.transact(|memory| memory.release(delivery))
     }
 
-    async fn settle(&self, settle: Settle) -> Result<(), StoreError> {
-        self.transact(|memory| memory.settle(settle))
+    async fn settle(&self, settle: Arc<Settle>) -> Result<(), StoreError> {
+        self.transact(|memory| memory.settle(Arc::unwrap_or_clone(settle)))
     }
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {

@@ -145,14 +145,14 @@ impl Memory {
     }
 
     /// Where the message is now; none if its id is there already.
-    fn insert(&mut self, message: Message) -> Option<usize> {
+    fn insert(&mut self, message: Arc<Message>) -> Option<usize> {
         if self.by_id.contains_key(&message.id) {
             return None;
         }
         let seq = self.messages.len();
         self.by_id.insert(message.id, seq);
         self.track(seq, message.tracked.clone());
-        self.messages.push(Arc::new(message));
+        self.messages.push(message);
         Some(seq)
     }
 
@@ -307,7 +307,7 @@ impl Memory {
             Settlement::FannedOut { children } => {
                 self.end(place, Outcome::FannedOut);
                 for (ordinal, child) in children.into_iter().enumerate() {
-                    if let Some(message) = self.insert(child) {
+                    if let Some(message) = self.insert(Arc::new(child)) {
                         let ready = place.lane.is_none();
                         self.stand(Place { message, stage: Stage::Sink, ordinal, ..place.clone() }, ready, at);
                     }

@@ -1,6 +1,7 @@
 //! Taking messages: from outside ([`accept`]) and onto channels ([`append`]).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rusqlite::OptionalExtension;
 
@@ -10,7 +11,7 @@ use super::outcome::{self, Died, Place};
 use super::rows::{self, NewRow};
 use super::writing::Writing;
 use crate::clock::Timestamp;
-use crate::message::{FailureClass, MessageId};
+use crate::message::{FailureClass, Message, MessageId};
 use crate::message_store::{Accept, Accepted, Append, AppendedMessage, Dedup, Lane, NewDelivery, Stage, unkeyed_fingerprint};
 
 /// See [`crate::message_store::MessageStore::accept`].
@@ -30,7 +31,7 @@ pub(super) fn accept(writing: &mut Writing<'_>, accept: &Accept) -> Done<Accepte
     };
     remember(writing, accept.dedup.as_ref(), accept.message.id)?;
     for delivery in &accept.deliveries {
-        deliver(writing, seq, delivery, at)?;
+        deliver(writing, seq, delivery, Some(&accept.message), at)?;
     }
     Ok(Accepted::New)
 }
@@ -46,8 +47,12 @@ pub(super) fn append(writing: &mut Writing<'_>, append: &Append, at: Timestamp) 
     };
     let Some(seq) = seq else { return Ok(()) };
     remember(writing, append.dedup.as_ref(), id)?;
+    let message = match &append.message {
+        AppendedMessage::New(message) => Some(message),
+        AppendedMessage::Existing(_) => None,
+    };
     for delivery in &append.deliveries {
-        deliver(writing, seq, delivery, at)?;
+        deliver(writing, seq, delivery, message, at)?;
     }
     Ok(())
 }
@@ -80,15 +85,25 @@ fn remember(writing: &Writing<'_>, dedup: Option<&Dedup>, id: MessageId) -> Done
 }
 
 /// The delivery at the end of its lane; or, without the key its integration orders by, among the dead letters.
-fn deliver(writing: &mut Writing<'_>, message: i64, delivery: &NewDelivery, at: Timestamp) -> Done<()> {
+fn deliver(writing: &mut Writing<'_>, message: i64, delivery: &NewDelivery, whole: Option<&Arc<Message>>, at: Timestamp) -> Done<()> {
     let integration = delivery.integration.as_str();
     let (lane, ready) = match &delivery.lane {
         Lane::Free => (None, true),
         Lane::Key(key) => (Some(key.as_str()), !lane::is_taken(writing, integration, key)?),
         Lane::Unkeyed(detail) => return unkeyed(writing, message, integration, detail, at),
     };
-    let row =
-        NewRow { integration, message, stage: Stage::Steps, lane, origin: message, ordinal: 0, ready, due_at: delivery.due_at, replay: 0 };
+    let row = NewRow {
+        integration,
+        message,
+        stage: Stage::Steps,
+        lane,
+        origin: message,
+        ordinal: 0,
+        ready,
+        due_at: delivery.due_at,
+        replay: 0,
+        fresh: whole.filter(|_| delivery.due_at <= at),
+    };
     rows::insert_delivery(writing, &row)?;
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! One group commit after the other: [`Committer`], which has the connection that writes and all that follows from it.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -104,7 +103,7 @@ impl Committer {
         let bytes = commands.iter().map(|command| command.bytes).sum::<usize>();
         match self.transact(&mut commands, &mut effects, &mut notes) {
             Ok(wrote) => {
-                let wakes = effects.committed(&self.leases);
+                let wakes = effects.committed(&self.leases, &self.waiting);
                 self.wake(&wakes);
                 answer(commands, &Ok(()));
                 if wrote { self.checkpoint_in_time(bytes) } else { Ok(()) }
@@ -263,7 +262,7 @@ impl Committer {
         }
     }
 
-    fn wake(&self, integrations: &BTreeSet<String>) {
+    fn wake(&self, integrations: &[String]) {
         if integrations.is_empty() {
             return;
         }

@@ -6,6 +6,7 @@ use rusqlite::OptionalExtension;
 
 use super::failure::Done;
 use super::writing::Writing;
+use crate::clock::Timestamp;
 use crate::message_store::DeliveryId;
 
 /// Whether the lane has a delivery.
@@ -17,10 +18,10 @@ pub(super) fn is_taken(writing: &Writing<'_>, integration: &str, lane: &str) -> 
 /// Makes the first of the lane ready, where none is.
 pub(super) fn promote(writing: &mut Writing<'_>, integration: &str, lane: Option<&str>) -> Done<()> {
     let Some(lane) = lane else { return Ok(()) };
-    if let Some((first, false)) = first(writing, integration, lane)? {
-        set_ready(writing, first, integration, true)?;
+    match first(writing, integration, lane)? {
+        Some(first) if !first.ready => set_ready(writing, &first, integration),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Puts the lane in order after a delivery came that may be older than those there.
@@ -29,22 +30,32 @@ pub(super) fn arrange(writing: &mut Writing<'_>, integration: &str, lane: Option
     match ready(writing, integration, lane)? {
         None => promote(writing, integration, Some(lane)),
         Some(ready) => {
-            let Some((first, _)) = first(writing, integration, lane)? else { return Ok(()) };
+            let Some(first) = first(writing, integration, lane)? else { return Ok(()) };
             // One that is in flight keeps its place.
-            if first == ready || !writing.freeze(ready, integration) {
+            if first.id == ready || !writing.freeze(ready, integration) {
                 return Ok(());
             }
-            set_ready(writing, ready, integration, false)?;
-            set_ready(writing, first, integration, true)
+            set_state(writing, ready, "behind")?;
+            set_ready(writing, &first, integration)
         }
     }
 }
 
-fn first(writing: &Writing<'_>, integration: &str, lane: &str) -> Done<Option<(DeliveryId, bool)>> {
+/// The first of a lane.
+struct First {
+    id: DeliveryId,
+    ready: bool,
+    due_at: Timestamp,
+}
+
+fn first(writing: &Writing<'_>, integration: &str, lane: &str) -> Done<Option<First>> {
     let mut find = writing.connection.prepare_cached(
-        "SELECT id, state = 'ready' FROM delivery WHERE integration = ?1 AND lane = ?2 ORDER BY origin, ordinal, id LIMIT 1",
+        "SELECT id, state = 'ready', due_at FROM delivery WHERE integration = ?1 AND lane = ?2 ORDER BY origin, ordinal, id LIMIT 1",
     )?;
-    Ok(find.query_row((integration, lane), |row| Ok((DeliveryId(row.get(0)?), row.get(1)?))).optional()?)
+    let found = find.query_row((integration, lane), |row| {
+        Ok(First { id: DeliveryId(row.get(0)?), ready: row.get(1)?, due_at: Timestamp(row.get(2)?) })
+    });
+    Ok(found.optional()?)
 }
 
 fn ready(writing: &Writing<'_>, integration: &str, lane: &str) -> Done<Option<DeliveryId>> {
@@ -53,11 +64,13 @@ fn ready(writing: &Writing<'_>, integration: &str, lane: &str) -> Done<Option<De
     Ok(find.query_row((integration, lane), |row| Ok(DeliveryId(row.get(0)?))).optional()?)
 }
 
-fn set_ready(writing: &mut Writing<'_>, delivery: DeliveryId, integration: &str, ready: bool) -> Done<()> {
-    let state = if ready { "ready" } else { "behind" };
+fn set_ready(writing: &mut Writing<'_>, first: &First, integration: &str) -> Done<()> {
+    set_state(writing, first.id, "ready")?;
+    writing.ready(integration, first.due_at);
+    Ok(())
+}
+
+fn set_state(writing: &Writing<'_>, delivery: DeliveryId, state: &str) -> Done<()> {
     writing.connection.prepare_cached("UPDATE delivery SET state = ?2 WHERE id = ?1")?.execute((delivery.0, state))?;
-    if ready {
-        writing.wake(integration);
-    }
     Ok(())
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::failure::{Done, Failure};
-use super::leases::Leases;
+use super::leases::{Leases, Table};
+use super::ready::{Fresh, NEVER};
 use super::rows::{self, MESSAGE_COLUMNS, count};
 use crate::clock::Timestamp;
-use crate::message_store::{DeliveryId, Lease, Leased, StoreError};
+use crate::message_store::{DeliveryId, Lease, Leased, Stage, StoreError};
 use crate::problem::{Code, Problem};
 
 /// Deliveries handed out by one call at most.
@@ -33,7 +34,7 @@ impl Drop for HandedOut {
     fn drop(&mut self) {
         let mut table = self.leases.lock();
         for id in &self.ids {
-            table.end(*id);
+            table.give_back(*id);
         }
     }
 }
@@ -52,6 +53,28 @@ struct Due {
     id: DeliveryId,
     message: i64,
     leased: Fields,
+}
+
+/// Leases what came and is known to be all that is due; none where [`hand_out`] is to be asked.
+pub(super) fn hand_out_from_memory(leases: &Leases, lease: &Lease) -> Option<Vec<Leased>> {
+    let fresh = leases.lock().lease_fresh(&lease.integration, lease.now, lease.limit.min(LEASE_MAX))?;
+    Some(fresh.into_iter().map(|fresh| first_start(fresh, lease)).collect())
+}
+
+/// One that was never handed out before.
+fn first_start(fresh: Fresh, lease: &Lease) -> Leased {
+    Leased {
+        id: fresh.id,
+        integration: lease.integration.clone(),
+        message: fresh.message,
+        stage: Stage::Steps,
+        attempts: 0,
+        waits: 0,
+        replay: 0,
+        first_started_at: lease.now,
+        failing_since: None,
+        unsettled_starts: 0,
+    }
 }
 
 /// What is copied from the row.
@@ -101,6 +124,14 @@ fn pick(connection: &Connection, out: &mut HandedOut, lease: &Lease) -> Done<Vec
         out.ids.push(id);
         picked.push(Due { id, message: row.get(1)?, leased });
     }
+    drop(found);
+    if picked.len() == limit {
+        // There may be more.
+        table.ready().forget(&lease.integration);
+    } else {
+        let until = first_due(connection, &table, &lease.integration)?.unwrap_or(NEVER);
+        table.ready().know(&lease.integration, until);
+    }
     Ok(picked)
 }
 
@@ -129,9 +160,19 @@ fn gone(id: DeliveryId) -> Failure {
     Failure::Refused(StoreError::Failed(problem))
 }
 
+/// When the next delivery is due, as far as memory knows; none where [`next_due`] is to be asked.
+pub(super) fn next_due_from_memory(leases: &Leases, integration: &str) -> Option<Option<Timestamp>> {
+    let due_at = leases.lock().ready().next_due(integration)?;
+    Some((due_at != NEVER).then_some(due_at))
+}
+
 /// See [`crate::message_store::MessageStore::next_due`].
 pub(super) fn next_due(connection: &Connection, leases: &Leases, integration: &str) -> Done<Option<Timestamp>> {
-    let table = leases.lock();
+    first_due(connection, &leases.lock(), integration)
+}
+
+/// When the first delivery is due that is not handed out.
+fn first_due(connection: &Connection, table: &Table, integration: &str) -> Done<Option<Timestamp>> {
     let rows_max = i64::try_from(table.count(integration)).unwrap_or(i64::MAX).saturating_add(1);
     let mut find = connection.prepare_cached(
         "SELECT id, due_at FROM delivery WHERE state = 'ready' AND integration = ?1 ORDER BY due_at, origin, ordinal LIMIT ?2",

@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::ready::{Fresh, Ready};
 use crate::clock::Timestamp;
 use crate::message_store::DeliveryId;
 
@@ -21,6 +22,8 @@ pub(super) struct Table {
     by_integration: HashMap<String, usize>,
     /// Leased, and the start not noted in the database yet.
     unnoted: BTreeSet<DeliveryId>,
+    /// What may be leased without a read.
+    ready: Ready,
 }
 
 #[derive(Debug)]
@@ -72,6 +75,27 @@ impl Table {
         self.unnoted.insert(delivery);
     }
 
+    /// Hands out what has come and is due, up to `limit`; none where the database is to be asked.
+    pub(super) fn lease_fresh(&mut self, integration: &str, now: Timestamp, limit: usize) -> Option<Vec<Fresh>> {
+        let fresh = self.ready.take(integration, now, limit)?;
+        for Fresh { id, .. } in &fresh {
+            self.lease(*id, integration, now, true);
+        }
+        Some(fresh)
+    }
+
+    /// A delivery that has just come may be handed out from memory, unless a read was faster.
+    pub(super) fn came(&mut self, integration: &str, fresh: Fresh) {
+        if !self.holds(fresh.id) {
+            self.ready.came(integration, fresh);
+        }
+    }
+
+    /// What is known of the deliveries that are ready.
+    pub(super) fn ready(&mut self) -> &mut Ready {
+        &mut self.ready
+    }
+
     fn hold(&mut self, delivery: DeliveryId, integration: &str, start: Start, state: State) {
         let held = Held { integration: integration.to_owned(), start, state };
         if self.held.insert(delivery, held).is_none() {
@@ -97,11 +121,13 @@ impl Table {
         }
     }
 
-    /// Keeps `delivery` from being handed out until [`Table::end`]. False if it is handed out.
+    /// Keeps `delivery` from being handed out until [`Table::give_back`]. False if it is handed out.
     pub(super) fn freeze(&mut self, delivery: DeliveryId, integration: &str) -> bool {
         match self.held.get(&delivery) {
             Some(held) => held.state == State::Frozen,
             None => {
+                // It may be among the fresh ones.
+                self.ready.forget(integration);
                 let start = Start { at: Timestamp(0), first: false, noted: true };
                 self.hold(delivery, integration, start, State::Frozen);
                 true
@@ -109,7 +135,15 @@ impl Table {
         }
     }
 
-    /// Nobody holds `delivery` any more.
+    /// Nobody holds `delivery` any more, and it may be ready.
+    pub(super) fn give_back(&mut self, delivery: DeliveryId) {
+        if let Some(held) = self.held.get(&delivery) {
+            self.ready.forget(&held.integration);
+        }
+        self.end(delivery);
+    }
+
+    /// Nobody holds `delivery` any more. If it is there still, whoever ends it has said when it is due.
     pub(super) fn end(&mut self, delivery: DeliveryId) {
         self.unnoted.remove(&delivery);
         let Some(held) = self.held.remove(&delivery) else { return };

@@ -2,7 +2,8 @@
 //!
 //! Depends on `message`, `integration`'s release type and the clock. [`SqliteStore`] is the [`MessageStore`];
 //! [`KeyValue`], [`Releases`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
-//! tables), `writer` and `group` (how anything gets written), `leases` (what is handed out), and a file for each command.
+//! tables), `writer` and `group` (how anything gets written), `leases` (what is handed out), `ready` (what is handed out without a read), and a
+//! file for each command.
 
 mod accept;
 mod clean;
@@ -19,6 +20,7 @@ mod open_letters;
 mod operator;
 mod outcome;
 mod readers;
+mod ready;
 mod releases;
 mod rows;
 mod schema;
@@ -99,7 +101,7 @@ pub(crate) struct Inner {
     leases: Arc<Leases>,
     readers: Arc<Readers>,
     people: Arc<Readers>,
-    waiting: Waiting,
+    ledger: Ledger,
     wake: WakeSlot,
     generation: i64,
     last_seen_time: Timestamp,
@@ -152,12 +154,13 @@ impl SqliteStore {
             Problem::new(Code::StoreFailed, format!("the message store's thread cannot be started: {error}"))
                 .fix("raise the limit on threads of the user the host runs as")
         })?;
+        let people = Readers::new(&opened.database, PEOPLE_READERS);
         let inner = Inner {
             writer,
             leases,
             readers: Readers::new(&opened.database, medium, READERS),
-            people: Readers::new(&opened.database, medium, PEOPLE_READERS),
-            waiting,
+            ledger: Ledger::new(Arc::clone(&people), waiting),
+            people,
             wake,
             generation: opened.generation,
             last_seen_time: opened.last_seen_time,
@@ -199,7 +202,7 @@ impl SqliteStore {
 
     /// What happened to messages.
     pub fn ledger(&self) -> Ledger {
-        Ledger::new(Arc::clone(&self.inner.people), self.inner.waiting.clone())
+        self.inner.ledger.clone()
     }
 
     /// Takes away a bounded number of deduplication tokens and key-values that have expired.
@@ -237,7 +240,10 @@ impl MessageStore for SqliteStore {
             return Err(StoreError::Closed);
         }
         let leases = Arc::clone(&self.inner.leases);
-        let leased = self.inner.readers.read(move |connection| lease::hand_out(connection, &leases, &lease)).await?.take();
+        let leased = match lease::hand_out_from_memory(&leases, &lease) {
+            Some(leased) => leased,
+            None => self.inner.readers.read(move |connection| lease::hand_out(connection, &leases, &lease)).await?.take(),
+        };
         if !leased.is_empty() {
             self.inner.writer.poke();
         }
@@ -248,11 +254,14 @@ impl MessageStore for SqliteStore {
         self.inner.writer.run(0, move |writing| settle::release(writing, delivery)).await
     }
 
-    async fn settle(&self, settle: Settle) -> Result<(), StoreError> {
+    async fn settle(&self, settle: Arc<Settle>) -> Result<(), StoreError> {
         self.inner.writer.run(bytes_of(&settle), move |writing| settle::settle(writing, &settle)).await
     }
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
+        if let Some(known) = lease::next_due_from_memory(&self.inner.leases, integration) {
+            return Ok(known);
+        }
         let (leases, integration) = (Arc::clone(&self.inner.leases), integration.to_owned());
         self.inner.readers.read(move |connection| lease::next_due(connection, &leases, &integration)).await
     }

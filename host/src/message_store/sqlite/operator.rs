@@ -37,6 +37,7 @@ pub(super) fn replay(writing: &mut Writing<'_>, replay: &Replay) -> Done<Replaye
         ready: letter.lane.is_none(),
         due_at: replay.now,
         replay: i64::from(number),
+        fresh: None,
     };
     rows::insert_delivery(writing, &row)?;
     lane::arrange(writing, &letter.integration, letter.lane.as_deref())?;

@@ -1,10 +1,13 @@
 //! Messages and deliveries as rows: how they are written and read back.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::failure::{Done, Failure};
+use super::ready::Fresh;
 use super::writing::Writing;
 use crate::clock::Timestamp;
 use crate::message::{self, Key, Message, MessageId, Tracked};
@@ -166,6 +169,8 @@ pub(super) struct NewRow<'a> {
     pub ready: bool,
     pub due_at: Timestamp,
     pub replay: i64,
+    /// The message of one that is due at once, at its first step.
+    pub fresh: Option<&'a Arc<Message>>,
 }
 
 /// Inserts a delivery; its message now waits.
@@ -191,8 +196,12 @@ pub(super) fn insert_delivery(writing: &mut Writing<'_>, row: &NewRow<'_>) -> Do
     writing.came(row.integration);
     let parent = (row.stage == Stage::Sink).then_some(row.origin);
     stands(writing, row.message, row.integration, "waiting", parent)?;
-    if row.ready {
-        writing.wake(row.integration);
+    match row.fresh {
+        Some(message) if row.ready => {
+            writing.fresh(row.integration, Fresh { id, message: Arc::clone(message), due_at: row.due_at });
+        }
+        None if row.ready => writing.ready(row.integration, row.due_at),
+        _ => {}
     }
     Ok(id)
 }

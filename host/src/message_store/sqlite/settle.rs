@@ -46,8 +46,9 @@ pub(super) fn release(writing: &mut Writing<'_>, delivery: DeliveryId) -> Done<(
 fn back_into_lane(writing: &mut Writing<'_>, row: &DeliveryRow) -> Done<()> {
     if row.lane.is_some() {
         writing.connection.prepare_cached("UPDATE delivery SET state = 'behind' WHERE id = ?1")?.execute([row.id.0])?;
+    } else {
+        writing.ready(&row.integration, Timestamp(row.due_at));
     }
-    writing.wake(&row.integration);
     lane::promote(writing, &row.integration, row.lane.as_deref())
 }
 
@@ -101,6 +102,7 @@ fn replace(writing: &mut Writing<'_>, parent: &DeliveryRow, children: &[Message]
             ready: parent.lane.is_none(),
             due_at: at,
             replay: parent.replay,
+            fresh: None,
         };
         rows::insert_delivery(writing, &row)?;
         made += 1;
@@ -144,14 +146,16 @@ fn again(
                     first_started_at = coalesce(first_started_at, ?7) WHERE id = ?1",
         )?
         .execute((row.id.0, state, due_at.0, attempts, waits, failing_since, started_at.0))?;
-    writing.wake(&row.integration);
+    if row.lane.is_none() {
+        writing.ready(&row.integration, due_at);
+    }
     lane::promote(writing, &row.integration, row.lane.as_deref())
 }
 
 /// Waiting for the same reason again is counted, not listed: a target may be down for days. What was sent is the last one's.
 fn record_attempt(writing: &Writing<'_>, row: &DeliveryRow, settle: &Settle) -> Done<()> {
     let attempt = &settle.attempt;
-    let trace = rows::to_json(&attempt.trace)?;
+    let trace = &*attempt.trace;
     if matches!(settle.settlement, Settlement::Waits { .. })
         && let Some(last) = same_wait(writing, row, attempt)?
     {

@@ -3,7 +3,7 @@
 //! What lives in memory follows the database: each command keeps its [`Effects`]; they are undone if it is rolled
 //! back, and done with if it is committed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,8 @@ use rusqlite::Connection;
 use super::failure::Done;
 use super::leases::{Leases, Start};
 use super::open::DATABASE_FILE;
+use super::ready::Fresh;
+use crate::clock::Timestamp;
 use crate::message_store::{DeliveryId, StoreError};
 use crate::problem::{Code, Problem};
 
@@ -25,10 +27,17 @@ pub(super) struct Writing<'a> {
     disk: &'a mut Disk,
 }
 
-/// Deliveries waiting, by integration: counted once at the start, kept by the writer, so that nobody who asks counts rows. Who reads
-/// along may be ahead of the commit that is under way.
+/// Deliveries waiting, by integration: counted once at the start, kept by the writer, so that nobody who asks counts rows.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Waiting(Arc<Mutex<HashMap<String, u64>>>);
+pub(super) struct Waiting(Arc<Mutex<Counts>>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// As the open transaction has it, by which the writer decides.
+    open: HashMap<String, u64>,
+    /// As it is on disk, which is what people are told: who hears that nothing waits finds how it ended.
+    committed: HashMap<String, u64>,
+}
 
 /// What a command changed outside the database, and what is to be done once it is committed.
 #[derive(Debug, Default)]
@@ -37,7 +46,15 @@ pub(super) struct Effects {
     waiting: Vec<(String, bool)>,
     settling: Vec<DeliveryId>,
     frozen: Vec<DeliveryId>,
-    wakes: BTreeSet<String>,
+    ready: BTreeMap<String, Came>,
+}
+
+/// What came to be ready in an integration.
+#[derive(Debug, Default)]
+struct Came {
+    fresh: Vec<Fresh>,
+    /// When the first of the others is due.
+    others: Option<Timestamp>,
 }
 
 impl<'a> Writing<'a> {
@@ -47,7 +64,7 @@ impl<'a> Writing<'a> {
 
     /// Deliveries of `integration` that are not settled.
     pub(super) fn waiting(&self, integration: &str) -> u64 {
-        self.waiting.lock().get(integration).copied().unwrap_or(0)
+        self.waiting.lock().open.get(integration).copied().unwrap_or(0)
     }
 
     /// A delivery of `integration` was inserted.
@@ -80,11 +97,15 @@ impl<'a> Writing<'a> {
         frozen
     }
 
-    /// `integration` has a delivery to be leased once this is committed.
-    pub(super) fn wake(&mut self, integration: &str) {
-        if !self.effects.wakes.contains(integration) {
-            self.effects.wakes.insert(integration.to_owned());
-        }
+    /// `integration` has a delivery to be leased once this is committed, at its first step and never handed out before.
+    pub(super) fn fresh(&mut self, integration: &str, fresh: Fresh) {
+        self.effects.came(integration).fresh.push(fresh);
+    }
+
+    /// `integration` has a delivery to be leased from `due_at` on, once this is committed.
+    pub(super) fn ready(&mut self, integration: &str, due_at: Timestamp) {
+        let others = &mut self.effects.came(integration).others;
+        *others = Some(others.map_or(due_at, |first| first.min(due_at)));
     }
 
     /// Nothing new is taken while the disk has less than the reserve: what is there already can still be settled.
@@ -107,27 +128,37 @@ impl Waiting {
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare("SELECT integration, count(*) FROM delivery GROUP BY integration")?;
         let counts = statement.query_map([], |row| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))))?;
-        let counts = counts.collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(Mutex::new(counts))))
+        let open = counts.collect::<Result<HashMap<_, _>, _>>()?;
+        Ok(Self(Arc::new(Mutex::new(Counts { committed: open.clone(), open }))))
     }
 
     /// The integrations that have any, and how many.
     pub(super) fn counts(&self) -> Vec<(String, u64)> {
-        self.lock().iter().filter(|(_, count)| **count > 0).map(|(name, count)| (name.clone(), *count)).collect()
+        self.lock().committed.iter().filter(|(_, count)| **count > 0).map(|(name, count)| (name.clone(), *count)).collect()
     }
 
     fn change(&self, integration: &str, came: bool) {
+        count(&mut self.lock().open, integration, came);
+    }
+
+    fn commit(&self, changes: &[(String, bool)]) {
         let mut counts = self.lock();
-        match counts.get_mut(integration) {
-            Some(count) if came => *count += 1,
-            Some(count) => *count = count.saturating_sub(1),
-            None if came => drop(counts.insert(integration.to_owned(), 1)),
-            None => {}
+        for (integration, came) in changes {
+            count(&mut counts.committed, integration, *came);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+    fn lock(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count(counts: &mut HashMap<String, u64>, integration: &str, came: bool) {
+    match counts.get_mut(integration) {
+        Some(count) if came => *count += 1,
+        Some(count) => *count = count.saturating_sub(1),
+        None if came => drop(counts.insert(integration.to_owned(), 1)),
+        None => {}
     }
 }
 
@@ -137,7 +168,15 @@ impl Effects {
         self.waiting.append(&mut later.waiting);
         self.settling.append(&mut later.settling);
         self.frozen.append(&mut later.frozen);
-        self.wakes.append(&mut later.wakes);
+        for (integration, mut came) in later.ready {
+            let own = self.ready.entry(integration).or_default();
+            own.fresh.append(&mut came.fresh);
+            own.others = own.others.into_iter().chain(came.others).min();
+        }
+    }
+
+    fn came(&mut self, integration: &str) -> &mut Came {
+        self.ready.entry(integration.to_owned()).or_default()
     }
 
     /// The database was rolled back to before them.
@@ -150,17 +189,31 @@ impl Effects {
             leases.unsettle(delivery);
         }
         for delivery in self.frozen {
-            leases.end(delivery);
+            leases.give_back(delivery);
         }
     }
 
     /// They are committed. Gives the integrations to wake.
-    pub(super) fn committed(self, leases: &Leases) -> BTreeSet<String> {
+    pub(super) fn committed(self, leases: &Leases, waiting: &Waiting) -> Vec<String> {
+        waiting.commit(&self.waiting);
         let mut leases = leases.lock();
-        for delivery in self.settling.into_iter().chain(self.frozen) {
+        for delivery in self.settling {
             leases.end(delivery);
         }
-        self.wakes
+        for delivery in self.frozen {
+            leases.give_back(delivery);
+        }
+        let mut woken = Vec::with_capacity(self.ready.len());
+        for (integration, Came { fresh, others }) in self.ready {
+            if let Some(due_at) = others {
+                leases.ready().is_due(&integration, due_at);
+            }
+            for fresh in fresh {
+                leases.came(&integration, fresh);
+            }
+            woken.push(integration);
+        }
+        woken
     }
 }
 

@@ -1,5 +1,7 @@
 //! Taking, handing out, settling; tokens, limits, effects, starts.
 
+use std::sync::Arc;
+
 use super::world::*;
 use crate::clock::Timestamp;
 use crate::message::{FailureClass, MessageId, Outcome, Tracked};
@@ -51,7 +53,7 @@ pub async fn refuses_to_settle_what_is_not_leased(world: World) {
     assert!(matches!(world.store().release(DeliveryId(99)).await, Err(StoreError::NotLeased)));
     let leased = world.lease_one().await;
     world.deliver(leased.id).await;
-    let twice = world.store().settle(world.settlement(leased.id, delivered())).await;
+    let twice = world.store().settle(Arc::new(world.settlement(leased.id, delivered()))).await;
     assert!(matches!(twice, Err(StoreError::NotLeased)));
     assert!(matches!(world.store().release(leased.id).await, Err(StoreError::NotLeased)));
 }
@@ -104,7 +106,7 @@ pub async fn takes_no_more_than_may_wait(mut world: World) {
         let deliveries = world.deliveries(&[("audit", Lane::Free), ("crm", key("a"))]);
         let message = world.message(body, None);
         let dedup = Some(Dedup { scope: "s".into(), token: [body.as_bytes()[0]; 32], expires_at: Timestamp(i64::MAX) });
-        Accept { message, dedup, deliveries, waiting_max: 2 }
+        Accept { message: Arc::new(message), dedup, deliveries, waiting_max: 2 }
     };
     for body in ["1", "2"] {
         assert_eq!(world.store().accept(accept(&world, body)).await.unwrap(), Accepted::New);
@@ -195,10 +197,10 @@ pub async fn an_append_reaches_every_reader_once(world: World) {
         parent: Some(leased.message.id),
         ..world.message("canonical", Some("a"))
     };
-    let append = world.append(AppendedMessage::New(appended), &[("crm", key("a")), ("audit", Lane::Free)]);
+    let append = world.append(AppendedMessage::New(Arc::new(appended)), &[("crm", key("a")), ("audit", Lane::Free)]);
     let settle = world.settlement(leased.id, delivered());
     let settle = crate::message_store::Settle { appends: vec![append.clone(), append], ..settle };
-    world.store().settle(settle).await.unwrap();
+    world.store().settle(Arc::new(settle)).await.unwrap();
     assert_eq!(bodies(&world.lease("crm").await), ["canonical"]);
     let audit = world.lease("audit").await;
     assert_eq!(bodies(&audit), ["canonical"]);
@@ -213,7 +215,7 @@ pub async fn an_existing_message_is_appended_as_it_is(world: World) {
     let append = crate::message_store::Append { dedup: Some(token), ..append };
     let settle = world.settlement(leased.id, delivered());
     let settle = crate::message_store::Settle { appends: vec![append.clone(), append], ..settle };
-    world.store().settle(settle).await.unwrap();
+    world.store().settle(Arc::new(settle)).await.unwrap();
     let audit = world.lease("audit").await;
     assert_eq!(audit.len(), 1, "its token keeps it from being appended twice");
     assert_eq!(audit[0].message.id, id);
@@ -227,12 +229,12 @@ pub async fn effects_commit_with_the_settlement_or_vanish(world: World) {
     world.accept("1", None).await;
     let leased = world.lease_one().await;
     let effects = |delivery: DeliveryId, value: &str| {
-        let append = world.append(AppendedMessage::New(world.message(value, None)), &[("audit", Lane::Free)]);
+        let append = world.append(AppendedMessage::New(Arc::new(world.message(value, None))), &[("audit", Lane::Free)]);
         let key_values = vec![put("seen", value, None)];
         crate::message_store::Settle { appends: vec![append], key_values, ..world.settlement(delivery, delivered()) }
     };
-    world.store().settle(effects(leased.id, "one")).await.unwrap();
-    assert!(matches!(world.store().settle(effects(leased.id, "two")).await, Err(StoreError::NotLeased)));
+    world.store().settle(Arc::new(effects(leased.id, "one"))).await.unwrap();
+    assert!(matches!(world.store().settle(Arc::new(effects(leased.id, "two"))).await, Err(StoreError::NotLeased)));
     let stored = world.key_values().get("crm", "seen", world.now()).await.unwrap();
     assert_eq!(stored.as_deref(), Some(&b"one"[..]));
     assert_eq!(bodies(&world.lease("audit").await), ["one"]);
@@ -245,14 +247,14 @@ pub async fn a_message_is_found_by_what_its_plugins_track_each_value_once_and_no
     let found = vec![tracked("order", "#1".into()), tracked("crm", "001".into()), tracked("crm", "001".into())];
     let retries = Settlement::Retries { due_at: world.now() };
     let settle = crate::message_store::Settle { tracked: found.clone(), ..world.settlement(leased.id, retries) };
-    world.store().settle(settle).await.unwrap();
+    world.store().settle(Arc::new(settle)).await.unwrap();
     assert_eq!(world.tracked(id).await, ["crm=001", "order=#1"], "also while it is being tried");
     let leased = world.lease_one().await;
     let many = (0..100).map(|number| tracked("item", format!("{number:03}")));
     let long = tracked(&"n".repeat(100), "ü".repeat(500));
     let found = found.into_iter().chain([long]).chain(many).collect();
     let settle = crate::message_store::Settle { tracked: found, ..world.settlement(leased.id, delivered()) };
-    world.store().settle(settle).await.unwrap();
+    world.store().settle(Arc::new(settle)).await.unwrap();
     let tracked = world.tracked(id).await;
     assert_eq!(tracked.len(), crate::message::TRACKED_MAX);
     assert!(tracked.contains(&format!("{}={}", "n".repeat(64), "ü".repeat(256))));
@@ -274,7 +276,7 @@ pub async fn key_values_expire_and_are_listed_by_prefix(world: World) {
         delete,
     ];
     let settle = crate::message_store::Settle { key_values, ..world.settlement(leased.id, delivered()) };
-    world.store().settle(settle).await.unwrap();
+    world.store().settle(Arc::new(settle)).await.unwrap();
     let read = world.key_values();
     let now = world.now();
     assert_eq!(read.list("crm", "id/", None, 10, now).await.unwrap(), ["id/a", "id/b", "id/ä"]);

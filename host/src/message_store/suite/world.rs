@@ -247,7 +247,7 @@ impl World {
 
     pub async fn accept_as(&self, message: Message, dedup: Option<Dedup>, readers: &[(&str, Lane)]) -> Result<Accepted, StoreError> {
         let deliveries = self.deliveries(readers);
-        self.store().accept(Accept { message, dedup, deliveries, waiting_max: 100 }).await
+        self.store().accept(Accept { message: Arc::new(message), dedup, deliveries, waiting_max: 100 }).await
     }
 
     pub fn deliveries(&self, readers: &[(&str, Lane)]) -> Vec<NewDelivery> {
@@ -283,14 +283,14 @@ impl World {
             result,
             code: None,
             detail: None,
-            trace: json!({"calls": []}),
+            trace: json!({"calls": []}).to_string().into(),
             exchanges: Vec::new(),
         };
         Settle { delivery, attempt, settlement, appends: Vec::new(), key_values: Vec::new(), tracked: Vec::new() }
     }
 
     pub async fn settle(&self, delivery: DeliveryId, settlement: Settlement) {
-        self.store().settle(self.settlement(delivery, settlement)).await.unwrap();
+        self.store().settle(Arc::new(self.settlement(delivery, settlement))).await.unwrap();
     }
 
     pub async fn deliver(&self, delivery: DeliveryId) {

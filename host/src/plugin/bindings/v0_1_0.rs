@@ -46,6 +46,9 @@ pub fn interface_of(export: Export) -> &'static str {
     }
 }
 
+/// Text that `log.print` takes by value.
+type PrintedBytes = (u64, u64, u64, u64, u64, u64, u64, u64);
+
 struct Host;
 
 impl HasData for Host {
@@ -104,9 +107,9 @@ impl Exports {
         call: &Call,
     ) -> wasmtime::Result<Result<Output, CallFailure>> {
         let headers: Vec<_> = call.message.headers.0.iter().map(|(name, value)| types::HeaderParam { name, value }).collect();
-        let id = call.message.id.to_string();
+        let mut id = uuid::Uuid::encode_buffer();
         let message = types::Message {
-            id: &id,
+            id: call.message.id.0.as_hyphenated().encode_lower(&mut id),
             key: call.message.key.as_ref().map(|key| key.0.as_str()),
             content_type: &call.message.content_type,
             headers: &headers,
@@ -142,7 +145,20 @@ impl log::Host for CallState {
             log::Level::Error => log_capability::Level::Error,
         };
         let fields: Vec<_> = fields.iter().map(|field| (field.name.as_str(), field.value.as_str())).collect();
-        self.shared.log.write(level, &text, &fields);
+        self.shared.log.write(self.shared.speaker(), level, &text, &fields);
+        Ok(())
+    }
+
+    fn print(&mut self, to: log::Output, count: u8, bytes: PrintedBytes) -> wasmtime::Result<()> {
+        self.shared.meter.host_call()?;
+        let (a, b, c, d, e, f, g, h) = bytes;
+        let bytes = [a, b, c, d, e, f, g, h].map(u64::to_le_bytes);
+        let bytes = bytes.as_flattened();
+        let line = match to {
+            log::Output::Standard => &mut self.standard_output,
+            log::Output::Error => &mut self.standard_error,
+        };
+        line.print(&self.shared.log, self.shared.speaker(), bytes.get(..count.into()).unwrap_or(bytes));
         Ok(())
     }
 }

@@ -1,8 +1,10 @@
-//! Real components under real limits. The guest is `tests/guests/odd`, built by the first test that needs it.
+//! Real components under real limits. The guests are in `tests/guests`, built by the first test that needs them; `odd` unless a
+//! module says otherwise.
 
 mod capabilities;
 mod limits;
 mod loading;
+mod printing;
 mod repeatable;
 
 use std::collections::{BTreeMap, BTreeSet};

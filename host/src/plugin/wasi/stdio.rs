@@ -11,50 +11,22 @@ use wasmtime_wasi::p2::pipe::ClosedInputStream;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, OutputStream, Pollable, StreamError, StreamResult};
 
 use super::Wasi;
-use crate::capability::log::Level;
+use crate::capability::log::{OpenLine, Output};
 use crate::plugin::fault::Stop;
 use crate::plugin::state::Shared;
 
 /// What a plugin may write at once.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
-/// A line that gets longer is broken here.
-const LINE_BYTES_MAX: usize = 8 * 1024;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Channel {
-    Out,
-    Err,
-}
 
 /// A stream whose lines go into the call's log.
 struct LogStream {
     shared: Arc<Shared>,
-    channel: Channel,
-    line: Vec<u8>,
-}
-
-impl LogStream {
-    fn end_line(&mut self) {
-        let line = std::mem::take(&mut self.line);
-        let text = String::from_utf8_lossy(&line);
-        let text = text.trim_end_matches('\r');
-        if text.is_empty() {
-            return;
-        }
-        let level = match self.channel {
-            Channel::Out => Level::Info,
-            Channel::Err => Level::Warn,
-        };
-        if self.channel == Channel::Err {
-            self.shared.log.said(text);
-        }
-        self.shared.log.write(level, text, &[]);
-    }
+    line: OpenLine,
 }
 
 impl Drop for LogStream {
     fn drop(&mut self) {
-        self.end_line();
+        self.line.end(&self.shared.log, self.shared.speaker());
     }
 }
 
@@ -67,15 +39,7 @@ impl Pollable for LogStream {
 impl OutputStream for LogStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.shared.meter.host_call().map_err(|stop| StreamError::Trap(stop.into()))?;
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            for piece in part.chunks(LINE_BYTES_MAX) {
-                let (text, ends) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
-                self.line.extend_from_slice(text);
-                if ends || self.line.len() >= LINE_BYTES_MAX {
-                    self.end_line();
-                }
-            }
-        }
+        self.line.print(&self.shared.log, self.shared.speaker(), &bytes);
         Ok(())
     }
 
@@ -89,22 +53,22 @@ impl OutputStream for LogStream {
 }
 
 impl Wasi {
-    fn output(&mut self, channel: Channel) -> wasmtime::Result<Resource<DynOutputStream>> {
+    fn output(&mut self, to: Output) -> wasmtime::Result<Resource<DynOutputStream>> {
         self.shared.meter.host_call()?;
-        let stream: DynOutputStream = Box::new(LogStream { shared: self.shared.clone(), channel, line: Vec::new() });
+        let stream: DynOutputStream = Box::new(LogStream { shared: self.shared.clone(), line: OpenLine::new(to) });
         Ok(self.table.push(stream)?)
     }
 }
 
 impl stdout::Host for Wasi {
     fn get_stdout(&mut self) -> wasmtime::Result<Resource<DynOutputStream>> {
-        self.output(Channel::Out)
+        self.output(Output::Standard)
     }
 }
 
 impl stderr::Host for Wasi {
     fn get_stderr(&mut self) -> wasmtime::Result<Resource<DynOutputStream>> {
-        self.output(Channel::Err)
+        self.output(Output::Error)
     }
 }
 

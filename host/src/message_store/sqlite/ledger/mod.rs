@@ -19,7 +19,7 @@ mod timeline;
 mod when;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use rusqlite::{CachedStatement, Connection, Row};
@@ -49,6 +49,7 @@ pub const CHILDREN_SHOWN_MAX: usize = 100;
 pub struct Ledger {
     readers: Arc<Readers>,
     waiting: Waiting,
+    hour: Arc<Mutex<curves::Hour>>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -59,7 +60,7 @@ impl std::fmt::Debug for Ledger {
 
 impl Ledger {
     pub(super) fn new(readers: Arc<Readers>, waiting: Waiting) -> Self {
-        Self { readers, waiting }
+        Self { readers, waiting, hour: Arc::default() }
     }
 
     /// Messages, newest first.
@@ -112,7 +113,9 @@ impl Ledger {
 
     /// How deliveries ended in the last hour, by integration. One whose last hour was empty is not there.
     pub async fn curves(&self, now: Timestamp) -> Result<BTreeMap<String, Curve>, StoreError> {
-        self.readers.read(move |connection| curves::find(connection, now)).await
+        let hour = Arc::clone(&self.hour);
+        let look = move |connection: &Connection| hour.lock().unwrap_or_else(PoisonError::into_inner).look(connection, now);
+        self.readers.read(look).await
     }
 }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, StatementStatus};
 
-use super::{DeadLetterQuery, GroupQuery, MessageQuery, dead_letters, groups, messages};
+use super::{DeadLetterQuery, GroupQuery, MessageQuery, TimelineQuery, curves, dead_letters, groups, ids, messages, queue, timeline};
+use crate::clock::Timestamp;
+use crate::message::{IdPrefix, MessageId};
+use crate::message_store::AttemptId;
 
 thread_local! {
     static ASKED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
@@ -29,6 +32,25 @@ pub struct Page {
     pub rows: usize,
     pub next: Option<i64>,
     pub given_up: bool,
+}
+
+/// How SQLite goes about everything that is asked of one message, of ids, and of how all stands: a line for each step of each statement,
+/// with the statement.
+pub fn plans(connection: &Connection, message: MessageId, prefix: IdPrefix, waiting: &[(String, u64)]) -> Vec<(String, String)> {
+    ASKED.with_borrow_mut(BTreeSet::clear);
+    timeline::find(connection, &TimelineQuery::of(message)).unwrap().unwrap();
+    timeline::exchanges(connection, message, AttemptId(1)).unwrap();
+    ids::find(connection, prefix).unwrap();
+    queue::find(connection, waiting, Timestamp(0)).unwrap();
+    curves::Hour::default().look(connection, Timestamp(0)).unwrap();
+    let asked = ASKED.with_borrow(Clone::clone);
+    let plan = |sql: String| {
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let given = vec![1_i64; explain.parameter_count()];
+        let steps = explain.query_map(rusqlite::params_from_iter(given), |row| row.get::<_, String>(3)).unwrap();
+        steps.map(|step| (step.unwrap(), sql.clone())).collect::<Vec<_>>()
+    };
+    asked.into_iter().flat_map(plan).collect()
 }
 
 /// What a question gives, and how many instructions of SQLite's virtual machine its statements took on `connection`.

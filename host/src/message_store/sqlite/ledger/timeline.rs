@@ -19,7 +19,9 @@ const TRACES_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(super) fn find(connection: &Connection, query: &TimelineQuery) -> Done<Option<Timeline>> {
     let Some(seq) = seq(connection, query.id)? else { return Ok(None) };
     let Some(message) = messages::one(connection, seq)? else { return Ok(None) };
-    let mut whole = prepared(connection, "SELECT headers, substr(body, 1, ?2) FROM message WHERE seq = ?1")?;
+    // A body that is not asked for is not read.
+    let whole = "SELECT headers, CASE WHEN ?2 > 0 THEN substr(body, 1, ?2) ELSE x'' END FROM message WHERE seq = ?1";
+    let mut whole = prepared(connection, whole)?;
     let most = i64::try_from(query.body_bytes_max).unwrap_or(i64::MAX);
     let (headers, body) = whole.query_row((seq, most), |row| Ok((json(row, 0)?, row.get::<_, Vec<u8>>(1)?)))?;
     let body_truncated = u64::try_from(body.len()).unwrap_or(u64::MAX) < message.body_bytes;

@@ -1,9 +1,12 @@
 //! The last hour, minute by minute.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::message_store::Lane;
+use crate::message_store::sqlite::Ledger;
 use crate::message_store::sqlite::ledger::{CURVE_MINUTES, Minute};
+use crate::message_store::sqlite::writing::Waiting;
 use crate::message_store::suite::world::{OnDisk, World};
 
 #[tokio::test]
@@ -35,4 +38,20 @@ async fn a_curve_has_what_ended_in_each_minute_of_the_last_hour_and_nothing_olde
     assert_eq!(an_hour_later["crm"].minutes[2], Minute { delivered: 2, ..Minute::default() });
     let earlier = ledger.curves(began).await.unwrap();
     assert_eq!(earlier["crm"].minutes.iter().map(|minute| minute.delivered).sum::<u64>(), 1, "minutes to come are not shown");
+}
+
+#[tokio::test]
+async fn a_curve_that_is_looked_at_as_time_goes_is_the_one_that_is_read_afresh() {
+    let disk = OnDisk::open();
+    let (ledger, people) = (disk.sqlite().ledger(), Arc::clone(&disk.sqlite().inner.people));
+    let world = World::new(disk);
+    for minutes in [0, 0, 1, 1, 2, 30, 1, 59, 60, 1, 130] {
+        world.advance(minutes * 60_000);
+        world.accept(&world.now().0.to_string(), Some("a")).await;
+        world.deliver(world.lease_one().await.id).await;
+        let afresh = Ledger::new(Arc::clone(&people), Waiting::default()).curves(world.now()).await.unwrap();
+        assert_eq!(ledger.curves(world.now()).await.unwrap(), afresh);
+        assert!(!afresh.is_empty());
+        world.advance(1);
+    }
 }

@@ -102,7 +102,7 @@ async fn each_opening_has_its_generation_and_knows_the_last_time_seen() {
     let first = store.generation();
     clock.advance(Duration::from_secs(5));
     let world = World::new(InMemory::default());
-    let accept = Accept { message: world.message("1", None), dedup: None, deliveries: Vec::new(), waiting_max: 1 };
+    let accept = Accept { message: Arc::new(world.message("1", None)), dedup: None, deliveries: Vec::new(), waiting_max: 1 };
     store.accept(accept).await.unwrap();
     drop(store);
     let store = open();
@@ -128,7 +128,7 @@ async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
     let store = SqliteStore::open(folder.path(), options()).unwrap();
     let world = World::new(InMemory::default());
     let deliveries = world.deliveries(&[("crm", Lane::Free)]);
-    let accept = Accept { message: world.message("1", None), dedup: None, deliveries, waiting_max: 1 };
+    let accept = Accept { message: Arc::new(world.message("1", None)), dedup: None, deliveries, waiting_max: 1 };
     store.accept(accept).await.unwrap();
     // What a killed host leaves behind: the file and its log.
     for name in [DATABASE_FILE.to_owned(), format!("{DATABASE_FILE}-wal")] {
@@ -146,7 +146,7 @@ async fn nothing_is_acknowledged_while_the_files_are_not_where_they_were() {
         let store = SqliteStore::open(folder.path(), options()).unwrap();
         let world = World::new(InMemory::default());
         let accept = |body: &str| Accept {
-            message: world.message(body, None),
+            message: Arc::new(world.message(body, None)),
             dedup: None,
             deliveries: world.deliveries(&[("crm", Lane::Free)]),
             waiting_max: 9,

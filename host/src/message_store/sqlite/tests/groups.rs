@@ -22,7 +22,7 @@ fn maker() -> World {
 }
 
 fn request(maker: &World, body: &str, dedup: Option<Dedup>) -> Accept {
-    Accept { message: maker.message(body, None), dedup, deliveries: maker.deliveries(&[("crm", Lane::Free)]), waiting_max: 1000 }
+    Accept { message: Arc::new(maker.message(body, None)), dedup, deliveries: maker.deliveries(&[("crm", Lane::Free)]), waiting_max: 1000 }
 }
 
 /// Holds the writer inside a command until the sender is dropped; gives back once it is there.
@@ -151,7 +151,7 @@ async fn a_full_disk_fails_commands_and_the_host_lives() {
     assert!(matches!(store.accept(large.clone()).await, Err(StoreError::Full)));
     let leased = lease_all(&store).await;
     assert_eq!(leased.len(), 1);
-    store.settle(maker.settlement(leased[0].id, delivered())).await.unwrap();
+    store.settle(Arc::new(maker.settlement(leased[0].id, delivered()))).await.unwrap();
     limit_pages(1_000_000).await;
     assert_eq!(store.accept(large).await.unwrap(), Accepted::New);
     assert_eq!(lease_all(&store).await.len(), 1);
@@ -171,7 +171,7 @@ async fn below_the_reserve_nothing_new_is_taken_but_what_is_there_is_settled() {
     assert!(matches!(store.accept(request(&maker, "2", None)).await, Err(StoreError::Full)));
     assert_eq!(store.accept(request(&maker, "1", dedup)).await.unwrap(), Accepted::Duplicate(id));
     let leased = lease_all(&store).await;
-    store.settle(maker.settlement(leased[0].id, delivered())).await.unwrap();
+    store.settle(Arc::new(maker.settlement(leased[0].id, delivered()))).await.unwrap();
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn an_io_error_fails_the_whole_group_and_undoes_what_followed_from_it() {
     let (release, held) = hold(&store).await;
     let settled = tokio::spawn({
         let (store, settle) = (store.clone(), maker.settlement(leased[0].id, delivered()));
-        async move { store.settle(settle).await }
+        async move { store.settle(Arc::new(settle)).await }
     });
     let failing = tokio::spawn({
         let store = store.clone();
@@ -226,7 +226,7 @@ async fn an_io_error_fails_the_whole_group_and_undoes_what_followed_from_it() {
     assert!(matches!(settled.await.unwrap(), Err(StoreError::Failed(_))));
     assert!(matches!(failing.await.unwrap(), Err(StoreError::Failed(_))));
     assert!(lease_all(&store).await.is_empty(), "it is leased as before");
-    store.settle(maker.settlement(leased[0].id, delivered())).await.unwrap();
+    store.settle(Arc::new(maker.settlement(leased[0].id, delivered()))).await.unwrap();
 }
 
 #[tokio::test]
@@ -255,7 +255,7 @@ async fn expired_key_values_are_cleaned_and_their_bytes_given_back() {
     let put =
         |key: &str, expires_at| KeyValueWrite { integration: "crm".into(), key: key.into(), value: Some(b"value".to_vec()), expires_at };
     let key_values = vec![put("stays", None), put("goes", Some(START.plus(Duration::from_secs(1))))];
-    store.settle(Settle { key_values, ..maker.settlement(leased[0].id, delivered()) }).await.unwrap();
+    store.settle(Arc::new(Settle { key_values, ..maker.settlement(leased[0].id, delivered()) })).await.unwrap();
     assert_eq!(store.clean(START).await.unwrap().key_values, 0);
     assert_eq!(store.key_value().used_bytes("crm").await.unwrap(), 10 + 9);
     assert_eq!(store.clean(START.plus(Duration::from_secs(1))).await.unwrap().key_values, 1);

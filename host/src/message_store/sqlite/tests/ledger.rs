@@ -1,5 +1,7 @@
 //! What people see.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use serde_json::json;
@@ -237,7 +239,7 @@ async fn what_was_sent_is_kept_with_its_attempt_and_of_waits_in_a_row_the_last()
     ] {
         let mut settle = world.settlement(world.lease_one().await.id, settlement);
         settle.attempt.exchanges = vec![exchange(sent, Some("yes")), exchange("more", None)];
-        world.store().settle(settle).await.unwrap();
+        world.store().settle(Arc::new(settle)).await.unwrap();
     }
     let attempts = timeline(&ledger, id).await.unwrap().attempts;
     let mut sent = Vec::new();
