@@ -104,7 +104,7 @@ fn keeps_up_with_what_happens_and_says_a_cause_once() {
     for number in 1..=3 {
         accepted(&post_order(&host, &format!("evt-{number}"), &order(1_000 + number, number, "10.00")));
     }
-    browser.wait_for_text("crm has been unreachable");
+    browser.wait_for_text("crm has been failing");
     browser.wait_for_text("3 messages wait; none is lost");
     for (scheme, name) in [("dark", "overview-dark"), ("light", "overview-light")] {
         browser.prefers(scheme);
@@ -116,7 +116,7 @@ fn keeps_up_with_what_happens_and_says_a_cause_once() {
     assert!(width.as_u64().unwrap() <= 390, "{width}: wider than a phone");
     browser.desktop();
     outside.crm_up();
-    browser.wait_until("the alias is healthy again", "!document.body.innerText.includes('unreachable')");
+    browser.wait_until("the alias is healthy again", "!document.body.innerText.includes('crm has been failing')");
     assert_eq!(browser.evaluate("window.loadedOnce"), true, "without a page being loaded");
     assert!(browser.complaints().is_empty());
 }

@@ -13,6 +13,7 @@ mod documents;
 mod durability;
 mod events;
 mod examples;
+mod gates;
 mod hostile;
 mod intake;
 mod ledger;

@@ -1,9 +1,11 @@
 //! The composition root: reads as the story of a start and of a stop. The only file that names every room, with those under it.
 
 mod alias_events;
+mod alias_states;
 mod ground;
 mod housekeeping;
 mod listeners;
+mod open_files;
 mod plugin_files;
 mod plugins;
 mod releases;
@@ -63,7 +65,7 @@ pub struct Host {
     console: Arc<Console>,
     serving: Serving,
     events: Arc<Events>,
-    background: [JoinHandle<()>; 3],
+    background: [JoinHandle<()>; 4],
 }
 
 impl Host {
@@ -77,6 +79,7 @@ impl Host {
         let config = prepared.workspace.host.clone();
         let environment = &prepared.workspace.environment.environment;
         missing_secrets(&prepared.workspace, &*secrets).or(())?;
+        open_files::raise_limit();
         // The folder first: a second host on it is told so, and not that somebody has its ports.
         let ground = Ground::open(&config, clock, events)?;
         let listeners = Listeners::bind(&config).await?;
@@ -84,6 +87,7 @@ impl Host {
 
         let Settled { active, differing } = releases::settle(&prepared, &ground.store, &*ground.clock, deploy).await?;
         let aliases = ground.aliases(environment, &secrets)?;
+        alias_states::restore(&ground.store, &aliases).await?;
         let catalog = Arc::new(plugins::catalog(&active, environment)?);
         let invoker = plugins::invoker(&config, &ground, &aliases, &catalog, progress)?;
         let intake = ground.intake(&config, &active, environment, &secrets)?;
@@ -99,6 +103,7 @@ impl Host {
         let serving = listeners.serve(intake.handler(), api.handler(console.router()), config.drain, &ground.clock);
         let background = [
             tokio::spawn(housekeeping::clean(ground.store.clone(), ground.clock.clone())),
+            tokio::spawn(alias_states::keep(ground.store.clone(), aliases.clone(), ground.clock.clone())),
             tokio::spawn({
                 let aliases = aliases.clone();
                 async move { aliases.watch_refused().await }
@@ -146,6 +151,7 @@ impl Host {
             warn!(left, "deliveries were still under way; the next start runs them again");
         }
         self.background.iter().for_each(JoinHandle::abort);
+        alias_states::keep_all(&self.store, &self.aliases, &*self.clock).await;
         self.store.close().await;
         info!("stopped");
     }

@@ -84,8 +84,9 @@ codes! {
 
     CredentialRefused = "LG-6001": "a target refuses the alias's credential",
     AddressRefused = "LG-6002": "an address the alias may not dial",
-    AliasUnreachable = "LG-6003": "a target cannot be reached",
+    AliasUnreachable = "LG-6003": "a target cannot be reached, or fails",
     RequestDenied = "LG-6004": "a request that breaks the egress rules",
+    SenselessRetryAfter = "LG-6005": "a target asks for a wait that makes no sense",
 
     PortInUse = "LG-7001": "a listener's address cannot be bound",
     HostUnreachable = "LG-7002": "no host answers",

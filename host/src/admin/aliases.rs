@@ -58,6 +58,8 @@ pub(super) fn shown(alias: &AliasStatus) -> Value {
         "url": alias.url,
         "auth": alias.auth,
         "state": alias.state,
+        "breaker": alias.breaker,
+        "rate": alias.rate,
         "since": alias.since.to_string(),
         "until": alias.until.map(|until| until.to_string()),
         "detail": alias.detail,

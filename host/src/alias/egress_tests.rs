@@ -1,7 +1,7 @@
 //! Requests through aliases against a real server on loopback: rules, addresses, limits, waits, blanking.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::registry::RESPONSE_BODY_BYTES_MAX;
-use super::test_support::{Bench, FakeNetwork, SECRET, START, Server, answer, basic, get, secret, until};
-use super::{ApiKeyPlace, Auth, EgressError, EgressRequest, Gate, Hold};
+use super::test_support::{Bench, FakeNetwork, SECRET, Server, answer, basic, get, secret, until};
+use super::{ApiKeyPlace, Auth, EgressError, EgressRequest};
 use crate::integration::Allow;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -198,9 +198,12 @@ async fn a_connection_that_breaks_or_speaks_no_http_is_unreachable() {
     for text in ["", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc", "SSH-2.0-OpenSSH_9.2\r\n"] {
         let (address, _) = stalling(text, true).await;
         let bench = Bench::new(&format!("http://{address}/"), Auth::None, FakeNetwork::new(&[], Some(address)));
-        let result = bench.aliases.send("crm", &[], get("/a")).await;
-        assert!(matches!(result, Err(EgressError::Unreachable(_))), "{text:?}: {result:?}");
-        assert_eq!(bench.state(), "unreachable");
+        for _ in 0..5 {
+            assert_eq!(bench.state(), "healthy");
+            let result = bench.aliases.send("crm", &[], get("/a")).await;
+            assert!(matches!(result, Err(EgressError::Unreachable(_))), "{text:?}: {result:?}");
+        }
+        assert_eq!(bench.state(), "open");
     }
 }
 
@@ -226,72 +229,7 @@ async fn a_target_that_swallows_packets_is_unreachable_and_not_slow() {
         }
         let result = sending.await.unwrap();
         assert!(matches!(&result, Err(EgressError::Unreachable(text)) if text.contains("no connection within")), "{result:?}");
-        assert_eq!(bench.state(), "unreachable");
     }
-}
-
-#[tokio::test]
-async fn a_target_that_cannot_be_reached_is_left_alone_for_a_while_and_then_tried_by_one() {
-    let server = ok_server().await;
-    let bench = Bench::new("http://127.0.0.1:7/", Auth::None, FakeNetwork::new(&[], None));
-    let mut changes = bench.aliases.changes();
-    assert!(matches!(bench.aliases.send("crm", &[], get("/a")).await, Err(EgressError::Unreachable(_))));
-    assert!(changes.has_changed().unwrap());
-    assert_eq!(bench.state(), "unreachable");
-    assert!(matches!(bench.aliases.gate("crm"), Gate::Closed { kind: Hold::Unreachable, until: Some(_) }));
-    let held = bench.aliases.send("crm", &[], get("/a")).await;
-    assert!(matches!(held, Err(EgressError::Held { kind: Hold::Unreachable, until: Some(_) })), "{held:?}");
-    assert_eq!(bench.network.dialled().len(), 1);
-
-    bench.clock.advance(SECOND);
-    assert_eq!(bench.aliases.gate("crm"), Gate::Open);
-    *bench.network.target.lock().unwrap() = Some(server.address);
-    changes.borrow_and_update();
-    assert_eq!(bench.aliases.send("crm", &[], get("/a")).await.unwrap().status, 200);
-    assert!(changes.has_changed().unwrap());
-    assert_eq!(bench.state(), "healthy");
-}
-
-#[tokio::test]
-async fn a_wait_the_target_asks_for_holds_for_all_users_of_the_alias() {
-    let asks = Arc::new(Mutex::new(vec![
-        (503, "Fri, 02 Jan 2015 00:00:20 GMT", "Fri, 02 Jan 2015 00:00:00 GMT"),
-        (429, "120", "Fri, 02 Jan 2015 00:00:00 GMT"),
-    ]));
-    let server = Server::start(move |_| {
-        let ask = asks.lock().unwrap().pop();
-        async move {
-            match ask {
-                Some((status, after, date)) => answer(status, &[("retry-after", after), ("date", date)], "later"),
-                None => answer(200, &[], "fine"),
-            }
-        }
-    })
-    .await;
-    let bench = Bench::at(&server, Auth::None);
-    for (status, wait) in [(429, 120), (503, 20)] {
-        let now = crate::clock::Clock::now(&*bench.clock);
-        let response = bench.aliases.send("crm", &[], get("/a")).await.unwrap();
-        let until = response.retry_after.unwrap();
-        assert_eq!(response.status, status);
-        let asked = now.plus(wait * SECOND);
-        assert!(until >= asked && until <= asked.plus(wait * SECOND / 10), "{until} {asked}");
-        assert_eq!(bench.aliases.gate("crm"), Gate::Closed { kind: Hold::Throttled, until: Some(until) });
-        assert!(matches!(bench.aliases.send("crm", &[], get("/a")).await, Err(EgressError::Held { kind: Hold::Throttled, .. })));
-        assert_eq!(bench.state(), "throttled");
-        bench.clock.advance(until.since(now));
-    }
-    assert_eq!(bench.aliases.send("crm", &[], get("/a")).await.unwrap().retry_after, None);
-    assert_eq!(server.seen("/").len(), 3);
-}
-
-#[tokio::test]
-async fn a_503_without_retry_after_is_only_an_answer() {
-    let server = Server::start(|_| async { answer(503, &[], "") }).await;
-    let bench = Bench::at(&server, Auth::None);
-    assert_eq!(bench.aliases.send("crm", &[], get("/a")).await.unwrap().retry_after, None);
-    assert_eq!(bench.state(), "healthy");
-    assert_eq!(bench.aliases.states()[0].since, START);
 }
 
 #[tokio::test]

@@ -3,20 +3,23 @@
 //! Depends on the other files of this room. What a plugin may ask is settled before (`registry`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use url::Url;
 
 use super::credential::Credential;
-use super::health::{Closed, Health, Ticket};
-use super::registry::{EgressError, EgressResponse, RESPONSE_BODY_BYTES_MAX};
+use super::health::{Closed, Ticket};
+use super::rate::{self, Refused};
+use super::registry::{EgressError, EgressResponse, RESPONSE_BODY_BYTES_MAX, Sender, TIMEOUT_MIN};
 use super::secret::{Secret, SecretSource};
 use super::token::{self, TokenFailure};
-use super::upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
-use super::{Alias, Auth, Hold, retry_after};
+use super::turnstile::Turnstile;
+use super::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
+use super::{Alias, Auth, Hold};
 use crate::clock::{Clock, Timestamp};
 use crate::problem::Code;
 use crate::random::Random;
@@ -30,6 +33,8 @@ pub struct Surroundings {
     pub random: Arc<dyn Random>,
     /// Ticks at every change of an alias's state.
     pub changes: watch::Sender<u64>,
+    /// Rung when there is something of an alias to be kept over a restart.
+    pub to_keep: Notify,
 }
 
 /// A request whose path, headers and method have passed the rules.
@@ -40,74 +45,134 @@ pub struct Prepared {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub timeout: Duration,
+    pub sender: Sender,
 }
 
-/// One alias, its health and its credential.
+/// What a target answered, and what was learned from it.
+#[derive(Debug)]
+pub struct Heard {
+    pub answer: UpstreamResponse,
+    /// It asks everybody to wait until then.
+    pub wait_until: Option<Timestamp>,
+    /// It is one of the answers that keep the breaker open.
+    pub is_down: bool,
+}
+
+/// One alias, its gate and its credential.
 #[derive(Debug)]
 pub struct Endpoint {
     pub alias: Alias,
-    pub health: Health,
-    name: Arc<str>,
+    pub turnstile: Arc<Turnstile>,
+    pub(super) name: Arc<str>,
     network: Arc<[ipnet::IpNet]>,
-    around: Arc<Surroundings>,
+    pub(super) around: Arc<Surroundings>,
     /// Held while a credential is made, so that many who need a new one make one request.
-    credential: Mutex<Option<Arc<Credential>>>,
+    credential: Mutex<Wallet>,
+    /// Requests for a credential that came to nothing.
+    credentials_failed: AtomicU64,
+}
+
+/// The credential at hand, and why there was none the last time there was none.
+#[derive(Debug, Default)]
+struct Wallet {
+    credential: Option<Arc<Credential>>,
+    failure: Option<EgressError>,
+}
+
+/// Leave to send the requests of one exchange. Dropped, however that ends, it is given back.
+#[derive(Debug)]
+struct Entered<'a>(&'a Endpoint, Ticket);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.turnstile.leave(self.1, self.0.now());
+    }
 }
 
 impl Endpoint {
     pub fn new(alias: Alias, around: Arc<Surroundings>) -> Self {
         let (name, network) = (Arc::from(alias.name.as_str()), alias.network.clone().into());
-        Self { health: Health::new(around.clock.now()), alias, name, network, around, credential: Mutex::default() }
+        let turnstile = Arc::new(Turnstile::new(&alias.rate, around.clock.now()));
+        let (credential, credentials_failed) = (Mutex::default(), AtomicU64::new(0));
+        Self { turnstile, alias, name, network, around, credential, credentials_failed }
     }
 
-    /// Sends `request`; the leave to do so was given by [`Health::enter`].
-    pub async fn exchange(&self, request: Prepared, ticket: Ticket) -> Result<EgressResponse, EgressError> {
+    /// Sends `request`, if the alias sends anything now.
+    pub async fn exchange(&self, request: Prepared) -> Result<EgressResponse, EgressError> {
+        // Long enough for all that is done under the ticket.
+        let lease = request.timeout + token::TOKEN_TIMEOUT + rate::PATIENCE;
+        let ticket = self.turnstile.enter(self.now(), lease).map_err(held)?;
+        let _entered = Entered(self, ticket);
         let mut credential = self.credential(ticket, None).await?;
-        let started = self.around.clock.now();
-        let mut answer = self.once(request.clone(), &credential, ticket).await?;
-        if answer.status == StatusCode::UNAUTHORIZED && !matches!(self.alias.auth, Auth::None) {
+        let started = self.now();
+        let mut heard = self.once(request.clone(), &credential, ticket).await?;
+        if heard.answer.status == StatusCode::UNAUTHORIZED && !matches!(self.alias.auth, Auth::None) {
             credential = self.credential(ticket, Some(credential.serial)).await?;
-            let left = request.timeout.saturating_sub(self.around.clock.now().since(started));
+            let left = request.timeout.saturating_sub(self.now().since(started));
             if left.is_zero() {
                 return Err(EgressError::TimedOut);
             }
-            answer = self.once(Prepared { timeout: left, ..request }, &credential, ticket).await?;
-            if answer.status == StatusCode::UNAUTHORIZED {
+            // The second try is the host's own: a delivery that found no room for it will not need it again.
+            let repeated = self.once(Prepared { timeout: left, ..request }, &credential, ticket).await;
+            heard = repeated.map_err(|error| match error {
+                EgressError::RateTooLow(_) => EgressError::RateUsedUp { until: None },
+                other => other,
+            })?;
+            if heard.answer.status == StatusCode::UNAUTHORIZED {
                 return Err(self.refuse(credential.made_of.clone(), "the target answered 401".to_owned()));
             }
         }
-        self.learn(answer, &credential)
+        self.shown(heard, &credential)
     }
 
-    /// What an answer that is not 401 says about the target, and the answer for the plugin.
-    fn learn(&self, answer: UpstreamResponse, credential: &Credential) -> Result<EgressResponse, EgressError> {
-        let status = answer.status;
+    /// An answer that is not 401, as the plugin gets it.
+    fn shown(&self, heard: Heard, credential: &Credential) -> Result<EgressResponse, EgressError> {
+        let status = heard.answer.status;
         if status.as_u16() < 500 && status != StatusCode::TOO_MANY_REQUESTS {
             self.taken();
         }
-        let asks_to_wait = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-        let wait = if asks_to_wait { retry_after::parse(&answer.headers, self.now().0) } else { None };
-        let retry_after = wait.map(|wait| self.throttle(wait, format!("the target answered {}", status.as_u16())));
-        if is_encoded(&answer.headers) && !credential.blanker.is_idle() {
+        if is_encoded(&heard.answer.headers) && !credential.blanker.is_idle() {
             let detail =
                 "the target compressed its answer although it was asked not to, so it cannot be searched for the alias's credential";
             return Err(denied(detail));
         }
-        Ok(clean(answer, credential, retry_after))
+        Ok(clean(heard, credential))
     }
 
-    /// Sends a request once.
-    pub async fn once(&self, request: Prepared, credential: &Credential, ticket: Ticket) -> Result<UpstreamResponse, EgressError> {
-        let Prepared { method, mut url, mut headers, body, timeout } = request;
+    /// Sends a request once, within the alias's rate, and learns from what comes of it.
+    pub async fn once(&self, request: Prepared, credential: &Credential, ticket: Ticket) -> Result<Heard, EgressError> {
+        let Prepared { method, mut url, mut headers, body, timeout, sender } = request;
+        let waited = self.wait_for_slot(&sender, timeout, ticket).await?;
         credential.apply(&mut url, &mut headers);
+        // Time spent waiting here must not make a healthy target look like one that does not answer.
+        let timeout = timeout.saturating_sub(waited).max(TIMEOUT_MIN.min(timeout));
         let request = UpstreamRequest { method, headers, body, timeout, ..self.template(url) };
         match self.around.upstream.send(request).await {
-            Ok(answer) => {
-                self.heard();
-                Ok(answer)
-            }
-            Err(error) => Err(self.stumble(error, ticket, credential)),
+            Ok(answer) => Ok(self.hear(answer, &sender, ticket, credential)),
+            Err(error) => Err(self.stumble(error, &sender, ticket, credential)),
         }
+    }
+
+    /// Waits, for at most half of `timeout`, until the alias's rate lets the request go. Gives how long that took.
+    async fn wait_for_slot(&self, sender: &Sender, timeout: Duration, ticket: Ticket) -> Result<Duration, EgressError> {
+        if self.alias.rate.is_empty() {
+            return Ok(Duration::ZERO);
+        }
+        let now = self.now();
+        let slot = self.turnstile.slot(&sender.integration, now, timeout / 2);
+        if self.turnstile.is_to_be_kept() {
+            self.around.to_keep.notify_one();
+        }
+        let at = slot.map_err(|refused| match refused {
+            Refused::Until(until) => EgressError::RateUsedUp { until },
+            Refused::Never(limit) => EgressError::RateTooLow(limit),
+        })?;
+        let wait = at.since(now);
+        if !wait.is_zero() {
+            self.around.clock.sleep(wait).await;
+            self.turnstile.recheck(ticket, self.now()).map_err(held)?;
+        }
+        Ok(wait)
     }
 
     /// A request to `url` through this alias's connections.
@@ -124,34 +189,36 @@ impl Endpoint {
         }
     }
 
-    fn stumble(&self, error: UpstreamError, ticket: Ticket, credential: &Credential) -> EgressError {
-        match error {
-            UpstreamError::AddressRefused(what) => self.address_refused(&what),
-            UpstreamError::Unreachable(what) => self.unreachable(ticket, credential.blanker.blank_text(what)),
-            UpstreamError::TimedOut(limit) => {
-                if self.health.timed_out(ticket, self.now(), &*self.around.random, format!("no answer within {limit:?}")) {
-                    self.changed();
-                }
-                EgressError::TimedOut
-            }
-            UpstreamError::TooLarge => {
-                self.heard();
-                EgressError::TooLarge
-            }
-        }
-    }
-
     /// The credential to send with: the one at hand, or a new one if there is none, it is used up, or it is the one numbered `stale`.
     pub async fn credential(&self, ticket: Ticket, stale: Option<u64>) -> Result<Arc<Credential>, EgressError> {
-        let mut slot = self.credential.lock().await;
-        if let Some(credential) = slot.as_ref().filter(|credential| credential.is_fresh(self.now()) && stale != Some(credential.serial)) {
+        let failed_before = self.credentials_failed.load(Ordering::SeqCst);
+        let mut wallet = self.credential.lock().await;
+        let at_hand = wallet.credential.as_ref();
+        if let Some(credential) = at_hand.filter(|credential| credential.is_fresh(self.now()) && stale != Some(credential.serial)) {
             return Ok(Arc::clone(credential));
         }
         // Whoever held the lock before may have learned that there is none to be had.
-        self.health.recheck(ticket, self.now()).map_err(held)?;
-        let made = Arc::new(self.make_credential(ticket, slot.as_deref(), stale.is_some()).await?);
-        *slot = Some(Arc::clone(&made));
-        Ok(made)
+        self.turnstile.recheck(ticket, self.now()).map_err(held)?;
+        if let Some(failure) = wallet.failure.as_ref().filter(|_| failed_before != self.credentials_failed.load(Ordering::SeqCst)) {
+            return Err(failure.clone());
+        }
+        self.put_new(&mut wallet, ticket, stale.is_some()).await
+    }
+
+    /// Makes a credential and keeps it, or keeps why there is none for those who wait.
+    async fn put_new(&self, wallet: &mut Wallet, ticket: Ticket, refused: bool) -> Result<Arc<Credential>, EgressError> {
+        match self.make_credential(ticket, wallet.credential.as_deref(), refused).await {
+            Ok(made) => {
+                let made = Arc::new(made);
+                wallet.credential = Some(Arc::clone(&made));
+                Ok(made)
+            }
+            Err(failure) => {
+                wallet.failure = Some(failure.clone());
+                self.credentials_failed.fetch_add(1, Ordering::SeqCst);
+                Err(failure)
+            }
+        }
     }
 
     async fn make_credential(&self, ticket: Ticket, old: Option<&Credential>, refused: bool) -> Result<Credential, EgressError> {
@@ -184,28 +251,13 @@ impl Endpoint {
             TokenFailure::Refused(what) => self.refuse(Some(secret.clone()), what),
             TokenFailure::Unavailable(what) => self.unreachable(ticket, what),
             TokenFailure::AddressRefused(what) => self.address_refused(&what),
-            TokenFailure::Throttled(wait, what) => EgressError::Held { kind: Hold::Throttled, until: Some(self.throttle(wait, what)) },
-        }
-    }
-
-    fn throttle(&self, wait: Duration, detail: String) -> Timestamp {
-        let until = self.health.throttle(self.now(), wait, &*self.around.random, detail);
-        self.changed();
-        until
-    }
-
-    fn unreachable(&self, ticket: Ticket, detail: String) -> EgressError {
-        let before = self.health.condition(self.now()).hold;
-        if self.health.failed(ticket, self.now(), &*self.around.random, detail.clone()) {
-            if before != Some(Hold::Unreachable) {
-                tracing::warn!(code = %Code::AliasUnreachable, alias = %self.name, detail, "alias {}: {detail}; its messages wait", self.name);
+            TokenFailure::Throttled(asked, what) => {
+                EgressError::Held { kind: Hold::Throttled, until: Some(self.throttle(ticket, &asked, what)) }
             }
-            self.changed();
         }
-        EgressError::Unreachable(detail)
     }
 
-    fn address_refused(&self, what: &str) -> EgressError {
+    pub(super) fn address_refused(&self, what: &str) -> EgressError {
         let code = Code::AddressRefused;
         denied(&format!("{code} alias {}: {what}; fix: if it may be dialled, list its network in the alias's `network`", self.name))
     }
@@ -213,7 +265,7 @@ impl Endpoint {
     /// Notes that the credential is refused, and tells the owner if that is news.
     fn refuse(&self, secret: Option<Secret>, detail: String) -> EgressError {
         let now = self.now();
-        if self.health.refuse(now, secret, detail.clone()) {
+        if self.turnstile.refuse(now, secret, detail.clone()) {
             let owner = self.alias.owner.as_ref().map_or("nobody named", |owner| owner.contact.as_str());
             let fix =
                 self.alias.auth.secret().map_or_else(String::new, |reference| format!("Fix: put the right secret into {reference}. "));
@@ -229,43 +281,43 @@ impl Endpoint {
 
     /// A credential made anew, whatever there is, and kept.
     pub async fn renew(&self, ticket: Ticket) -> Result<Arc<Credential>, EgressError> {
-        let mut slot = self.credential.lock().await;
-        let made = Arc::new(self.make_credential(ticket, slot.as_deref(), false).await?);
-        *slot = Some(Arc::clone(&made));
-        Ok(made)
+        let mut wallet = self.credential.lock().await;
+        self.put_new(&mut wallet, ticket, false).await
     }
 
     /// The target was seen to take the credential.
     pub fn taken(&self) {
-        if self.health.accepted(self.now()) {
+        if self.turnstile.accepted(self.now()) {
             self.tell_recovered("the target takes the credential again");
         }
     }
 
     /// Drops the credential that was refused, so that the next request makes a new one.
     pub async fn release(&self, why: &str) {
-        self.credential.lock().await.take();
-        if self.health.accepted(self.now()) {
+        self.credential.lock().await.credential.take();
+        if self.turnstile.accepted(self.now()) {
             self.tell_recovered(why);
         }
     }
 
-    fn heard(&self) {
-        if self.health.answered(self.now()) {
-            self.tell_recovered("the target answers again");
+    /// A person has seen the target answer: if it still asks to wait, that was a mistake.
+    pub fn end_throttle(&self) {
+        if self.turnstile.end_throttle(self.now()) {
+            self.tell_recovered("the target answers; the wait it asked for is ended");
         }
     }
 
-    fn tell_recovered(&self, what: &str) {
+    pub(super) fn tell_recovered(&self, what: &str) {
         tracing::info!(alias = %self.name, "alias {}: {what}", self.name);
         self.changed();
     }
 
-    fn changed(&self) {
+    pub(super) fn changed(&self) {
         self.around.changes.send_modify(|tick| *tick += 1);
+        self.around.to_keep.notify_one();
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.around.clock.now()
     }
 }
@@ -284,7 +336,8 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 }
 
 /// The answer as a plugin sees it: what belongs to the connection is dropped, credentials are blanked.
-fn clean(answer: UpstreamResponse, credential: &Credential, retry_after: Option<Timestamp>) -> EgressResponse {
+fn clean(heard: Heard, credential: &Credential) -> EgressResponse {
+    let Heard { answer, wait_until, is_down } = heard;
     let dropped = [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::TRAILER, header::UPGRADE];
     let headers = answer.headers.iter().filter(|(name, _)| !dropped.contains(name) && name.as_str() != "keep-alive");
     let blank = |value: &http::HeaderValue| {
@@ -295,6 +348,7 @@ fn clean(answer: UpstreamResponse, credential: &Credential, retry_after: Option<
         status: answer.status.as_u16(),
         headers: headers.map(|(name, value)| (name.as_str().to_owned(), blank(value))).collect(),
         body: credential.blanker.blank(answer.body),
-        retry_after,
+        retry_after: wait_until,
+        is_down,
     }
 }

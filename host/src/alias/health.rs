@@ -1,33 +1,40 @@
-//! What is known about an alias's target: healthy, throttled, unreachable, or refusing the credential; and who may send now.
+//! [`Health`]: what is known about an alias's target: healthy, throttled, open (its breaker is), or refusing the credential. Pure.
 //!
-//! Depends on `clock` and `random`. One lock, held for a few instructions. Three things are remembered side by side, since a target can
+//! Depends on `breaker`, and on `clock` and `random` for their types. Three things are remembered side by side, since a target can
 //! be down while it still asks to wait; what is shown is the worst of them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::breaker::{Breaker, News, Sign};
+use super::retry_after::{Asked, RETRY_AFTER_MAX};
 use super::secret::Secret;
 use crate::clock::Timestamp;
 use crate::integration::{Backoff, Jitter};
 use crate::random::{Random, uniform};
 
-/// Waits between tries at a target that cannot be reached: `uniform(0, ceiling)`.
-const HOLD: Backoff = Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(10), jitter: Jitter::Full };
 /// How often a credential that was refused is tried again without having changed: the target may have been mended.
 pub const REFUSED_PROBE_EVERY: Duration = Duration::from_secs(5 * 60);
 /// What is added to a wait a target asked for: up to a tenth, and no more than this. Never earlier than asked.
 const THROTTLE_JITTER_MAX: Duration = Duration::from_secs(30);
+/// A target that throttles without saying for how long, or for no time at all, is left alone for as long as this, longer each time.
+const THROTTLE: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30), jitter: Jitter::Full };
+/// A slow start doubles what it lets through at most once in this time.
+const RAMP_STEP: Duration = Duration::from_secs(1);
+/// A slow start is over when it would let as many deliveries run at once.
+const RAMP_OVER: usize = 64;
+/// A target that was back for as long has proved itself: the next waits are short again.
+const PROVED_AFTER: Duration = Duration::from_secs(60);
 
 /// Why an alias sends nothing for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hold {
-    /// The target asked to wait.
+    /// The target asked to wait, or the alias's own rate is used up.
     Throttled,
-    /// The target could not be reached.
-    Unreachable,
+    /// Too many requests failed: the breaker is open.
+    Open,
     /// The target, or its token endpoint, refuses the credential.
     CredentialRefused,
 }
@@ -37,21 +44,10 @@ impl Hold {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Throttled => "throttled",
-            Self::Unreachable => "unreachable",
+            Self::Open => "open",
             Self::CredentialRefused => "credential-refused",
         }
     }
-}
-
-/// Whether deliveries to an alias may be started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gate {
-    Open,
-    /// Not before `until`; it may open earlier, which `Aliases::changes` tells.
-    Closed {
-        kind: Hold,
-        until: Option<Timestamp>,
-    },
 }
 
 /// A gate that is closed.
@@ -61,10 +57,24 @@ pub struct Closed {
     pub until: Timestamp,
 }
 
-/// Leave to send one request. Two failures with the same generation are one outage, not two.
+/// How many deliveries may run at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    None(Closed),
+    /// One, to find out whether the target is back.
+    Trial,
+    /// A target that is just back is not met by everybody.
+    Ramp(usize),
+    Free,
+}
+
+/// Leave to send a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Ticket {
     generation: u64,
+    /// Its outcome decides whether an open breaker closes.
+    is_try: bool,
+    try_number: Option<u64>,
 }
 
 /// What is shown about an alias.
@@ -75,22 +85,36 @@ pub struct Condition {
     pub since: Timestamp,
     pub until: Option<Timestamp>,
     pub detail: Option<String>,
+    /// `closed`, `open`, `half-open`
+    pub breaker: &'static str,
 }
 
 #[derive(Debug)]
-struct Known {
+pub struct Health {
+    /// Counts what closed or opened the gate.
     generation: u64,
     healthy_since: Timestamp,
     throttle: Option<Spell>,
-    outage: Option<(Spell, u32)>,
+    /// Times it throttled in a row.
+    throttled: u32,
+    breaker: Breaker,
+    ramp: Option<Ramp>,
     refusal: Option<Refusal>,
 }
 
+/// A time in which nothing is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spell {
+    pub since: Timestamp,
+    pub until: Timestamp,
+    pub detail: String,
+}
+
+/// A slow start.
 #[derive(Debug)]
-struct Spell {
+struct Ramp {
     since: Timestamp,
-    until: Timestamp,
-    detail: String,
+    answered: usize,
 }
 
 #[derive(Debug)]
@@ -100,163 +124,256 @@ struct Refusal {
     secret: Option<Secret>,
 }
 
-/// The health of one alias.
-#[derive(Debug)]
-pub struct Health(Mutex<Known>);
+/// What of it outlives the host. A refused credential does not: a start is a good moment to try it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct KeptHealth {
+    throttle: Option<Spell>,
+    throttled: u32,
+    breaker: Option<Spell>,
+    openings: u32,
+    /// When the slow start began, or is to begin.
+    slowly_since: Option<Timestamp>,
+}
 
 impl Health {
     /// Healthy from `now` on, until proved otherwise.
     pub fn new(now: Timestamp) -> Self {
-        Self(Mutex::new(Known { generation: 0, healthy_since: now, throttle: None, outage: None, refusal: None }))
+        Self { generation: 0, healthy_since: now, throttle: None, throttled: 0, breaker: Breaker::default(), ramp: None, refusal: None }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn gate(&self, now: Timestamp) -> Gate {
-        match self.lock().closed(now) {
-            Some(Closed { kind, until }) => Gate::Closed { kind, until: Some(until) },
-            None => Gate::Open,
+    /// How many deliveries may run at once.
+    pub fn limit(&self, now: Timestamp) -> Limit {
+        if let Some(closed) = self.closed(now) {
+            return Limit::None(closed);
+        }
+        if self.breaker.opening().is_some() || self.refusal.is_some() {
+            return Limit::Trial;
+        }
+        match &self.ramp {
+            Some(ramp) if !self.has_proved_itself(ramp, now) => Limit::Ramp(ramp.width(now)),
+            _ => Limit::Free,
         }
     }
 
-    /// Leave to send whatever is known, for a test a person asked for.
-    pub fn force(&self) -> Ticket {
-        Ticket { generation: self.lock().generation }
-    }
-
-    pub fn condition(&self, now: Timestamp) -> Condition {
-        self.lock().condition(now)
+    /// What closes the gate, the worst first.
+    pub fn closed(&self, now: Timestamp) -> Option<Closed> {
+        let refused = self.refusal.as_ref().map(|refusal| (Hold::CredentialRefused, refusal.spell.until));
+        let open = self.breaker.opening().map(|opening| (Hold::Open, opening.until));
+        let throttled = self.throttle.as_ref().map(|spell| (Hold::Throttled, spell.until));
+        // One that has run out, with the target still down or the credential still refused, is due for a try.
+        let (kind, until) = [refused, open, throttled].into_iter().flatten().find(|(_, until)| *until > now)?;
+        Some(Closed { kind, until })
     }
 
     /// Leave to send, or why not. Of those who come when a hold has run out one is let through to find out, and the others wait
     /// up to `lease` for what it finds: a target that comes back is not met by everybody at once.
-    pub fn enter(&self, now: Timestamp, lease: Duration) -> Result<Ticket, Closed> {
-        let mut known = self.lock();
-        if let Some(closed) = known.closed(now) {
+    pub fn enter(&mut self, now: Timestamp, lease: Duration) -> Result<Ticket, Closed> {
+        if let Some(closed) = self.closed(now) {
             return Err(closed);
         }
-        if let Some((spell, _)) = &mut known.outage {
-            spell.until = now.plus(lease);
-        }
-        if let Some(refusal) = &mut known.refusal {
+        let try_number = self.breaker.begin_try(now, lease);
+        if let Some(refusal) = &mut self.refusal {
             refusal.spell.until = now.plus(REFUSED_PROBE_EVERY);
         }
-        Ok(Ticket { generation: known.generation })
+        Ok(Ticket { generation: self.generation, is_try: try_number.is_some(), try_number })
+    }
+
+    /// Leave to send whatever is known, for a test a person asked for.
+    pub fn force(&self) -> Ticket {
+        Ticket { generation: self.generation, is_try: true, try_number: None }
+    }
+
+    /// The holder of `ticket` sends no more.
+    pub fn leave(&mut self, ticket: Ticket, now: Timestamp) {
+        if let Some(number) = ticket.try_number {
+            self.breaker.end_try(number, now);
+        }
     }
 
     /// Whether something was learned since `ticket` was given that closes the gate for its holder too.
     pub fn recheck(&self, ticket: Ticket, now: Timestamp) -> Result<(), Closed> {
-        let known = self.lock();
-        match known.closed(now) {
-            Some(closed) if known.generation != ticket.generation => Err(closed),
+        match self.closed(now) {
+            Some(closed) if self.generation != ticket.generation => Err(closed),
             _ => Ok(()),
         }
     }
 
-    /// The target answered, whatever it said. True if that is news.
-    pub fn answered(&self, now: Timestamp) -> bool {
-        let mut known = self.lock();
-        let news = known.outage.take().is_some();
-        known.note_recovery(now, news);
+    /// Learns from an exchange.
+    pub fn note(&mut self, ticket: Ticket, sign: Sign, now: Timestamp, random: &dyn Random, detail: &str) -> News {
+        if self.ramp.as_ref().is_some_and(|ramp| now.since(ramp.since) >= PROVED_AFTER) && !self.is_open() {
+            self.breaker.settled();
+        }
+        let news = self.breaker.note(sign, ticket.is_try, now, random, detail);
+        match news {
+            News::Opened | News::StillOpen => {
+                self.generation += 1;
+                self.ramp = None;
+            }
+            News::Closed => self.start_slowly(now),
+            News::Nothing => {}
+        }
+        if sign == Sign::Answers {
+            self.answered(now);
+        }
         news
     }
 
-    /// The target took the credential. True if that is news.
-    pub fn accepted(&self, now: Timestamp) -> bool {
-        let mut known = self.lock();
-        let news = known.refusal.take().is_some();
-        known.note_recovery(now, news);
-        news
+    /// A slow start ends though few answers came in: deliveries that seldom ask this target are not held up by it.
+    fn has_proved_itself(&self, ramp: &Ramp, now: Timestamp) -> bool {
+        now.since(ramp.since) >= PROVED_AFTER && !self.breaker.is_failing(now)
     }
 
-    /// The target asks everybody to wait; gives until when. Never shortens an earlier wait.
-    pub fn throttle(&self, now: Timestamp, wait: Duration, random: &dyn Random, detail: String) -> Timestamp {
-        let until = now.plus(wait).plus(uniform(random, (wait / 10).min(THROTTLE_JITTER_MAX)));
-        let mut known = self.lock();
-        let running = known.throttle.take().filter(|spell| spell.until > now);
+    fn answered(&mut self, now: Timestamp) {
+        self.throttled = 0;
+        if let Some(ramp) = &mut self.ramp {
+            ramp.answered += 1;
+            if ramp.width(now) >= RAMP_OVER {
+                self.ramp = None;
+                self.breaker.settled();
+            }
+        }
+    }
+
+    fn start_slowly(&mut self, now: Timestamp) {
+        self.ramp = Some(Ramp { since: now, answered: 0 });
+        self.recovered(now);
+    }
+
+    /// The target, which answers, asks everybody to wait; gives until when. Never shortens an earlier wait.
+    pub fn throttle(&mut self, ticket: Ticket, now: Timestamp, asked: &Asked, random: &dyn Random, detail: String) -> Timestamp {
+        if ticket.is_try {
+            self.breaker.close();
+        }
+        let wait = match asked.wait {
+            Some(wait) if wait >= THROTTLE.base => jittered(wait, wait / 10, random),
+            // Nothing said, or nothing to be waited: however often it says so, it is not asked in a circle.
+            _ => {
+                let half = THROTTLE.ceiling(self.throttled) / 2;
+                jittered(half, half, random)
+            }
+        };
+        self.throttled = self.throttled.saturating_add(1);
+        let until = now.plus(wait);
+        let running = self.throttle.take().filter(|spell| spell.until > now);
         let (since, until) = running.map_or((now, until), |spell| (spell.since, spell.until.max(until)));
-        known.throttle = Some(Spell { since, until, detail });
-        known.generation += 1;
+        self.throttle = Some(Spell { since, until, detail });
+        self.ramp = Some(Ramp { since: until, answered: 0 });
+        self.generation += 1;
         until
     }
 
-    /// The target could not be reached. True if that is news.
-    pub fn failed(&self, ticket: Ticket, now: Timestamp, random: &dyn Random, detail: String) -> bool {
-        let mut known = self.lock();
-        if known.generation != ticket.generation && known.outage.is_some() {
-            return false;
+    /// A person has seen the target answer: a wait it asked for by mistake ends. True if there was one.
+    pub fn end_throttle(&mut self, now: Timestamp) -> bool {
+        self.throttled = 0;
+        let ended = self.throttle.take().is_some_and(|spell| spell.until > now);
+        if ended {
+            self.start_slowly(now);
         }
-        let (since, failures) = known.outage.take().map_or((now, 0), |(spell, failures)| (spell.since, failures.saturating_add(1)));
-        let until = now.plus(uniform(random, HOLD.ceiling(failures)));
-        known.outage = Some((Spell { since, until, detail }, failures));
-        known.generation += 1;
-        true
+        ended
     }
 
-    /// No answer in time: says nothing about a healthy target, but does not prove one that was down to be back.
-    pub fn timed_out(&self, ticket: Ticket, now: Timestamp, random: &dyn Random, detail: String) -> bool {
-        let down = self.lock().outage.is_some();
-        down && self.failed(ticket, now, random, detail)
+    /// The target took the credential. True if that is news.
+    pub fn accepted(&mut self, now: Timestamp) -> bool {
+        let news = self.refusal.take().is_some();
+        if news {
+            self.start_slowly(now);
+        }
+        news
     }
 
     /// The credential made of `secret` was refused. True if the alias was not refused before: tell its owner.
-    pub fn refuse(&self, now: Timestamp, secret: Option<Secret>, detail: String) -> bool {
-        let mut known = self.lock();
-        let before = known.refusal.take();
+    pub fn refuse(&mut self, now: Timestamp, secret: Option<Secret>, detail: String) -> bool {
+        let before = self.refusal.take();
         let news = before.is_none();
         let since = before.map_or(now, |refusal| refusal.spell.since);
-        known.refusal = Some(Refusal { spell: Spell { since, until: now.plus(REFUSED_PROBE_EVERY), detail }, secret });
-        known.generation += 1;
+        self.refusal = Some(Refusal { spell: Spell { since, until: now.plus(REFUSED_PROBE_EVERY), detail }, secret });
+        self.generation += 1;
         news
     }
 
     /// Whether the credential is refused, and was made of another secret than `now_read`.
     pub fn is_refused_with_other_than(&self, now_read: &Secret) -> bool {
-        self.lock().refusal.as_ref().is_some_and(|refusal| refusal.secret.as_ref() != Some(now_read))
+        self.refusal.as_ref().is_some_and(|refusal| refusal.secret.as_ref() != Some(now_read))
     }
 
     pub fn is_refused(&self) -> bool {
-        self.lock().refusal.is_some()
+        self.refusal.is_some()
+    }
+
+    /// Whether the breaker is open, or half-open.
+    pub fn is_open(&self) -> bool {
+        self.breaker.opening().is_some()
+    }
+
+    pub fn condition(&self, now: Timestamp) -> Condition {
+        let breaker = self.breaker.opening().map_or("closed", |opening| opening.as_str(now));
+        let held = |hold, since, until, detail: &str| Condition {
+            hold: Some(hold),
+            since,
+            until: Some(until),
+            detail: Some(detail.to_owned()),
+            breaker,
+        };
+        if let Some(Refusal { spell, .. }) = &self.refusal {
+            return held(Hold::CredentialRefused, spell.since, spell.until, &spell.detail);
+        }
+        if let Some(opening) = self.breaker.opening() {
+            return held(Hold::Open, opening.since, opening.until, &opening.detail);
+        }
+        match &self.throttle {
+            Some(spell) if spell.until > now => held(Hold::Throttled, spell.since, spell.until, &spell.detail),
+            passed => {
+                let since = passed.as_ref().map_or(self.healthy_since, |spell| spell.until.max(self.healthy_since));
+                Condition { hold: None, since, until: None, detail: None, breaker }
+            }
+        }
+    }
+
+    pub fn kept(&self) -> KeptHealth {
+        let opening = self.breaker.opening();
+        KeptHealth {
+            throttle: self.throttle.clone(),
+            throttled: self.throttled,
+            breaker: opening.map(|opening| Spell { since: opening.since, until: opening.until, detail: opening.detail.clone() }),
+            openings: self.breaker.openings(),
+            slowly_since: self.ramp.as_ref().map(|ramp| ramp.since),
+        }
+    }
+
+    /// Takes up what was kept; nothing in it holds longer than a target may ask for.
+    pub fn restore(&mut self, kept: KeptHealth, now: Timestamp) {
+        let latest = now.plus(RETRY_AFTER_MAX);
+        let bounded = |spell: Spell| Spell { since: spell.since.min(now), until: spell.until.min(latest), ..spell };
+        self.throttle = kept.throttle.map(bounded).filter(|spell| now.since(spell.until) < PROVED_AFTER);
+        self.throttled = if self.throttle.is_some() { kept.throttled } else { 0 };
+        if let Some(Spell { since, until, detail }) = kept.breaker.map(bounded) {
+            self.breaker.reopen(since, until, kept.openings, detail, now);
+        }
+        let slowly_since = kept.slowly_since.filter(|since| now.since(*since) < PROVED_AFTER);
+        self.ramp = slowly_since.map(|since| Ramp { since: since.clamp(now, latest), answered: 0 });
+    }
+
+    fn recovered(&mut self, now: Timestamp) {
+        self.generation += 1;
+        if self.breaker.opening().is_none() && self.refusal.is_none() {
+            self.healthy_since = now;
+        }
     }
 }
 
-impl Known {
-    fn closed(&self, now: Timestamp) -> Option<Closed> {
-        // One that has run out, with the target still down or the credential still refused, is due for a try.
-        let (kind, spell) = self.holds().find(|(_, spell)| spell.until > now)?;
-        Some(Closed { kind, until: spell.until })
+impl Ramp {
+    /// From one upward: no faster than answers come in, and at most twice as many each second.
+    fn width(&self, now: Timestamp) -> usize {
+        let steps = now.since(self.since).as_millis() / RAMP_STEP.as_millis();
+        let by_time = u32::try_from(steps).ok().and_then(|steps| 1_usize.checked_shl(steps)).unwrap_or(RAMP_OVER);
+        by_time.min(self.answered + 1).min(RAMP_OVER)
     }
+}
 
-    /// What is known to stand in the way, worst first.
-    fn holds(&self) -> impl Iterator<Item = (Hold, &Spell)> {
-        let refused = self.refusal.as_ref().map(|refusal| (Hold::CredentialRefused, &refusal.spell));
-        let down = self.outage.as_ref().map(|(spell, _)| (Hold::Unreachable, spell));
-        let throttled = self.throttle.as_ref().map(|spell| (Hold::Throttled, spell));
-        [refused, down, throttled].into_iter().flatten()
-    }
-
-    fn condition(&self, now: Timestamp) -> Condition {
-        match self.holds().next() {
-            Some((kind, spell)) if kind != Hold::Throttled || spell.until > now => {
-                Condition { hold: Some(kind), since: spell.since, until: Some(spell.until), detail: Some(spell.detail.clone()) }
-            }
-            _ => {
-                let since = self.throttle.as_ref().map_or(self.healthy_since, |spell| spell.until.max(self.healthy_since));
-                Condition { hold: None, since, until: None, detail: None }
-            }
-        }
-    }
-
-    fn note_recovery(&mut self, now: Timestamp, news: bool) {
-        if news {
-            self.generation += 1;
-            if self.outage.is_none() && self.refusal.is_none() {
-                self.healthy_since = now;
-            }
-        }
-    }
+/// `wait` and up to `more`.
+fn jittered(wait: Duration, more: Duration, random: &dyn Random) -> Duration {
+    wait + uniform(random, more.min(THROTTLE_JITTER_MAX))
 }
 
 #[cfg(test)]

@@ -3,29 +3,39 @@
 //! Depends on `clock`, `random` and `problem`, and on `integration` for plain data (owners, allow lists, waits). Knows nothing of
 //! plugins, messages or deliveries.
 //!
-//! The way of one request: [`registry`] → `path`, `headers` → `health` (may it go now?) → `credential` (and `token`) →
-//! [`upstream`] → `retry_after`, `blank` → back.
+//! The way of one request: [`registry`] → `path`, `headers` → `turnstile` (may it go now?) → `credential` (and `token`) →
+//! [`upstream`] → `learn` (`retry_after`, `breaker`), `blank` → back. Before that, its delivery was let in by `admission`. The rules of
+//! both are in `health` (with `breaker`), `rate` and `turns`.
 
 pub mod address;
+mod admission;
 mod blank;
+mod breaker;
 mod credential;
 mod endpoint;
 mod headers;
 mod health;
+mod learn;
 pub mod network;
 mod network_connect;
 pub mod path;
 mod probe;
+mod rate;
 pub mod registry;
 mod retry_after;
 pub mod scripted;
 pub mod secret;
 mod token;
+mod turns;
+mod turnstile;
 pub mod upstream;
 
-pub use health::{Gate, Hold};
+pub use admission::{Admission, Entrance, Seat, Seats};
+pub use health::Hold;
 pub use probe::AliasTest;
-pub use registry::{AliasStatus, Aliases, EgressError, EgressRequest, EgressResponse};
+pub use rate::{RateLimit, RateUse};
+pub use registry::{AliasStatus, Aliases, EgressError, EgressRequest, EgressResponse, KeptAlias, Sender};
+pub use turnstile::Gate;
 
 use std::collections::BTreeMap;
 
@@ -51,6 +61,8 @@ pub struct Alias {
     /// Base URL of requests; none for an alias that only verifies webhooks.
     pub url: Option<Url>,
     pub auth: Auth,
+    /// How many requests may be sent in a time, by all who use it; none: as many as there are.
+    pub rate: Vec<RateLimit>,
     /// Loopback, private or link-local networks that may be dialled.
     pub network: Vec<IpNet>,
     pub verify: Option<Verify>,
@@ -113,5 +125,7 @@ pub enum HmacEncoding {
 mod credential_tests;
 #[cfg(test)]
 mod egress_tests;
+#[cfg(test)]
+mod learn_tests;
 #[cfg(test)]
 mod test_support;

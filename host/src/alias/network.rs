@@ -49,7 +49,8 @@ pub struct NetworkUpstream {
 impl NetworkUpstream {
     /// With the system's resolver, sockets and trusted roots.
     pub fn system(clock: Arc<dyn Clock>) -> Result<Self, Problem> {
-        Self::new(clock, Arc::new(SystemNetwork), Arc::new(SystemNetwork))
+        let network = Arc::new(SystemNetwork::default());
+        Self::new(clock, Arc::clone(&network) as _, network)
     }
 
     /// With a resolver and sockets of one's own.

@@ -2,12 +2,13 @@
 //!
 //! Depends on `clock` and `address`. [`Resolve`] and [`Dial`] are seams, so that tests reach no network.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use super::address;
@@ -28,6 +30,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const DIAL_TIMEOUT: Duration = Duration::from_secs(4);
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 8;
+/// Lookups of one name at once. Each takes a thread for as long as the system's resolver does, and others need threads too.
+const LOOKUPS_MAX: usize = 2;
 
 /// Where names get their addresses from.
 #[async_trait]
@@ -44,13 +48,28 @@ pub trait Dial: Send + Sync + fmt::Debug + 'static {
 }
 
 /// The system's resolver and sockets.
-#[derive(Debug)]
-pub struct SystemNetwork;
+#[derive(Debug, Default)]
+pub struct SystemNetwork {
+    /// By host: as many as aliases lead to.
+    lookups: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
 
 #[async_trait]
 impl Resolve for SystemNetwork {
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect())
+        let lookups = {
+            let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(lookups.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(LOOKUPS_MAX))))
+        };
+        let permit = lookups.acquire_owned().await.map_err(io::Error::other)?;
+        let host = host.to_owned();
+        // The permit is held by the thread: a lookup that hangs goes on after whoever asked has given up.
+        let lookup = tokio::task::spawn_blocking(move || {
+            let addresses = (host.as_str(), 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect());
+            drop(permit);
+            addresses
+        });
+        lookup.await.map_err(io::Error::other)?
     }
 }
 

@@ -11,10 +11,9 @@ use url::Url;
 
 use super::Auth;
 use super::credential::Credential;
-use super::endpoint::{Endpoint, Prepared};
+use super::endpoint::{Endpoint, Heard, Prepared};
 use super::health::Ticket;
-use super::registry::EgressError;
-use super::upstream::UpstreamResponse;
+use super::registry::{EgressError, Sender};
 use crate::clock::Clock;
 
 const TEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,7 +53,7 @@ pub async fn run(endpoint: &Endpoint, clock: &dyn Clock) -> AliasTest {
 
 async fn ask(endpoint: &Endpoint, url: &Url) -> AliasTest {
     let failed = |detail: String| AliasTest::failed(&endpoint.alias.name, detail);
-    let ticket = endpoint.health.force();
+    let ticket = endpoint.turnstile.force();
     let credential = match endpoint.renew(ticket).await {
         Ok(credential) => credential,
         // The token endpoint answered, and said no.
@@ -64,10 +63,13 @@ async fn ask(endpoint: &Endpoint, url: &Url) -> AliasTest {
         Err(error) => return failed(error.to_string()),
     };
     match request(endpoint, url, &credential, ticket).await {
-        Ok(answer) => {
-            let test = judge(endpoint, answer.status);
+        Ok(heard) => {
+            let test = judge(endpoint, heard.answer.status);
             if test.authenticated == Some(true) {
                 endpoint.taken();
+            }
+            if heard.wait_until.is_none() && !heard.answer.status.is_server_error() {
+                endpoint.end_throttle();
             }
             test
         }
@@ -75,15 +77,16 @@ async fn ask(endpoint: &Endpoint, url: &Url) -> AliasTest {
     }
 }
 
-async fn request(endpoint: &Endpoint, url: &Url, credential: &Credential, ticket: Ticket) -> Result<UpstreamResponse, EgressError> {
+async fn request(endpoint: &Endpoint, url: &Url, credential: &Credential, ticket: Ticket) -> Result<Heard, EgressError> {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let head = Prepared { method: Method::HEAD, url: url.clone(), headers, body: Bytes::new(), timeout: TEST_TIMEOUT };
-    let answer = endpoint.once(head.clone(), credential, ticket).await?;
-    if matches!(answer.status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) {
+    let sender = Sender { integration: "".into(), message: 0 };
+    let head = Prepared { method: Method::HEAD, url: url.clone(), headers, body: Bytes::new(), timeout: TEST_TIMEOUT, sender };
+    let heard = endpoint.once(head.clone(), credential, ticket).await?;
+    if matches!(heard.answer.status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) {
         return endpoint.once(Prepared { method: Method::GET, ..head }, credential, ticket).await;
     }
-    Ok(answer)
+    Ok(heard)
 }
 
 /// A base URL often has nothing of its own, and many servers look for the page before they look at who asks: 404 tells nothing.

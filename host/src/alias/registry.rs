@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use serde::Serialize;
-use tokio::sync::watch;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, watch};
 
-use super::endpoint::{Endpoint, Prepared, Surroundings, held};
-use super::health::{Gate, Hold};
+use super::admission::Entrance;
+use super::endpoint::{Endpoint, Prepared, Surroundings};
+use super::health::Hold;
 use super::probe::{self, AliasTest};
+use super::rate::{RateLimit, RateUse};
 use super::secret::SecretSource;
+use super::turnstile::{Gate, Kept};
 use super::upstream::Upstream;
 use super::{Alias, Environment, headers, path};
 use crate::clock::{Clock, Timestamp};
@@ -33,9 +36,19 @@ pub const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 /// How often a refused secret is read again.
 const REFUSED_SECRET_EVERY: Duration = Duration::from_secs(1);
 
+/// For whom a request is sent.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// Integrations share an alias's rate.
+    pub integration: Arc<str>,
+    /// The message's id: however often a target fails at one message, that alone does not make it down.
+    pub message: u128,
+}
+
 /// One request of a plugin.
 #[derive(Clone, Debug)]
 pub struct EgressRequest {
+    pub sender: Sender,
     pub method: String,
     /// Path and query under the alias's base URL, starting with `/`.
     pub path: String,
@@ -54,8 +67,10 @@ pub struct EgressResponse {
     /// Lower-case names.
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
-    /// Of a 429 or 503 that says when to come back: not before this.
+    /// Of a 429, or a 503 that says when to come back: not before this.
     pub retry_after: Option<Timestamp>,
+    /// It says that the target is down, and so have others: the alias's breaker is open.
+    pub is_down: bool,
 }
 
 /// Why a request of a plugin has no answer.
@@ -76,6 +91,12 @@ pub enum EgressError {
     /// Nothing was sent, because the alias sends nothing for now.
     #[error("the alias is {}", kind.as_str())]
     Held { kind: Hold, until: Option<Timestamp> },
+    /// Nothing was sent, because the alias's rate leaves no room before `until`; none where nobody knows when it will.
+    #[error("the alias's rate is used up")]
+    RateUsedUp { until: Option<Timestamp> },
+    /// Nothing was sent, because the delivery had all of this limit to itself and wants more.
+    #[error("this one delivery sends more requests than the alias's rate of {0} allows; raise the rate, or send less for one message")]
+    RateTooLow(RateLimit),
     /// The credential is refused, or there is none to be had.
     #[error("credential refused: {0}")]
     CredentialRefused(String),
@@ -89,12 +110,25 @@ pub struct AliasStatus {
     pub url: Option<String>,
     /// `none`, `basic`, `bearer`, `api-key`, `oauth2-client-credentials`.
     pub auth: &'static str,
-    /// `healthy`, `throttled`, `unreachable`, `credential-refused`.
+    /// `healthy`, `throttled`, `open`, `credential-refused`.
     pub state: &'static str,
+    /// `closed`, `open`, `half-open`: one request finds out whether the target is back.
+    pub breaker: &'static str,
+    /// What is used of its rate.
+    pub rate: Vec<RateUse>,
     pub since: Timestamp,
     /// Nothing is sent before this, unless the state changes by itself.
     pub until: Option<Timestamp>,
     pub detail: Option<String>,
+}
+
+/// What is kept of an alias over a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAlias {
+    pub name: String,
+    /// What is known of one target is not held against another.
+    url: Option<String>,
+    kept: Kept,
 }
 
 /// The aliases of the running environment. Share it as an `Arc`.
@@ -113,7 +147,8 @@ impl Aliases {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
-        let around = Arc::new(Surroundings { secrets, upstream, clock, random, changes: watch::Sender::new(0) });
+        let (changes, to_keep) = (watch::Sender::new(0), Notify::new());
+        let around = Arc::new(Surroundings { secrets, upstream, clock, random, changes, to_keep });
         let endpoint = |alias: &Alias| (alias.name.clone(), Endpoint::new(alias.clone(), Arc::clone(&around)));
         Self { endpoints: environment.aliases.values().map(endpoint).collect(), around }
     }
@@ -123,14 +158,19 @@ impl Aliases {
     /// A 401 is met with a fresh credential and one more try. Any other answer is an answer.
     pub async fn send(&self, alias: &str, allow: &[Allow], request: EgressRequest) -> Result<EgressResponse, EgressError> {
         let endpoint = self.endpoint(alias)?;
-        let prepared = prepare(&endpoint.alias, allow, request)?;
-        let ticket = endpoint.health.enter(self.around.clock.now(), prepared.timeout).map_err(held)?;
-        endpoint.exchange(prepared, ticket).await
+        endpoint.exchange(prepare(&endpoint.alias, allow, request)?).await
     }
 
-    /// Whether deliveries through `alias` may be started now. An unknown alias is open: the delivery will say what is wrong.
+    /// Where `integration` asks for leave to start deliveries that use `aliases`. Unknown aliases let everybody through: the
+    /// delivery will say what is wrong. `bell` is rung when it is worth asking again.
+    pub fn entrance<'a>(&self, integration: &str, aliases: impl IntoIterator<Item = &'a str>, bell: Arc<Notify>) -> Entrance {
+        let turnstiles = aliases.into_iter().filter_map(|alias| self.endpoints.get(alias)).map(|endpoint| Arc::clone(&endpoint.turnstile));
+        Entrance::new(integration, turnstiles.collect(), bell, Arc::clone(&self.around.clock))
+    }
+
+    /// Whether the target of `alias` may be asked now. An unknown alias is open: the delivery will say what is wrong.
     pub fn gate(&self, alias: &str) -> Gate {
-        self.endpoints.get(alias).map_or(Gate::Open, |endpoint| endpoint.health.gate(self.around.clock.now()))
+        self.endpoints.get(alias).map_or(Gate::Open, |endpoint| endpoint.turnstile.gate(self.around.clock.now()))
     }
 
     /// All aliases, by name.
@@ -139,9 +179,37 @@ impl Aliases {
         self.endpoints.values().map(|endpoint| status(endpoint, now)).collect()
     }
 
-    /// Ticks at every change of a state, so that who waits for an alias looks again. The end of a wait is not told: that is its `until`.
+    /// Ticks at every change of a state. The end of a wait is not told: that is its `until`.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.around.changes.subscribe()
+    }
+
+    /// Takes up what was kept before a restart, of those aliases that still lead where they led.
+    pub fn restore(&self, kept: Vec<KeptAlias>) {
+        for KeptAlias { name, url, kept } in kept {
+            if let Some(endpoint) = self.endpoints.get(&name).filter(|endpoint| url_of(endpoint) == url) {
+                endpoint.turnstile.restore(kept, self.around.clock.now());
+            }
+        }
+    }
+
+    /// Waits until there is something to be kept over a restart, and gives it. Only one should wait.
+    pub async fn next_to_keep(&self) -> Vec<KeptAlias> {
+        loop {
+            let now = self.around.clock.now();
+            let kept = |endpoint: &Endpoint| endpoint.turnstile.changed_to_keep(now).map(|kept| keep(endpoint, kept));
+            let changed: Vec<_> = self.endpoints.values().filter_map(kept).collect();
+            if !changed.is_empty() {
+                return changed;
+            }
+            self.around.to_keep.notified().await;
+        }
+    }
+
+    /// What is to be kept of all aliases when nothing more is sent.
+    pub fn all_to_keep(&self) -> Vec<KeptAlias> {
+        let now = self.around.clock.now();
+        self.endpoints.values().map(|endpoint| keep(endpoint, endpoint.turnstile.kept(now))).collect()
     }
 
     /// Asks the endpoint of `alias` for its base URL with a credential made anew. Where that shows that the credential is taken, a
@@ -159,13 +227,13 @@ impl Aliases {
         let mut changes = self.changes();
         loop {
             changes.borrow_and_update();
-            if !self.endpoints.values().any(|endpoint| endpoint.health.is_refused()) {
+            if !self.endpoints.values().any(|endpoint| endpoint.turnstile.is_refused()) {
                 // The sender lives in `self`, so this ends with a change only.
                 let _ = changes.changed().await;
                 continue;
             }
             self.around.clock.sleep(REFUSED_SECRET_EVERY).await;
-            for endpoint in self.endpoints.values().filter(|endpoint| endpoint.health.is_refused()) {
+            for endpoint in self.endpoints.values().filter(|endpoint| endpoint.turnstile.is_refused()) {
                 self.release_if_changed(endpoint).await;
             }
         }
@@ -175,7 +243,7 @@ impl Aliases {
         let Some(reference) = endpoint.alias.auth.secret() else { return };
         // Still no secret to read: nothing has changed.
         let Ok(secret) = self.around.secrets.read(reference) else { return };
-        if endpoint.health.is_refused_with_other_than(&secret) {
+        if endpoint.turnstile.is_refused_with_other_than(&secret) {
             endpoint.release("there is a new secret; delivery resumes").await;
         }
     }
@@ -186,17 +254,27 @@ impl Aliases {
 }
 
 fn status(endpoint: &Endpoint, now: Timestamp) -> AliasStatus {
-    let condition = endpoint.health.condition(now);
+    let (condition, rate) = endpoint.turnstile.condition(now);
     AliasStatus {
         name: endpoint.alias.name.clone(),
         owner: endpoint.alias.owner.clone(),
-        url: endpoint.alias.url.as_ref().map(without_secrets),
+        url: url_of(endpoint),
         auth: endpoint.alias.auth.kind(),
         state: condition.hold.map_or("healthy", Hold::as_str),
+        breaker: condition.breaker,
+        rate,
         since: condition.since,
         until: condition.until,
         detail: condition.detail,
     }
+}
+
+fn keep(endpoint: &Endpoint, kept: Kept) -> KeptAlias {
+    KeptAlias { name: endpoint.alias.name.clone(), url: url_of(endpoint), kept }
+}
+
+fn url_of(endpoint: &Endpoint) -> Option<String> {
+    endpoint.alias.url.as_ref().map(without_secrets)
 }
 
 /// A base URL with a user or a query is refused when it is used, and is not shown before.
@@ -230,7 +308,8 @@ fn prepare(alias: &Alias, allow: &[Allow], request: EgressRequest) -> Result<Pre
     }
     let headers = headers::build(&request.headers, alias.auth.own_header(), &request.idempotency_key)
         .map_err(|refused| denied(refused.to_string()))?;
-    Ok(Prepared { method, url, headers, body: request.body, timeout: request.timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX) })
+    let timeout = request.timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
+    Ok(Prepared { method, url, headers, body: request.body, timeout, sender: request.sender })
 }
 
 /// `CONNECT` would open a tunnel and `TRACE` would have the credential sent back; the rest is the target's business.

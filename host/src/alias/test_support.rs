@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::network::{Dial, NetworkUpstream, Resolve};
 use super::secret::{Secret, SecretRef, SecretSource};
-use super::{Alias, Aliases, Auth, EgressRequest, Environment};
+use super::{Alias, Aliases, Auth, EgressRequest, Environment, RateLimit, Sender};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::integration::Owner;
 use crate::problem::{Code, Problem};
@@ -172,12 +172,22 @@ pub struct Bench {
 impl Bench {
     /// `crm` at `base`, which is reached through `network`; the secret is `s3cret/value+1`.
     pub fn new(base: &str, auth: Auth, network: Arc<FakeNetwork>) -> Self {
+        Self::build(base, auth, Vec::new(), network)
+    }
+
+    /// `crm` at `server` under `/base`, which takes no more requests than `rate`.
+    pub fn limited(server: &Server, auth: Auth, rate: Vec<RateLimit>) -> Self {
+        let base = format!("http://{}/base", server.address);
+        Self::build(&base, auth, rate, FakeNetwork::new(&[], Some(server.address)))
+    }
+
+    fn build(base: &str, auth: Auth, rate: Vec<RateLimit>, network: Arc<FakeNetwork>) -> Self {
         let secrets = Arc::new(TableSecrets::default());
         secrets.set("file secrets/crm", SECRET);
         let clock = Arc::new(ManualClock::at(START));
         let (resolve, dial) = (Arc::clone(&network), Arc::clone(&network));
         let upstream = Arc::new(NetworkUpstream::new(Arc::clone(&clock) as Arc<dyn Clock>, resolve, dial).unwrap());
-        let aliases = aliases_at(base, auth, Arc::clone(&secrets) as _, upstream, Arc::clone(&clock) as _);
+        let aliases = limited_aliases_at(base, auth, rate, Arc::clone(&secrets) as _, upstream, Arc::clone(&clock) as _);
         Self { aliases, clock, secrets, network }
     }
 
@@ -203,11 +213,23 @@ pub fn aliases_at(
     upstream: Arc<dyn super::upstream::Upstream>,
     clock: Arc<dyn Clock>,
 ) -> Arc<Aliases> {
+    limited_aliases_at(base, auth, Vec::new(), secrets, upstream, clock)
+}
+
+fn limited_aliases_at(
+    base: &str,
+    auth: Auth,
+    rate: Vec<RateLimit>,
+    secrets: Arc<dyn SecretSource>,
+    upstream: Arc<dyn super::upstream::Upstream>,
+    clock: Arc<dyn Clock>,
+) -> Arc<Aliases> {
     let alias = Alias {
         name: "crm".to_owned(),
         owner: Some(Owner { team: None, contact: "crm-team@acme.example".to_owned() }),
         url: Some(base.parse().unwrap()),
         auth,
+        rate,
         network: vec!["127.0.0.0/8".parse().unwrap()],
         verify: None,
     };
@@ -235,6 +257,7 @@ pub fn oauth(server: &Server) -> Auth {
 
 pub fn get(path: &str) -> EgressRequest {
     EgressRequest {
+        sender: Sender { integration: "orders".into(), message: 1 },
         method: "GET".to_owned(),
         path: path.to_owned(),
         headers: Vec::new(),

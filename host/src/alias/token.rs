@@ -12,6 +12,7 @@ use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::retry_after::{self, Asked};
 use super::secret::Secret;
 use super::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse};
 
@@ -41,7 +42,7 @@ pub enum TokenFailure {
     /// The endpoint is down, or does not behave like one.
     Unavailable(String),
     /// The endpoint asks to wait.
-    Throttled(Duration, String),
+    Throttled(Asked, String),
     /// The endpoint's address may not be dialled.
     AddressRefused(String),
 }
@@ -115,10 +116,9 @@ pub fn read(answer: Result<UpstreamResponse, UpstreamError>, now_ms: i64) -> Res
         StatusCode::OK => granted(&answer.body),
         status if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE => {
             let detail = format!("token endpoint answered {}", status.as_u16());
-            Err(match super::retry_after::parse(&answer.headers, now_ms) {
-                Some(wait) => TokenFailure::Throttled(wait, detail),
-                None => TokenFailure::Unavailable(detail),
-            })
+            let asked = retry_after::parse(&answer.headers, now_ms);
+            let throttles = status == StatusCode::TOO_MANY_REQUESTS || asked.wait.is_some();
+            Err(if throttles { TokenFailure::Throttled(asked, detail) } else { TokenFailure::Unavailable(detail) })
         }
         StatusCode::REQUEST_TIMEOUT => Err(TokenFailure::Unavailable("token endpoint answered 408".to_owned())),
         status if status.is_client_error() => {
@@ -182,7 +182,6 @@ mod tests {
             (500, r#"{"error":"invalid_client"}"#),
             (502, ""),
             (503, ""),
-            (429, ""),
             (408, ""),
             (302, ""),
             (204, ""),
@@ -194,6 +193,7 @@ mod tests {
         ] {
             assert!(matches!(meaning(status, body), Err(TokenFailure::Unavailable(_))), "{status} {body}");
         }
+        assert!(matches!(meaning(429, ""), Err(TokenFailure::Throttled(..))));
         for error in [UpstreamError::Unreachable("no".into()), UpstreamError::TimedOut(TOKEN_TIMEOUT), UpstreamError::TooLarge] {
             assert!(matches!(read(Err(error), 0), Err(TokenFailure::Unavailable(_))));
         }

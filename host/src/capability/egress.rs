@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 
-pub use crate::alias::{Aliases, EgressError, EgressRequest, EgressResponse, Hold};
+pub use crate::alias::{Aliases, EgressError, EgressRequest, EgressResponse, Hold, Sender};
 use crate::integration::Allow;
 
 /// Sends requests through aliases.
@@ -43,6 +43,7 @@ mod tests {
         let clock = Arc::new(ManualClock::at(Timestamp(0)));
         let egress: Arc<dyn Egress> = Arc::new(Aliases::new(&environment, secrets, upstream, clock, Arc::new(SeededRandom::new(1))));
         let request = EgressRequest {
+            sender: Sender { integration: "orders".into(), message: 1 },
             method: "GET".into(),
             path: "/".into(),
             headers: Vec::new(),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
-use super::egress::{Egress, EgressError, EgressRequest, EgressResponse, Hold};
+use super::egress::{Egress, EgressError, EgressRequest, EgressResponse, Hold, Sender};
 use super::idempotency::{RequestName, idempotency_key};
 use crate::clock::{Clock, Timestamp};
 use crate::integration::Binding;
@@ -78,6 +78,7 @@ impl std::fmt::Debug for Outside {
 pub struct Http {
     outside: Outside,
     bindings: Arc<BTreeMap<String, Binding>>,
+    sender: Sender,
     base: String,
     /// The end of the call's wall time.
     deadline: Timestamp,
@@ -106,11 +107,12 @@ struct Done {
 
 impl Http {
     /// `base` is the call's idempotency base.
-    pub fn new(outside: Outside, bindings: Arc<BTreeMap<String, Binding>>, base: String, limits: &Limits) -> Self {
+    pub fn new(outside: Outside, bindings: Arc<BTreeMap<String, Binding>>, sender: Sender, base: String, limits: &Limits) -> Self {
         let deadline = outside.clock.now().plus(limits.wall);
         Self {
             outside,
             bindings,
+            sender,
             base,
             deadline,
             requests_max: limits.requests,
@@ -191,7 +193,7 @@ impl Http {
         let left = self.deadline.since(self.outside.clock.now()).saturating_sub(LEFT_AFTER_TIMEOUT);
         let timeout = request.timeout.unwrap_or(TIMEOUT).min(left).max(Duration::from_millis(1));
         let Request { method, path, headers, body, .. } = request;
-        let request = EgressRequest { method, path, headers, body, idempotency_key, timeout };
+        let request = EgressRequest { sender: self.sender.clone(), method, path, headers, body, idempotency_key, timeout };
         Ok(Planned { record: self.requests.len() - 1, binding, request })
     }
 
@@ -225,11 +227,14 @@ impl Http {
         match answer {
             Ok(response) => Ok(Response { status: response.status, headers: response.headers, body: response.body }),
             Err(EgressError::Denied(why)) => Err(HttpError::Denied(why)),
+            Err(too_low @ EgressError::RateTooLow(_)) => Err(HttpError::Denied(too_low.to_string())),
             Err(EgressError::TimedOut) => Err(HttpError::TimedOut),
             Err(EgressError::Unreachable(why)) => Err(HttpError::Unreachable(why)),
             Err(EgressError::TooLarge) => Err(HttpError::TooLarge),
-            Err(EgressError::Held { kind: Hold::Unreachable, .. }) => Err(HttpError::BreakerOpen),
-            Err(EgressError::Held { kind: Hold::Throttled, until: at }) => Err(HttpError::RateLimited(until(at))),
+            Err(EgressError::Held { kind: Hold::Open, .. }) => Err(HttpError::BreakerOpen),
+            Err(EgressError::Held { kind: Hold::Throttled, until: at } | EgressError::RateUsedUp { until: at }) => {
+                Err(HttpError::RateLimited(until(at)))
+            }
             Err(EgressError::CredentialRefused(_) | EgressError::Held { kind: Hold::CredentialRefused, .. }) => {
                 Err(HttpError::CredentialRefused)
             }
@@ -262,8 +267,10 @@ fn answer_word(answer: &Result<EgressResponse, EgressError>) -> String {
         Err(EgressError::TimedOut) => "timed-out",
         Err(EgressError::Unreachable(_)) => "unreachable",
         Err(EgressError::TooLarge) => "too-large",
-        Err(EgressError::Held { kind: Hold::Unreachable, .. }) => "breaker-open",
-        Err(EgressError::Held { kind: Hold::Throttled, .. }) => "rate-limited",
+        Err(EgressError::Held { kind: Hold::Open, .. }) => "breaker-open",
+        Err(EgressError::Held { kind: Hold::Throttled, .. } | EgressError::RateUsedUp { .. } | EgressError::RateTooLow(_)) => {
+            "rate-limited"
+        }
         Err(EgressError::CredentialRefused(_) | EgressError::Held { kind: Hold::CredentialRefused, .. }) => "credential-refused",
     }
     .to_owned()
@@ -274,17 +281,21 @@ fn obstacle(alias: &str, answer: &Result<EgressResponse, EgressError>) -> Option
     let (kind, not_before, detail) = match answer {
         Ok(response) if response.status == 429 => (ObstacleKind::RateLimited, response.retry_after, "answered 429".to_owned()),
         Ok(response) if response.status == 503 => (ObstacleKind::Unavailable, response.retry_after, "answered 503".to_owned()),
+        Ok(response) if response.is_down => {
+            (ObstacleKind::Unavailable, None, format!("answered {}, and fails at other messages too", response.status))
+        }
         Err(EgressError::Unreachable(why)) => (ObstacleKind::Unreachable, None, why.clone()),
         Err(EgressError::Held { kind, until }) => {
             let (kind, detail) = match kind {
-                Hold::Unreachable => (ObstacleKind::BreakerOpen, "could not be reached a moment ago; nothing is sent for now"),
+                Hold::Open => (ObstacleKind::BreakerOpen, "failed too often a moment ago; nothing is sent for now"),
                 Hold::Throttled => (ObstacleKind::RateLimited, "asked to wait"),
                 Hold::CredentialRefused => (ObstacleKind::CredentialRefused, "refuses the credential"),
             };
             (kind, *until, detail.to_owned())
         }
+        Err(EgressError::RateUsedUp { until }) => (ObstacleKind::RateLimited, *until, "its rate is used up".to_owned()),
         Err(EgressError::CredentialRefused(why)) => (ObstacleKind::CredentialRefused, None, why.clone()),
-        Ok(_) | Err(EgressError::Denied(_) | EgressError::TimedOut | EgressError::TooLarge) => return None,
+        Ok(_) | Err(EgressError::Denied(_) | EgressError::RateTooLow(_) | EgressError::TimedOut | EgressError::TooLarge) => return None,
     };
     Some(Obstacle { kind, alias: alias.to_owned(), not_before, detail })
 }

@@ -35,7 +35,7 @@ impl Egress for Answers {
 }
 
 fn status(status: u16, body: &str) -> Result<EgressResponse, EgressError> {
-    Ok(EgressResponse { status, headers: Vec::new(), body: Bytes::copy_from_slice(body.as_bytes()), retry_after: None })
+    Ok(EgressResponse { status, headers: Vec::new(), body: Bytes::copy_from_slice(body.as_bytes()), retry_after: None, is_down: false })
 }
 
 fn http(answers: Vec<Result<EgressResponse, EgressError>>) -> (Http, Arc<Answers>) {
@@ -47,7 +47,8 @@ fn http_within(answers: Vec<Result<EgressResponse, EgressError>>, limits: &Limit
     let bindings = BTreeMap::from([("target".to_owned(), Binding { alias: "crm".into(), allow: Vec::new() })]);
     let clock = Arc::new(ManualClock::at(Timestamp(1_000)));
     let outside = Outside { egress: egress.clone(), clock, metrics: Arc::new(Metrics::new()) };
-    (Http::new(outside, Arc::new(bindings), "base".into(), limits), egress)
+    let sender = Sender { integration: "orders".into(), message: 1 };
+    (Http::new(outside, Arc::new(bindings), sender, "base".into(), limits), egress)
 }
 
 fn request(path: &str) -> Request {
@@ -70,6 +71,7 @@ async fn keeps_what_was_sent_and_what_was_answered_if_anything_was() {
         headers: vec![("content-type".into(), "application/json".into())],
         body: Bytes::from_static(b"{}"),
         retry_after: None,
+        is_down: false,
     };
     let (mut http, _) = http(vec![Ok(answered), Err(EgressError::Unreachable("refused".into()))]);
     let headers = vec![("Content-Type".to_owned(), "text/xml".to_owned())];
@@ -99,11 +101,14 @@ async fn the_last_request_says_what_stands_in_the_way() {
     let held = |kind| Err(EgressError::Held { kind, until: Some(Timestamp(9_000)) });
     let cases = [
         (Err(EgressError::Unreachable("refused".into())), Some(ObstacleKind::Unreachable)),
-        (held(Hold::Unreachable), Some(ObstacleKind::BreakerOpen)),
+        (held(Hold::Open), Some(ObstacleKind::BreakerOpen)),
         (held(Hold::Throttled), Some(ObstacleKind::RateLimited)),
         (held(Hold::CredentialRefused), Some(ObstacleKind::CredentialRefused)),
         (status(429, ""), Some(ObstacleKind::RateLimited)),
         (status(503, ""), Some(ObstacleKind::Unavailable)),
+        (Err(EgressError::RateUsedUp { until: None }), Some(ObstacleKind::RateLimited)),
+        (status(502, "").map(|answer| EgressResponse { is_down: true, ..answer }), Some(ObstacleKind::Unavailable)),
+        (status(502, ""), None),
         (Err(EgressError::CredentialRefused("401".into())), Some(ObstacleKind::CredentialRefused)),
         (Err(EgressError::TimedOut), None),
         (status(500, ""), None),

@@ -23,8 +23,8 @@ pub struct List {}
 
 /// Ask an alias's endpoint whether it answers and takes the credential
 ///
-/// An answer that takes the credential releases an alias that was refused or unreachable: what waited for it goes on at once. Ends with 1
-/// if there is no answer, or the credential is refused.
+/// An answer releases an alias whose target was down or had asked to wait, and one that takes the credential an alias that was refused:
+/// what waited goes on, slowly at first. Ends with 1 if there is no answer, or the credential is refused.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -55,6 +55,11 @@ async fn show(common: &Common) -> Result<(), Failure> {
         vec![text(alias, "name"), text(alias, "state"), moment::short(&text(alias, "since"), now), text(alias, "auth"), text(alias, "url")]
     };
     table::print(&["ALIAS", "STATE", "SINCE", "AUTH", "URL"], &aliases.iter().map(row).collect::<Vec<_>>());
+    for alias in aliases.iter().filter(|alias| !list(&alias["rate"]).is_empty()) {
+        let used: Vec<String> =
+            list(&alias["rate"]).iter().map(|rate| format!("{} of {}", text(rate, "used"), text(rate, "limit"))).collect();
+        output::line(format_args!("{}: used {}", text(alias, "name"), used.join(", ")));
+    }
     for alias in aliases.iter().filter(|alias| !alias["detail"].is_null()) {
         output::line(format_args!("{}: {}", text(alias, "name"), text(alias, "detail")));
     }

@@ -209,8 +209,8 @@ mod tests {
         assert_eq!(line(&outcome, NOW), "22:13:20.123Z INFO  orders 0198c2d4-5e6f delivered took-ms=12");
         let log = event("log", "upserted", json!({ "plugin": "crm@1.0.0", "id": "001", "name": "a \"b\"", "none": "" }));
         assert_eq!(line(&log, NOW), r#"22:13:20.123Z INFO  orders 0198c2d4-5e6f crm@1.0.0: upserted id=001 name="a \"b\"""#);
-        let alias = event("alias", "alias crm is unreachable", json!({ "alias": "crm", "state": "unreachable", "owner": "crm-team" }));
-        assert!(line(&alias, NOW).ends_with(" alias crm is unreachable owner=crm-team"));
+        let alias = event("alias", "alias crm is open", json!({ "alias": "crm", "state": "open", "owner": "crm-team" }));
+        assert!(line(&alias, NOW).ends_with(" alias crm is open owner=crm-team"));
         let host = json!({ "time": "2023-11-13T22:13:20.123Z", "level": "error", "kind": "host", "integration": null, "message": null,
             "text": "it burns", "fields": {} });
         assert_eq!(line(&host, NOW), "2023-11-13 22:13:20.123Z ERROR it burns");

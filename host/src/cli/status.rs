@@ -23,7 +23,8 @@ const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 /// Show integrations and aliases: what waits and why, how fast it goes, and what needs a person
 ///
 /// An integration is `idle` (nothing waits), `delivering`, `held` by an alias that sends nothing for now, or `inactive` (not active any
-/// more, but not empty). An alias is `healthy`, `throttled`, `unreachable` or `credential-refused`. Waiting costs no attempt and no message.
+/// more, but not empty). An alias is `healthy`, `throttled` (its target asked to wait, or its rate is used up), `open` (too
+/// many requests failed: its breaker lets one through now and then) or `credential-refused`. Waiting costs no attempt and no message.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -120,7 +121,7 @@ fn legend(integrations: &[Value], now: Timestamp) -> String {
 
 /// An alias that waits for its target.
 fn held_up(alias: &Value, now: Timestamp) -> Option<String> {
-    let passing = matches!(alias["state"].as_str(), Some("unreachable" | "throttled"));
+    let passing = matches!(alias["state"].as_str(), Some("open" | "throttled"));
     let until = moment::short(&text(alias, "until"), now);
     passing.then(|| {
         let (name, state, hanging) = (text(alias, "name"), text(alias, "state"), hanging(alias));
@@ -218,7 +219,7 @@ mod tests {
         json!({
             "integrations": names.iter().map(|name| integration(name, 100_000)).collect::<Vec<_>>(),
             "aliases": [{
-                "name": "crm", "state": "unreachable", "since": "2023-11-14T22:13:00.000Z", "until": "2023-11-14T22:13:25.000Z",
+                "name": "crm", "state": "open", "since": "2023-11-14T22:13:00.000Z", "until": "2023-11-14T22:13:25.000Z",
                 "url": "http://crm", "detail": "refused\u{1b}[2J", "integrations": names, "waiting": 600_000,
             }],
         })
@@ -236,7 +237,7 @@ mod tests {
     #[test]
     fn tells_one_cause_under_many_integrations_once() {
         let text = lines(&status(), NOW).join("\n");
-        let cause = "alias crm unreachable: 600000 waiting in order-to-system-1, order-to-system-2, order-to-system-3, order-to-system-4 and 2 \
+        let cause = "alias crm open: 600000 waiting in order-to-system-1, order-to-system-2, order-to-system-3, order-to-system-4 and 2 \
                      more integrations; next request at 22:13:25Z";
         assert!(text.contains(cause), "{text}");
         assert_eq!(text.matches("alias crm").count(), 1);

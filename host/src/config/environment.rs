@@ -12,8 +12,8 @@ use toml::de::DeValue;
 use url::Url;
 
 use super::integration::owner;
-use super::name;
 use super::reader::{Keys, Node, Page, Places, Table};
+use super::{name, rate};
 use crate::alias::secret::SecretRef;
 use crate::alias::{Alias, ApiKeyPlace, Auth, Environment, HmacEncoding, Verify};
 use crate::problem::{Code, Problems};
@@ -31,7 +31,7 @@ const CLIENT_TEXT_CHARS_MAX: usize = 1024;
 
 const ROOT: Keys = Keys::all(&["values", "alias"]);
 const ALIAS: Keys =
-    Keys { known: &["owner", "url", "auth", "network", "verify"], not_built: &["rate", "proxy", "ca-file", "timeout", "breaker"] };
+    Keys { known: &["owner", "url", "auth", "rate", "network", "verify"], not_built: &["proxy", "ca-file", "timeout", "breaker"] };
 const AUTH: Keys = Keys {
     known: &["basic", "bearer", "api-key", "oauth2-client-credentials"],
     not_built: &["oauth2-refresh-token", "oauth2-jwt-bearer", "hmac", "aws-sigv4", "mutual-tls"],
@@ -102,12 +102,13 @@ fn alias(name: &str, node: &Node<'_>) -> Option<Alias> {
     let owner = table.optional("owner").map(|node| owner(&node, false));
     let url = table.optional("url").map(|node| node.parsed_unseen("\"https://crm.example/api\"", endpoint));
     let auth = table.optional("auth").map_or(Some(Auth::None), |node| auth(&node));
+    let rate = table.optional("rate").map_or_else(|| Some(Vec::new()), |node| rate::limits(&node));
     let network = table.optional("network").map_or_else(|| Some(Vec::new()), |node| networks(&node));
     let verify = table.optional("verify").map(|node| verify(&node));
     if url.is_none() && verify.is_none() {
         table.missing("url", "url = \"https://crm.example\"");
     }
-    if let (None, Some(node)) = (&url, table.optional("auth").or_else(|| table.optional("network"))) {
+    if let (None, Some(node)) = (&url, ["auth", "rate", "network"].into_iter().find_map(|key| table.optional(key))) {
         node.note(Code::MissingKey, format!("`{}` without a `url` to use it for", node.name()), "add `url = \"https://crm.example\"`");
     }
     // The outer option is whether the key is there, the inner one whether it could be read.
@@ -116,6 +117,7 @@ fn alias(name: &str, node: &Node<'_>) -> Option<Alias> {
         owner: transpose(owner)?,
         url: transpose(url)?,
         auth: auth?,
+        rate: rate?,
         network: network?,
         verify: transpose(verify)?,
     })

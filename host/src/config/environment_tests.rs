@@ -51,7 +51,7 @@ when = 2024-01-01
 [alias.crm]
 url = "ftp://crm.example"
 network = ["10.0.0.1"]
-rate = ["20/s"]
+rate = ["20/s", "5/m", "20 per second", "7/m"]
 auth = { basic = { username = "a:b", password = { env = "P" } }, bearer = { token = { env = "T" } } }
 [alias.none]
 verify = { stripe = { secret = { env = "S" } } }
@@ -60,6 +60,17 @@ owner = { team = "x" }
 [alias.keyed]
 url = "https://a.example?x=1"
 auth = { api-key = { header = "Host", key = { env = "K" } } }
+[alias.fast]
+url = "https://fast.example"
+rate = ["20/s", "5/m", "7/60s"]
+[alias.slow]
+url = "https://slow.example"
+rate = "20/s"
+[alias.never]
+url = "https://never.example"
+rate = []
+[alias.told]
+rate = ["0/s"]
 [alias.hook]
 auth = { bearer = { token = { env = "T" } } }
 verify = { hmac = { secret = { env = "S" }, header = "X Sig", encoding = "base32" } }
@@ -70,7 +81,7 @@ verify = { hmac = { secret = { env = "S" }, header = "X Sig", encoding = "base32
         "4:8: LG-1005 `values.when` must be a text, a number, true or false; it is a date or time",
         "6:7: LG-1005 `alias.crm.url` cannot be used: its scheme must be `http` or `https`",
         "7:12: LG-1005 `alias.crm.network 1` = \"10.0.0.1\": expected a network such as `10.1.0.0/16` (one address: `10.1.2.3/32`)",
-        "8:1: LG-1003 `alias.crm.rate` is not built in this version",
+        "8:24: LG-1005 `alias.crm.rate 3` = \"20 per second\": a rate is a whole number, `/` and a time, such as `20/s`",
         "9:8: LG-1005 `alias.crm.auth` must have exactly one kind",
         "10:8: LG-1005 `alias.none`:",
         "11:12: LG-1003 `alias.none.verify.stripe` is not built in this version",
@@ -78,9 +89,15 @@ verify = { hmac = { secret = { env = "S" }, header = "X Sig", encoding = "base32
         "13:9: LG-1004 `alias.empty.owner.contact` is missing",
         "15:7: LG-1005 `alias.keyed.url` cannot be used: a base URL has no query and no fragment",
         "16:31: LG-1005 `alias.keyed.auth.api-key.header` = \"Host\": this header is not free",
-        "18:8: LG-1004 `alias.hook.auth` without a `url` to use it for",
-        "19:54: LG-1005 `alias.hook.verify.hmac.header` = \"X Sig\": not a header name",
-        "19:74: LG-1005 `alias.hook.verify.hmac.encoding` = \"base32\": expected one of `hex`, `base64`",
+        "19:17: LG-1005 `alias.fast.rate 2` = \"5/m\" contradicts entry 1: \"20/s\" is never reached, since \"5/m\" allows fewer in a longer time",
+        "19:24: LG-1005 `alias.fast.rate 3` = \"7/m\" is for the same time as entry 2, \"5/m\"",
+        "22:8: LG-1005 `alias.slow.rate` must be a list; it is a text\n  fix: for example `rate = [\"20/s\", \"90000/day\"]`",
+        "25:8: LG-1005 `alias.never.rate` is empty",
+        "27:8: LG-1004 `alias.told.rate` without a `url`",
+        "27:9: LG-1005 `alias.told.rate 1` = \"0/s\": nothing could ever be sent",
+        "29:8: LG-1004 `alias.hook.auth` without a `url` to use it for",
+        "30:54: LG-1005 `alias.hook.verify.hmac.header` = \"X Sig\": not a header name",
+        "30:74: LG-1005 `alias.hook.verify.hmac.encoding` = \"base32\": expected one of `hex`, `base64`",
     ] {
         assert!(problems.contains(&format!("dev.toml:{part}")), "{part}\n---\n{problems}");
     }
@@ -100,6 +117,7 @@ owner = { contact = "crm-team@acme.example" }
 url = "http://127.0.0.1:9010/services/data/v60.0"
 auth = { oauth2-client-credentials = { token-url = "http://127.0.0.1:9010/token", client-id = "dev", client-secret = { env = "CRM_SECRET" } } }
 network = ["127.0.0.0/8", "::1/128"]
+rate = ["20/s", "90000/day"]
 [alias.shop]
 verify = { shopify = { secret = { file = "secrets/shop" } } }
 [alias.k]
@@ -119,6 +137,7 @@ verify = { standard-webhooks = { secret = { env = "S" } } }
         matches!(&crm.auth, Auth::OAuth2ClientCredentials { client_secret: SecretRef::Env(name), scope: None, .. } if name == "CRM_SECRET")
     );
     assert_eq!((crm.url.as_ref().unwrap().as_str(), crm.network.len()), ("http://127.0.0.1:9010/services/data/v60.0", 2));
+    assert_eq!(crm.rate.iter().map(ToString::to_string).collect::<Vec<_>>(), ["20/s", "90000/day"]);
     assert!(matches!(&environment.aliases["shop"].verify, Some(Verify::Shopify { secret: SecretRef::File(_) })));
     assert!(matches!(&environment.aliases["k"].verify, Some(Verify::Hmac { header, prefix, .. }) if header == "x-sig" && prefix == "v1="));
     assert!(matches!(&environment.aliases["k"].auth, Auth::ApiKey { place: ApiKeyPlace::Query, name, .. } if name == "key"));

@@ -11,6 +11,7 @@ mod integration;
 mod name;
 pub mod prepare;
 pub mod quantity;
+mod rate;
 pub mod reader;
 mod secrets;
 mod step;

@@ -165,6 +165,10 @@ fn facts(alias: &AliasOverview, now: Timestamp) -> Markup {
     if let Some(detail) = &status.detail {
         facts.push(("Why", parts::outside(detail)));
     }
+    if !status.rate.is_empty() {
+        let used: Vec<String> = status.rate.iter().map(|rate| format!("{} of {}", rate.used, rate.limit)).collect();
+        facts.push(("Rate used", html! { (used.join(", ")) }));
+    }
     facts.push((
         "Address",
         status.url.as_deref().map_or_else(|| html! { "none: it verifies webhooks" }, |url| html! { span.mono { (parts::outside(url)) } }),

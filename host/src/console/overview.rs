@@ -151,7 +151,7 @@ fn condition(alias: &AliasOverview) -> Markup {
     html! {
         @match alias.status.state {
             "credential-refused" => { (name) " has refused the host's credential" },
-            "throttled" => { (name) " has asked to wait" },
+            "open" => { (name) " has been failing" },
             state => { (name) " has been " (state) },
         }
     }

@@ -39,6 +39,8 @@ fn alias(name: &str, state: &'static str, integrations: &[&str], waiting: u64) -
         url: None,
         auth: "none",
         state,
+        breaker: "closed",
+        rate: Vec::new(),
         since: Timestamp(NOW.0 - 720_000),
         until: None,
         detail: (state != "healthy").then(|| "<b>no</b>\u{202e}".to_owned()),
@@ -64,9 +66,9 @@ fn says_one_cause_under_twelve_broken_integrations_once() {
     let names: Vec<String> = (0..12).map(|n| format!("flow-{n:02}")).collect();
     let hanging: Vec<&str> = names.iter().map(String::as_str).collect();
     let integrations = names.iter().map(|name| held(name, "crm", 100)).collect();
-    let page = page("", &overview(integrations, vec![alias("crm", "unreachable", &hanging, 1_200)]));
+    let page = page("", &overview(integrations, vec![alias("crm", "open", &hanging, 1_200)]));
     assert_eq!(page.matches("class=\"banner").count(), 1);
-    assert!(page.contains("has been unreachable") && page.contains("12 min"), "{page}");
+    assert!(page.contains("has been failing") && page.contains("12 min"), "{page}");
     assert!(page.contains("12 integrations</a> send through it, <strong>1\u{202f}200 messages</strong> wait; none is lost"), "{page}");
     assert!(page.contains("href=\"/?alias=crm\""), "{page}");
 }
@@ -77,7 +79,7 @@ fn shows_what_needs_a_person_before_what_mends_itself() {
     let left = IntegrationOverview { state: IntegrationState::Inactive, waiting: 7, ..integration("b-left") };
     let busy = IntegrationOverview { state: IntegrationState::Delivering, waiting: 1, ..integration("c-busy") };
     let all = vec![busy, integration("d-idle"), held("e-down", "erp", 5), held("f-refused", "tax", 5), left, dead];
-    let aliases = vec![alias("erp", "unreachable", &["e-down"], 5), alias("tax", "credential-refused", &["f-refused"], 5)];
+    let aliases = vec![alias("erp", "open", &["e-down"], 5), alias("tax", "credential-refused", &["f-refused"], 5)];
     let page = page("", &overview(all, aliases));
     let rows = [
         "id=\"integration-f-refused\"",
@@ -87,7 +89,7 @@ fn shows_what_needs_a_person_before_what_mends_itself() {
         "id=\"integration-d-idle\"",
     ];
     assert!(places(&page, rows).is_sorted(), "{page}");
-    assert!(places(&page, ["has refused the host", "has been unreachable"]).is_sorted(), "{page}");
+    assert!(places(&page, ["has refused the host", "has been failing"]).is_sorted(), "{page}");
     assert!(page.contains("7 messages in b-left, which is not active any more"), "{page}");
     assert!(page.contains("href=\"/dead-letters?integration=a-dead\""), "{page}");
 }
@@ -116,7 +118,7 @@ fn pages_through_a_thousand_integrations() {
 #[test]
 fn narrows_down_by_name_standing_and_alias() {
     let all = vec![held("order-to-crm", "crm", 1), integration("order-to-erp"), integration("stock-to-erp")];
-    let overview = overview(all, vec![alias("crm", "unreachable", &["order-to-crm"], 1)]);
+    let overview = overview(all, vec![alias("crm", "open", &["order-to-crm"], 1)]);
     let rows = |query: &str| page(query, &overview).matches("id=\"integration-").count();
     assert_eq!(rows("name=ORDER"), 2);
     assert_eq!(rows("name=order&show=idle"), 1);

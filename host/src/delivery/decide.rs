@@ -8,7 +8,7 @@ use crate::message::FailureClass;
 use crate::plugin::{CallFailure, Obstacle, ObstacleKind};
 use crate::random::{Random, uniform};
 
-/// The longest wait after a target that answered 503 or 429 without saying when to come back.
+/// The longest wait of a delivery whose target answered 503 or 429; its alias's gate may stay closed for longer.
 const WAIT_CAP: Duration = Duration::from_secs(30);
 /// Waits of a delivery whose own request found no connection, or broke it: a target that answers all others would meet it again and
 /// again without end. As long as those of the alias's gate.
@@ -102,13 +102,14 @@ fn backoff(failed: u32, policy: &DeliveryPolicy, random: &dyn Random) -> Duratio
     }
 }
 
-/// When it is due again. The alias's gate holds back what must not be sent, and may open earlier than it said: a delivery that
-/// never got past it is due at once, and goes when the gate opens.
+/// When it is due again. The alias's gate holds back what must not be sent, and may open earlier than it said, since a person can
+/// end a wait that was asked for by mistake: a delivery that never got past it is due at once, and one that was asked to wait is
+/// due soon, and both go when the gate opens.
 fn after_obstacle(obstacle: &Obstacle, waits: u32, policy: &DeliveryPolicy, now: Timestamp, random: &dyn Random) -> Timestamp {
     match (obstacle.kind, obstacle.not_before) {
         (ObstacleKind::BreakerOpen | ObstacleKind::CredentialRefused, _) => now,
         (ObstacleKind::Unreachable, _) => now.plus(uniform(random, BROKEN.ceiling(waits))),
-        (ObstacleKind::Unavailable | ObstacleKind::RateLimited, Some(not_before)) => not_before.max(now),
+        (ObstacleKind::Unavailable | ObstacleKind::RateLimited, Some(not_before)) => not_before.clamp(now, now.plus(WAIT_CAP)),
         (ObstacleKind::Unavailable | ObstacleKind::RateLimited, None) => {
             now.plus(uniform(random, policy.backoff.ceiling(waits).min(WAIT_CAP)))
         }

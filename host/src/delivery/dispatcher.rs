@@ -1,4 +1,4 @@
-//! [`Dispatcher`]: starts what is due. Permits first (the integration's, the aliases' gates), then leases, in memory.
+//! [`Dispatcher`]: starts what is due. Permits first (the integration's, then seats at its aliases' gates), then leases, in memory.
 //!
 //! One task for each integration, so that a slow target of one starves no other.
 
@@ -15,8 +15,8 @@ use tracing::{error, warn};
 
 use super::catalog::Runnable;
 use super::deliver::Delivery;
-use crate::alias::{Aliases, Gate};
-use crate::clock::{Clock, Timestamp, within};
+use crate::alias::{Admission, Aliases, Entrance, Seat};
+use crate::clock::{Clock, within};
 use crate::message_store::{Lease, Leased, StoreError, Wake};
 
 /// How long the dispatcher looks away when the store does not answer.
@@ -69,9 +69,8 @@ struct Ends {
 /// One integration's loop and what it needs.
 struct Lane {
     delivery: Delivery,
-    aliases: Arc<Aliases>,
-    /// Ticks when an alias changes; a change since the last look is not missed.
-    changes: watch::Receiver<u64>,
+    /// To the aliases of the integration. It rings the bell when a gate opens earlier than it said.
+    entrance: Entrance,
     runnable: Arc<Runnable>,
     bell: Arc<Notify>,
     permits: Arc<Semaphore>,
@@ -86,12 +85,12 @@ impl Dispatcher {
         let (stop, stopped) = watch::channel(false);
         let (loops, under_way, ends) = (TaskTracker::new(), TaskTracker::new(), Ends::default());
         for runnable in delivery.catalog.all() {
+            let bell = bells.of(&runnable.integration.name);
             let lane = Lane {
                 delivery: delivery.clone(),
-                changes: aliases.changes(),
-                aliases: aliases.clone(),
+                entrance: aliases.entrance(&runnable.integration.name, runnable.aliases(), bell.clone()),
                 runnable: runnable.clone(),
-                bell: bells.of(&runnable.integration.name),
+                bell,
                 permits: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
                 stop: stopped.clone(),
                 under_way: under_way.clone(),
@@ -133,24 +132,27 @@ impl Lane {
     async fn run(mut self) {
         loop {
             let Some(permit) = self.permit().await else { return };
-            if let Some(wait) = self.closed_gate() {
-                drop(permit);
-                self.wait(wait).await;
-                continue;
-            }
             let permits = self.more(permit);
-            match self.lease(permits.len()).await {
-                Ok(leased) if leased.is_empty() => {
+            let seats = match self.entrance.admit(permits.len()) {
+                Admission::Seats(seats) => seats,
+                Admission::NotBefore(at) => {
                     drop(permits);
+                    self.wait(at.since(self.delivery.clock.now()).max(Duration::from_millis(1))).await;
+                    continue;
+                }
+            };
+            match self.lease(seats.left()).await {
+                Ok(leased) if leased.is_empty() => {
+                    drop((permits, seats));
                     let wait = self.until_due().await;
                     self.wait(wait).await;
                 }
                 Ok(leased) if *self.stop.borrow() => return self.give_back(&leased).await,
-                Ok(leased) => leased.into_iter().zip(permits).for_each(|(leased, permit)| self.start(leased, permit)),
+                Ok(leased) => leased.into_iter().zip(permits.into_iter().zip(seats)).for_each(|(leased, place)| self.start(leased, place)),
                 Err(StoreError::Closed) => return,
                 Err(why) => {
                     warn!(%why, integration = self.runnable.integration.name, "the message store gave no deliveries; looking again");
-                    drop(permits);
+                    drop((permits, seats));
                     self.wait(LOOK_AGAIN_AFTER).await;
                 }
             }
@@ -175,20 +177,6 @@ impl Lane {
         permits
     }
 
-    /// How long to wait if an alias of the integration must not be used now.
-    fn closed_gate(&self) -> Option<Duration> {
-        let now = self.delivery.clock.now();
-        let wait = |until: Option<Timestamp>| until.map_or(LOOK_AT_LEAST_EVERY, |until| until.since(now));
-        self.runnable
-            .aliases()
-            .into_iter()
-            .filter_map(|alias| match self.aliases.gate(alias) {
-                Gate::Open => None,
-                Gate::Closed { until, .. } => Some(wait(until).max(Duration::from_millis(1))),
-            })
-            .max()
-    }
-
     async fn lease(&self, limit: usize) -> Result<Vec<Leased>, StoreError> {
         let integration = self.runnable.integration.name.clone();
         self.delivery.store.lease(Lease { integration, now: self.delivery.clock.now(), limit }).await
@@ -211,21 +199,20 @@ impl Lane {
         }
     }
 
-    /// Until the bell rings, an alias changes, `at_most` has passed or the host stops.
+    /// Until the bell rings, `at_most` has passed or the host stops.
     async fn wait(&mut self, at_most: Duration) {
         tokio::select! {
             biased;
             () = self.bell.notified() => {}
             () = self.delivery.clock.sleep(at_most.min(LOOK_AT_LEAST_EVERY)) => {}
-            Ok(()) = self.changes.changed() => {}
             _ = self.stop.wait_for(|stop| *stop) => {}
         }
     }
 
-    fn start(&self, leased: Leased, permit: OwnedSemaphorePermit) {
+    fn start(&self, leased: Leased, place: (OwnedSemaphorePermit, Seat)) {
         let (delivery, runnable, ends) = (self.delivery.clone(), self.runnable.clone(), self.ends.clone());
         self.under_way.spawn(async move {
-            let _permit = permit;
+            let _place = place;
             let delivered = AssertUnwindSafe(delivery.deliver(&runnable, &leased, &ends.give_up)).catch_unwind();
             if let Some(Err(_panic)) = ends.cut.run_until_cancelled(delivered).await {
                 // A fault in the host itself while it settled: the lease stays taken, so that it is not run in circles; the next

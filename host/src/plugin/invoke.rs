@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use tokio::sync::Semaphore;
 use wasmtime::{Store, UpdateDeadline};
 
 use super::engine::PluginEngine;
@@ -15,11 +14,12 @@ use super::limits::Limits;
 use super::meter::{MemoryLimiter, Meter, Metered};
 use super::offer::Offer;
 use super::registry::{Plugins, Prepared};
+use super::shares::Shares;
 use super::state::{CallState, Shared};
 use super::wasi::{VirtualClock, Wasi};
 use super::{Call, CallFailure, Effects, Output, PluginInvoker, Report};
 use crate::alias::secret::Secret;
-use crate::capability::egress::Egress;
+use crate::capability::egress::{Egress, Sender};
 use crate::capability::http::{Http, Outside};
 use crate::capability::key_value::{KeyValue, Stored};
 use crate::capability::log::{CallLog, OpenLine, Output as PrintedTo};
@@ -41,7 +41,7 @@ pub struct WasmInvoker {
     host_key: Arc<Secret>,
     limits: Limits,
     /// Never more calls than the pool of instances holds.
-    permits: Semaphore,
+    permits: Shares,
     events: Arc<Events>,
 }
 
@@ -77,7 +77,7 @@ impl WasmInvoker {
         let Around { plugins, egress, key_values, channels, clock, host_key, metrics, events } = around;
         let outside = Outside { egress, clock: clock.clone(), metrics };
         let stored = Stored { reads: key_values, locks: Arc::default(), clock: clock.clone() };
-        let permits = Semaphore::new(usize::try_from(limits.calls_at_once).unwrap_or(Semaphore::MAX_PERMITS));
+        let permits = Shares::new(usize::try_from(limits.calls_at_once).unwrap_or(usize::MAX));
         Self { plugins, outside, stored, channels, clock, host_key: Arc::new(host_key), limits, permits, events }
     }
 
@@ -116,10 +116,11 @@ impl WasmInvoker {
         let limits = &self.limits;
         let call = &shared.call;
         let Effects { key_values, sends, locks } = carried;
+        let sender = Sender { integration: call.integration.as_str().into(), message: call.message.id.0.as_u128() };
         let state = CallState {
             limiter: MemoryLimiter::new(limits),
             wasi: Wasi::new(shared.clone(), self.host_key.clone(), limits),
-            http: Http::new(self.outside.clone(), call.bindings.clone(), call.idempotency_base.clone(), limits),
+            http: Http::new(self.outside.clone(), call.bindings.clone(), sender, call.idempotency_base.clone(), limits),
             key_value: KeyValue::new(self.stored.clone(), &call.integration, limits, key_values, locks),
             queue: Queue::new(self.channels.clone(), limits, sends),
             shared: shared.clone(),
@@ -187,9 +188,7 @@ impl PluginInvoker for WasmInvoker {
             Ok(prepared) => prepared,
             Err(problem) => return unrunnable(carried, problem.to_string()),
         };
-        let Ok(_permit) = self.permits.acquire().await else {
-            return unrunnable(carried, "the host runs no plugins any more".to_owned());
-        };
+        let _permit = self.permits.acquire(&call.integration).await;
         let shared = self.shared(call);
         let mut store = self.store(shared.clone(), carried);
         let result = self.run(&mut store, &prepared).await;

@@ -38,7 +38,7 @@ pub struct Limits {
     pub tables: u32,
     /// Component handles and host resources alive at once.
     pub handles: usize,
-    /// Calls under way in the whole host; more wait for their turn.
+    /// Calls under way in the whole host; more wait for their turn. No integration has half of them (see `shares`).
     pub calls_at_once: u32,
 }
 

@@ -24,6 +24,7 @@ pub mod meter;
 pub mod offer;
 pub mod registry;
 pub mod scripted;
+pub mod shares;
 mod source_digest;
 pub mod state;
 #[cfg(test)]

@@ -146,7 +146,7 @@ impl Metrics {
         to.register("plugin_failures", "Plugin calls that failed", self.plugin_failures.clone());
         to.register("queue_depth", "Deliveries waiting", self.queue_depth.clone());
         to.register("oldest_waiting_seconds", "Age of the oldest delivery waiting", self.oldest_waiting.clone());
-        let states = "0 healthy, 1 throttled, 2 unreachable or open, 3 credential-refused, -1 not known";
+        let states = "0 healthy, 1 throttled, 2 open, 3 credential-refused, -1 not known";
         to.register("alias_state", states, self.alias_state.clone());
     }
 
@@ -243,7 +243,7 @@ impl Metrics {
         let figure = match state {
             "healthy" => 0,
             "throttled" => 1,
-            "unreachable" | "open" => 2,
+            "open" => 2,
             "credential-refused" => 3,
             _ => -1,
         };
@@ -289,7 +289,7 @@ mod tests {
         metrics.plugin_call("shop-order", "1.2.0", Duration::from_micros(200));
         metrics.plugin_failure("shop-order", "permanent");
         metrics.set_queue("orders", 3, Duration::from_millis(1500));
-        metrics.set_alias_state("crm", "unreachable");
+        metrics.set_alias_state("crm", "open");
         let text = metrics.encode();
         for line in [
             "lockgate_messages_accepted_total{integration=\"orders\"} 1",

@@ -116,6 +116,7 @@ fn with_crm() -> Environment {
         owner: None,
         url: Some("http://crm.example/base".parse().unwrap()),
         auth: Auth::Basic { username: "lockgate".into(), password: SecretRef::Env("CRM".into()) },
+        rate: Vec::new(),
         network: Vec::new(),
         verify: None,
     };

@@ -75,10 +75,13 @@ fn a_plugin_cannot_put_a_message_off_for_ever() {
 }
 
 #[test]
-fn never_comes_back_earlier_than_a_target_asked() {
+fn never_comes_back_earlier_than_a_plugin_asked_and_leaves_what_the_target_asked_for_to_its_gate() {
+    for (asked_s, due_s) in [(-5, 0), (20, 20), (30 * 86_400, 30)] {
+        let at = |seconds: i64| Timestamp(NOW.0 + seconds * 1_000);
+        let decision = after(&transient(None), Some(obstacle(ObstacleKind::RateLimited, Some(at(asked_s)))), Tries::default(), &policy());
+        assert_eq!(decision, Decision::Waits { due_at: at(due_s) }, "a person may end a wait of days");
+    }
     let asked = NOW.plus(Duration::from_secs(90));
-    let decision = after(&transient(None), Some(obstacle(ObstacleKind::RateLimited, Some(asked))), Tries::default(), &policy());
-    assert_eq!(decision, Decision::Waits { due_at: asked });
     let plugin_asked = Some(Duration::from_secs(90));
     assert_eq!(after(&transient(plugin_asked), None, Tries::default(), &policy()), Decision::Retries { due_at: asked });
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::alias::scripted::ScriptedUpstream;
 use crate::alias::secret::{Secret, SecretRef, SecretSource};
 use crate::alias::upstream::{UpstreamError, UpstreamResponse};
-use crate::alias::{Alias, Aliases, Auth, EgressRequest, Environment};
+use crate::alias::{Alias, Aliases, Auth, EgressRequest, Environment, Sender};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::delivery::{Bells, Catalog, Delivery, Dispatcher, Runnable};
 use crate::integration::{
@@ -59,13 +59,26 @@ impl Lab {
     ) -> Self {
         let (clock, random) = (Arc::new(ManualClock::at(START)), Arc::new(SeededRandom::new(7)));
         let aliases = Arc::new(aliases(clock.clone(), random.clone()));
+        Self::around(clock, random, aliases, store, before, integrations, Arc::new(plugins))
+    }
+
+    /// With aliases of the test's own, on whose clock it runs.
+    pub fn around(
+        clock: Arc<ManualClock>,
+        random: Arc<SeededRandom>,
+        aliases: Arc<Aliases>,
+        store: Arc<MemoryStore>,
+        before: impl FnOnce(Arc<MemoryStore>) -> Arc<dyn MessageStore>,
+        integrations: Vec<Integration>,
+        plugins: Arc<dyn PluginInvoker>,
+    ) -> Self {
         let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock.clone()));
         let bells = Arc::new(Bells::default());
         store.wake_through(bells.clone());
         let runnables = integrations.into_iter().map(runnable);
         let delivery = Delivery {
             store: before(store.clone()),
-            plugins: Arc::new(plugins),
+            plugins,
             catalog: Arc::new(Catalog::new(runnables)),
             clock: clock.clone(),
             random: random.clone(),
@@ -109,16 +122,20 @@ impl Lab {
 
     /// Moves the clock in small steps, so that what is due in between happens in between.
     pub async fn pass(&self, time: Duration) {
-        let step = Duration::from_millis(500).min(time);
+        self.pass_in_steps(Duration::from_millis(500), TURNS / 10, time).await;
+        self.idle().await;
+    }
+
+    /// Moves the clock by `step` at a time and gives way to the others `turns` times after each.
+    pub async fn pass_in_steps(&self, step: Duration, turns: usize, time: Duration) {
         let mut left = time;
         while !left.is_zero() {
             self.clock.advance(step.min(left));
             left = left.saturating_sub(step);
-            for _ in 0..TURNS / 10 {
+            for _ in 0..turns {
                 tokio::task::yield_now().await;
             }
         }
-        self.idle().await;
     }
 
     /// How the deliveries of a message ended, in order.
@@ -136,6 +153,7 @@ impl Lab {
     /// One request through `crm`, as a plugin would send it.
     pub async fn request(&self) -> bool {
         let request = EgressRequest {
+            sender: Sender { integration: "lab".into(), message: 1 },
             method: "GET".into(),
             path: "/".into(),
             headers: Vec::new(),
@@ -221,6 +239,7 @@ fn aliases(clock: Arc<ManualClock>, random: Arc<dyn Random>) -> Aliases {
         owner: None,
         url: Some("http://crm.example/".parse().unwrap()),
         auth: Auth::None,
+        rate: Vec::new(),
         network: Vec::new(),
         verify: None,
     };
@@ -240,7 +259,7 @@ fn aliases(clock: Arc<ManualClock>, random: Arc<dyn Random>) -> Aliases {
 pub const DOWN_FOR: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
-struct NoSecrets;
+pub struct NoSecrets;
 
 impl SecretSource for NoSecrets {
     fn read(&self, reference: &SecretRef) -> Result<Secret, Problem> {

@@ -1,7 +1,9 @@
 //! The delivery core without Wasm, disk or network: rules, then whole ways, then how they end with the host.
 
 mod deciding;
+mod gates;
 mod lab;
 mod stopping;
+mod target;
 mod telling;
 mod ways;

@@ -128,7 +128,15 @@ pub fn webhook(path: &str, verify: Option<&str>) -> Source {
 /// An environment whose aliases verify.
 pub fn environment(aliases: Vec<(&str, Verify)>) -> Environment {
     let alias = |(name, verify): (&str, Verify)| {
-        let alias = Alias { name: name.into(), owner: None, url: None, auth: Auth::None, network: Vec::new(), verify: Some(verify) };
+        let alias = Alias {
+            name: name.into(),
+            owner: None,
+            url: None,
+            auth: Auth::None,
+            rate: Vec::new(),
+            network: Vec::new(),
+            verify: Some(verify),
+        };
         (name.to_owned(), alias)
     };
     Environment { name: "test".into(), values: BTreeMap::new(), aliases: aliases.into_iter().map(alias).collect() }

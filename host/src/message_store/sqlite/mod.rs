@@ -1,11 +1,12 @@
 //! The message store of a running host: one SQLite file in the data folder.
 //!
 //! Depends on `message`, `integration`'s release type and the clock. [`SqliteStore`] is the [`MessageStore`];
-//! [`KeyValue`], [`Releases`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
+//! [`KeyValue`], [`Releases`], [`AliasStates`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
 //! tables), `writer` and `group` (how anything gets written), `leases` (what is handed out), `ready` (what is handed out without a read), and a
 //! file for each command.
 
 mod accept;
+mod alias_states;
 mod clean;
 mod exchanges;
 mod failure;
@@ -36,6 +37,7 @@ use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 
+pub use alias_states::AliasStates;
 pub use clean::Cleaned;
 pub use key_value::KeyValue;
 pub use ledger::Ledger;
@@ -198,6 +200,11 @@ impl SqliteStore {
     /// The stored releases.
     pub fn releases(&self) -> Releases {
         Releases { inner: Arc::clone(&self.inner) }
+    }
+
+    /// What is known of aliases.
+    pub fn alias_states(&self) -> AliasStates {
+        AliasStates { inner: Arc::clone(&self.inner) }
     }
 
     /// What happened to messages.

@@ -1,5 +1,6 @@
 //! What only the store on disk has: the folder, the writer's groups, the ledger, releases.
 
+mod alias_states;
 mod curves;
 mod folder;
 mod groups;

@@ -1,0 +1,329 @@
+//! [`Turnstile`]: who may go through to an alias's target now: what is known of the target, the alias's rate and whose turn it is,
+//! behind one lock that is held for a few instructions.
+//!
+//! Deliveries ask for seats before they start ([`Turnstile::admit`], through `admission`), requests for leave before they are sent
+//! ([`Turnstile::enter`], [`Turnstile::slot`], from `endpoint`). Depends on `health`, `rate` and `turns`.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::breaker::{News, Sign};
+use super::health::{Closed, Condition, Health, Hold, KeptHealth, Limit, Ticket};
+use super::rate::{KeptWindow, Rate, RateLimit, RateUse, Refused};
+use super::retry_after::Asked;
+use super::secret::Secret;
+use super::turns::{TURN_WITHIN, Turns, Who};
+use crate::clock::Timestamp;
+use crate::random::Random;
+
+/// How long the one delivery that finds out whether a target is back may take before another is started.
+const TRIAL_WITHIN: Duration = Duration::from_secs(10);
+/// An alias whose rate is used up for less than this is not shown as throttled.
+const SHOWN_FROM: Duration = Duration::from_secs(2);
+
+/// Whether deliveries to an alias may be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    Open,
+    /// Not before `until`; it may open earlier.
+    Closed {
+        kind: Hold,
+        until: Option<Timestamp>,
+    },
+}
+
+/// Seats that were given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    pub seats: usize,
+    /// How they are counted; none where nothing is.
+    pub counted: Option<Counted>,
+}
+
+/// What a seat is counted under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// None where the alias lets everybody through.
+    epoch: Option<u64>,
+}
+
+/// What of an alias outlives the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Kept {
+    health: KeptHealth,
+    rate: Vec<KeptWindow>,
+    /// Nothing was sent after it was written.
+    cleanly: bool,
+}
+
+/// The gate of one alias.
+#[derive(Debug)]
+pub struct Turnstile(Mutex<Inside>);
+
+#[derive(Debug)]
+struct Inside {
+    health: Health,
+    rate: Rate,
+    turns: Turns,
+    /// Seats taken while the alias limits them, counted anew whenever the limit becomes another one.
+    taken: usize,
+    epoch: u64,
+    taken_at: Timestamp,
+    is_to_be_kept: bool,
+}
+
+impl Turnstile {
+    /// Healthy from `now` on, until proved otherwise.
+    pub fn new(rate: &[RateLimit], now: Timestamp) -> Self {
+        let (health, rate) = (Health::new(now), Rate::new(rate));
+        // What is kept of a rate is there from the first request on.
+        let is_to_be_kept = rate.is_limited();
+        Self(Mutex::new(Inside { health, rate, turns: Turns::default(), taken: 0, epoch: 0, taken_at: now, is_to_be_kept }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Seats for up to `wanted` deliveries, or when to ask again at the latest; the bell rings if there is reason to ask earlier.
+    pub fn admit(&self, who: &Who, wanted: usize, now: Timestamp) -> Result<Granted, Timestamp> {
+        self.lock().admit(who, wanted, now)
+    }
+
+    /// `seats` are given back: their deliveries have ended, or never `began`.
+    pub fn give_back(&self, integration: &str, seats: usize, counted: Counted, began: bool, now: Timestamp) {
+        self.lock().give_back(integration, seats, counted, began, now);
+    }
+
+    pub fn gate(&self, now: Timestamp) -> Gate {
+        match self.lock().health.closed(now) {
+            Some(Closed { kind, until }) => Gate::Closed { kind, until: Some(until) },
+            None => Gate::Open,
+        }
+    }
+
+    /// Leave to send a request, or why not; see [`Health::enter`].
+    pub fn enter(&self, now: Timestamp, lease: Duration) -> Result<Ticket, Closed> {
+        self.lock().health.enter(now, lease)
+    }
+
+    /// Leave to send whatever is known, for a test a person asked for.
+    pub fn force(&self) -> Ticket {
+        self.lock().health.force()
+    }
+
+    /// The holder of `ticket` sends no more.
+    pub fn leave(&self, ticket: Ticket, now: Timestamp) {
+        let mut inside = self.lock();
+        inside.health.leave(ticket, now);
+        inside.turns.ring(now);
+    }
+
+    pub fn recheck(&self, ticket: Ticket, now: Timestamp) -> Result<(), Closed> {
+        self.lock().health.recheck(ticket, now)
+    }
+
+    /// When a request of `integration` may go within the alias's rate; see [`Rate::send`].
+    pub fn slot(&self, integration: &Arc<str>, now: Timestamp, timeout: Duration) -> Result<Timestamp, Refused> {
+        let mut inside = self.lock();
+        let at = inside.rate.send(integration, now, timeout);
+        inside.is_to_be_kept |= inside.rate.is_to_be_kept();
+        at
+    }
+
+    /// Learns from an exchange.
+    pub fn note(&self, ticket: Ticket, sign: Sign, now: Timestamp, random: &dyn Random, detail: &str) -> News {
+        let mut inside = self.lock();
+        let news = inside.health.note(ticket, sign, now, random, detail);
+        if news != News::Nothing {
+            inside.changed(now);
+        }
+        news
+    }
+
+    /// The target asks everybody to wait; gives until when.
+    pub fn throttle(&self, ticket: Ticket, now: Timestamp, asked: &Asked, random: &dyn Random, detail: String) -> Timestamp {
+        let mut inside = self.lock();
+        let until = inside.health.throttle(ticket, now, asked, random, detail);
+        inside.changed(now);
+        until
+    }
+
+    /// See [`Health::end_throttle`].
+    pub fn end_throttle(&self, now: Timestamp) -> bool {
+        let mut inside = self.lock();
+        let ended = inside.health.end_throttle(now);
+        if ended {
+            inside.changed(now);
+        }
+        ended
+    }
+
+    /// The target took the credential. True if that is news.
+    pub fn accepted(&self, now: Timestamp) -> bool {
+        let mut inside = self.lock();
+        let news = inside.health.accepted(now);
+        if news {
+            inside.changed(now);
+        }
+        news
+    }
+
+    /// The credential made of `secret` was refused. True if that is news.
+    pub fn refuse(&self, now: Timestamp, secret: Option<Secret>, detail: String) -> bool {
+        let mut inside = self.lock();
+        inside.start_counting();
+        inside.health.refuse(now, secret, detail)
+    }
+
+    pub fn is_refused_with_other_than(&self, now_read: &Secret) -> bool {
+        self.lock().health.is_refused_with_other_than(now_read)
+    }
+
+    pub fn is_refused(&self) -> bool {
+        self.lock().health.is_refused()
+    }
+
+    /// Whether its breaker is open, or half-open.
+    pub fn is_open(&self) -> bool {
+        self.lock().health.is_open()
+    }
+
+    /// How the alias is shown: its health, and where that is good, whether its rate is used up for longer than a moment.
+    pub fn condition(&self, now: Timestamp) -> (Condition, Vec<RateUse>) {
+        let mut inside = self.lock();
+        let mut condition = inside.health.condition(now);
+        if let (None, Some((until, limit))) = (condition.hold, inside.rate.used_up_until(now))
+            && until.since(now) >= SHOWN_FROM
+        {
+            (condition.hold, condition.until) = (Some(Hold::Throttled), Some(until));
+            condition.detail = Some(format!("its rate of {limit} is used up"));
+        }
+        (condition, inside.rate.shown(now))
+    }
+
+    /// What is to be written of it, if that has changed since it was asked last.
+    pub fn changed_to_keep(&self, now: Timestamp) -> Option<Kept> {
+        let mut inside = self.lock();
+        if !std::mem::take(&mut inside.is_to_be_kept) {
+            return None;
+        }
+        Some(Kept { health: inside.health.kept(), rate: inside.rate.kept_ahead(now), cleanly: false })
+    }
+
+    /// Whether there is something to be written.
+    pub fn is_to_be_kept(&self) -> bool {
+        self.lock().is_to_be_kept
+    }
+
+    /// What is to be written of it when nothing more is sent.
+    pub fn kept(&self, now: Timestamp) -> Kept {
+        let mut inside = self.lock();
+        Kept { health: inside.health.kept(), rate: inside.rate.kept(now), cleanly: true }
+    }
+
+    /// Takes up what was written before a restart.
+    pub fn restore(&self, kept: Kept, now: Timestamp) {
+        let mut inside = self.lock();
+        inside.rate.restore(&kept.rate, kept.cleanly, now);
+        inside.health.restore(kept.health, now);
+    }
+}
+
+impl Inside {
+    fn admit(&mut self, who: &Who, wanted: usize, now: Timestamp) -> Result<Granted, Timestamp> {
+        let limit = self.health.limit(now);
+        if limit == Limit::Free && !self.rate.is_limited() {
+            self.turns.ring_all();
+            return Ok(Granted { seats: wanted, counted: None });
+        }
+        if let Limit::None(Closed { until, .. }) = limit {
+            self.turns.wait(who);
+            return Err(until);
+        }
+        if !self.turns.is_turn_of(&who.integration, now) {
+            self.turns.wait(who);
+            self.turns.ring(now);
+            return Err(now.plus(TURN_WITHIN));
+        }
+        let room = self.room(limit, now).min(if self.rate.is_limited() { self.rate.seats(&who.integration, now) } else { usize::MAX });
+        let sharers = self.turns.count_with(&who.integration);
+        let seats = room.div_ceil(sharers).min(wanted);
+        if seats == 0 {
+            self.turns.wait(who);
+            return Err(self.ask_again(limit, &who.integration, now));
+        }
+        self.turns.leave(&who.integration);
+        if room > seats {
+            self.turns.ring(now);
+        }
+        let epoch = self.take(limit, seats, now);
+        if self.rate.is_limited() {
+            self.rate.hold(&who.integration, u32::try_from(seats).unwrap_or(u32::MAX));
+        }
+        Ok(Granted { seats, counted: Some(Counted { epoch }) })
+    }
+
+    /// Seats that the target's health leaves.
+    fn room(&mut self, limit: Limit, now: Timestamp) -> usize {
+        match limit {
+            Limit::None(_) => 0,
+            Limit::Free => usize::MAX,
+            Limit::Ramp(width) => width.saturating_sub(self.taken),
+            Limit::Trial => {
+                if self.taken_at.plus(TRIAL_WITHIN) <= now {
+                    self.start_counting();
+                }
+                1_usize.saturating_sub(self.taken)
+            }
+        }
+    }
+
+    /// Counts `seats` that are taken, where they are counted.
+    fn take(&mut self, limit: Limit, seats: usize, now: Timestamp) -> Option<u64> {
+        matches!(limit, Limit::Ramp(_) | Limit::Trial).then(|| {
+            self.taken += seats;
+            self.taken_at = now;
+            self.epoch
+        })
+    }
+
+    /// When one who found no seat asks again, if no bell rings before.
+    fn ask_again(&self, limit: Limit, integration: &str, now: Timestamp) -> Timestamp {
+        let by_health = match limit {
+            Limit::Trial if self.taken > 0 => self.taken_at.plus(TRIAL_WITHIN),
+            Limit::Ramp(width) if self.taken >= width => now.plus(TURN_WITHIN),
+            _ => now,
+        };
+        let by_rate = if self.rate.is_limited() { self.rate.next_seat(integration, now) } else { None };
+        let at = by_health.max(by_rate.unwrap_or(now));
+        if at > now { at } else { now.plus(TURN_WITHIN) }
+    }
+
+    fn give_back(&mut self, integration: &str, seats: usize, counted: Counted, began: bool, now: Timestamp) {
+        if counted.epoch == Some(self.epoch) {
+            self.taken = self.taken.saturating_sub(seats);
+        }
+        self.rate.give_back(integration, u32::try_from(seats).unwrap_or(u32::MAX), began);
+        self.turns.ring(now);
+    }
+
+    /// What is known of the target has changed: another limit, and perhaps an earlier turn for those who wait.
+    fn changed(&mut self, now: Timestamp) {
+        self.start_counting();
+        self.is_to_be_kept = true;
+        self.turns.ring(now);
+    }
+
+    fn start_counting(&mut self) {
+        self.epoch += 1;
+        self.taken = 0;
+    }
+}
+
+#[cfg(test)]
+#[path = "turnstile_tests.rs"]
+mod tests;

@@ -1,0 +1,194 @@
+//! Targets that hang, throttle or have a rate, over the real binary: who waits for them, who does not, and what outlives a crash.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::support::build::plugin_files;
+use crate::support::eventually;
+use crate::support::host::Host;
+use crate::support::http::{request, runtime};
+use crate::support::shop::accepted;
+use crate::support::workspace::Workspace;
+
+/// What a target does with a request.
+#[derive(Clone, Copy, Debug)]
+enum Mood {
+    Takes,
+    /// Takes the connection and never answers.
+    Hangs,
+    /// Answers 429 with this `Retry-After`.
+    Throttles(&'static str),
+}
+
+/// What the target's handler has.
+type Seen = Arc<Mutex<(Mood, Vec<String>)>>;
+
+/// A target on loopback.
+struct Target {
+    address: SocketAddr,
+    seen: Seen,
+    server: JoinHandle<()>,
+}
+
+impl Target {
+    fn start(mood: Mood) -> Self {
+        runtime().block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let seen: Seen = Arc::new(Mutex::new((mood, Vec::new())));
+            let app = Router::new().fallback(answer).with_state(seen.clone());
+            let server = tokio::spawn(async move { drop(axum::serve(listener, app).await) });
+            Self { address, seen, server }
+        })
+    }
+
+    fn set(&self, mood: Mood) {
+        self.seen.lock().unwrap().0 = mood;
+    }
+
+    /// Requests so far, but for those that ask for nothing.
+    fn asked(&self) -> usize {
+        self.seen.lock().unwrap().1.len()
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn answer(State(seen): State<Seen>, body: String) -> Response {
+    let mood = {
+        let mut seen = seen.lock().unwrap();
+        if !body.is_empty() {
+            seen.1.push(body);
+        }
+        seen.0
+    };
+    match mood {
+        Mood::Takes => StatusCode::CREATED.into_response(),
+        Mood::Hangs => std::future::pending().await,
+        Mood::Throttles(after) => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", after)]).into_response(),
+    }
+}
+
+/// An integration called as its alias is, which posts what comes in at `/<name>`.
+fn flow(workspace: &Workspace, name: &str, target: &Target, concurrency: usize, rate: &str) -> String {
+    let integration = format!(
+        "[integration]\ndescription = \"d\"\nowner = {{ team = \"t\", contact = \"c\" }}\n\
+         [[source]]\nwebhook = {{ path = \"/{name}\", verify = \"none\" }}\n\
+         [sink]\nplugin = \"http-post@1\"\nbind = {{ target = \"{name}\" }}\n\
+         [delivery]\norder = \"none\"\nconcurrency = {concurrency}\n"
+    );
+    workspace.write(&format!("integrations/{name}.toml"), &integration);
+    format!("[alias.{name}]\nurl = \"http://{}/\"\nnetwork = [\"127.0.0.0/8\"]\n{rate}\n", target.address)
+}
+
+fn workspace(flows: impl FnOnce(&Workspace) -> String) -> Workspace {
+    let workspace = Workspace::empty();
+    workspace.write("lockgate.toml", &format!("[plugins]\npaths = [{:?}]\n", plugin_files().display().to_string()));
+    let environment = flows(&workspace);
+    workspace.write("environments/test.toml", &environment);
+    workspace
+}
+
+/// Messages that differ by their numbers.
+fn post(host: &Host, name: &str, numbers: Range<usize>) {
+    for number in numbers {
+        accepted(&host.post(&format!("/{name}"), &[("content-type", "text/plain")], format!("{name} {number}")));
+    }
+}
+
+fn entry(host: &Host, list: &str, name: &str) -> Value {
+    let status = host.api("/api/v1/status");
+    status[list].as_array().unwrap().iter().find(|entry| entry["name"] == name).unwrap().clone()
+}
+
+fn waiting(host: &Host, name: &str) -> u64 {
+    entry(host, "integrations", name)["waiting"].as_u64().unwrap()
+}
+
+#[test]
+fn a_target_that_hangs_under_hundreds_of_requests_holds_up_nobody_else() {
+    let (hanging, well) = (Target::start(Mood::Hangs), Target::start(Mood::Takes));
+    let workspace = workspace(|workspace| flow(workspace, "hanging", &hanging, 1_024, "") + &flow(workspace, "well", &well, 8, ""));
+    let host = Host::start(&workspace);
+    post(&host, "hanging", 0..400);
+    eventually("the target that hangs has all it gets at once", || (hanging.asked() >= 96).then_some(()));
+    post(&host, "well", 0..40);
+    eventually("the other target has everything", || (well.asked() == 40).then_some(()));
+    assert_eq!(waiting(&host, "hanging"), 400, "and meanwhile nothing of the first was answered or given up");
+    // And those that took the place of the first that timed out, on a slow machine. More would have been all of the host's plugin calls.
+    assert!(hanging.asked() <= 160, "{}", hanging.asked());
+    host.kill();
+}
+
+#[test]
+fn a_wait_the_target_asked_for_outlives_a_crash_and_a_person_can_end_it() {
+    let target = Target::start(Mood::Throttles("3600"));
+    let workspace = workspace(|workspace| flow(workspace, "crm", &target, 8, ""));
+    let host = Host::start(&workspace);
+    post(&host, "crm", 0..1);
+    let throttled = |host: &Host| Some(entry(host, "aliases", "crm")).filter(|alias| alias["state"] == "throttled");
+    let before = eventually("the alias is throttled", || throttled(&host));
+    eventually("that is on disk", || stored(&workspace).filter(|state| state.contains("429")));
+    host.kill();
+    let asked = target.asked();
+    let host = Host::start(&workspace);
+    let after = throttled(&host).expect("it still is");
+    assert_eq!((&after["since"], &after["until"], &after["detail"]), (&before["since"], &before["until"], &before["detail"]));
+    post(&host, "crm", 1..6);
+    assert_eq!(waiting(&host, "crm"), 6);
+    assert_eq!(target.asked(), asked, "nothing was sent");
+    target.set(Mood::Takes);
+    let test = host.api_raw("POST", "/api/v1/aliases/crm/test", "{}");
+    assert_eq!((test.status, &test.json()["reachable"]), (200, &json!(true)));
+    eventually("everything is delivered", || (waiting(&host, "crm") == 0).then_some(()));
+    assert_eq!(entry(&host, "aliases", "crm")["state"], "healthy");
+}
+
+/// What is kept of the one alias.
+fn stored(workspace: &Workspace) -> Option<String> {
+    let database = rusqlite::Connection::open(workspace.data().join(lockgate::message_store::sqlite::DATABASE_FILE)).ok()?;
+    database.query_row("SELECT state FROM alias_state", [], |row| row.get(0)).ok()
+}
+
+#[test]
+fn a_rate_is_kept_to_whatever_comes_in_and_over_a_crash() {
+    let target = Target::start(Mood::Takes);
+    let workspace = workspace(|workspace| flow(workspace, "crm", &target, 8, "rate = [\"2/s\", \"5/h\"]"));
+    let host = Host::start(&workspace);
+    post(&host, "crm", 0..12);
+    let alias = eventually("the hour is used up", || Some(entry(&host, "aliases", "crm")).filter(|alias| alias["state"] == "throttled"));
+    assert_eq!(alias["detail"], "its rate of 5/h is used up");
+    eventually("five are delivered", || (waiting(&host, "crm") == 7).then_some(()));
+    eventually("that is on disk", || stored(&workspace).filter(|state| kept_requests(state) >= 5));
+    host.kill();
+    let host = Host::start(&workspace);
+    assert_eq!(entry(&host, "aliases", "crm")["detail"], "its rate of 5/h is used up");
+    post(&host, "crm", 12..13);
+    assert!(host.stop().success());
+    let host = Host::start(&workspace);
+    assert_eq!((target.asked(), waiting(&host, "crm")), (5, 8));
+    let metrics = request("GET", &format!("{}/metrics", host.admin), &[], "").unwrap();
+    let text = String::from_utf8(metrics.body.to_vec()).unwrap();
+    assert!(!text.contains("result=\"failed\""), "waiting uses no attempt:\n{text}");
+}
+
+/// Requests that the kept windows of an alias hold.
+fn kept_requests(state: &str) -> u64 {
+    let state: Value = serde_json::from_str(state).unwrap();
+    let windows = state["kept"]["rate"].as_array().unwrap();
+    let of = |window: &Value| window["grains"].as_array().unwrap().iter().map(|grain| grain[2].as_u64().unwrap()).sum::<u64>();
+    windows.iter().map(of).max().unwrap_or(0)
+}
