@@ -8,9 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::script::{Kind, Order, TARGETS};
+use super::script::{Kind, Order, Script, TARGETS};
 use crate::alias::secret::SecretRef;
-use crate::alias::{Alias, Auth, Environment};
+use crate::alias::{Alias, Auth, Environment, RateLimit};
+use crate::capability::egress::Sender;
 use crate::capability::http::{Http, HttpError, Outside, Request, Response};
 use crate::capability::key_value::{KeyValue, Stored};
 use crate::delivery::Runnable;
@@ -21,7 +22,7 @@ use crate::plugin::{Call, CallFailure, Draft, Effects, Export, Output, PluginInv
 
 /// The channel of canonical orders, and the one that the audit reads.
 const CANONICAL: &str = "orders.canonical";
-const AUDIT: &str = "audit";
+pub const AUDIT: &str = "audit";
 
 /// Every integration.
 pub fn integrations() -> Vec<Integration> {
@@ -38,9 +39,14 @@ pub fn integrations() -> Vec<Integration> {
     all
 }
 
-/// Whether an integration's plugin counts its deliveries in its key-value data.
-pub fn counts(integration: &str) -> bool {
+/// Whether an integration is the one that delivers to the target of this name.
+pub fn is_of_target(integration: &str) -> bool {
     TARGETS.contains(&integration)
+}
+
+/// Where an integration of a target counts what it delivered of a customer, in the settlement of each.
+pub fn count_of(customer: u32) -> String {
+    format!("delivered-{customer}")
 }
 
 fn channel(name: &str) -> Source {
@@ -78,8 +84,8 @@ pub fn runnable(integration: Integration) -> Runnable {
 }
 
 /// Both targets want a token; the secret is in a file.
-pub fn environment() -> Environment {
-    let alias = |name: &str| Alias {
+pub fn environment(script: &Script) -> Environment {
+    let alias = |name: &str, rate: &[RateLimit]| Alias {
         name: name.into(),
         owner: None,
         url: Some(format!("http://{name}.example/").parse().unwrap()),
@@ -89,10 +95,12 @@ pub fn environment() -> Environment {
             client_secret: SecretRef::File(name.into()),
             scope: None,
         },
+        rate: rate.to_vec(),
         network: Vec::new(),
         verify: None,
     };
-    let aliases = TARGETS.iter().map(|name| ((*name).to_owned(), alias(name))).collect();
+    let rates = [&script.crm.rate, &script.erp.rate];
+    let aliases = TARGETS.iter().zip(rates).map(|(name, rate)| ((*name).to_owned(), alias(name, rate))).collect();
     Environment { name: "simulation".into(), values: BTreeMap::new(), aliases }
 }
 
@@ -116,28 +124,26 @@ impl PluginInvoker for Plugins {
 }
 
 impl Plugins {
-    /// Sends the order; if it was taken, counts it and tells the audit.
+    /// Counts the order and tells the audit, then sends it: where it is not taken, neither must have happened.
     async fn deliver(&self, call: &Call, order: &Order, mut carried: Effects) -> Report {
-        let mut http = Http::new(self.outside.clone(), call.bindings.clone(), call.idempotency_base.clone(), &self.limits);
+        let (written, locks) = (std::mem::take(&mut carried.key_values), std::mem::take(&mut carried.locks));
+        let mut key_value = KeyValue::new(self.stored.clone(), &call.integration, &self.limits, written, locks);
+        let counted = key_value.increment(count_of(order.customer), 1).await;
+        (carried.key_values, carried.locks) = key_value.into_effects();
+        if !matches!(counted, Ok(Ok(_))) {
+            return report(Err(transient(&format!("{counted:?}"))), carried);
+        }
+        if call.integration == TARGETS[0] {
+            carried.sends.push(QueueSend { channel: AUDIT.into(), draft: draft(order), delay: None, dedup_token: None });
+        }
+        let sender = Sender { integration: call.integration.as_str().into(), message: call.message.id.0.as_u128() };
+        let mut http = Http::new(self.outside.clone(), call.bindings.clone(), sender, call.idempotency_base.clone(), &self.limits);
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         let body = call.message.body.clone();
         let request = Request { method: "POST".into(), path: "/orders".into(), headers, body, label: None, timeout: None };
         let verdict = judge(http.send("target", request).await);
         let (requests, obstacle) = http.into_record();
-        let mut result = verdict.map(|()| receipt());
-        if result.is_ok() {
-            let (written, locks) = (std::mem::take(&mut carried.key_values), std::mem::take(&mut carried.locks));
-            let mut key_value = KeyValue::new(self.stored.clone(), &call.integration, &self.limits, written, locks);
-            match key_value.increment("delivered".into(), 1).await {
-                Ok(Ok(_)) => {}
-                other => result = Err(transient(&format!("{other:?}"))),
-            }
-            (carried.key_values, carried.locks) = key_value.into_effects();
-            if call.integration == TARGETS[0] {
-                carried.sends.push(QueueSend { channel: AUDIT.into(), draft: draft(order), delay: None, dedup_token: None });
-            }
-        }
-        Report { requests, obstacle, ..report(result, carried) }
+        Report { requests, obstacle, ..report(verdict.map(|()| receipt()), carried) }
     }
 }
 

@@ -14,3 +14,4 @@ mod run;
 mod scenarios;
 mod script;
 mod target;
+mod traffic;

@@ -14,8 +14,8 @@ use super::history::History;
 use super::ledger::Watched;
 use super::script::{Kind, Order, Post, START, Script, TARGETS, in_force};
 use super::target::{Label, Target, World};
-use crate::alias::Aliases;
 use crate::alias::secret::{Secret, SecretRef, SecretSource};
+use crate::alias::{Aliases, KeptAlias};
 use crate::capability::http::Outside;
 use crate::capability::key_value::Stored;
 use crate::capability::rows::RowLocks;
@@ -68,6 +68,8 @@ struct Simulation {
     world: Arc<World>,
     random: Arc<SeededRandom>,
     secrets: Arc<Secrets>,
+    /// What is known of aliases, by name.
+    kept: Arc<Mutex<BTreeMap<String, KeptAlias>>>,
     /// What is still to be posted, by time, and what was acknowledged.
     to_post: Arc<Mutex<BTreeMap<(Timestamp, usize), Order>>>,
     acknowledged: Arc<Mutex<BTreeMap<u32, MessageId>>>,
@@ -109,17 +111,18 @@ impl Simulation {
         let (clock, history) = (VirtualClock::at(START), History::default());
         let store = Arc::new(Watched::new(history.clone(), Arc::new(clock.clone())));
         let script = Arc::new(script);
-        let scripts = [script.crm.clone(), script.erp.clone()];
-        let targets = TARGETS.into_iter().zip(scripts).zip(1..).map(|((name, target), part)| {
-            let clock = Arc::new(clock.clone());
-            (name, Target::new(name, target, clock, Dice::new(seed, part), history.clone(), store.taken.clone()))
-        });
+        let scripted = [&script.crm, &script.erp];
+        let targets = TARGETS
+            .into_iter()
+            .zip(scripted)
+            .zip(1..)
+            .map(|((name, scripted), part)| (name, Target::new(name, scripted, &script, Dice::new(seed, part), &store)));
         let world = Arc::new(World(targets.collect()));
         let to_post = script.posts.iter().enumerate().map(|(index, Post { at, order })| ((*at, index), order.clone())).collect();
         let secrets = Arc::new(Secrets { clock: clock.clone(), script: script.clone() });
         let random = Arc::new(SeededRandom::new(seed));
         let to_post = Arc::new(Mutex::new(to_post));
-        Self { script, clock, history, store, world, random, secrets, to_post, acknowledged: Arc::default() }
+        Self { script, clock, history, store, world, random, secrets, to_post, kept: Arc::default(), acknowledged: Arc::default() }
     }
 
     /// One life of the host: until `crash`, or until there is nothing left to do.
@@ -133,10 +136,11 @@ impl Simulation {
             loop {
                 // Everything that can happen at this time has happened.
                 idle.wait().await;
-                self.store.check().await;
+                self.store.check();
                 self.history.verdict()?;
                 let posted = shop.is_finished();
                 if posted && self.store.store.waiting() == 0 && crash.is_none() {
+                    self.store.check_counts().await;
                     return Ok(());
                 }
                 let next = self.clock.next().unwrap_or(end);
@@ -161,9 +165,10 @@ impl Simulation {
     fn start(&self) -> Host {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock.clone()));
-        let environment = environment();
+        let environment = environment(&self.script);
         let secrets: Arc<dyn SecretSource> = self.secrets.clone();
         let aliases = Arc::new(Aliases::new(&environment, secrets.clone(), self.world.clone(), clock.clone(), self.random.clone()));
+        aliases.restore(self.kept.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect());
         let outside = Outside { egress: aliases.clone(), clock: clock.clone(), metrics: metrics.clone() };
         let stored = Stored { reads: self.store.store.clone(), locks: Arc::new(RowLocks::default()), clock: clock.clone() };
         let bells = Arc::new(Bells::default());
@@ -181,6 +186,17 @@ impl Simulation {
         tokio::spawn({
             let aliases = aliases.clone();
             async move { aliases.watch_refused().await }
+        });
+        tokio::spawn({
+            let kept = self.kept.clone();
+            async move {
+                loop {
+                    let changed = aliases.next_to_keep().await;
+                    kept.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .extend(changed.into_iter().map(|alias| (alias.name.clone(), alias)));
+                }
+            }
         });
         let integrations: Vec<_> = integrations().into_iter().map(Arc::new).collect();
         let routes = Routes::build(&integrations, &environment).unwrap();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::alias::RateLimit;
 use crate::clock::Timestamp;
 
 /// 2023-11-15 08:00 UTC.
@@ -68,6 +69,8 @@ impl Order {
 #[derive(Clone, Debug)]
 pub struct Target {
     pub spells: Vec<Spell>,
+    /// What the alias may send, and what the target counts.
+    pub rate: Vec<RateLimit>,
     pub latency_ms: (u64, u64),
     /// The secret its token endpoint takes, from when on.
     pub secret_taken: Vec<(Timestamp, &'static str)>,
@@ -81,7 +84,14 @@ impl Default for Target {
     fn default() -> Self {
         let hour = Duration::from_secs(3_600);
         let secret_taken = vec![(START, FIRST_SECRET)];
-        Self { spells: Vec::new(), latency_ms: (20, 200), secret_taken, token_lives: (hour, hour), tokens_revoked: Vec::new() }
+        Self {
+            spells: Vec::new(),
+            rate: Vec::new(),
+            latency_ms: (20, 200),
+            secret_taken,
+            token_lives: (hour, hour),
+            tokens_revoked: Vec::new(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The world outside: targets that do as their script says, and watch what they are asked.
 //!
 //! They know what each order did and in which order the host took them in, and tell the history what the host must not do: a second
-//! effect, a newer order of a customer before an older one, a request it was asked not to send yet.
+//! effect, a newer order of a customer before an older one, a request that it should not have sent now (`traffic`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -14,14 +14,12 @@ use http::{HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 
 use super::history::History;
-use super::ledger::Taken;
-use super::script::{Kind, Order, Spell, Target as Script, Weather, in_force};
+use super::ledger::{Blamed, Taken, Watched};
+use super::script::{Kind, Order, Script, Spell, Target as Scripted, Weather, in_force};
+use super::traffic::Traffic;
 use crate::alias::upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
 use crate::clock::{Clock, Timestamp};
 use crate::random::dice::Dice;
-
-/// Requests at a target that is down beside those that were under way: less than one in two seconds. More is no way to wait.
-const PROBES_EVERY: Duration = Duration::from_secs(2);
 
 /// Number and part of an order.
 pub type Label = (u32, u32);
@@ -46,16 +44,17 @@ impl Upstream for World {
 /// One target.
 pub struct Target {
     name: &'static str,
-    script: Script,
+    script: Scripted,
     clock: Arc<dyn Clock>,
     dice: Dice,
     history: History,
     taken: Arc<Taken>,
+    blamed: Arc<Blamed>,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
+    traffic: Traffic,
     /// Effects, each with the key it came under.
     done: BTreeMap<Label, String>,
     /// What was sent under a key.
@@ -63,11 +62,7 @@ struct State {
     /// By customer: the newest order asked for, by the place at which it was taken in.
     newest: HashMap<u32, (usize, Label)>,
     under_way: HashMap<u32, Label>,
-    not_before: Option<Timestamp>,
     tokens: BTreeMap<String, Timestamp>,
-    /// Requests by the spell in which they came.
-    in_spell: BTreeMap<Timestamp, usize>,
-    requests: usize,
 }
 
 /// An order is being worked on. It is no more when this is dropped, whatever became of who asked.
@@ -80,8 +75,27 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Target {
-    pub fn new(name: &'static str, script: Script, clock: Arc<dyn Clock>, dice: Dice, history: History, taken: Arc<Taken>) -> Self {
-        Self { name, script, clock, dice, history, taken, state: Mutex::default() }
+    /// The one that `script` calls `scripted`, asked by the host of `watched`.
+    pub fn new(name: &'static str, scripted: &Scripted, script: &Script, dice: Dice, watched: &Watched) -> Self {
+        let starts = script.crashes.iter().map(|(at, down)| at.plus(*down)).collect();
+        let state = State {
+            traffic: Traffic::new(&scripted.rate, starts),
+            done: BTreeMap::new(),
+            sent: HashMap::new(),
+            newest: HashMap::new(),
+            under_way: HashMap::new(),
+            tokens: BTreeMap::new(),
+        };
+        Self {
+            name,
+            script: scripted.clone(),
+            clock: watched.clock.clone(),
+            dice,
+            history: watched.history.clone(),
+            taken: watched.taken.clone(),
+            blamed: watched.blamed.clone(),
+            state: Mutex::new(state),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -94,7 +108,7 @@ impl Target {
     }
 
     pub fn requests(&self) -> usize {
-        self.lock().requests
+        self.lock().traffic.requests()
     }
 
     async fn order(&self, request: &UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
@@ -105,10 +119,14 @@ impl Target {
         self.watch(&order, &key, request, spell.as_ref(), now);
         let _under_way = UnderWay(self, order.customer);
         let answer = self.answer(&order, &key, request, spell).await;
-        let said = match &answer {
-            Ok(answer) => answer.status.as_u16().to_string(),
-            Err(error) => error.to_string(),
+        let (said, may_be_its_fault) = match &answer {
+            Ok(answer) => (answer.status.as_u16().to_string(), !matches!(answer.status.as_u16(), 401 | 429 | 503)),
+            Err(error) => (error.to_string(), matches!(error, UpstreamError::TimedOut(_))),
         };
+        self.blamed.note(self.name, (order.number, order.part), may_be_its_fault);
+        if answer.as_ref().is_ok_and(|answer| answer.status.as_u16() < 500 && answer.status != StatusCode::TOO_MANY_REQUESTS) {
+            self.lock().traffic.answers(self.clock.now());
+        }
         self.history
             .tell(self.clock.now(), format_args!("{} answers {} of {}: {said}", self.name, key.get(..8).unwrap_or(""), order.number));
         answer
@@ -120,9 +138,9 @@ impl Target {
         self.history.tell(now, format_args!("{name} is asked for {label:?} of customer {}", order.customer));
         let broken = |why: fmt::Arguments<'_>| self.history.broken(now, format_args!("{name}: {why}"));
         let mut state = self.lock();
-        state.requests += 1;
-        if let Some(until) = state.not_before.filter(|until| now < *until) {
-            broken(format_args!("a request for {label:?} although it asked to wait until {until}"));
+        let others = state.under_way.len();
+        if let Err(why) = state.traffic.request(now, spell, others) {
+            broken(format_args!("{label:?}: {why}"));
         }
         let place = (self.taken.place(order.number), label);
         if let Some(newest) = state.newest.insert(order.customer, place).filter(|newest| *newest > place) {
@@ -134,14 +152,6 @@ impl Target {
         let body: [u8; 32] = Sha256::digest(&request.body).into();
         if state.sent.insert(key.to_owned(), body).is_some_and(|before| before != body) {
             broken(format_args!("another body for {label:?} under the same key"));
-        }
-        if let Some(Spell { from, weather: Weather::Refuses, .. }) = spell {
-            let count = state.in_spell.entry(*from).or_default();
-            *count += 1;
-            let most = 20 + now.since(*from).as_secs() / PROBES_EVERY.as_secs();
-            if *count as u64 > most {
-                broken(format_args!("{count} requests since it is down, at {from}"));
-            }
         }
     }
 
@@ -206,8 +216,7 @@ impl Target {
         if let Some(seconds) = seconds {
             answer.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             let until = self.clock.now().plus(Duration::from_secs(seconds));
-            let mut state = self.lock();
-            state.not_before = state.not_before.max(Some(until));
+            self.lock().traffic.asks_to_wait(until);
         }
         answer
     }

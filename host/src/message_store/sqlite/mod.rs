@@ -156,7 +156,7 @@ impl SqliteStore {
             Problem::new(Code::StoreFailed, format!("the message store's thread cannot be started: {error}"))
                 .fix("raise the limit on threads of the user the host runs as")
         })?;
-        let people = Readers::new(&opened.database, PEOPLE_READERS);
+        let people = Readers::new(&opened.database, medium, PEOPLE_READERS);
         let inner = Inner {
             writer,
             leases,

@@ -72,7 +72,9 @@ fn broken(disk: &Disk, history: &History, seed: u64, enough: usize) -> Vec<Strin
 async fn all_that_was_acknowledged_is_there_whichever_change_the_power_goes_after() {
     let (disk, history) = lived(1, "FULL", Acknowledge::AfterCommit).await;
     assert_eq!(broken(&disk, &history, 1, 1), [""; 0]);
-    println!("a cut after each of {} changes in {} steps", disk.changes(), history.steps());
+    assert!(history.from_memory > 5, "only {} deliveries were handed out without a read", history.from_memory);
+    let (changes, steps, from_memory) = (disk.changes(), history.steps(), history.from_memory);
+    println!("a cut after each of {changes} changes in {steps} steps; {from_memory} deliveries were handed out without a read");
 }
 
 #[tokio::test]

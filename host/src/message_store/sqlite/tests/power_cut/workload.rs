@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::Connection;
-use serde_json::json;
 
 use super::disk::Disk;
 use super::machine::{Machine, State};
@@ -43,7 +42,7 @@ pub enum Acknowledge {
 #[derive(Clone, Debug)]
 pub enum Command {
     Accept(Accept),
-    Settle(Settle),
+    Settle(Arc<Settle>),
     Release(DeliveryId),
     Replay(DeadLetterId),
     Discard(DeadLetterId),
@@ -62,6 +61,8 @@ pub enum Step {
 #[derive(Debug)]
 pub struct History {
     states: Vec<Passed>,
+    /// Deliveries that were handed out without a read.
+    pub from_memory: usize,
 }
 
 #[derive(Debug)]
@@ -76,7 +77,7 @@ struct Passed {
 impl History {
     /// Of a store that said `state` when it was opened: nothing may be lost of that, nor of what follows.
     pub fn new(state: State) -> Self {
-        Self { states: vec![Passed { state, begun: 0, promised: 0 }] }
+        Self { states: vec![Passed { state, begun: 0, promised: 0 }], from_memory: 0 }
     }
 
     pub fn steps(&self) -> usize {
@@ -184,10 +185,38 @@ impl<'a> Run<'a> {
         match step {
             Step::Group(commands) => self.together(commands).await.map(Some),
             Step::Lease(lease) => {
-                self.leased.extend(self.store.lease(lease.clone()).await?);
+                self.lease(lease).await?;
                 Ok(None)
             }
         }
+    }
+
+    /// Leases, and holds what is handed out against the database: all that is ready, due and not handed out yet, the oldest first.
+    async fn lease(&mut self, lease: &Lease) -> Result<usize, StoreError> {
+        let from_memory = self.store.inner.leases.lock().ready().take(&lease.integration, lease.now, 0).is_some();
+        let leased = self.store.lease(lease.clone()).await?;
+        let (due, mut handed_out) = (self.due(lease), Vec::new());
+        for leased in &leased {
+            handed_out.push((leased.id, leased.message.id, leased.message.body.clone()));
+        }
+        assert_eq!(handed_out, due, "of {} from memory: {from_memory}", lease.integration);
+        self.history.from_memory += if from_memory { leased.len() } else { 0 };
+        let count = leased.len();
+        self.leased.extend(leased);
+        Ok(count)
+    }
+
+    /// What the database has for `lease`.
+    fn due(&self, lease: &Lease) -> Vec<(DeliveryId, MessageId, Bytes)> {
+        let sql = "SELECT d.id, m.id, m.body FROM delivery d JOIN message m ON m.seq = d.message
+             WHERE d.state = 'ready' AND d.integration = ?1 AND d.due_at <= ?2 ORDER BY d.due_at, d.origin, d.ordinal";
+        let mut find = self.look.prepare_cached(sql).unwrap();
+        let found = find.query_map((&lease.integration, lease.now.0), |row| {
+            let (id, body): (Vec<u8>, Vec<u8>) = (row.get(1)?, row.get(2)?);
+            Ok((DeliveryId(row.get(0)?), MessageId(uuid::Uuid::from_slice(&id).unwrap()), Bytes::from(body)))
+        });
+        let free = |id: &DeliveryId| !self.leased.iter().any(|leased| leased.id == *id);
+        found.unwrap().map(Result::unwrap).filter(|(id, ..)| free(id)).take(lease.limit).collect()
     }
 
     /// Waits for what the writer does after an answer, and for the note that something was handed out.
@@ -217,9 +246,12 @@ impl<'a> Run<'a> {
             return Err(error);
         }
         for command in commands {
-            if let Command::Settle(Settle { delivery, .. }) | Command::Release(delivery) = command {
-                self.leased.retain(|leased| leased.id != *delivery);
-            }
+            let ended = match command {
+                Command::Settle(settle) => settle.delivery,
+                Command::Release(delivery) => *delivery,
+                _ => continue,
+            };
+            self.leased.retain(|leased| leased.id != ended);
         }
         Ok(answered.load(Ordering::SeqCst))
     }
@@ -290,7 +322,7 @@ impl<'a> Run<'a> {
         token[..8].copy_from_slice(&self.tokens.to_be_bytes());
         let dedup = Dedup { scope: "webhook /shop".into(), token, expires_at: due_at.plus(Duration::from_secs(20)) };
         let message = self.message(body);
-        Accept { message, dedup: self.dice.chance(80).then_some(dedup), deliveries, waiting_max: 30 }
+        Accept { message: Arc::new(message), dedup: self.dice.chance(80).then_some(dedup), deliveries, waiting_max: 30 }
     }
 
     fn message(&self, body_bytes: usize) -> Message {
@@ -319,7 +351,7 @@ impl<'a> Run<'a> {
     /// Of some that are handed out; a clean-up where none is.
     fn settlements(&self) -> Vec<Command> {
         let some = self.dice.below(TOGETHER_MAX) + 1;
-        let settle = self.leased.iter().take(some).map(|leased| Command::Settle(self.settle(leased)));
+        let settle = self.leased.iter().take(some).map(|leased| Command::Settle(Arc::new(self.settle(leased))));
         let settle: Vec<_> = settle.collect();
         if settle.is_empty() { vec![Command::Clean] } else { settle }
     }
@@ -345,7 +377,7 @@ impl<'a> Run<'a> {
             result,
             code: None,
             detail: None,
-            trace: json!({ "calls": [] }),
+            trace: r#"{"calls":[]}"#.into(),
             exchanges: (0..self.dice.below(3)).map(|_| self.exchange()).collect(),
         };
         let key_values = if done { vec![self.key_value(&leased.integration)] } else { Vec::new() };
@@ -366,7 +398,7 @@ impl<'a> Run<'a> {
 
     fn append(&self, leased: &Leased) -> Append {
         let (message, lane) = if self.dice.chance(50) {
-            (AppendedMessage::New(self.made(leased, "channel", 0)), Lane::Key("one".into()))
+            (AppendedMessage::New(Arc::new(self.made(leased, "channel", 0))), Lane::Key("one".into()))
         } else {
             // Where it stands among others is its age, and those that are older may come later.
             (AppendedMessage::Existing(leased.message.id), Lane::Free)
@@ -399,22 +431,22 @@ impl<'a> Run<'a> {
 
     /// Delivers all that waits, until nothing does.
     pub async fn drain(&mut self) {
-        self.leased.clear();
         let now = Timestamp(self.clock.now().0 + 1_000_000);
         loop {
-            let mut done = 0;
-            for integration in INTEGRATIONS {
-                let lease = Lease { integration: integration.to_owned(), now, limit: 100 };
-                for leased in self.store.lease(lease).await.unwrap() {
-                    let settle = Settle { settlement: delivered(), ..self.settle(&leased) };
-                    self.store.settle(Settle { appends: Vec::new(), ..settle }).await.unwrap();
-                    done += 1;
-                }
+            for leased in std::mem::take(&mut self.leased) {
+                let settle = Settle { settlement: delivered(), appends: Vec::new(), ..self.settle(&leased) };
+                self.store.settle(Arc::new(settle)).await.unwrap();
             }
-            if done == 0 {
-                return;
+            let mut handed_out = 0;
+            for integration in INTEGRATIONS {
+                handed_out += self.lease(&Lease { integration: integration.to_owned(), now, limit: 100 }).await.unwrap();
+            }
+            if handed_out == 0 {
+                break;
             }
         }
+        let left: i64 = self.look.query_row("SELECT count(*) FROM delivery", [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0, "deliveries that nobody is given");
     }
 
     /// Whether the database is whole.
