@@ -93,6 +93,8 @@ fn every_command_in_the_documents_is_one() {
                 let known = match words.as_slice() {
                     // `lockgate -C DIR …`, `lockgate --help`, `lockgate …`
                     [first, ..] if first.starts_with(['-', '…', '<']) => true,
+                    // Options of a command that has subcommands too: `lockgate bench --row …`
+                    [first, second] if second.starts_with('-') => helps.contains_key(*first),
                     [first, second] if helps.get(*first).is_some_and(|help| !subcommands(help).is_empty()) => {
                         second.split('|').all(|second| helps.contains_key(&format!("{first} {second}")))
                     }

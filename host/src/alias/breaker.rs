@@ -116,6 +116,11 @@ impl Breaker {
     /// Learns from an exchange. An open breaker learns from its tries only: what was under way when it opened says nothing new.
     pub fn note(&mut self, sign: Sign, is_try: bool, now: Timestamp, random: &dyn Random, detail: &str) -> News {
         match (&self.open, sign) {
+            // Who tried to find out found that it is not there: no need to see more requests fail.
+            (None, Sign::Down) if is_try => {
+                self.open(now, now, random, detail);
+                News::Opened
+            }
             (None, _) => self.count(sign, now, random, detail),
             (Some(_), _) if !is_try => News::Nothing,
             (Some(_), Sign::Answers) => {

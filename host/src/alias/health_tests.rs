@@ -145,10 +145,8 @@ fn one_that_comes_back_for_a_moment_only_is_left_alone_for_longer() {
         now = health.closed(now).unwrap().until;
         let ticket = health.enter(now, SECOND).unwrap();
         health.note(ticket, Sign::Answers, now, &random(), "");
-        for _ in 0..5 {
-            let ticket = health.force();
-            health.note(ticket, Sign::Down, now, &random(), "down");
-        }
+        let ticket = health.force();
+        assert_eq!(health.note(ticket, Sign::Down, now, &random(), "down"), News::Opened, "a person's test says it at once");
         waits.push(health.closed(now).unwrap().until.since(now).as_millis());
     }
     for (wait, ceiling) in waits.iter().zip([1_000, 2_000, 4_000, 8_000]) {
@@ -159,10 +157,8 @@ fn one_that_comes_back_for_a_moment_only_is_left_alone_for_longer() {
     let ticket = health.enter(now, SECOND).unwrap();
     health.note(ticket, Sign::Answers, now, &random(), "");
     now = now.plus(60 * SECOND);
-    for _ in 0..5 {
-        let ticket = health.force();
-        health.note(ticket, Sign::Down, now, &random(), "down");
-    }
+    let ticket = health.force();
+    health.note(ticket, Sign::Down, now, &random(), "down");
     assert!(health.closed(now).unwrap().until.since(now) <= SECOND / 2);
 }
 

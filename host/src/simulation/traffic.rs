@@ -35,6 +35,7 @@ pub struct Traffic {
 struct Down {
     from: Timestamp,
     until: Timestamp,
+    hangs: bool,
     requests: usize,
     /// Requests after which a breaker is open.
     opens_after: usize,
@@ -94,7 +95,8 @@ impl Traffic {
         if self.down.as_ref().is_none_or(|down| down.from != spell.from) {
             let lately = self.answered.iter().filter(|at| at.plus(LOOKS_BACK) > now).count();
             let opens_after = DeliveryPolicy::default().concurrency + lately.max(OPENS_FROM);
-            self.down = Some(Down { from: spell.from, until: spell.until, requests: 0, opens_after, answered: 0 });
+            let hangs = matches!(spell.weather, Weather::Hangs);
+            self.down = Some(Down { from: spell.from, until: spell.until, hangs, requests: 0, opens_after, answered: 0 });
         }
         let Some(down) = &mut self.down else { return Ok(()) };
         down.requests += 1;
@@ -104,8 +106,8 @@ impl Traffic {
         if down.requests > before_it_opens + probes {
             return Err(format!("{} requests since it is down, at {}", down.requests, down.from));
         }
-        // One that hangs may have the next probe before it has let go of the last.
-        if down.requests > before_it_opens && others > 0 && !matches!(spell.weather, Weather::Hangs) {
+        // Of one that hangs nobody knows before a request has timed out, and few time out at about the same time.
+        if down.requests > before_it_opens && others > 0 && !down.hangs {
             return Err(format!("{} probes at once, and it is down since {}", others + 1, down.from));
         }
         Ok(())
@@ -113,7 +115,7 @@ impl Traffic {
 
     fn slow_start(&self, now: Timestamp, others: usize) -> Result<(), String> {
         let Some(down) = self.down.as_ref().filter(|down| now < down.until.plus(SLOW_START)) else { return Ok(()) };
-        let is_open = down.requests > down.opens_after;
+        let is_open = down.requests > down.opens_after && !down.hangs;
         if is_open && others > down.answered {
             return Err(format!("{} requests at once, and it has answered {} since it is back", others + 1, down.answered));
         }

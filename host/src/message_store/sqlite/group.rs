@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rusqlite::Connection;
 
+use super::checkpoint::{self, Beside, PASSIVE, TRUNCATE};
 use super::failure::{Failure, Reach, problem};
 use super::leases::Leases;
 use super::writer::{Command, OnFatal};
@@ -19,14 +20,25 @@ pub(super) struct LogLimits {
     pub rows_per_checkpoint: u64,
     /// Bytes of bodies between two checkpoints, roughly.
     pub bytes_per_checkpoint: usize,
+    /// Rows written while a checkpoint ran beside the writer that are few enough for the writer to copy the rest itself. Only then may
+    /// the log begin anew: while there is anything left to copy it grows.
+    pub rows_left_max: u64,
     /// A log of more pages than this is emptied even if that has to wait for readers.
     pub pages_max: i64,
+    /// Whether the log is copied beside the writer. Where not, the same commands are the same writes in the same order.
+    pub beside: bool,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
-        // 64 MiB of pages.
-        Self { rows_per_checkpoint: 16 * 1024, bytes_per_checkpoint: 8 * 1024 * 1024, pages_max: 16 * 1024 }
+        Self {
+            rows_per_checkpoint: 16 * 1024,
+            bytes_per_checkpoint: 8 * 1024 * 1024,
+            rows_left_max: 2 * 1024,
+            // 64 MiB.
+            pages_max: 16 * 1024,
+            beside: true,
+        }
     }
 }
 
@@ -45,6 +57,7 @@ pub(super) struct Committer {
     last_seen_time: Timestamp,
     log: LogLimits,
     commits: Arc<AtomicU64>,
+    checkpoint: Beside,
     /// Rows ever written by the connection, as of the last checkpoint.
     rows_at_checkpoint: u64,
     bytes_since_checkpoint: usize,
@@ -57,6 +70,7 @@ pub(super) struct Ended;
 /// What a committer starts with.
 pub(super) struct Start {
     pub connection: Connection,
+    pub checkpoint: Beside,
     pub leases: Arc<Leases>,
     pub waiting: Waiting,
     pub disk: Disk,
@@ -72,6 +86,7 @@ impl Committer {
     pub(super) fn new(start: Start) -> Self {
         Self {
             connection: start.connection,
+            checkpoint: start.checkpoint,
             leases: start.leases,
             waiting: start.waiting,
             disk: start.disk,
@@ -274,22 +289,39 @@ impl Committer {
         }
     }
 
+    /// Copies the log into the database before it is long: beside the writer, as long as that leaves much to copy, and then the rest.
     fn checkpoint_in_time(&mut self, bytes: usize) -> Result<(), Ended> {
         self.bytes_since_checkpoint += bytes;
-        let rows = self.connection.total_changes();
-        let few_rows = rows - self.rows_at_checkpoint < self.log.rows_per_checkpoint;
-        if few_rows && self.bytes_since_checkpoint < self.log.bytes_per_checkpoint {
-            return Ok(());
-        }
-        self.rows_at_checkpoint = rows;
-        self.bytes_since_checkpoint = 0;
-        let pages = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
-        if pages > self.log.pages_max { self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").map(|_| ()) } else { Ok(()) }
+        let rows = self.connection.total_changes() - self.rows_at_checkpoint;
+        let left = match self.checkpoint.ended(false) {
+            Some(ended) => {
+                let failed = ended.is_err();
+                let pages = self.pages(ended)?;
+                if failed || pages > self.log.pages_max { 0 } else { rows }
+            }
+            None if self.checkpoint.is_running() => return Ok(()),
+            None if rows < self.log.rows_per_checkpoint && self.bytes_since_checkpoint < self.log.bytes_per_checkpoint => return Ok(()),
+            None => return self.checkpoint_beside(),
+        };
+        if left > self.log.rows_left_max { self.checkpoint_beside() } else { self.checkpoint_here() }
     }
 
-    /// Gives the pages the log has. A full disk is no reason to stop: the log stays as it is.
-    fn checkpoint(&self, pragma: &str) -> Result<i64, Ended> {
-        match self.connection.query_row(pragma, [], |row| row.get(1)) {
+    fn checkpoint_beside(&mut self) -> Result<(), Ended> {
+        self.rows_at_checkpoint = self.connection.total_changes();
+        self.bytes_since_checkpoint = 0;
+        if self.log.beside && self.checkpoint.start() { Ok(()) } else { self.checkpoint_here() }
+    }
+
+    fn checkpoint_here(&mut self) -> Result<(), Ended> {
+        self.rows_at_checkpoint = self.connection.total_changes();
+        self.bytes_since_checkpoint = 0;
+        let pages = self.pages(checkpoint::run(&self.connection, PASSIVE))?;
+        if pages > self.log.pages_max { self.pages(checkpoint::run(&self.connection, TRUNCATE)).map(|_| ()) } else { Ok(()) }
+    }
+
+    /// The pages the log has after a checkpoint. A full disk is no reason to stop: the log stays as it is.
+    fn pages(&self, checkpoint: rusqlite::Result<i64>) -> Result<i64, Ended> {
+        match checkpoint {
             Ok(pages) => Ok(pages),
             Err(error) => {
                 tracing::error!(%error, "a checkpoint failed");
@@ -315,8 +347,10 @@ impl Committer {
 
     /// The last starts, and an empty log for the next process.
     pub(super) fn finish(&mut self) {
-        if self.commit(Vec::new()).is_ok() {
-            let _ = self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)");
+        let beside = self.checkpoint.ended(true).map_or(Ok(0), |ended| self.pages(ended));
+        if beside.is_ok() && self.commit(Vec::new()).is_ok() {
+            let _ = self.checkpoint.ended(true);
+            let _ = self.pages(checkpoint::run(&self.connection, TRUNCATE));
         }
     }
 }

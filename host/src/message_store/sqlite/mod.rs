@@ -2,11 +2,12 @@
 //!
 //! Depends on `message`, `integration`'s release type and the clock. [`SqliteStore`] is the [`MessageStore`];
 //! [`KeyValue`], [`Releases`], [`AliasStates`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
-//! tables), `writer` and `group` (how anything gets written), `leases` (what is handed out), `ready` (what is handed out without a read), and a
-//! file for each command.
+//! tables), `writer` and `group` (how anything gets written), `checkpoint` (how the log becomes the database), `leases` (what is handed
+//! out), `ready` (what is handed out without a read), and a file for each command.
 
 mod accept;
 mod alias_states;
+mod checkpoint;
 mod clean;
 mod exchanges;
 mod failure;
@@ -49,6 +50,7 @@ use super::exchange::Exchange;
 use super::{Accept, Accepted, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError, Wake};
 use crate::clock::{Clock, Timestamp};
 use crate::problem::{Code, Problem};
+use checkpoint::Beside;
 use group::{Committer, WakeSlot};
 use leases::Leases;
 use open::Medium;
@@ -142,6 +144,7 @@ impl SqliteStore {
         let waiting = Waiting::load(&opened.writer).map_err(|error| failure::problem(&error))?;
         let committer = Committer::new(group::Start {
             connection: opened.writer,
+            checkpoint: Beside::new(opened.database.clone(), medium.clone()),
             leases: Arc::clone(&leases),
             waiting: waiting.clone(),
             disk: Disk::new(folder, options.reserve_bytes),

@@ -92,6 +92,13 @@ pub(super) fn open_reader(database: &Path, medium: &Medium) -> rusqlite::Result<
     Ok(connection)
 }
 
+/// A connection that copies the log into the database, with what that has to do with durability set as for the writer.
+pub(super) fn open_checkpointer(database: &Path, medium: &Medium) -> rusqlite::Result<Connection> {
+    let connection = open_writer(database, medium)?;
+    make_durable(&connection, medium)?;
+    Ok(connection)
+}
+
 /// Statements are prepared once and stay as they were prepared. Otherwise SQLite plans a statement anew whenever a bound value
 /// might change its plan (<https://www.sqlite.org/queryplanner-ng.html#qpstab>), which was a sixth of the writer's time.
 fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
@@ -218,18 +225,22 @@ fn settle_in(writer: &Connection, medium: &Medium) -> rusqlite::Result<()> {
     writer.pragma_update(None, "page_size", PAGE_BYTES)?;
     writer.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     writer.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    writer.pragma_update(None, "synchronous", medium.synchronous)?;
-    writer.pragma_update(None, "fullfsync", true)?;
-    writer.pragma_update(None, "checkpoint_fullfsync", true)?;
+    make_durable(writer, medium)?;
     writer.pragma_update(None, "cell_size_check", true)?;
     writer.pragma_update(None, "trusted_schema", false)?;
     writer.pragma_update(None, "temp_store", "MEMORY")?;
     writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     writer.query_row(&format!("PRAGMA journal_size_limit = {LOG_BYTES_KEPT}"), [], |_| Ok(()))?;
-    // The writer checkpoints itself: SQLite's own checkpoint after a COMMIT swallows a failed fsync.
-    writer.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
     writer.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     Ok(())
+}
+
+fn make_durable(connection: &Connection, medium: &Medium) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", medium.synchronous)?;
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    // Checkpoints are asked for: SQLite's own after a COMMIT swallows a failed fsync.
+    connection.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))
 }
 
 fn check(database: &Path, writer: &Connection) -> Result<(), Problem> {

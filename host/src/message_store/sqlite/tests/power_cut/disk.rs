@@ -77,6 +77,8 @@ struct State {
     changes: Vec<Change>,
     directory: BTreeMap<String, FileId>,
     sizes: Vec<usize>,
+    /// Syncs of each file that failed.
+    sync_errors: Vec<usize>,
     fault: Option<Fault>,
     /// Since the fault was set.
     syncs: usize,
@@ -86,8 +88,9 @@ struct State {
 impl Disk {
     pub fn new(base: Platter) -> Self {
         let directory = base.0.keys().cloned().zip((0..).map(FileId)).collect();
-        let sizes = base.0.values().map(Vec::len).collect();
-        Self(Mutex::new(State { base, changes: Vec::new(), directory, sizes, fault: None, syncs: 0, writes: 0 }))
+        let sizes: Vec<_> = base.0.values().map(Vec::len).collect();
+        let sync_errors = vec![0; sizes.len()];
+        Self(Mutex::new(State { base, changes: Vec::new(), directory, sizes, sync_errors, fault: None, syncs: 0, writes: 0 }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -119,17 +122,18 @@ impl Disk {
         (state.syncs, state.writes)
     }
 
-    /// The file of that name, made if there is none.
-    pub fn open(&self, name: &str) -> FileId {
+    /// The file of that name, made if there is none, and how many syncs of it have failed.
+    pub fn open(&self, name: &str) -> (FileId, usize) {
         let mut state = self.lock();
         if let Some(file) = state.directory.get(name) {
-            return *file;
+            return (*file, state.sync_errors[file.0]);
         }
         let file = FileId(state.sizes.len());
         state.sizes.push(0);
+        state.sync_errors.push(0);
         state.directory.insert(name.to_owned(), file);
         state.changes.push(Change::Created { name: name.to_owned(), file });
-        file
+        (file, 0)
     }
 
     /// Has `write` write what can be written.
@@ -160,13 +164,17 @@ impl Disk {
         state.changes.push(Change::Resized { file, bytes });
     }
 
-    /// Syncs the file, and the directory where `directory` says so.
-    pub fn sync(&self, file: FileId, directory: bool) -> Verdict {
+    /// Syncs the file, and the directory where `directory` says so. A failure is told once to each who had the file open then, as
+    /// Linux does (<https://docs.kernel.org/filesystems/vfs.html#handling-errors-during-writeback>); `told` counts those of one.
+    pub fn sync(&self, file: FileId, directory: bool, told: &mut usize) -> Verdict {
         let mut state = self.lock();
-        let failed = state.fault == Some(Fault::Sync(state.syncs));
-        state.syncs += 1;
-        if failed {
+        if state.fault == Some(Fault::Sync(state.syncs)) {
             state.changes.push(Change::SyncFailed { file });
+            state.sync_errors[file.0] += 1;
+        }
+        state.syncs += 1;
+        if *told < state.sync_errors[file.0] {
+            *told = state.sync_errors[file.0];
             return Verdict::Failed;
         }
         state.changes.push(Change::Synced { file });

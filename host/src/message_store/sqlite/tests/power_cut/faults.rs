@@ -37,9 +37,10 @@ struct Death {
 }
 
 /// Does the steps until the process ends of `fault`; none if it never does.
-async fn until_it_ends(fault: Fault) -> Result<Option<Death>, String> {
+async fn until_it_ends(fault: Fault, beside: bool) -> Result<Option<Death>, String> {
     let dice = Dice::new(SEED, 0);
-    let machine = Machine::on(Platter::default(), &dice);
+    let mut machine = Machine::on(Platter::default(), &dice);
+    machine.beside = beside;
     let (mut run, ended) = Run::with(&machine, &dice, Acknowledge::AfterCommit).unwrap();
     machine.disk.break_with(fault);
     let (mut acknowledged, mut begun) = (0, 0);
@@ -77,10 +78,10 @@ fn found(platter: Platter, dice: &Dice) -> Result<State, String> {
     Ok(run.state())
 }
 
-async fn dies_and_loses_nothing(faults: impl Iterator<Item = Fault>, expected: &History) {
+async fn dies_and_loses_nothing(faults: impl Iterator<Item = Fault>, beside: bool, expected: &History) {
     let mut deaths = 0;
     for fault in faults {
-        let Some(death) = until_it_ends(fault).await.unwrap() else { continue };
+        let Some(death) = until_it_ends(fault, beside).await.unwrap() else { continue };
         deaths += 1;
         for part in 0..3 {
             let dice = Dice::new(SEED, part);
@@ -96,13 +97,19 @@ async fn dies_and_loses_nothing(faults: impl Iterator<Item = Fault>, expected: &
 #[tokio::test]
 async fn a_failed_sync_ends_the_process_and_nothing_is_acknowledged_after_it() {
     let (expected, (syncs, _)) = unharmed().await;
-    dies_and_loses_nothing((0..syncs).step_by(stride().div_ceil(2)).map(Fault::Sync), &expected).await;
+    dies_and_loses_nothing((0..syncs).step_by(stride().div_ceil(2)).map(Fault::Sync), false, &expected).await;
+}
+
+#[tokio::test]
+async fn a_failed_sync_ends_the_process_while_the_log_is_copied_beside_the_writer_too() {
+    let (expected, (syncs, _)) = unharmed().await;
+    dies_and_loses_nothing((0..syncs).step_by(stride().div_ceil(2)).map(Fault::Sync), true, &expected).await;
 }
 
 #[tokio::test]
 async fn a_failed_write_ends_the_process_and_nothing_is_acknowledged_after_it() {
     let (expected, (_, writes)) = unharmed().await;
-    dies_and_loses_nothing((0..writes).step_by(stride() * 4).map(Fault::Write), &expected).await;
+    dies_and_loses_nothing((0..writes).step_by(stride() * 4).map(Fault::Write), false, &expected).await;
 }
 
 /// The system forgets that it could not write, and shows the next process what is not on the disk.
@@ -110,7 +117,7 @@ async fn a_failed_write_ends_the_process_and_nothing_is_acknowledged_after_it() 
 async fn a_start_after_a_failed_sync_makes_certain_what_it_finds() {
     let (_, (syncs, _)) = unharmed().await;
     for sync in (0..syncs).step_by(stride()) {
-        let Some(death) = until_it_ends(Fault::Sync(sync)).await.unwrap() else { continue };
+        let Some(death) = until_it_ends(Fault::Sync(sync), false).await.unwrap() else { continue };
         let dice = Dice::new(SEED, 1);
         let run = Run::start(&death.machine, &dice).unwrap();
         let (seen, opened) = (run.state(), death.machine.disk.changes());

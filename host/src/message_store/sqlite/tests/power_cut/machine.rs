@@ -16,12 +16,15 @@ use crate::problem::Problem;
 use crate::random::dice::Dice;
 
 /// So little that a short run checkpoints both ways.
-const LOG: LogLimits = LogLimits { rows_per_checkpoint: 40, bytes_per_checkpoint: 32 * 1024, pages_max: 60 };
+const LOG: LogLimits =
+    LogLimits { rows_per_checkpoint: 40, bytes_per_checkpoint: 32 * 1024, rows_left_max: 10, pages_max: 60, beside: false };
 
 /// A machine that is on. Close all stores and connections before it goes.
 pub struct Machine {
     pub disk: Arc<Disk>,
     pub synchronous: &'static str,
+    /// Whether the log is copied beside the writer. What happens when is then the machine's business.
+    pub beside: bool,
     folder: tempfile::TempDir,
     mounted: Mounted,
 }
@@ -40,7 +43,7 @@ impl Machine {
             std::fs::write(folder.path().join(format!("{DATABASE_FILE}-shm")), garbage).unwrap();
         }
         let disk = Arc::new(Disk::new(platter));
-        Self { mounted: Mounted::new(disk.clone()), disk, synchronous: "FULL", folder }
+        Self { mounted: Mounted::new(disk.clone()), disk, synchronous: "FULL", beside: false, folder }
     }
 
     pub fn open(&self, options: Options) -> Result<SqliteStore, Problem> {
@@ -48,7 +51,7 @@ impl Machine {
     }
 
     fn medium(&self) -> Medium {
-        Medium { vfs: Some(self.mounted.name().to_owned()), synchronous: self.synchronous, log: LOG }
+        Medium { vfs: Some(self.mounted.name().to_owned()), synchronous: self.synchronous, log: LogLimits { beside: self.beside, ..LOG } }
     }
 
     /// A look from outside, beside a store that is open.

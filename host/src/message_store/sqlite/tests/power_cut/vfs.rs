@@ -36,6 +36,8 @@ struct Watched {
     disk: *const Disk,
     /// None for what does not survive its process anyway.
     file: Option<FileId>,
+    /// Failed syncs it was told of.
+    told: usize,
     /// Its directory entry is synced with its first sync, as `unixSync` does for new journals and logs.
     directory_due: bool,
 }
@@ -116,9 +118,10 @@ unsafe extern "C" fn open(
         if opened != ffi::SQLITE_OK {
             return opened;
         }
-        let file = (flags & kept != 0 && !name.is_null()).then(|| disk.open(&file_name(name)));
+        let opened = (flags & kept != 0 && !name.is_null()).then(|| disk.open(&file_name(name)));
+        let (file, told) = opened.map_or((None, 0), |(file, told)| (Some(file), told));
         let directory_due = flags & ffi::SQLITE_OPEN_CREATE != 0 && flags & ffi::SQLITE_OPEN_MAIN_DB == 0;
-        watched.write(Watched { methods: &raw const METHODS, disk, file, directory_due });
+        watched.write(Watched { methods: &raw const METHODS, disk, file, told, directory_due });
     }
     ffi::SQLITE_OK
 }
@@ -232,11 +235,11 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _: c_int) -> c_int {
     // SAFETY: as in `pass_on`. SQLite uses a file from one thread at a time.
     unsafe {
         let (disk, Some(id)) = watched(file) else { return ffi::SQLITE_OK };
-        let directory = (*file.cast::<Watched>()).directory_due;
-        if disk.sync(id, directory) != Verdict::Done {
+        let watched = &mut *file.cast::<Watched>();
+        if disk.sync(id, watched.directory_due, &mut watched.told) != Verdict::Done {
             return ffi::SQLITE_IOERR_FSYNC;
         }
-        (*file.cast::<Watched>()).directory_due = false;
+        watched.directory_due = false;
         ffi::SQLITE_OK
     }
 }

@@ -121,6 +121,8 @@ pub struct Run<'a> {
     random: SeededRandom,
     dice: &'a Dice,
     leased: Vec<Leased>,
+    /// Something was accepted in the last step.
+    came: bool,
     tokens: usize,
 }
 
@@ -148,7 +150,7 @@ impl<'a> Run<'a> {
         dice.fill(&mut seed);
         let random = SeededRandom::new(u64::from_le_bytes(seed));
         let disk = machine.disk.clone();
-        Ok((Self { store, history, clock, disk, look, acknowledge, random, dice, leased: Vec::new(), tokens: 0 }, ended))
+        Ok((Self { store, history, clock, disk, look, acknowledge, random, dice, leased: Vec::new(), came: false, tokens: 0 }, ended))
     }
 
     /// Does `steps` steps.
@@ -292,12 +294,19 @@ impl<'a> Run<'a> {
 
     /// The step that comes next.
     pub fn next(&mut self) -> Step {
+        if std::mem::take(&mut self.came) && self.dice.chance(70) {
+            // At once, as a host does: where nothing else is due this needs no read.
+            return Step::Lease(Lease { integration: INTEGRATIONS[0].to_owned(), now: self.clock.now(), limit: 20 });
+        }
         self.clock.advance(Duration::from_millis(self.dice.below(3_000) as u64));
         match self.dice.below(10) {
-            0..=2 => Step::Group((0..=self.dice.below(TOGETHER_MAX)).map(|_| Command::Accept(self.accept())).collect()),
+            0..=2 => {
+                self.came = true;
+                Step::Group((0..=self.dice.below(TOGETHER_MAX)).map(|_| Command::Accept(self.accept())).collect())
+            }
             3..=4 => {
-                let integration = (*self.dice.pick(&INTEGRATIONS)).to_owned();
-                Step::Lease(Lease { integration, now: self.clock.now(), limit: 1 + self.dice.below(4) })
+                let (integration, limit) = ((*self.dice.pick(&INTEGRATIONS)).to_owned(), *self.dice.pick(&[1, 3, 20]));
+                Step::Lease(Lease { integration, now: self.clock.now(), limit })
             }
             5..=8 => Step::Group(self.settlements()),
             _ => Step::Group(vec![self.by_hand()]),
@@ -358,7 +367,7 @@ impl<'a> Run<'a> {
 
     fn settle(&self, leased: &Leased) -> Settle {
         let now = self.clock.now();
-        let due_at = now.plus(Duration::from_secs(1));
+        let due_at = now.plus(Duration::from_secs(1 + self.dice.below(10) as u64));
         let (result, settlement) = match self.dice.below(8) {
             0 => ("waited", Settlement::Waits { due_at }),
             1 => ("failed", Settlement::Retries { due_at }),
