@@ -1,9 +1,6 @@
 //! The core in virtual time over a scripted world: intake, dispatcher, delivery, aliases and the capabilities are the host's own; the
 //! store is the one in memory, plugins are native, and everything that happens follows from a seed.
 //!
-//! One thing does not yet: when an alias changes its state, tokio's watch channel wakes the dispatcher's loops in an order of its own.
-//! What is checked holds in every order.
-//!
 //! Depends on every room, as `app` does. `scenarios` is the list of what may happen, `script` its words, `run` the way of one simulation.
 
 mod clock;
