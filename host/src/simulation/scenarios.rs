@@ -12,7 +12,7 @@ use super::script::{Kind, Order, Post, Script, Spell, TARGETS, Target, Weather, 
 use crate::alias::RateLimit;
 use crate::random::dice::Dice;
 
-const SEEDS: u64 = 2;
+const SEEDS: u64 = 1;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;

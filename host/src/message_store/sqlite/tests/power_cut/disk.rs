@@ -282,11 +282,9 @@ impl File<'_> {
     fn settle(&mut self, fate: impl Fn(usize) -> Fate, luck: &Luck<'_>) {
         for (index, change) in std::mem::take(&mut self.pending).into_iter().enumerate() {
             match (change, fate(index)) {
-                (Change::Written { at, bytes, .. }, Fate::Goes) => {
-                    // Where the file got longer, its length may be on disk without its content.
-                    if at + bytes.len() > self.synced.len() && luck.dice.chance(30) {
-                        self.synced.resize(at + bytes.len(), 0);
-                    }
+                // Where the file got longer, its length may be on disk without its content.
+                (Change::Written { at, bytes, .. }, Fate::Goes) if at + bytes.len() > self.synced.len() && luck.dice.chance(30) => {
+                    self.synced.resize(at + bytes.len(), 0);
                 }
                 (Change::Written { at, bytes, .. }, Fate::Torn) => self.tear(*at, bytes, luck.dice),
                 (Change::Written { at, bytes, .. }, Fate::Stays) => self.put(*at, bytes),
