@@ -14,12 +14,12 @@ use crate::clock::{Clock, Timestamp};
 use crate::message_store::{DeliveryId, StoreError, Wake};
 
 /// Rows written between two checkpoints, roughly: each costs the log a few pages at most.
-const ROWS_PER_CHECKPOINT: u64 = 16 * 1024;
+const ROWS_PER_CHECKPOINT: u64 = 4 * 1024;
 /// Bytes of bodies between two checkpoints, roughly.
 const BYTES_PER_CHECKPOINT: usize = 8 * 1024 * 1024;
 /// Rows written while a checkpoint ran beside the writer that are few enough for the writer to copy the rest itself. Only then may
 /// the log begin anew: while there is anything left to copy it grows.
-const ROWS_LEFT_MAX: u64 = 2 * 1024;
+const ROWS_LEFT_MAX: u64 = 512;
 /// A log of more pages than this (64 MiB) is emptied even if that has to wait for readers.
 const LOG_PAGES_MAX: i64 = 16 * 1024;
 
