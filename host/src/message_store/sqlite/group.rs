@@ -32,9 +32,9 @@ pub(super) struct LogLimits {
 impl Default for LogLimits {
     fn default() -> Self {
         Self {
-            rows_per_checkpoint: 16 * 1024,
+            rows_per_checkpoint: 4 * 1024,
             bytes_per_checkpoint: 8 * 1024 * 1024,
-            rows_left_max: 2 * 1024,
+            rows_left_max: 512,
             // 64 MiB.
             pages_max: 16 * 1024,
             beside: true,
