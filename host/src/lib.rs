@@ -24,4 +24,6 @@ pub mod plugin;
 pub mod printable;
 pub mod problem;
 pub mod random;
+#[cfg(test)]
+mod simulation;
 pub mod telemetry;

@@ -56,3 +56,50 @@ impl Random for SeededRandom {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).fill_bytes(bytes);
     }
 }
+
+/// Small decisions of tests, all from one seed.
+#[cfg(test)]
+pub(crate) mod dice {
+    use std::fmt;
+
+    use super::{Random, SeededRandom};
+
+    /// Thrown often, the same way for the same seed.
+    pub struct Dice(SeededRandom);
+
+    impl fmt::Debug for Dice {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Dice")
+        }
+    }
+
+    impl Dice {
+        /// `part` tells streams of one seed apart.
+        pub fn new(seed: u64, part: u64) -> Self {
+            // An odd multiplier, so that neighbouring seeds and parts do not meet.
+            Self(SeededRandom::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(part)))
+        }
+
+        /// One of `0..end`; 0 where that is empty.
+        pub fn below(&self, end: usize) -> usize {
+            let mut bytes = [0; 8];
+            self.0.fill(&mut bytes);
+            let drawn = u128::from(u64::from_le_bytes(bytes)) * u128::try_from(end).unwrap();
+            usize::try_from(drawn >> 64).unwrap()
+        }
+
+        /// True in `percent` of a hundred throws.
+        pub fn chance(&self, percent: usize) -> bool {
+            self.below(100) < percent
+        }
+
+        /// One of `choices`.
+        pub fn pick<'a, T>(&self, choices: &'a [T]) -> &'a T {
+            &choices[self.below(choices.len())]
+        }
+
+        pub fn fill(&self, bytes: &mut [u8]) {
+            self.0.fill(bytes);
+        }
+    }
+}

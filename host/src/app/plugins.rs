@@ -1,6 +1,9 @@
 //! The active releases with their plugins, ready to be run: what would fail at every message fails here, once.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+use rayon::prelude::*;
 
 use super::ground::Ground;
 use super::plugin_files;
@@ -9,6 +12,7 @@ use crate::alias::{Aliases, Environment};
 use crate::capability::queue::Channels;
 use crate::config::HostConfig;
 use crate::delivery::{Catalog, Runnable, Use};
+use crate::integration::PinnedPlugin;
 use crate::plugin::cache::CompileCache;
 use crate::plugin::engine::PluginEngine;
 use crate::plugin::invoke::{Around, WasmInvoker};
@@ -59,23 +63,33 @@ pub fn invoker(
     Ok(Arc::new(WasmInvoker::new(around, limits)))
 }
 
-/// Compiles, or takes from the cache, every component that is used, and links it with what each of its uses is offered.
+/// Compiles, or takes from the cache, every component that is used, and links it with what each of its uses is offered. On every
+/// core: a host with a hundred plugins is to answer as soon as one with few.
 fn load(config: &HostConfig, plugins: &Plugins, catalog: &Catalog, progress: &(dyn Fn(&str) + Sync)) -> Result<(), Problems> {
-    let mut problems = Problems::default();
-    for runnable in catalog.all() {
-        let steps = runnable.steps.iter().map(|used| (used, Export::Transform));
-        let sink = runnable.sink.iter().map(|used| (used, Export::Deliver));
-        for (Use { place, plugin, grants, bindings, .. }, export) in steps.chain(sink) {
+    let uses: Vec<(&Runnable, &Use, Export)> = catalog.all().flat_map(|runnable| uses(runnable)).collect();
+    let distinct: BTreeMap<&str, &PinnedPlugin> = uses.iter().map(|(_, used, _)| (used.plugin.digest.as_str(), &used.plugin)).collect();
+    let loaded: HashMap<&str, Result<(), Problem>> = distinct
+        .into_par_iter()
+        .map(|(digest, plugin)| {
             progress(&format!("Loading {} {}", plugin.name, plugin.version));
-            let loaded = plugin_files::read(&config.data, plugin).and_then(|bytes| plugins.load(plugin, &bytes));
-            let ready = loaded.and_then(|_| plugins.prepare(plugin, export, Offer::of(grants, !bindings.is_empty())));
-            if let Err(mut problem) = ready {
-                problem.message = format!("active release of {}, {place}: {}", runnable.integration.name, problem.message);
-                problems.push(problem);
-            }
-        }
-    }
-    problems.or(())
+            let bytes = plugin_files::read(&config.data, plugin);
+            (digest, bytes.and_then(|bytes| plugins.load(plugin, &bytes)).map(|_origin| ()))
+        })
+        .collect();
+    let failed = uses.par_iter().filter_map(|(runnable, used, export)| {
+        let Use { place, plugin, grants, bindings, .. } = used;
+        let loaded = loaded.get(plugin.digest.as_str()).cloned().unwrap_or(Ok(()));
+        let ready = loaded.and_then(|()| plugins.prepare(plugin, *export, Offer::of(grants, !bindings.is_empty())));
+        let mut problem = ready.err()?;
+        problem.message = format!("active release of {}, {place}: {}", runnable.integration.name, problem.message);
+        Some(problem)
+    });
+    Problems(failed.collect()).or(())
+}
+
+fn uses(runnable: &Runnable) -> impl Iterator<Item = (&Runnable, &Use, Export)> {
+    let steps = runnable.steps.iter().map(move |used| (runnable, used, Export::Transform));
+    steps.chain(runnable.sink.iter().map(move |used| (runnable, used, Export::Deliver)))
 }
 
 fn runnable(active: &Active, environment: &Environment) -> Result<Runnable, Problem> {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rayon::prelude::*;
 use semver::Version;
 use serde::Serialize;
 
@@ -13,7 +14,7 @@ use super::workspace::{Workspace, keep, read_files, requirements};
 use crate::integration::{PinnedPlugin, Release, Step};
 use crate::plugin::build::Progress;
 use crate::plugin::component::{Facts, ImportKind};
-use crate::plugin::library::{Component, Library, Resolved};
+use crate::plugin::library::{Component, Kind, Library, Resolved};
 use crate::plugin::lock::{Change, LOCK_FILE, Lock};
 use crate::problem::Problems;
 
@@ -49,9 +50,17 @@ pub fn prepare(dir: &Path, environment: &str, missing_lock: MissingLock, progres
     if lock_written {
         Lock::of(resolved.iter().map(Resolved::locked)).write(&workspace.dir)?;
     }
-    let components: Vec<_> = resolved.iter().filter_map(|plugin| keep(&mut problems, plugin.component(progress))).collect();
+    let components = components(&resolved, &mut problems, progress);
     problems.0.extend(check(&workspace, &|step| picked(&components, step).map(|component| &component.facts)).0);
     problems.or(Prepared { workspace, components, lock_written })
+}
+
+/// Files are read on every core. Sources are built one after the other: Cargo uses every core by itself.
+fn components(resolved: &[Resolved], problems: &mut Problems, progress: &Progress<'_>) -> Vec<Component> {
+    let is_file = |plugin: &Resolved| plugin.candidate.kind == Kind::File;
+    let files: Vec<_> = resolved.par_iter().map(|plugin| is_file(plugin).then(|| plugin.component(progress))).collect();
+    let all = resolved.iter().zip(files).map(|(plugin, file)| file.unwrap_or_else(|| plugin.component(progress)));
+    all.filter_map(|component| keep(problems, component)).collect()
 }
 
 /// The plugins, and whether a lock file said which.

@@ -202,6 +202,7 @@ impl Lane {
     /// Until the bell rings, `at_most` has passed or the host stops.
     async fn wait(&mut self, at_most: Duration) {
         tokio::select! {
+            biased;
             () = self.bell.notified() => {}
             () = self.delivery.clock.sleep(at_most.min(LOOK_AT_LEAST_EVERY)) => {}
             _ = self.stop.wait_for(|stop| *stop) => {}

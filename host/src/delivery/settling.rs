@@ -98,6 +98,7 @@ impl Delivery {
                 Err(why) => error!(code = "LG-3005", %why, "a settlement could not be stored; trying again"),
             }
             tokio::select! {
+                biased;
                 () = self.clock.sleep(wait) => {}
                 () = give_up.cancelled() => {}
             }

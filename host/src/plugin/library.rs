@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use semver::{Version, VersionReq};
 use serde::Serialize;
 
@@ -213,13 +214,16 @@ impl Library {
                 Err(problem) => problems.push(problem),
             }
         }
-        for resolved in picked.values_mut() {
-            match digest(&resolved.candidate) {
-                Ok(digest) => resolved.digest = digest,
-                Err(problem) => problems.push(problem),
+        let mut picked: Vec<Resolved> = picked.into_values().collect();
+        let unreadable = picked.par_iter_mut().filter_map(|resolved| match digest(&resolved.candidate) {
+            Ok(digest) => {
+                resolved.digest = digest;
+                None
             }
-        }
-        problems.or(picked.into_values().collect())
+            Err(problem) => Some(problem),
+        });
+        problems.0.extend(unreadable.collect::<Vec<_>>());
+        problems.or(picked)
     }
 
     fn missing(&self, requirement: &Requirement, candidates: &[Candidate]) -> Problem {

@@ -1,8 +1,9 @@
 //! The message store of simulations: everything in memory, in one place, plainly.
 //!
 //! Depends on what the trait depends on. It shows what the SQLite store shows (`suite` holds both to it) and keeps
-//! nothing when the process ends; [`MemoryStore::crash`] plays the restart of a host. Searches are linear.
+//! nothing when the process ends; [`MemoryStore::crash`] plays the restart of a host. Key-values and what operators ask are searched from end to end.
 
+mod queue;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,7 +46,10 @@ impl MemoryStore {
 
     /// What a host that died and came back finds: nothing is leased, starts that did not settle are counted.
     pub fn crash(&self) {
-        self.lock().deliveries.values_mut().for_each(|delivery| delivery.leased = None);
+        let mut memory = self.lock();
+        for id in memory.deliveries.ids() {
+            memory.deliveries.change(id, |delivery| delivery.leased = None);
+        }
     }
 
     /// How deliveries ended, in order.
@@ -113,12 +117,7 @@ impl MessageStore for MemoryStore {
     }
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
-        let memory = self.lock();
-        let free = memory
-            .deliveries
-            .values()
-            .filter(|delivery| delivery.ready && delivery.leased.is_none() && delivery.place.integration == integration);
-        Ok(free.map(|delivery| delivery.due_at).min())
+        Ok(self.lock().deliveries.next_due(integration))
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {

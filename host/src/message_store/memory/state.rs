@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::queue::Queue;
 use crate::clock::Timestamp;
 use crate::message::{self, FailureClass, Message, MessageId, Outcome, Tracked};
 use crate::message_store::{
@@ -85,8 +86,7 @@ pub(super) struct Memory {
     pub(super) messages: Vec<Arc<Message>>,
     pub(super) by_id: HashMap<MessageId, usize>,
     pub(super) dedup: HashMap<(String, [u8; 32]), (MessageId, Timestamp)>,
-    pub(super) deliveries: BTreeMap<DeliveryId, Delivery>,
-    pub(super) last_delivery: i64,
+    pub(super) deliveries: Queue,
     pub(super) outcomes: Vec<Ended>,
     pub(super) dead_letters: Vec<DeadLetter>,
     pub(super) key_values: BTreeMap<(String, String), Value>,
@@ -103,8 +103,7 @@ impl Memory {
         for delivery in &accept.deliveries {
             let same = |integration: &str| integration == delivery.integration;
             let coming = accept.deliveries.iter().filter(|other| same(&other.integration) && !matches!(other.lane, Lane::Unkeyed(_)));
-            let waiting = self.deliveries.values().filter(|waiting| same(&waiting.place.integration));
-            let (coming, waiting) = (coming.count(), waiting.count());
+            let (coming, waiting) = (coming.count(), self.deliveries.waiting(&delivery.integration));
             if coming > 0 && u64::try_from(coming + waiting).unwrap_or(u64::MAX) > accept.waiting_max {
                 return Accepted::Full(delivery.integration.clone());
             }
@@ -170,7 +169,7 @@ impl Memory {
             let fingerprint = unkeyed_fingerprint(&place.integration);
             self.bury(place, class, class.as_str().to_owned(), detail, fingerprint);
         } else {
-            let ready = place.lane.is_none() || self.lane(&place).is_empty();
+            let ready = self.deliveries.lane(&place).is_empty();
             self.stand(place, ready, delivery.due_at);
         }
     }
@@ -179,8 +178,7 @@ impl Memory {
         if ready {
             self.wakes.insert(place.integration.clone());
         }
-        self.last_delivery += 1;
-        let delivery = Delivery {
+        self.deliveries.insert(Delivery {
             place,
             ready,
             due_at,
@@ -190,86 +188,78 @@ impl Memory {
             first_started_at: None,
             failing_since: None,
             leased: None,
-        };
-        self.deliveries.insert(DeliveryId(self.last_delivery), delivery);
-    }
-
-    /// The deliveries of the lane of `place`, in order.
-    fn lane(&self, place: &Place) -> Vec<DeliveryId> {
-        let same = |other: &Place| place.lane.is_some() && other.integration == place.integration && other.lane == place.lane;
-        let mut lane: Vec<_> = self.deliveries.iter().filter(|(_, delivery)| same(&delivery.place)).collect();
-        lane.sort_by_key(|(id, delivery)| (delivery.place.origin, delivery.place.ordinal, **id));
-        lane.into_iter().map(|(id, _)| *id).collect()
+        });
     }
 
     /// The first of the lane is ready, the others are behind it; one that is in flight keeps its place.
     fn arrange(&mut self, place: &Place) {
-        let lane = self.lane(place);
-        if lane.iter().any(|id| self.deliveries.get(id).is_some_and(|delivery| delivery.leased.is_some())) {
+        let lane = self.deliveries.lane(place);
+        if lane.iter().any(|id| self.deliveries.get(*id).is_some_and(|delivery| delivery.leased.is_some())) {
             return;
         }
-        for (index, id) in lane.iter().enumerate() {
-            if let Some(delivery) = self.deliveries.get_mut(id) {
-                delivery.ready = index == 0;
+        for (index, id) in lane.into_iter().enumerate() {
+            if self.deliveries.get(id).is_some_and(|delivery| delivery.ready != (index == 0)) {
+                self.deliveries.change(id, |delivery| delivery.ready = index == 0);
                 self.wakes.insert(place.integration.clone());
             }
         }
     }
 
     pub(super) fn lease(&mut self, lease: &Lease) -> Vec<Leased> {
-        let mut due: Vec<_> = self
-            .deliveries
-            .iter()
-            .filter(|(_, delivery)| delivery.ready && delivery.leased.is_none() && delivery.due_at <= lease.now)
-            .filter(|(_, delivery)| delivery.place.integration == lease.integration)
-            .map(|(id, delivery)| (delivery.due_at, delivery.place.origin, delivery.place.ordinal, *id))
-            .collect();
-        due.sort_unstable();
-        due.truncate(lease.limit);
-        due.into_iter().filter_map(|(.., id)| self.hand_out(id, lease.now)).collect()
+        let due = self.deliveries.due(&lease.integration, lease.now, lease.limit);
+        due.into_iter().filter_map(|id| self.hand_out(id, lease.now)).collect()
     }
 
     fn hand_out(&mut self, id: DeliveryId, now: Timestamp) -> Option<Leased> {
-        let delivery = self.deliveries.get_mut(&id)?;
-        let message = Arc::clone(self.messages.get(delivery.place.message)?);
-        let unsettled_starts = delivery.unsettled_starts;
-        delivery.unsettled_starts += 1;
-        let late = now.since(delivery.due_at);
-        let failing_since = delivery.failing_since.map(|since| since.plus(late));
-        delivery.leased = Some(Started { first: delivery.first_started_at.is_none(), failing_since });
-        Some(Leased {
-            id,
-            integration: delivery.place.integration.clone(),
-            message,
-            stage: delivery.place.stage,
-            attempts: delivery.attempts,
-            waits: delivery.waits,
-            replay: delivery.place.replay,
-            first_started_at: *delivery.first_started_at.get_or_insert(now),
-            failing_since,
-            unsettled_starts,
+        let message = Arc::clone(self.messages.get(self.deliveries.get(id)?.place.message)?);
+        self.deliveries.change(id, |delivery| {
+            let unsettled_starts = delivery.unsettled_starts;
+            delivery.unsettled_starts += 1;
+            let late = now.since(delivery.due_at);
+            let failing_since = delivery.failing_since.map(|since| since.plus(late));
+            delivery.leased = Some(Started { first: delivery.first_started_at.is_none(), failing_since });
+            Leased {
+                id,
+                integration: delivery.place.integration.clone(),
+                message,
+                stage: delivery.place.stage,
+                attempts: delivery.attempts,
+                waits: delivery.waits,
+                replay: delivery.place.replay,
+                first_started_at: *delivery.first_started_at.get_or_insert(now),
+                failing_since,
+                unsettled_starts,
+            }
         })
     }
 
     pub(super) fn release(&mut self, id: DeliveryId) -> Result<(), StoreError> {
-        let delivery = self.deliveries.get_mut(&id).ok_or(StoreError::NotLeased)?;
-        let started = delivery.leased.take().ok_or(StoreError::NotLeased)?;
-        delivery.unsettled_starts = delivery.unsettled_starts.saturating_sub(1);
-        if started.first {
-            delivery.first_started_at = None;
-        }
-        let place = delivery.place.clone();
+        let started = self.end_lease(id)?;
+        let place = self.deliveries.change(id, |delivery| {
+            delivery.unsettled_starts = delivery.unsettled_starts.saturating_sub(1);
+            if started.first {
+                delivery.first_started_at = None;
+            }
+            delivery.place.clone()
+        });
+        let place = place.ok_or(StoreError::NotLeased)?;
         self.wakes.insert(place.integration.clone());
         self.arrange(&place);
         Ok(())
     }
 
+    fn end_lease(&mut self, id: DeliveryId) -> Result<Started, StoreError> {
+        self.deliveries.change(id, |delivery| delivery.leased.take()).flatten().ok_or(StoreError::NotLeased)
+    }
+
     pub(super) fn settle(&mut self, settle: Settle) -> Result<(), StoreError> {
-        let delivery = self.deliveries.get_mut(&settle.delivery).ok_or(StoreError::NotLeased)?;
-        let started = delivery.leased.take().ok_or(StoreError::NotLeased)?;
-        delivery.failing_since = started.failing_since;
-        delivery.unsettled_starts = 0;
-        let place = delivery.place.clone();
+        let started = self.end_lease(settle.delivery)?;
+        let place = self.deliveries.change(settle.delivery, |delivery| {
+            delivery.failing_since = started.failing_since;
+            delivery.unsettled_starts = 0;
+            delivery.place.clone()
+        });
+        let place = place.ok_or(StoreError::NotLeased)?;
         self.track(place.message, settle.tracked);
         let attempt = settle.attempt;
         for write in settle.key_values {
@@ -289,7 +279,7 @@ impl Memory {
                 delivery.failing_since.get_or_insert(attempt.ended_at);
             }),
             done => {
-                self.deliveries.remove(&settle.delivery);
+                self.deliveries.remove(settle.delivery);
                 self.finish(&place, done, attempt.ended_at);
             }
         }
@@ -302,11 +292,12 @@ impl Memory {
     }
 
     fn again(&mut self, id: DeliveryId, due_at: Timestamp, change: impl FnOnce(&mut Delivery)) {
-        if let Some(delivery) = self.deliveries.get_mut(&id) {
+        let integration = self.deliveries.change(id, |delivery| {
             delivery.due_at = due_at;
             change(delivery);
-            self.wakes.insert(delivery.place.integration.clone());
-        }
+            delivery.place.integration.clone()
+        });
+        self.wakes.extend(integration);
     }
 
     fn finish(&mut self, place: &Place, settlement: Settlement, at: Timestamp) {

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-use super::open;
+use super::open::{self, Medium};
 
 /// Copies all that no reader still needs from the log, without waiting for anybody
 /// (<https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>).
@@ -19,14 +19,15 @@ pub(super) const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 /// One checkpoint at a time.
 pub(super) struct Beside {
     database: PathBuf,
+    medium: Medium,
     /// Opened when it is first needed and kept.
     idle: Option<Connection>,
     running: Option<JoinHandle<(Option<Connection>, rusqlite::Result<i64>)>>,
 }
 
 impl Beside {
-    pub(super) fn new(database: PathBuf) -> Self {
-        Self { database, idle: None, running: None }
+    pub(super) fn new(database: PathBuf, medium: Medium) -> Self {
+        Self { database, medium, idle: None, running: None }
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -35,9 +36,9 @@ impl Beside {
 
     /// Starts one. Where no thread can be had, the writer is to do it itself: false.
     pub(super) fn start(&mut self) -> bool {
-        let (database, idle) = (self.database.clone(), self.idle.take());
+        let (database, medium, idle) = (self.database.clone(), self.medium.clone(), self.idle.take());
         let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(move || {
-            match idle.map_or_else(|| open::open_checkpointer(&database), Ok) {
+            match idle.map_or_else(|| open::open_checkpointer(&database, &medium), Ok) {
                 Ok(connection) => {
                     let pages = run(&connection, PASSIVE);
                     (Some(connection), pages)
@@ -60,6 +61,13 @@ impl Beside {
             // It has said so itself. What it did not copy stands in the log.
             Err(_panic) => Some(Ok(0)),
         }
+    }
+}
+
+impl Drop for Beside {
+    /// Nobody writes to the database any more once its store is gone.
+    fn drop(&mut self) {
+        let _ = self.ended(true);
     }
 }
 

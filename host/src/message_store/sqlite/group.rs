@@ -13,15 +13,34 @@ use super::writing::{Disk, Effects, Waiting, Writing};
 use crate::clock::{Clock, Timestamp};
 use crate::message_store::{DeliveryId, StoreError, Wake};
 
-/// Rows written between two checkpoints, roughly: each costs the log a few pages at most.
-const ROWS_PER_CHECKPOINT: u64 = 16 * 1024;
-/// Bytes of bodies between two checkpoints, roughly.
-const BYTES_PER_CHECKPOINT: usize = 8 * 1024 * 1024;
-/// Rows written while a checkpoint ran beside the writer that are few enough for the writer to copy the rest itself. Only then may
-/// the log begin anew: while there is anything left to copy it grows.
-const ROWS_LEFT_MAX: u64 = 2 * 1024;
-/// A log of more pages than this (64 MiB) is emptied even if that has to wait for readers.
-const LOG_PAGES_MAX: i64 = 16 * 1024;
+/// How far the log may grow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogLimits {
+    /// Rows written between two checkpoints, roughly: each costs the log a few pages at most.
+    pub rows_per_checkpoint: u64,
+    /// Bytes of bodies between two checkpoints, roughly.
+    pub bytes_per_checkpoint: usize,
+    /// Rows written while a checkpoint ran beside the writer that are few enough for the writer to copy the rest itself. Only then may
+    /// the log begin anew: while there is anything left to copy it grows.
+    pub rows_left_max: u64,
+    /// A log of more pages than this is emptied even if that has to wait for readers.
+    pub pages_max: i64,
+    /// Whether the log is copied beside the writer. Where not, the same commands are the same writes in the same order.
+    pub beside: bool,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self {
+            rows_per_checkpoint: 4 * 1024,
+            bytes_per_checkpoint: 8 * 1024 * 1024,
+            rows_left_max: 512,
+            // 64 MiB.
+            pages_max: 16 * 1024,
+            beside: true,
+        }
+    }
+}
 
 /// Who is woken; set once the dispatcher is there.
 pub(super) type WakeSlot = Arc<RwLock<Option<Arc<dyn Wake>>>>;
@@ -36,6 +55,7 @@ pub(super) struct Committer {
     on_fatal: OnFatal,
     generation: i64,
     last_seen_time: Timestamp,
+    log: LogLimits,
     commits: Arc<AtomicU64>,
     checkpoint: Beside,
     /// Rows ever written by the connection, as of the last checkpoint.
@@ -59,6 +79,7 @@ pub(super) struct Start {
     pub on_fatal: OnFatal,
     pub generation: i64,
     pub last_seen_time: Timestamp,
+    pub log: LogLimits,
 }
 
 impl Committer {
@@ -74,6 +95,7 @@ impl Committer {
             on_fatal: start.on_fatal,
             generation: start.generation,
             last_seen_time: start.last_seen_time,
+            log: start.log,
             commits: Arc::default(),
             rows_at_checkpoint: 0,
             bytes_since_checkpoint: 0,
@@ -275,26 +297,26 @@ impl Committer {
             Some(ended) => {
                 let failed = ended.is_err();
                 let pages = self.pages(ended)?;
-                if failed || pages > LOG_PAGES_MAX { 0 } else { rows }
+                if failed || pages > self.log.pages_max { 0 } else { rows }
             }
             None if self.checkpoint.is_running() => return Ok(()),
-            None if rows < ROWS_PER_CHECKPOINT && self.bytes_since_checkpoint < BYTES_PER_CHECKPOINT => return Ok(()),
+            None if rows < self.log.rows_per_checkpoint && self.bytes_since_checkpoint < self.log.bytes_per_checkpoint => return Ok(()),
             None => return self.checkpoint_beside(),
         };
-        if left > ROWS_LEFT_MAX { self.checkpoint_beside() } else { self.checkpoint_here() }
+        if left > self.log.rows_left_max { self.checkpoint_beside() } else { self.checkpoint_here() }
     }
 
     fn checkpoint_beside(&mut self) -> Result<(), Ended> {
         self.rows_at_checkpoint = self.connection.total_changes();
         self.bytes_since_checkpoint = 0;
-        if self.checkpoint.start() { Ok(()) } else { self.checkpoint_here() }
+        if self.log.beside && self.checkpoint.start() { Ok(()) } else { self.checkpoint_here() }
     }
 
     fn checkpoint_here(&mut self) -> Result<(), Ended> {
         self.rows_at_checkpoint = self.connection.total_changes();
         self.bytes_since_checkpoint = 0;
         let pages = self.pages(checkpoint::run(&self.connection, PASSIVE))?;
-        if pages > LOG_PAGES_MAX { self.pages(checkpoint::run(&self.connection, TRUNCATE)).map(|_| ()) } else { Ok(()) }
+        if pages > self.log.pages_max { self.pages(checkpoint::run(&self.connection, TRUNCATE)).map(|_| ()) } else { Ok(()) }
     }
 
     /// The pages the log has after a checkpoint. A full disk is no reason to stop: the log stays as it is.

@@ -53,6 +53,7 @@ use crate::problem::{Code, Problem};
 use checkpoint::Beside;
 use group::{Committer, WakeSlot};
 use leases::Leases;
+use open::Medium;
 use readers::Readers;
 use writer::Writer;
 use writing::{Disk, Waiting};
@@ -132,13 +133,18 @@ impl SqliteStore {
     /// `LG-3001` cannot be written, `LG-3002` in use by another host, `LG-3003` written by a newer version, `LG-3004` on a
     /// network file system, `LG-3006` damaged, `LG-3007` disk full, `LG-3005` anything else the database says.
     pub fn open(folder: &Path, options: Options) -> Result<Self, Problem> {
-        let opened = open::open(folder)?;
+        Self::open_on(&Medium::default(), folder, options)
+    }
+
+    /// The same, standing on `medium`.
+    fn open_on(medium: &Medium, folder: &Path, options: Options) -> Result<Self, Problem> {
+        let opened = open::open(folder, medium)?;
         let leases = Arc::new(Leases::default());
         let wake = WakeSlot::default();
         let waiting = Waiting::load(&opened.writer).map_err(|error| failure::problem(&error))?;
         let committer = Committer::new(group::Start {
             connection: opened.writer,
-            checkpoint: Beside::new(opened.database.clone()),
+            checkpoint: Beside::new(opened.database.clone(), medium.clone()),
             leases: Arc::clone(&leases),
             waiting: waiting.clone(),
             disk: Disk::new(folder, options.reserve_bytes),
@@ -147,16 +153,17 @@ impl SqliteStore {
             on_fatal: options.on_fatal,
             generation: opened.generation,
             last_seen_time: opened.last_seen_time,
+            log: medium.log,
         });
         let writer = Writer::start(committer, options.clock).map_err(|error| {
             Problem::new(Code::StoreFailed, format!("the message store's thread cannot be started: {error}"))
                 .fix("raise the limit on threads of the user the host runs as")
         })?;
-        let people = Readers::new(&opened.database, PEOPLE_READERS);
+        let people = Readers::new(&opened.database, medium, PEOPLE_READERS);
         let inner = Inner {
             writer,
             leases,
-            readers: Readers::new(&opened.database, READERS),
+            readers: Readers::new(&opened.database, medium, READERS),
             ledger: Ledger::new(Arc::clone(&people), waiting),
             people,
             wake,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::group::LogLimits;
 use super::{failure, schema};
 use crate::clock::Timestamp;
 use crate::problem::{Code, Problem};
@@ -43,22 +44,47 @@ pub(super) struct Opened {
     pub last_seen_time: Timestamp,
 }
 
+/// What the database stands on. Tests put something else than the machine's own disk under it.
+#[derive(Clone, Debug)]
+pub(super) struct Medium {
+    /// The name of the SQLite VFS that reaches the files; none: SQLite's own.
+    pub vfs: Option<String>,
+    /// What a COMMIT waits for (<https://www.sqlite.org/pragma.html#pragma_synchronous>). All but `FULL` may lose what was acknowledged.
+    pub synchronous: &'static str,
+    pub log: LogLimits,
+}
+
+impl Default for Medium {
+    fn default() -> Self {
+        Self { vfs: None, synchronous: "FULL", log: LogLimits::default() }
+    }
+}
+
+impl Medium {
+    fn connect(&self, database: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+        match &self.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(database, flags, vfs.as_str()),
+            None => Connection::open_with_flags(database, flags),
+        }
+    }
+}
+
 /// Opens `folder`, making it if need be.
-pub(super) fn open(folder: &Path) -> Result<Opened, Problem> {
+pub(super) fn open(folder: &Path, medium: &Medium) -> Result<Opened, Problem> {
     make(folder)?;
     refuse_network(folder)?;
     let lock = lock(folder)?;
     let database = folder.join(DATABASE_FILE);
-    let mut writer = open_writer(&database).map_err(|error| told(folder, &error))?;
+    let mut writer = open_writer(&database, medium).map_err(|error| told(folder, &error))?;
     refuse_newer(folder, &writer)?;
-    prepare(&database, &mut writer)?;
+    prepare(&database, &mut writer, medium)?;
     let (generation, last_seen_time) = raise_generation(&writer).map_err(|error| told(folder, &error))?;
     Ok(Opened { lock, database, writer, generation, last_seen_time })
 }
 
 /// A connection that can only read.
-pub(super) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+pub(super) fn open_reader(database: &Path, medium: &Medium) -> rusqlite::Result<Connection> {
+    let connection = medium.connect(database, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     connection.pragma_update(None, "query_only", true)?;
@@ -67,9 +93,9 @@ pub(super) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// A connection that copies the log into the database, with what that has to do with durability set as for the writer.
-pub(super) fn open_checkpointer(database: &Path) -> rusqlite::Result<Connection> {
-    let connection = open_writer(database)?;
-    make_durable(&connection)?;
+pub(super) fn open_checkpointer(database: &Path, medium: &Medium) -> rusqlite::Result<Connection> {
+    let connection = open_writer(database, medium)?;
+    make_durable(&connection, medium)?;
     Ok(connection)
 }
 
@@ -156,9 +182,9 @@ fn lock(folder: &Path) -> Result<File, Problem> {
     }
 }
 
-fn open_writer(database: &Path) -> rusqlite::Result<Connection> {
+fn open_writer(database: &Path, medium: &Medium) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(database, flags)?;
+    let connection = medium.connect(database, flags)?;
     connection.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
     keep_statements(&connection)?;
     Ok(connection)
@@ -178,9 +204,9 @@ fn refuse_newer(folder: &Path, writer: &Connection) -> Result<(), Problem> {
 }
 
 /// Settings, migrations, the checkpoint of what the last process left, and a look at a small file's health.
-fn prepare(database: &Path, writer: &mut Connection) -> Result<(), Problem> {
+fn prepare(database: &Path, writer: &mut Connection, medium: &Medium) -> Result<(), Problem> {
     let told = |error: rusqlite::Error| told(database, &error);
-    settle_in(writer).map_err(told)?;
+    settle_in(writer, medium).map_err(told)?;
     schema::migrate(writer).map_err(told)?;
     writer.pragma_update(None, "foreign_keys", true).map_err(told)?;
     let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(told)?;
@@ -195,11 +221,11 @@ fn prepare(database: &Path, writer: &mut Connection) -> Result<(), Problem> {
 }
 
 /// Page size and auto-vacuum take effect in an empty file only; the rest counts for this connection.
-fn settle_in(writer: &Connection) -> rusqlite::Result<()> {
+fn settle_in(writer: &Connection, medium: &Medium) -> rusqlite::Result<()> {
     writer.pragma_update(None, "page_size", PAGE_BYTES)?;
     writer.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     writer.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    make_durable(writer)?;
+    make_durable(writer, medium)?;
     writer.pragma_update(None, "cell_size_check", true)?;
     writer.pragma_update(None, "trusted_schema", false)?;
     writer.pragma_update(None, "temp_store", "MEMORY")?;
@@ -209,8 +235,8 @@ fn settle_in(writer: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "synchronous", "FULL")?;
+fn make_durable(connection: &Connection, medium: &Medium) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", medium.synchronous)?;
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     // Checkpoints are asked for: SQLite's own after a COMMIT swallows a failed fsync.

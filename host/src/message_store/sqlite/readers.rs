@@ -7,21 +7,23 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::failure::{Done, Failure};
-use super::open;
+use super::open::{self, Medium};
 use crate::message_store::StoreError;
 use crate::problem::{Code, Problem};
 
 /// Connections opened when they are first needed and kept.
 pub(super) struct Readers {
     database: PathBuf,
+    medium: Medium,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
 }
 
 impl Readers {
     /// At most `connections` reads at once; more wait.
-    pub(super) fn new(database: &Path, connections: usize) -> Arc<Self> {
-        Arc::new(Self { database: database.to_owned(), idle: Mutex::default(), permits: Arc::new(Semaphore::new(connections)) })
+    pub(super) fn new(database: &Path, medium: &Medium, connections: usize) -> Arc<Self> {
+        let (database, medium) = (database.to_owned(), medium.clone());
+        Arc::new(Self { database, medium, idle: Mutex::default(), permits: Arc::new(Semaphore::new(connections)) })
     }
 
     /// Has `work` done on a connection of its own for as long as it takes.
@@ -66,7 +68,7 @@ impl Readers {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match idle {
             Some(connection) => Ok(connection),
-            None => Ok(open::open_reader(&self.database)?),
+            None => Ok(open::open_reader(&self.database, &self.medium)?),
         }
     }
 

@@ -26,7 +26,7 @@ fn request(maker: &World, body: &str, dedup: Option<Dedup>) -> Accept {
 }
 
 /// Holds the writer inside a command until the sender is dropped; gives back once it is there.
-async fn hold(store: &SqliteStore) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), StoreError>>) {
+pub(super) async fn hold(store: &SqliteStore) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), StoreError>>) {
     let (release, wait) = mpsc::channel::<()>();
     let (entered, there) = tokio::sync::oneshot::channel();
     let (store, mut entered) = (store.clone(), Some(entered));

@@ -5,6 +5,7 @@ mod curves;
 mod folder;
 mod groups;
 mod ledger;
+mod power_cut;
 mod questions;
 mod races;
 mod releases;

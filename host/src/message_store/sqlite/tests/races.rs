@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 
 use crate::clock::Timestamp;
+use crate::message_store::sqlite::{DATABASE_FILE, open};
 use crate::message_store::suite::world::{InMemory, OnDisk, START, World, body, delivered, key};
 use crate::message_store::{Accept, DeadLetterId, Lane, Lease, Leased, MessageStore, Settlement, Superseded};
 
@@ -72,7 +73,8 @@ async fn a_lease_nobody_waits_for_any_more_ends() {
     disk.sqlite().accept(accept).await.unwrap();
     let lease = Lease { integration: "crm".into(), now: START, limit: 10 };
     let leases = Arc::clone(&disk.sqlite().inner.leases);
-    let connection = crate::message_store::sqlite::open::open_reader(&disk.folder.path().join("lockgate.db")).unwrap();
+    let database = disk.folder.path().join(DATABASE_FILE);
+    let connection = open::open_reader(&database, &open::Medium::default()).unwrap();
     let handed_out = crate::message_store::sqlite::lease::hand_out(&connection, &leases, &lease).unwrap();
     assert!(disk.sqlite().lease(lease.clone()).await.unwrap().is_empty());
     drop(handed_out);
