@@ -68,13 +68,10 @@ impl Edit {
         let content_type = self.content_type.clone().unwrap_or_else(|| text(&shown["message"], "content-type"));
         let body = self.body(&shown["message"], &content_type)?;
         let sent = self.send(common, &client, &content_type, &body.bytes).await;
-        match (&sent, body.file) {
-            // What a person typed is not thrown away with what it was not good for.
-            (Err(Failure::Problems(_)), Some(file)) => {
-                let kept = file.keep()?;
-                output::complaint(&format!("what you edited is kept: --body {}", kept.display()));
-            }
-            _ => {}
+        // What a person typed is not thrown away with what it was not good for.
+        if let (Err(Failure::Problems(_)), Some(file)) = (&sent, body.file) {
+            let kept = file.keep()?;
+            output::complaint(&format!("what you edited is kept: --body {}", kept.display()));
         }
         sent
     }
