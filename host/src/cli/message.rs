@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::client::{Client, encoded, or_fix};
 use super::output::{list, text};
 use super::{Common, Failure, bodies, moment, output};
+use crate::clock::Timestamp;
 
 /// Show one message's way: what came, attempts and requests, what it waits for, how it ended
 ///
@@ -115,7 +116,7 @@ fn way(message: &Value, standing: &Value) {
         }
     }
     for entry in list(&message["waiting"]).iter().filter(of_it) {
-        output::line(format_args!("  {}", waiting(entry, &accepted)));
+        output::line(format_args!("  {}", waiting(entry, &accepted, moment::now())));
     }
     for letter in list(&message["dead-letters"]).iter().filter(of_it).filter(|letter| letter["status"] == "open") {
         output::line(format_args!("  dead letter {}: lockgate dead-letters show {}", letter["id"], letter["id"]));
@@ -172,7 +173,7 @@ fn outcome(outcome: &Value) -> String {
     if told.is_empty() { word } else { format!("{word}: {}", told.join(", ")) }
 }
 
-fn waiting(waiting: &Value, accepted: &str) -> String {
+fn waiting(waiting: &Value, accepted: &str, now: Timestamp) -> String {
     let failed = waiting["attempts"]
         .as_u64()
         .filter(|attempts| *attempts > 0)
@@ -181,6 +182,11 @@ fn waiting(waiting: &Value, accepted: &str) -> String {
     if waiting["behind"] == true {
         format!("waits behind an earlier message of its key{failed}")
     } else {
-        format!("next attempt from {}{failed}", moment::beside(&text(waiting, "due-at"), accepted))
+        let due = text(waiting, "due-at");
+        let at = moment::beside(&due, accepted);
+        if moment::parsed(&due).is_some_and(|due| due <= now) {
+            return format!("due since {at}, waits for its turn, or an alias holds it: lockgate status{failed}");
+        }
+        format!("next attempt from {at}{failed}")
     }
 }

@@ -96,7 +96,7 @@ fn lines(status: &Value, now: Timestamp) -> Vec<String> {
         lines.extend(table::text(&["ALIAS", "STATE", "SINCE", "URL"], &aliases.iter().map(row).collect::<Vec<_>>()));
     }
     let passing = aliases.iter().filter_map(|alias| held_up(alias, now)).collect();
-    section(&mut lines, "Mends itself once the target answers; no message is lost:", passing);
+    section(&mut lines, "Goes on by itself; no message is lost:", passing);
     let needs_a_person: Vec<String> = aliases.iter().filter_map(refused).chain(integrations.iter().flat_map(left_over)).collect();
     if needs_a_person.is_empty() {
         lines.extend([String::new(), "Nothing needs a person.".to_owned()]);

@@ -161,7 +161,7 @@ fn waiting(timeline: &Timeline, row: &WaitingRow, now: Timestamp) -> Markup {
                     } @else if let Some(due) = due {
                         "for its next attempt " (parts::until(due, now))
                     } @else {
-                        "for its turn"
+                        "for its turn, or an alias of " (words::integration(&row.integration)) " holds it"
                     }
                     @if row.attempts > 0 { span.muted { " · " (parts::counted(row.attempts, "attempt", "attempts")) " failed" } }
                     @if row.waits > 0 { span.muted { " · waited " (parts::counted(row.waits, "time", "times")) " for a target" } }

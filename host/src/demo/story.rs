@@ -98,7 +98,7 @@ impl Telling<'_> {
         let waiting = self.until_some("every order waits for the CRM", all_wait).await?;
         let wanted = audited + waiting as usize;
         self.until("the audit service has them all the same", |telling| telling.world.audit.kept().bodies.len() == wanted).await?;
-        self.say(format!("   alias crm is closed: {waiting} orders wait for it; the audit service has them already"));
+        self.say(format!("   alias crm is open: {waiting} orders wait for it; the audit service has them already"));
         self.world.crm.up().await.map_err(|error| self.broken(&format!("the CRM can come up again: {error}")))?;
         self.say("   the CRM is up again");
         self.settled().await?;
