@@ -13,9 +13,13 @@ pub fn laid_out(text: &str) -> Option<String> {
 
 /// The beginning of what is said to be JSON, laid out; nobody can tell whether all of it is.
 pub fn laid_out_beginning(text: &str, content_type: &str) -> Option<String> {
-    let said = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_json = said.ends_with("/json") || said.ends_with("+json");
-    (is_json && text.trim_start().starts_with(['{', '['])).then(|| lay_out(text))
+    (is_said_to_be_json(content_type) && text.trim_start().starts_with(['{', '['])).then(|| lay_out(text))
+}
+
+/// Whether a content type is a JSON MIME type (MIME Sniffing Standard, section 4.6).
+pub fn is_said_to_be_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    matches!(essence.as_str(), "application/json" | "text/json") || essence.ends_with("+json")
 }
 
 fn lay_out(text: &str) -> String {

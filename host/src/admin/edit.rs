@@ -19,6 +19,7 @@ use super::parameters::{Parameters, named};
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
 use crate::ingress::{self, media_type};
+use crate::layout::is_said_to_be_json;
 use crate::message::{Message, MessageId};
 use crate::message_store::sqlite::ledger::{DeadLetterRow, Status, Timeline, TimelineQuery};
 use crate::message_store::{DeadLetterId, Edit, MessageStore, Replay, StoreError, Superseded};
@@ -133,7 +134,7 @@ fn check(content_type: &str, body: &[u8], original: &Timeline) -> Result<(), Ref
     if body == original.body.as_bytes() && content_type == original.message.content_type {
         return Err(invalid("nothing is different: replay the dead letter to deliver it as it is".to_owned()));
     }
-    if !is_json(content_type) {
+    if !is_said_to_be_json(content_type) {
         return Ok(());
     }
     serde_json::from_slice::<serde::de::IgnoredAny>(body).map(drop).map_err(|error| {
@@ -141,12 +142,6 @@ fn check(content_type: &str, body: &[u8], original: &Timeline) -> Result<(), Ref
         let what = told.split(" at line ").next().unwrap_or(&told);
         invalid(format!("line {}, column {}: {what}; the content type is {content_type}", error.line(), error.column()))
     })
-}
-
-/// RFC 8259 and RFC 6839 §3.1.
-fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
 }
 
 fn invalid(detail: String) -> Refusal {

@@ -8,6 +8,7 @@ use super::target::*;
 use crate::alias::secret::SecretRef;
 use crate::alias::{Alias, Auth, Hold, RateLimit};
 use crate::clock::Timestamp;
+use crate::integration::Integration;
 use crate::message::Outcome;
 
 fn seconds(seconds: u64) -> Duration {
@@ -35,18 +36,22 @@ fn nothing_was_lost(scene: &Scene, sent: usize, keys: usize) {
     assert!(!figures.contains("result=\"failed\""), "{figures}");
 }
 
+/// A CRM that refuses connections until `back`, and from then on answers.
+fn down_until(back: Timestamp, integrations: Vec<Integration>) -> Scene {
+    Scene::new(
+        integrations,
+        vec![alias("crm", &[])],
+        move |asked| {
+            if asked.at < back { (ms(5), refused()) } else { (ms(200), status(200)) }
+        },
+    )
+}
+
 #[tokio::test]
 async fn a_target_down_for_half_an_hour_is_asked_by_one_now_and_then_and_loses_nothing() {
     let back = START.plus(seconds(1_800));
     let integrations = ["a", "b", "c"].map(|name| posting(name, "crm")).to_vec();
-    let scene =
-        Scene::new(
-            integrations,
-            vec![alias("crm", &[])],
-            move |asked| {
-                if asked.at < back { (ms(5), refused()) } else { (ms(200), status(200)) }
-            },
-        );
+    let scene = down_until(back, integrations);
     let _dispatcher = scene.lab.start();
     for integration in ["a", "b", "c"] {
         scene.send(integration, 200, 20).await;
@@ -73,14 +78,7 @@ async fn a_target_down_for_half_an_hour_is_asked_by_one_now_and_then_and_loses_n
 async fn a_backlog_drains_without_a_stampede() {
     let back = START.plus(seconds(120));
     let integrations = ["a", "b", "c", "d"].map(|name| posting(name, "crm")).to_vec();
-    let scene =
-        Scene::new(
-            integrations,
-            vec![alias("crm", &[])],
-            move |asked| {
-                if asked.at < back { (ms(5), refused()) } else { (ms(200), status(200)) }
-            },
-        );
+    let scene = down_until(back, integrations);
     let _dispatcher = scene.lab.start();
     for integration in ["a", "b", "c", "d"] {
         scene.send(integration, 250, 50).await;
