@@ -86,6 +86,7 @@ impl Host {
         let (ingress, admin) = listeners.addresses()?;
 
         let Settled { active, differing } = releases::settle(&prepared, &ground.store, &*ground.clock, deploy).await?;
+        releases::free_lanes(&active, &ground.store).await?;
         let aliases = ground.aliases(environment, &secrets)?;
         alias_states::restore(&ground.store, &aliases).await?;
         let catalog = Arc::new(plugins::catalog(&active, environment)?);

@@ -7,8 +7,21 @@ use std::time::Duration;
 pub enum Order {
     /// One message of a key at a time; the next goes when it is delivered, skipped or dead-lettered.
     Key,
+    /// As `Key`, and a dead letter stops its key: nothing newer goes before a person has replayed, edited or discarded it.
+    Strict,
     /// None.
     None,
+}
+
+impl Order {
+    /// The word for it in files and on screens.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Strict => "strict",
+            Self::None => "none",
+        }
+    }
 }
 
 /// Whether waits between attempts are drawn at random.

@@ -227,8 +227,8 @@ pub enum Settlement {
     Waits { due_at: Timestamp },
     /// An attempt failed; to be handed out again at `due_at`.
     Retries { due_at: Timestamp },
-    /// Parked for people.
-    DeadLettered { class: FailureClass, code: String, detail: String, fingerprint: String },
+    /// Parked for people. `stops_lane`: the next of its lane goes when they have closed it, and not before.
+    DeadLettered { class: FailureClass, code: String, detail: String, fingerprint: String, stops_lane: bool },
 }
 
 /// A message appended to a channel: a new one, or one that is there already (a child whose sink is a channel).

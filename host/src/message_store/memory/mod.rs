@@ -17,7 +17,7 @@ use super::{
     Wake,
 };
 use crate::clock::Timestamp;
-use crate::message::{Message, MessageId, Outcome, Tracked};
+use crate::message::{Message, MessageId, Tracked};
 use state::Memory;
 
 /// Messages and deliveries in memory.
@@ -125,12 +125,8 @@ impl MessageStore for MemoryStore {
     }
 
     async fn discard(&self, discard: Discard) -> Result<(), StoreError> {
-        self.transact(|memory| {
-            let closed = ClosedLetter::Discarded { at: discard.now, reason: discard.reason };
-            let place = memory.close(discard.dead_letter, closed)?;
-            memory.end(&place, Outcome::Discarded);
-            Ok(())
-        })
+        let discarded = ClosedLetter::Discarded { at: discard.now, reason: discard.reason };
+        self.transact(|memory| memory.give_up(discard.dead_letter, discarded))
     }
 }
 

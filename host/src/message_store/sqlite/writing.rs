@@ -73,7 +73,7 @@ impl<'a> Writing<'a> {
         self.effects.waiting.push((integration.to_owned(), true));
     }
 
-    /// A delivery of `integration` was deleted.
+    /// A delivery of `integration` was deleted, or waits no more.
     pub(super) fn went(&mut self, integration: &str) {
         self.waiting.change(integration, false);
         self.effects.waiting.push((integration.to_owned(), false));
@@ -126,7 +126,8 @@ impl<'a> Writing<'a> {
 impl Waiting {
     /// Counts what is in the database.
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut statement = connection.prepare("SELECT integration, count(*) FROM delivery GROUP BY integration")?;
+        let mut statement =
+            connection.prepare("SELECT integration, count(*) FROM delivery WHERE state <> 'stopped' GROUP BY integration")?;
         let counts = statement.query_map([], |row| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))))?;
         let open = counts.collect::<Result<HashMap<_, _>, _>>()?;
         Ok(Self(Arc::new(Mutex::new(Counts { committed: open.clone(), open }))))

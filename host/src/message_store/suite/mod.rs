@@ -3,6 +3,7 @@
 mod behaviour;
 mod lanes;
 mod operators;
+mod strict;
 pub mod world;
 
 use world::{InMemory, OnDisk, World};
@@ -60,6 +61,18 @@ both! {
         children_take_the_place_of_their_parent_in_order,
         a_child_that_is_there_already_is_not_made_again,
         children_without_a_lane_are_all_due_at_once,
+    },
+    strict::{
+        a_dead_letter_stops_its_lane_and_no_other,
+        a_stopped_lane_takes_messages_and_hands_out_none,
+        a_discarded_dead_letter_frees_its_lane,
+        a_replay_goes_first_and_those_behind_it_follow_when_it_is_delivered,
+        a_replay_that_dies_stops_the_lane_again,
+        an_edit_into_another_lane_frees_the_one_it_leaves,
+        a_dead_child_stops_its_siblings,
+        what_is_stopped_does_not_wait_and_survives_a_crash,
+        a_lane_with_two_dead_letters_goes_when_both_are_closed,
+        a_dead_letter_without_a_lane_stops_nothing,
     },
     operators::{
         a_dead_letter_is_replayed_once_with_the_next_number,

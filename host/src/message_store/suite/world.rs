@@ -250,6 +250,13 @@ impl World {
         self.store().accept(Accept { message: Arc::new(message), dedup, deliveries, waiting_max: 100 }).await
     }
 
+    /// A message for `crm`, of which so many may wait.
+    pub async fn accept_at_most(&self, body: &str, key: Option<&str>, waiting_max: u64) -> Accepted {
+        let lane = key.map_or(Lane::Free, |key| Lane::Key(key.into()));
+        let (message, deliveries) = (Arc::new(self.message(body, None)), self.deliveries(&[("crm", lane)]));
+        self.store().accept(Accept { message, dedup: None, deliveries, waiting_max }).await.unwrap()
+    }
+
     pub fn deliveries(&self, readers: &[(&str, Lane)]) -> Vec<NewDelivery> {
         let due_at = self.now();
         let deliver = |(integration, lane): &(&str, Lane)| NewDelivery { integration: (*integration).into(), lane: lane.clone(), due_at };
@@ -354,11 +361,21 @@ pub fn delivered() -> Settlement {
 }
 
 pub fn dead() -> Settlement {
+    died(false)
+}
+
+/// Of an integration that orders strictly.
+pub fn dead_and_stopping() -> Settlement {
+    died(true)
+}
+
+fn died(stops_lane: bool) -> Settlement {
     Settlement::DeadLettered {
         class: FailureClass::Permanent,
         code: "REQUIRED_FIELD_MISSING".into(),
         detail: "no name".into(),
         fingerprint: "f00d".into(),
+        stops_lane,
     }
 }
 
