@@ -100,7 +100,7 @@ impl Host {
         // From here on nothing fails.
         let bells = Arc::new(Bells::default());
         ground.store.wake_through(bells.clone());
-        let dispatcher = Dispatcher::start(&ground.delivery(invoker, catalog), &aliases, &bells);
+        let dispatcher = Dispatcher::start(&ground.delivery(&config, invoker, catalog), &aliases, &bells);
         let serving = listeners.serve(intake.handler(), api.handler(console.router()), config.drain, &ground.clock);
         let background = [
             tokio::spawn(housekeeping::clean(ground.store.clone(), ground.clock.clone())),

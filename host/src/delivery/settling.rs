@@ -45,6 +45,7 @@ impl Delivery {
                     End::Skipped { code, detail } => Settlement::Skipped { code, detail },
                     End::FannedOut { children } => Settlement::FannedOut { children },
                 };
+                runnable.feeds.see(&appends);
                 (settlement, appends, std::mem::take(&mut gathered.effects.key_values))
             }
             Err(stopped) => {

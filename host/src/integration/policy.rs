@@ -54,6 +54,28 @@ pub struct DeliveryPolicy {
     pub backoff: Backoff,
 }
 
+/// The most deliveries that may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitingMax {
+    /// In one integration.
+    pub integration: u64,
+    /// In all of them together.
+    pub host: u64,
+}
+
+impl WaitingMax {
+    /// So many in each integration, however many there are.
+    pub const fn each(integration: u64) -> Self {
+        Self { integration, host: u64::MAX }
+    }
+}
+
+impl Default for WaitingMax {
+    fn default() -> Self {
+        Self { integration: 100_000, host: 1_000_000 }
+    }
+}
+
 impl Default for DeliveryPolicy {
     fn default() -> Self {
         Self {

@@ -75,7 +75,7 @@ impl MemoryStore {
     }
 
     /// Deliveries that are not settled.
-    pub fn waiting(&self) -> usize {
+    pub fn waiting_in_all(&self) -> usize {
         self.lock().deliveries.len()
     }
 
@@ -118,6 +118,10 @@ impl MessageStore for MemoryStore {
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.lock().deliveries.next_due(integration))
+    }
+
+    fn waiting(&self, integration: &str) -> u64 {
+        u64::try_from(self.lock().deliveries.waiting(integration)).unwrap_or(u64::MAX)
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {

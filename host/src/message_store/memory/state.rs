@@ -106,9 +106,13 @@ impl Memory {
             let same = |integration: &str| integration == delivery.integration;
             let coming = accept.deliveries.iter().filter(|other| same(&other.integration) && !matches!(other.lane, Lane::Unkeyed(_)));
             let (coming, waiting) = (coming.count(), self.deliveries.waiting(&delivery.integration));
-            if coming > 0 && u64::try_from(coming + waiting).unwrap_or(u64::MAX) > accept.waiting_max {
+            if coming > 0 && u64::try_from(coming + waiting).unwrap_or(u64::MAX) > accept.waiting_max.integration {
                 return Accepted::Full(delivery.integration.clone());
             }
+        }
+        let coming = accept.deliveries.iter().filter(|delivery| !matches!(delivery.lane, Lane::Unkeyed(_))).count();
+        if coming > 0 && u64::try_from(coming + self.deliveries.len()).unwrap_or(u64::MAX) > accept.waiting_max.host {
+            return Accepted::HostFull;
         }
         let id = accept.message.id;
         let Some(seq) = self.insert(accept.message) else { return Accepted::Duplicate(id) };

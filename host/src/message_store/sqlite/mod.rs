@@ -109,6 +109,7 @@ pub(crate) struct Inner {
     readers: Arc<Readers>,
     people: Arc<Readers>,
     ledger: Ledger,
+    waiting: Waiting,
     wake: WakeSlot,
     generation: i64,
     last_seen_time: Timestamp,
@@ -167,7 +168,8 @@ impl SqliteStore {
             writer,
             leases,
             readers: Readers::new(&opened.database, medium, READERS),
-            ledger: Ledger::new(Arc::clone(&people), waiting),
+            ledger: Ledger::new(Arc::clone(&people), waiting.clone()),
+            waiting,
             people,
             wake,
             generation: opened.generation,
@@ -290,6 +292,10 @@ impl MessageStore for SqliteStore {
         }
         let (leases, integration) = (Arc::clone(&self.inner.leases), integration.to_owned());
         self.inner.readers.read(move |connection| lease::next_due(connection, &leases, &integration)).await
+    }
+
+    fn waiting(&self, integration: &str) -> u64 {
+        self.inner.waiting.of(integration)
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {

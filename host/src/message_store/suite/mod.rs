@@ -41,6 +41,7 @@ both! {
         tokens_of_different_scopes_never_meet,
         the_same_message_is_taken_once,
         takes_no_more_than_may_wait,
+        takes_no_more_than_may_wait_in_all_integrations_together,
         a_message_without_the_key_its_integration_orders_by_is_dead_lettered_at_once,
         attempts_and_waits_are_counted_and_waiting_is_not_held_against_it,
         time_in_which_it_was_due_and_was_not_handed_out_is_not_held_against_it,

@@ -1,7 +1,7 @@
 //! Strict order: a dead letter stops its lane until a person has closed it.
 
 use super::world::*;
-use crate::message_store::{DeliveryId, Replayed, Settlement, Superseded};
+use crate::message_store::{Accepted, DeliveryId, Replayed, Settlement, Superseded, WaitingMax};
 
 /// Kills a delivery of an integration that orders strictly; its dead letter is the newest.
 async fn stop(world: &World, delivery: DeliveryId) -> SeenDeadLetter {
@@ -101,8 +101,8 @@ pub async fn what_is_stopped_does_not_wait_and_survives_a_crash(mut world: World
     // One waits: one more may come where two may wait, and no third.
     world.crash().await;
     assert!(world.lease("crm").await.is_empty());
-    assert_eq!(world.accept_at_most("3", Some("a"), 2).await, crate::message_store::Accepted::New);
-    assert_eq!(world.accept_at_most("4", Some("a"), 2).await, crate::message_store::Accepted::Full("crm".into()));
+    assert_eq!(world.accept_at_most("3", Some("a"), WaitingMax::each(2)).await, Accepted::New);
+    assert_eq!(world.accept_at_most("4", Some("a"), WaitingMax::each(2)).await, Accepted::Full("crm".into()));
     world.discard(letter.id).await.unwrap();
     delivers(&world, "2").await;
     delivers(&world, "3").await;

@@ -8,7 +8,7 @@ use crate::clock::ManualClock;
 use crate::message_store::sqlite::ledger::{GroupQuery, MessageQuery, State};
 use crate::message_store::sqlite::{DATABASE_FILE, LOCK_FILE, Options, SqliteStore, schema};
 use crate::message_store::suite::world::{InMemory, START, World, body, options};
-use crate::message_store::{Accept, Lane, Lease, MessageStore, StoreError};
+use crate::message_store::{Accept, Lane, Lease, MessageStore, StoreError, WaitingMax};
 use crate::problem::Code;
 
 fn refused(folder: &std::path::Path) -> Code {
@@ -102,7 +102,8 @@ async fn each_opening_has_its_generation_and_knows_the_last_time_seen() {
     let first = store.generation();
     clock.advance(Duration::from_secs(5));
     let world = World::new(InMemory::default());
-    let accept = Accept { message: Arc::new(world.message("1", None)), dedup: None, deliveries: Vec::new(), waiting_max: 1 };
+    let accept =
+        Accept { message: Arc::new(world.message("1", None)), dedup: None, deliveries: Vec::new(), waiting_max: WaitingMax::each(1) };
     store.accept(accept).await.unwrap();
     drop(store);
     let store = open();
@@ -128,7 +129,7 @@ async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
     let store = SqliteStore::open(folder.path(), options()).unwrap();
     let world = World::new(InMemory::default());
     let deliveries = world.deliveries(&[("crm", Lane::Free)]);
-    let accept = Accept { message: Arc::new(world.message("1", None)), dedup: None, deliveries, waiting_max: 1 };
+    let accept = Accept { message: Arc::new(world.message("1", None)), dedup: None, deliveries, waiting_max: WaitingMax::each(1) };
     store.accept(accept).await.unwrap();
     // What a killed host leaves behind: the file and its log.
     for name in [DATABASE_FILE.to_owned(), format!("{DATABASE_FILE}-wal")] {
@@ -144,7 +145,7 @@ fn one_more(world: &World, body: &str) -> Accept {
         message: Arc::new(world.message(body, None)),
         dedup: None,
         deliveries: world.deliveries(&[("crm", Lane::Free)]),
-        waiting_max: 9,
+        waiting_max: WaitingMax::each(9),
     }
 }
 
