@@ -9,7 +9,7 @@ pub mod memory;
 pub mod routing;
 pub mod sqlite;
 #[cfg(test)]
-mod suite;
+pub(crate) mod suite;
 
 use std::sync::Arc;
 use std::time::Duration;

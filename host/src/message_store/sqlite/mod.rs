@@ -9,6 +9,7 @@ mod accept;
 mod alias_states;
 mod checkpoint;
 mod clean;
+mod copy;
 mod exchanges;
 mod failure;
 mod group;
@@ -41,6 +42,7 @@ use async_trait::async_trait;
 
 pub use alias_states::AliasStates;
 pub use clean::Cleaned;
+pub use copy::{NEWEST_SCHEMA, check_copy, copy_into, version_of};
 pub use key_value::KeyValue;
 pub use ledger::Ledger;
 pub use open::{DATABASE_FILE, LOCK_FILE};
