@@ -19,7 +19,7 @@ mod values;
 pub mod workspace;
 
 pub use environment::EnvironmentFile;
-pub use host::HostConfig;
+pub use host::{HostConfig, Retention};
 pub use integration::IntegrationFile;
 pub use name::{is_name, name as name_of};
 pub use secrets::missing_secrets;
