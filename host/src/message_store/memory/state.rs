@@ -393,7 +393,7 @@ impl Memory {
             self.end(&was, Outcome::Edited);
             place.message = self.insert(Arc::clone(&edit.message)).unwrap_or(place.message);
         }
-        self.stand(place.clone(), place.lane.is_none(), replay.now);
+        self.stand(place.clone(), place.lane.is_none(), replay.due_at);
         self.arrange(&place);
         self.free(&was);
         Ok(Replayed::Queued(place.replay))
