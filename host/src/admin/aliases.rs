@@ -60,6 +60,7 @@ pub(super) fn shown(alias: &AliasStatus) -> Value {
         "state": alias.state,
         "breaker": alias.breaker,
         "rate": alias.rate,
+        "limited-by": alias.limited_by,
         "since": alias.since.to_string(),
         "until": alias.until.map(|until| until.to_string()),
         "detail": alias.detail,

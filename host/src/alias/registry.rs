@@ -17,7 +17,7 @@ use super::health::Hold;
 use super::probe::{self, AliasTest};
 use super::rate::{RateLimit, RateUse};
 use super::secret::SecretSource;
-use super::turnstile::{Gate, Kept};
+use super::turnstile::{Gate, Kept, Standing};
 use super::upstream::Upstream;
 use super::{Alias, Environment, headers, path};
 use crate::clock::{Clock, Timestamp};
@@ -116,10 +116,19 @@ pub struct AliasStatus {
     pub breaker: &'static str,
     /// What is used of its rate.
     pub rate: Vec<RateUse>,
+    /// The limit of its own rate that throttles it: `20/s`. Without `until` it sends all the while, no more than that.
+    pub limited_by: Option<String>,
     pub since: Timestamp,
     /// Nothing is sent before this, unless the state changes by itself.
     pub until: Option<Timestamp>,
     pub detail: Option<String>,
+}
+
+impl AliasStatus {
+    /// Whether nothing is sent for now.
+    pub fn is_held(&self) -> bool {
+        self.state != "healthy" && !(self.limited_by.is_some() && self.until.is_none())
+    }
 }
 
 /// What is kept of an alias over a restart.
@@ -179,7 +188,13 @@ impl Aliases {
         self.endpoints.values().map(|endpoint| status(endpoint, now)).collect()
     }
 
-    /// Ticks at every change of a state. The end of a wait is not told: that is its `until`.
+    /// How long `deliveries` of `integration` take at least by the rate of `alias`, if nobody else sends anything.
+    pub fn time_for(&self, alias: &str, integration: &str, deliveries: u64) -> Duration {
+        let time = |endpoint: &Endpoint| endpoint.turnstile.time_for(integration, deliveries, self.around.clock.now());
+        self.endpoints.get(alias).map_or(Duration::ZERO, time)
+    }
+
+    /// Ticks at every change of a state. The end of a wait is not told: that is its `until`; nor is what an alias's own rate does.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.around.changes.subscribe()
     }
@@ -217,7 +232,7 @@ impl Aliases {
     pub async fn test(&self, alias: &str) -> AliasTest {
         match self.endpoint(alias) {
             Ok(endpoint) => probe::run(endpoint, &*self.around.clock).await,
-            Err(error) => AliasTest::failed(alias, error.to_string()),
+            Err(error) => AliasTest::not_asked(alias, error.to_string()),
         }
     }
 
@@ -254,7 +269,7 @@ impl Aliases {
 }
 
 fn status(endpoint: &Endpoint, now: Timestamp) -> AliasStatus {
-    let (condition, rate) = endpoint.turnstile.condition(now);
+    let Standing { condition, rate, limited_by } = endpoint.turnstile.standing(now);
     AliasStatus {
         name: endpoint.alias.name.clone(),
         owner: endpoint.alias.owner.clone(),
@@ -263,6 +278,7 @@ fn status(endpoint: &Endpoint, now: Timestamp) -> AliasStatus {
         state: condition.hold.map_or("healthy", Hold::as_str),
         breaker: condition.breaker,
         rate,
+        limited_by: limited_by.map(|limit| limit.to_string()),
         since: condition.since,
         until: condition.until,
         detail: condition.detail,

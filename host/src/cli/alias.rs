@@ -24,7 +24,8 @@ pub struct List {}
 /// Ask an alias's endpoint whether it answers and takes the credential
 ///
 /// An answer releases an alias whose target was down or had asked to wait, and one that takes the credential an alias that was refused:
-/// what waited goes on, slowly at first. Ends with 1 if there is no answer, or the credential is refused.
+/// what waited goes on, slowly at first. A test is a request: it is not sent where the alias's rate is used up. Ends with 1 if it was
+/// not sent, there is no answer, or the credential is refused.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -69,17 +70,18 @@ async fn show(common: &Common) -> Result<(), Failure> {
 async fn test(common: &Common, name: &str) -> Result<(), Failure> {
     let asked = Client::find(common)?.post(&format!("/api/v1/aliases/{}/test", encoded(name)), &json!({})).await;
     let test = asked.map_err(|problem| or_fix(problem, "`lockgate alias list` shows the names"))?;
-    let reachable = test["reachable"] == true;
+    let reachable = test["reachable"].as_bool();
     if common.json {
         output::json(&test);
     } else {
         let standing = match (reachable, test["authenticated"].as_bool()) {
-            (false, _) => "no answer",
-            (true, Some(true)) => "answers, credential taken",
-            (true, Some(false)) => "answers, credential refused",
-            (true, None) => "answers; it says nothing about the credential",
+            (None, _) => "not asked",
+            (Some(false), _) => "no answer",
+            (Some(true), Some(true)) => "answers, credential taken",
+            (Some(true), Some(false)) => "answers, credential refused",
+            (Some(true), None) => "answers; it says nothing about the credential",
         };
         output::line(format_args!("{name}: {standing} ({})", text(&test, "detail")));
     }
-    if reachable && test["authenticated"] != false { Ok(()) } else { Err(Failure::No) }
+    if reachable == Some(true) && test["authenticated"] != false { Ok(()) } else { Err(Failure::No) }
 }

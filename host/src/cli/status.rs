@@ -23,7 +23,7 @@ const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 /// Show integrations and aliases: what waits and why, how fast it goes, and what needs a person
 ///
 /// An integration is `idle` (nothing waits), `delivering`, `held` by an alias that sends nothing for now, or `inactive` (not active any
-/// more, but not empty). An alias is `healthy`, `throttled` (its target asked to wait, or its rate is used up), `open` (too
+/// more, but not empty). An alias is `healthy`, `throttled` (its target asked to wait, or its own rate holds up what waits), `open` (too
 /// many requests failed: its breaker lets one through now and then) or `credential-refused`. Waiting costs no attempt and no message.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -122,10 +122,11 @@ fn legend(integrations: &[Value], now: Timestamp) -> String {
 /// An alias that waits for its target.
 fn held_up(alias: &Value, now: Timestamp) -> Option<String> {
     let passing = matches!(alias["state"].as_str(), Some("open" | "throttled"));
-    let until = moment::short(&text(alias, "until"), now);
+    // Without a time it goes on all the while, as fast as its rate allows.
+    let until = alias["until"].as_str().map_or_else(String::new, |until| format!("; next request at {}", moment::short(until, now)));
     passing.then(|| {
         let (name, state, hanging) = (text(alias, "name"), text(alias, "state"), hanging(alias));
-        format!("  alias {name} {state}: {hanging}; next request at {until}\n    {}", text(alias, "detail"))
+        format!("  alias {name} {state}: {hanging}{until}\n    {}", text(alias, "detail"))
     })
 }
 
@@ -179,11 +180,16 @@ fn integration(entry: &Value) -> Vec<String> {
         text(entry, "state"),
         text(entry, "waiting"),
         duration("oldest-waiting-ms"),
-        per_minute(entry["per-minute"].as_f64().unwrap_or(0.0)),
+        if is_held(entry) { "-".to_owned() } else { per_minute(entry["per-minute"].as_f64().unwrap_or(0.0)) },
         duration("p99-ms"),
         text(entry, "dead-letters"),
         drains_in(entry),
     ]
+}
+
+/// Whether an alias lets nothing through, so that no figure of the past says how it goes on.
+fn is_held(entry: &Value) -> bool {
+    entry["state"] == "held" && entry["drained-in-s"].is_null()
 }
 
 /// `0.4`, `12`, `3600`.
@@ -196,6 +202,7 @@ fn drains_in(entry: &Value) -> String {
     match (entry["waiting"].as_u64(), entry["drained-in-s"].as_u64()) {
         (Some(0) | None, _) => "-".to_owned(),
         (_, Some(seconds)) => moment::duration_ms(seconds.saturating_mul(1_000)),
+        _ if is_held(entry) => "-".to_owned(),
         _ => "unknown".to_owned(),
     }
 }
@@ -242,6 +249,27 @@ mod tests {
         assert!(text.contains(cause), "{text}");
         assert_eq!(text.matches("alias crm").count(), 1);
         assert!(!text.contains('\u{1b}'), "what came from a target does nothing to the terminal");
+    }
+
+    #[test]
+    fn says_nothing_of_how_fast_it_goes_while_nothing_goes() {
+        let mut status = status();
+        status["integrations"][0]["drained-in-s"] = Value::Null;
+        status["integrations"][1]["state"] = "delivering".into();
+        status["integrations"][1]["drained-in-s"] = Value::Null;
+        let lines = lines(&status, NOW);
+        assert_eq!(lines[1], "order-to-system-1  held        100000   118 min  -        119 s  12    -");
+        assert_eq!(lines[2], "order-to-system-2  delivering  100000   118 min  3600     119 s  12    unknown");
+    }
+
+    #[test]
+    fn names_a_rate_that_lets_through_less_than_comes() {
+        let alias = json!({
+            "name": "crm", "state": "throttled", "until": null, "limited-by": "20/s", "detail": "its rate of 20/s is the bottleneck",
+            "integrations": ["orders"], "waiting": 400,
+        });
+        let told = "  alias crm throttled: 400 waiting in orders\n    its rate of 20/s is the bottleneck";
+        assert_eq!(held_up(&alias, NOW).as_deref(), Some(told));
     }
 
     #[test]

@@ -133,10 +133,11 @@ async fn page(console: &Console, session: &Session, name: &str, test: Option<&Al
 
 fn found(test: &AliasTest) -> Markup {
     let (tone, standing) = match (test.reachable, test.authenticated) {
-        (false, _) => (Tone::Bad, "No answer"),
-        (true, Some(true)) => (Tone::Good, "Answers, and takes the credential"),
-        (true, Some(false)) => (Tone::Bad, "Answers, and refuses the credential"),
-        (true, None) => (Tone::Good, "Answers; it says nothing about the credential"),
+        (None, _) => (Tone::Warn, "Not asked"),
+        (Some(false), _) => (Tone::Bad, "No answer"),
+        (Some(true), Some(true)) => (Tone::Good, "Answers, and takes the credential"),
+        (Some(true), Some(false)) => (Tone::Bad, "Answers, and refuses the credential"),
+        (Some(true), None) => (Tone::Good, "Answers; it says nothing about the credential"),
     };
     parts::banner(tone, html! { p { strong { (standing) } " (" (parts::outside(&test.detail)) ", " (test.took_ms) " ms)" } })
 }
