@@ -13,6 +13,7 @@ use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::api::{Api, ApiParts};
+use super::known;
 use super::parameters::wrong;
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
@@ -157,10 +158,11 @@ pub async fn discard(State(api): State<Arc<Api>>, request: Request) -> Result<Re
 /// Does `action` to every dead letter of `selection`, oldest first.
 ///
 /// # Errors
-/// 400 for a selection of nothing, of too many, or of two kinds, and for a reason that says nothing; 503 where the store does not
+/// 400 for a selection of nothing, of too many, or of two kinds, and for a reason that says nothing; 404 for an integration that never was; 503 where the store does not
 /// answer.
 pub(crate) async fn act(parts: &ApiParts, selection: Selection, action: Action) -> Result<Results, Refusal> {
     let action = checked(action)?;
+    known::integration(parts, selection.integration.as_deref()).await?;
     let (ids, more) = selection.find(parts).await?;
     let results: Vec<Done> = stream::iter(ids).map(|id| act_on(parts, id, &action)).buffered(AT_ONCE).collect().await;
     let done = results.iter().filter(|done| done.became.is_done()).count();
