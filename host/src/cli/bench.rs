@@ -122,11 +122,11 @@ pub(super) async fn until_a_signal<T: Send + 'static>(
     });
     let done = tokio::select! {
         done = &mut working => done,
-        () = signals.next() => {
+        _ = signals.next() => {
             stop.cancel();
             tokio::select! {
                 done = &mut working => done,
-                () = signals.next() => std::process::exit(1),
+                _ = signals.next() => std::process::exit(1),
             }
         }
     };

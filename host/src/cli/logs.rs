@@ -74,7 +74,7 @@ impl Logs {
         let mut signals = Signals::new()?;
         tokio::select! {
             ended = self.show(common) => Ok(ended?),
-            () = signals.next() => Ok(()),
+            _ = signals.next() => Ok(()),
         }
     }
 

@@ -44,7 +44,7 @@ impl Status {
             let mut signals = Signals::new()?;
             return tokio::select! {
                 ended = watch(common, status) => ended,
-                () = signals.next() => Ok(()),
+                _ = signals.next() => Ok(()),
             };
         }
         if common.json {
