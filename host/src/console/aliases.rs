@@ -12,6 +12,7 @@ use super::access::{Form, SignedIn};
 use super::page::{Page, Section, Wrong};
 use super::parts::{self, Column, Row, Tone, column, counted, figures, number};
 use super::{integration, live, overview, standing};
+use crate::admin::operate::BY_CONSOLE;
 use crate::admin::overview::{AliasOverview, IntegrationOverview, Overview};
 use crate::admin::parameters::{Parameters, named};
 use crate::admin::{Session, test_alias};
@@ -117,7 +118,7 @@ pub async fn test(
 ) -> Result<Page, Wrong> {
     fields.finish()?;
     let name = named(name)?;
-    let test = test_alias(&console.api.parts, &name).await?;
+    let test = test_alias(&console.api.parts, &name, BY_CONSOLE).await?;
     page(&console, &session, &name, Some(&test)).await
 }
 
