@@ -23,6 +23,7 @@ mod messages;
 mod output;
 mod progress;
 mod run;
+mod screen;
 mod send;
 mod status;
 mod table;
@@ -57,7 +58,8 @@ Start here:
   lockgate console               the same and more, in the browser
   lockgate logs -f               what happens, as it happens
 
-Exit status: 0 done, 1 the answer is no (a check failed), 2 wrong usage,
+Exit status: 0 done, 1 the answer is no (a check failed, a host that does not
+take the token), 2 wrong usage,
 3 the host cannot be reached, 130 or 143 ended by Ctrl-C or SIGTERM before it
 was done. Error codes (LG-…): docs/errors.md";
 

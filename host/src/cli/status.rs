@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::client::Client;
 use super::output::{list, text};
 use super::run::Signals;
+use super::screen::{self, Screen};
 use super::{Common, Failure, moment, output, table};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::problem::{Code, Problem};
@@ -17,8 +18,6 @@ use crate::problem::{Code, Problem};
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// Integrations named behind an alias; the others are counted.
 const NAMES_MAX: usize = 4;
-/// Clears the screen and goes to its first line (ECMA-48).
-const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
 /// Show integrations and aliases: what waits and why, how fast it goes, and what needs a person
 ///
@@ -32,7 +31,7 @@ Examples:
   lockgate status --watch
   lockgate status --json | jq '.integrations[] | select(.waiting > 0)'")]
 pub struct Status {
-    /// Show it again every two seconds until Ctrl-C; with --json one object a line
+    /// Show it again every two seconds until Ctrl-C, on a screen of its own where there is a terminal; with --json one object a line
     #[arg(short, long)]
     watch: bool,
 }
@@ -63,10 +62,12 @@ async fn ask(common: &Common) -> Result<Value, Problem> {
 /// A host that goes away is looked for again: it may be restarting.
 async fn watch(common: &Common, first: Value) -> Result<(), Failure> {
     let clock = SystemClock::new();
+    // Left however this ends: by a signal it is dropped.
+    let screen = (!common.json && std::io::stdout().is_terminal()).then(|| Screen::enter(std::io::stdout()));
     let mut status: Result<Value, Problem> = Ok(first);
     loop {
         match status {
-            Ok(status) => show(common, &status),
+            Ok(status) => show(common, &status, screen.as_ref()),
             Err(problem) if problem.code == Code::HostUnreachable => output::complaint(&format!("{}; looking again", problem.message)),
             Err(problem) => return Err(problem.into()),
         }
@@ -75,12 +76,17 @@ async fn watch(common: &Common, first: Value) -> Result<(), Failure> {
     }
 }
 
-fn show(common: &Common, status: &Value) {
+fn show(common: &Common, status: &Value, screen: Option<&Screen<std::io::Stdout>>) {
     if common.json {
         return output::line(status);
     }
-    let clear = if std::io::stdout().is_terminal() { CLEAR } else { "" };
-    output::line(format_args!("{clear}{}\n", lines(status, moment::now()).join("\n")));
+    let now = moment::now();
+    let mut shown = vec![format!("as of {}, every {} s; Ctrl-C ends it", moment::short(&text(status, "time"), now), WATCH_EVERY.as_secs())];
+    shown.extend(lines(status, now));
+    output::line(match screen {
+        Some(_) => screen::frame(shown, screen::height()),
+        None => shown.join("\n") + "\n",
+    });
 }
 
 /// The status as two tables, then what waits by itself and what needs a person.
