@@ -19,7 +19,7 @@ use super::rate::{RateLimit, RateUse};
 use super::secret::SecretSource;
 use super::turnstile::{Gate, Kept, Standing};
 use super::upstream::Upstream;
-use super::{Alias, Environment, headers, path};
+use super::{Alias, Environment, Verify, headers, path};
 use crate::clock::{Clock, Timestamp};
 use crate::integration::{Allow, Owner};
 use crate::random::Random;
@@ -110,6 +110,8 @@ pub struct AliasStatus {
     pub url: Option<String>,
     /// `none`, `basic`, `bearer`, `api-key`, `oauth2-client-credentials`.
     pub auth: &'static str,
+    /// How it proves who sent a webhook; none where it verifies none.
+    pub verify: Option<&'static str>,
     /// `healthy`, `throttled`, `open`, `credential-refused`.
     pub state: &'static str,
     /// `closed`, `open`, `half-open`: one request finds out whether the target is back.
@@ -275,6 +277,7 @@ fn status(endpoint: &Endpoint, now: Timestamp) -> AliasStatus {
         owner: endpoint.alias.owner.clone(),
         url: url_of(endpoint),
         auth: endpoint.alias.auth.kind(),
+        verify: endpoint.alias.verify.as_ref().map(Verify::kind),
         state: condition.hold.map_or("healthy", Hold::as_str),
         breaker: condition.breaker,
         rate,

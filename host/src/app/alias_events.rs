@@ -87,6 +87,7 @@ mod tests {
             owner: None,
             url: None,
             auth: "none",
+            verify: None,
             state,
             breaker: "closed",
             rate: Vec::new(),

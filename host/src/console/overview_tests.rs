@@ -38,6 +38,7 @@ fn alias(name: &str, state: &'static str, integrations: &[&str], waiting: u64) -
         owner: None,
         url: None,
         auth: "none",
+        verify: None,
         state,
         breaker: "closed",
         rate: Vec::new(),
