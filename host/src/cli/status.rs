@@ -215,9 +215,9 @@ fn integration(entry: &Value) -> Vec<String> {
     ]
 }
 
-/// Whether an alias lets nothing through, so that no figure of the past says how it goes on.
+/// Whether an alias or a person lets nothing through, so that no figure of the past says how it goes on.
 fn is_held(entry: &Value) -> bool {
-    entry["state"] == "held" && entry["drained-in-s"].is_null()
+    matches!(entry["state"].as_str(), Some("held" | "paused")) && entry["drained-in-s"].is_null()
 }
 
 /// `0.4`, `12`, `3600`.
