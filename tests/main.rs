@@ -9,6 +9,7 @@ mod console;
 mod console_messages;
 mod corpus;
 mod delivery;
+mod demo;
 mod documents;
 mod durability;
 mod events;

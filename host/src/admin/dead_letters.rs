@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::api::{Api, ApiParts};
 use super::detail;
+use super::known;
 use super::parameters::{Parameters, limit, wrong};
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
@@ -24,11 +25,15 @@ pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Respo
     let ledger = api.parts.store.ledger();
     match given.one("group")?.as_deref() {
         None => {
-            let page = ledger.dead_letters(query(given)?).await.map_err(|error| refusal(&error))?;
+            let query = query(given)?;
+            known::integration(&api.parts, query.integration.as_deref()).await?;
+            let page = ledger.dead_letters(query).await.map_err(|error| refusal(&error))?;
             Ok(answer::json(StatusCode::OK, &page))
         }
         Some("fingerprint") => {
-            let page = ledger.dead_letter_groups(group_query(given)?).await.map_err(|error| refusal(&error))?;
+            let query = group_query(given)?;
+            known::integration(&api.parts, query.integration.as_deref()).await?;
+            let page = ledger.dead_letter_groups(query).await.map_err(|error| refusal(&error))?;
             Ok(answer::json(StatusCode::OK, &page))
         }
         Some(other) => Err(wrong(format!("`group={other}`: expected `fingerprint`"))),

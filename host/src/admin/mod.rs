@@ -17,6 +17,7 @@ mod events;
 pub(crate) mod guard;
 mod health;
 mod integrations;
+mod known;
 pub(crate) mod messages;
 mod openapi;
 pub(crate) mod operate;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::ApiParts;
-use crate::alias::AliasStatus;
+use crate::alias::{AliasStatus, Aliases};
 use crate::clock::Timestamp;
 use crate::delivery::Pause;
 use crate::integration::{Integration, Owner};
@@ -37,7 +37,7 @@ pub struct IntegrationOverview {
     pub owner: Option<Owner>,
     pub state: IntegrationState,
     pub paused: Option<Pause>,
-    /// The aliases it sends through that are not healthy. Why they are not is in [`Overview::aliases`].
+    /// The aliases it sends through that send nothing for now. Why they do not is in [`Overview::aliases`].
     pub held_by: Vec<String>,
     /// Deliveries that have no outcome yet.
     pub waiting: u64,
@@ -50,8 +50,9 @@ pub struct IntegrationOverview {
     pub skipped_last_hour: u64,
     /// Delivered and skipped, the mean of the last five minutes.
     pub per_minute: f64,
-    /// What waits, at the rate of the last five minutes, or of the last hour where nothing ended in those; none where nothing
-    /// waits or nothing ended.
+    /// What waits, at the rate of the last five minutes, or of the last hour where nothing ended in those, and no sooner than its
+    /// aliases' rates allow; at such a rate, where that is what holds it up. None where nothing waits or nothing ended, and while an
+    /// alias sends nothing: what was says nothing of what will be.
     pub drained_in: Option<Duration>,
     /// None where nothing was delivered in the last hour since the host started.
     pub latency: Option<Latency>,
@@ -67,6 +68,8 @@ pub struct AliasOverview {
     pub integrations: Vec<String>,
     /// Deliveries that wait in them, whatever for: where the alias is not healthy, for it.
     pub waiting: u64,
+    /// As many of its integrations have deliveries that wait.
+    pub busy: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +124,9 @@ impl Overview {
             let curve = curves.remove(&queue.integration);
             IntegrationOverview::new(queue, curve, at)
         }));
+        for integration in &mut integrations {
+            integration.goes_through(&aliases, &parts.aliases);
+        }
         Ok(Self { at, intake_open: parts.intake.is_open(), integrations, aliases: aliases.into_values().collect() })
     }
 }
@@ -158,7 +164,8 @@ impl IntegrationOverview {
             let Some(alias) = aliases.get_mut(name) else { continue };
             alias.integrations.push(integration.name.clone());
             alias.waiting += self.waiting;
-            if !alias.is_healthy() {
+            alias.busy += usize::from(self.waiting > 0);
+            if alias.status.is_held() {
                 self.held_by.push(name.to_owned());
             }
         }
@@ -171,12 +178,36 @@ impl IntegrationOverview {
     }
 }
 
+impl IntegrationOverview {
+    /// When it is drained through `aliases`, of which it has its turns.
+    fn goes_through(&mut self, aliases: &BTreeMap<String, AliasOverview>, rates: &Aliases) {
+        let is_held = |name: &String| aliases.get(name).is_some_and(|alias| alias.status.limited_by.is_none());
+        if self.paused.is_some() || self.held_by.iter().any(is_held) {
+            self.drained_in = None;
+            return;
+        }
+        let mut at_its_rate = None;
+        for alias in aliases.values().filter(|alias| !alias.status.rate.is_empty() && alias.integrations.contains(&self.name)) {
+            // Those that share it take turns.
+            let before = self.waiting.saturating_mul(alias.busy as u64).min(alias.waiting);
+            let least = rates.time_for(&alias.status.name, &self.name, before);
+            if alias.status.limited_by.is_some() {
+                at_its_rate = at_its_rate.max(Some(least));
+            }
+            self.drained_in = self.drained_in.map(|mean| mean.max(least));
+        }
+        if self.waiting > 0 {
+            self.drained_in = at_its_rate.or(self.drained_in).map(|time| Duration::from_secs(time.as_secs_f64().ceil() as u64));
+        }
+    }
+}
+
 impl AliasOverview {
     fn named(status: AliasStatus) -> (String, Self) {
-        (status.name.clone(), Self { status, integrations: Vec::new(), waiting: 0 })
+        (status.name.clone(), Self { status, integrations: Vec::new(), waiting: 0, busy: 0 })
     }
 
-    /// Whether requests through it go out.
+    /// Whether requests through it go out as they come.
     pub fn is_healthy(&self) -> bool {
         self.status.state == "healthy"
     }

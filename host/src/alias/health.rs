@@ -281,6 +281,7 @@ impl Health {
 
     /// The target, which answers, asks everybody to wait; gives until when. Never shortens an earlier wait.
     pub fn throttle(&mut self, ticket: Ticket, now: Timestamp, asked: &Asked, random: &dyn Random, detail: String) -> Timestamp {
+        self.breaker.is_there();
         if ticket.is_try {
             self.breaker.close();
         }

@@ -115,6 +115,20 @@ pub enum Verify {
     },
 }
 
+impl Verify {
+    /// The word for the kind, as in environment files.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Shopify { .. } => "shopify",
+            Self::GitHub { .. } => "github",
+            Self::StandardWebhooks { .. } => "standard-webhooks",
+            Self::Hmac { .. } => "hmac",
+            Self::Basic { .. } => "basic",
+            Self::Bearer { .. } => "bearer",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HmacEncoding {
     Hex,

@@ -17,9 +17,9 @@ use super::health::Hold;
 use super::probe::{self, AliasTest};
 use super::rate::{RateLimit, RateUse};
 use super::secret::SecretSource;
-use super::turnstile::{Gate, Kept};
+use super::turnstile::{Gate, Kept, Standing};
 use super::upstream::Upstream;
-use super::{Alias, Environment, headers, path};
+use super::{Alias, Environment, Verify, headers, path};
 use crate::clock::{Clock, Timestamp};
 use crate::integration::{Allow, Owner};
 use crate::random::Random;
@@ -110,16 +110,27 @@ pub struct AliasStatus {
     pub url: Option<String>,
     /// `none`, `basic`, `bearer`, `api-key`, `oauth2-client-credentials`.
     pub auth: &'static str,
+    /// How it proves who sent a webhook; none where it verifies none.
+    pub verify: Option<&'static str>,
     /// `healthy`, `throttled`, `open`, `credential-refused`, `paused`.
     pub state: &'static str,
     /// `closed`, `open`, `half-open`: one request finds out whether the target is back.
     pub breaker: &'static str,
     /// What is used of its rate.
     pub rate: Vec<RateUse>,
+    /// The limit of its own rate that throttles it: `20/s`. Without `until` it sends all the while, no more than that.
+    pub limited_by: Option<String>,
     pub since: Timestamp,
     /// Nothing is sent before this, unless the state changes by itself.
     pub until: Option<Timestamp>,
     pub detail: Option<String>,
+}
+
+impl AliasStatus {
+    /// Whether nothing is sent for now.
+    pub fn is_held(&self) -> bool {
+        self.state != "healthy" && !(self.limited_by.is_some() && self.until.is_none())
+    }
 }
 
 /// What is kept of an alias over a restart.
@@ -179,6 +190,12 @@ impl Aliases {
         self.endpoints.values().map(|endpoint| status(endpoint, now)).collect()
     }
 
+    /// How long `deliveries` of `integration` take at least by the rate of `alias`, if nobody else sends anything.
+    pub fn time_for(&self, alias: &str, integration: &str, deliveries: u64) -> Duration {
+        let time = |endpoint: &Endpoint| endpoint.turnstile.time_for(integration, deliveries, self.around.clock.now());
+        self.endpoints.get(alias).map_or(Duration::ZERO, time)
+    }
+
     /// A person keeps back what is sent through `alias`, since then and for that reason. False where there is no such alias.
     pub fn pause(&self, alias: &str, since: Timestamp, reason: &str) -> bool {
         let Some(endpoint) = self.endpoints.get(alias) else { return false };
@@ -202,7 +219,7 @@ impl Aliases {
         self.endpoints.get(alias)?.turnstile.paused()
     }
 
-    /// Ticks at every change of a state. The end of a wait is not told: that is its `until`.
+    /// Ticks at every change of a state. The end of a wait is not told: that is its `until`; nor is what an alias's own rate does.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.around.changes.subscribe()
     }
@@ -240,7 +257,7 @@ impl Aliases {
     pub async fn test(&self, alias: &str) -> AliasTest {
         match self.endpoint(alias) {
             Ok(endpoint) => probe::run(endpoint, &*self.around.clock).await,
-            Err(error) => AliasTest::failed(alias, error.to_string()),
+            Err(error) => AliasTest::not_asked(alias, error.to_string()),
         }
     }
 
@@ -277,15 +294,17 @@ impl Aliases {
 }
 
 fn status(endpoint: &Endpoint, now: Timestamp) -> AliasStatus {
-    let (condition, rate) = endpoint.turnstile.condition(now);
+    let Standing { condition, rate, limited_by } = endpoint.turnstile.standing(now);
     AliasStatus {
         name: endpoint.alias.name.clone(),
         owner: endpoint.alias.owner.clone(),
         url: url_of(endpoint),
         auth: endpoint.alias.auth.kind(),
+        verify: endpoint.alias.verify.as_ref().map(Verify::kind),
         state: condition.hold.map_or("healthy", Hold::as_str),
         breaker: condition.breaker,
         rate,
+        limited_by: limited_by.map(|limit| limit.to_string()),
         since: condition.since,
         until: condition.until,
         detail: condition.detail,

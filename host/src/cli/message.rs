@@ -21,7 +21,8 @@ Examples:
   lockgate message ID --bodies                            with what was sent and what was answered
   lockgate message ID --full --json | jq -r .body.text    the body as it came")]
 pub struct Message {
-    /// The message's id, as `send`, `messages` and the answer to the sender give it, or at least its first 8 digits
+    /// The message's id, as `send`, `messages` and the answer to the sender give it, or at least its first 8 digits: as many as no other
+    /// starts with. Messages of the same minute share 8, of the same millisecond 12
     id: String,
     /// Show what each request sent and was answered, up to the 64 KiB that are kept of each
     #[arg(long)]

@@ -25,6 +25,7 @@ mod output;
 mod pause;
 mod progress;
 mod run;
+mod screen;
 mod send;
 mod status;
 mod table;
@@ -59,8 +60,10 @@ Start here:
   lockgate console               the same and more, in the browser
   lockgate logs -f               what happens, as it happens
 
-Exit status: 0 done, 1 the answer is no (a check failed), 2 wrong usage,
-3 the host cannot be reached. Error codes (LG-…): docs/errors.md";
+Exit status: 0 done, 1 the answer is no (a check failed, a host that does not
+take the token), 2 wrong usage,
+3 the host cannot be reached, 130 or 143 ended by Ctrl-C or SIGTERM before it
+was done. Error codes (LG-…): docs/errors.md";
 
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
@@ -115,6 +118,8 @@ pub enum Failure {
     No,
     /// It could not be done.
     Problems(Problems),
+    /// It was told to end, by the signal of this number, before it was done.
+    Interrupted(u8),
 }
 
 impl From<Problem> for Failure {
@@ -145,6 +150,8 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::No) => ExitCode::from(1),
+        // What a shell says of a command that a signal ended.
+        Err(Failure::Interrupted(signal)) => ExitCode::from(128_u8.saturating_add(signal)),
         Err(Failure::Problems(problems)) => fail(&common, &problems),
     }
 }

@@ -76,7 +76,7 @@ impl Run {
         let show = |text: &str| progress.step(text);
         let host = tokio::select! {
             host = Host::start(start, &show) => host?,
-            () = signals.next() => return Ok(()),
+            _ = signals.next() => return Ok(()),
         };
         drop(progress);
         self.tell(common, &host);
@@ -84,7 +84,7 @@ impl Run {
         tokio::select! {
             () = host.stop() => {}
             // A second signal: everything that was acknowledged is on disk, so ending now loses nothing.
-            () = signals.next() => std::process::exit(0),
+            _ = signals.next() => std::process::exit(0),
         }
         Ok(())
     }
@@ -149,11 +149,13 @@ impl Signals {
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    /// The next of either.
-    pub async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
+    /// The next of either: its number.
+    pub async fn next(&mut self) -> u8 {
+        let kind = tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+        };
+        // Numbers of signals are small.
+        u8::try_from(kind.as_raw_value()).unwrap_or_default()
     }
 }

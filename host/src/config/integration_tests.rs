@@ -169,6 +169,10 @@ fn refuses_a_url_anywhere() {
 fn shows_where_the_syntax_is_broken() {
     assert_eq!(mistakes("[integration\nx = 1\n")[0], "1:13: LG-1002 not valid TOML: unclosed table, expected `]`");
     assert!(mistakes("a = 1\na = 2\n")[0].starts_with("2:1: LG-1002 not valid TOML: duplicate key"));
+    let unclosed = "[[source]]\nid = [\"header:X\"\nkey = \"json:/id\"\n\n[sink]\nplugin = \"a@1\"\n\n[delivery]\norder = \"key\"\n";
+    let told = mistakes(unclosed);
+    assert_eq!(told.len(), 1, "what follows from the first mistake is not told: {told:?}");
+    assert!(told[0].starts_with("3:1: LG-1002 not valid TOML: "), "{told:?}");
     assert!(mistakes("").contains(&"1:1: LG-1004 `sink` is missing".to_owned()));
 }
 

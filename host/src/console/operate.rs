@@ -12,7 +12,7 @@ use super::page::{Page, Section, Wrong};
 use super::parts::{self, Row, Tone, column};
 use super::{Console, edit};
 use crate::admin::Session;
-use crate::admin::operate::{Action, Became, Done, Results, Selection, act};
+use crate::admin::operate::{Action, BY_CONSOLE, Became, Done, Results, Selection, act};
 use crate::admin::parameters::{Parameters, wrong};
 use crate::ingress::answer::Refusal;
 use crate::message_store::sqlite::ledger::{DeadLetterGroupRow, DeadLetterRow};
@@ -127,7 +127,8 @@ fn is_own(path: &str) -> bool {
 /// `POST /dead-letters/replay`
 pub async fn replay(State(console): State<Arc<Console>>, SignedIn(session): SignedIn, Form(given): Form) -> Result<Page, Wrong> {
     let asked = Asked::read(given)?;
-    let results = act(&console.api.parts, asked.selection(), Action::Replay { superseded: asked.superseded, rate: None }).await?;
+    let results =
+        act(&console.api.parts, asked.selection(), Action::Replay { superseded: asked.superseded, rate: None }, BY_CONSOLE).await?;
     let superseded: Vec<DeadLetterId> =
         results.results.iter().filter(|done| matches!(done.became, Became::Superseded { .. })).map(|done| done.id).collect();
     let more = html! { (asked.fields()) button.primary { "Replay more" } };
@@ -144,7 +145,7 @@ pub async fn replay(State(console): State<Arc<Console>>, SignedIn(session): Sign
 pub async fn discard(State(console): State<Arc<Console>>, SignedIn(session): SignedIn, Form(given): Form) -> Result<Page, Wrong> {
     let asked = Asked::read(given)?;
     let Some(reason) = asked.reason.clone().filter(|reason| !reason.trim().is_empty()) else { return Ok(ask_why(&session, &asked)) };
-    let results = act(&console.api.parts, asked.selection(), Action::Discard { reason: reason.clone() }).await?;
+    let results = act(&console.api.parts, asked.selection(), Action::Discard { reason: reason.clone() }, BY_CONSOLE).await?;
     let more = html! { (asked.fields()) input type="hidden" name="reason" value=(reason); button.danger { "Discard more" } };
     let body = html! {
         (told(&results))

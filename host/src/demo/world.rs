@@ -17,6 +17,9 @@ use crate::config::prepare::Prepared;
 use crate::problem::{Code, Problem, Problems};
 use crate::telemetry::events::Events;
 
+/// The data folder in the demo's own.
+pub(super) const DATA: &str = "data";
+
 /// A host on the example, and the systems it talks to.
 #[derive(Debug)]
 pub struct World {
@@ -47,7 +50,7 @@ impl World {
 /// The example's environment names fixed ports; the demo's systems are where there was room.
 fn lead_to(prepared: &mut Prepared, crm: &Crm, audit: &Audit, data: &Path) {
     let host = &mut prepared.workspace.host;
-    host.data = data.join("data");
+    host.data = data.join(DATA);
     host.ingress.set_port(0);
     host.admin.set_port(0);
     let moved = |url: &mut Url, port: u16| {

@@ -1,5 +1,6 @@
 //! The releases in the data folder and which of them are active: [`Releases`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -82,6 +83,16 @@ impl Releases {
             )?;
             let found = find.query_row([&integration], |row| Ok((rows::json(row, 0)?, ReleaseId(row.get(1)?), Timestamp(row.get(2)?))));
             Ok(found.optional()?)
+        };
+        self.inner.people.read(read).await
+    }
+
+    /// The integrations that have a release, active or not.
+    pub async fn integrations(&self) -> Result<BTreeSet<String>, StoreError> {
+        let read = |connection: &Connection| {
+            let mut find = connection.prepare_cached("SELECT DISTINCT integration FROM release")?;
+            let found = find.query_map([], |row| row.get(0))?;
+            Ok(found.collect::<Result<_, _>>()?)
         };
         self.inner.people.read(read).await
     }
