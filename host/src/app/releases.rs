@@ -8,6 +8,7 @@ use super::plugin_files;
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::config::prepare::Prepared;
+use crate::crash_point::{CrashPoint, reached};
 use crate::integration::{Integration, Release, ReleaseId};
 use crate::message_store::StoreError;
 use crate::message_store::sqlite::SqliteStore;
@@ -88,6 +89,7 @@ async fn activate(
         }
         releases.put(release, clock.now()).await.map_err(|error| failed(&error))?;
         releases.activate(&release.integration, id, clock.now()).await.map_err(|error| failed(&error))?;
+        reached(CrashPoint::ReleaseSwitched);
         info!(integration = release.integration, release = id.short(), "release activated");
     }
     for (release, _) in before {

@@ -17,6 +17,7 @@ use super::catalog::Runnable;
 use super::deliver::Delivery;
 use crate::alias::{Admission, Aliases, Entrance, Seat};
 use crate::clock::{Clock, within};
+use crate::crash_point::{CrashPoint, reached};
 use crate::message_store::{Lease, Leased, StoreError, Wake};
 
 /// How long the dispatcher looks away when the store does not answer.
@@ -210,6 +211,7 @@ impl Lane {
     }
 
     fn start(&self, leased: Leased, place: (OwnedSemaphorePermit, Seat)) {
+        reached(CrashPoint::Leased);
         let (delivery, runnable, ends) = (self.delivery.clone(), self.runnable.clone(), self.ends.clone());
         self.under_way.spawn(async move {
             let _place = place;

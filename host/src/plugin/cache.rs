@@ -15,6 +15,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::alias::secret::Secret;
+use crate::crash_point::{CrashPoint, reached};
 use crate::problem::{Code, Problem};
 
 const SEAL_BYTES: usize = 32;
@@ -88,7 +89,9 @@ impl CompileCache {
         beside.write_all(&mac.finalize().into_bytes())?;
         beside.write_all(&code)?;
         beside.as_file().sync_all()?;
+        reached(CrashPoint::CompileCacheWriting);
         beside.persist(&path).map_err(|error| error.error)?;
+        reached(CrashPoint::CompileCacheWritten);
         Ok(())
     }
 

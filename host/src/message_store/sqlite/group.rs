@@ -11,6 +11,7 @@ use super::leases::Leases;
 use super::writer::{Command, OnFatal};
 use super::writing::{Disk, Effects, Waiting, Writing};
 use crate::clock::{Clock, Timestamp};
+use crate::crash_point::{CrashPoint, reached};
 use crate::message_store::{DeliveryId, StoreError, Wake};
 
 /// How far the log may grow.
@@ -146,6 +147,7 @@ impl Committer {
         notes: &mut Vec<(DeliveryId, Timestamp)>,
     ) -> Result<bool, (Failure, Reach)> {
         let before = self.connection.total_changes();
+        reached(CrashPoint::BeforeBegin);
         self.statement("BEGIN IMMEDIATE").map_err(|failure| (failure, Reach::Group))?;
         let done = self.run(commands, effects, notes, before);
         match done {
@@ -153,7 +155,7 @@ impl Committer {
                 self.roll_back();
                 Ok(false)
             }
-            Ok(true) => match self.statement("COMMIT") {
+            Ok(true) => match self.commit_transaction() {
                 Ok(()) => {
                     self.commits.fetch_add(1, Ordering::Relaxed);
                     Ok(true)
@@ -261,6 +263,13 @@ impl Committer {
         let now = self.clock.now().max(self.last_seen_time);
         self.connection.prepare_cached("UPDATE meta SET value = ?1 WHERE name = 'last-seen-time'")?.execute([now.0])?;
         self.last_seen_time = now;
+        Ok(())
+    }
+
+    fn commit_transaction(&self) -> Result<(), Failure> {
+        reached(CrashPoint::BeforeCommit);
+        self.statement("COMMIT")?;
+        reached(CrashPoint::Committed);
         Ok(())
     }
 

@@ -5,6 +5,8 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::crash_point::{CrashPoint, reached};
+
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
 const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
 
@@ -32,6 +34,7 @@ pub(super) fn migrate_to(connection: &mut Connection, to: i64) -> rusqlite::Resu
     for (migration, version) in MIGRATIONS.iter().zip(1..=to).filter(|(_, version)| *version > from) {
         transaction.execute_batch(migration)?;
         transaction.pragma_update(None, "user_version", version)?;
+        reached(CrashPoint::Migration);
     }
     transaction.commit()
 }
