@@ -86,6 +86,7 @@ impl Host {
         let (ingress, admin) = listeners.addresses()?;
 
         let Settled { active, differing } = releases::settle(&prepared, &ground.store, &*ground.clock, deploy).await?;
+        releases::free_lanes(&active, &ground.store).await?;
         let aliases = ground.aliases(environment, &secrets)?;
         alias_states::restore(&ground.store, &aliases).await?;
         let catalog = Arc::new(plugins::catalog(&active, environment)?);
@@ -99,7 +100,7 @@ impl Host {
         // From here on nothing fails.
         let bells = Arc::new(Bells::default());
         ground.store.wake_through(bells.clone());
-        let dispatcher = Dispatcher::start(&ground.delivery(invoker, catalog), &aliases, &bells);
+        let dispatcher = Dispatcher::start(&ground.delivery(&config, invoker, catalog), &aliases, &bells);
         let serving = listeners.serve(intake.handler(), api.handler(console.router()), config.drain, &ground.clock);
         let background = [
             tokio::spawn(housekeeping::clean(ground.store.clone(), ground.clock.clone())),

@@ -92,7 +92,7 @@ impl Ground {
         Ok(Api::new(parts, at, token))
     }
 
-    pub fn delivery(&self, plugins: Arc<dyn PluginInvoker>, catalog: Arc<Catalog>) -> Delivery {
+    pub fn delivery(&self, config: &HostConfig, plugins: Arc<dyn PluginInvoker>, catalog: Arc<Catalog>) -> Delivery {
         Delivery {
             store: Arc::new(self.store.clone()),
             plugins,
@@ -101,6 +101,7 @@ impl Ground {
             random: self.random.clone(),
             metrics: self.metrics.clone(),
             events: self.events.clone(),
+            waiting_max: config.waiting_max,
         }
     }
 }

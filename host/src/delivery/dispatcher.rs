@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::catalog::Runnable;
 use super::deliver::Delivery;
@@ -19,6 +19,7 @@ use crate::alias::{Admission, Aliases, Entrance, Seat};
 use crate::clock::{Clock, within};
 use crate::crash_point::{CrashPoint, reached};
 use crate::message_store::{Lease, Leased, StoreError, Wake};
+use crate::telemetry::events::{Event, Kind, Level};
 
 /// How long the dispatcher looks away when the store does not answer.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -78,6 +79,8 @@ struct Lane {
     stop: watch::Receiver<bool>,
     under_way: TaskTracker,
     ends: Ends,
+    /// Who has so much waiting that nothing more is made for it.
+    held_back_by: Option<String>,
 }
 
 impl Dispatcher {
@@ -96,6 +99,7 @@ impl Dispatcher {
                 stop: stopped.clone(),
                 under_way: under_way.clone(),
                 ends: ends.clone(),
+                held_back_by: None,
             };
             loops.spawn(ends.cut.clone().run_until_cancelled_owned(lane.run()));
         }
@@ -133,6 +137,11 @@ impl Lane {
     async fn run(mut self) {
         loop {
             let Some(permit) = self.permit().await else { return };
+            if self.is_held_back() {
+                drop(permit);
+                self.wait(LOOK_AGAIN_AFTER).await;
+                continue;
+            }
             let permits = self.more(permit);
             let seats = match self.entrance.admit(permits.len()) {
                 Admission::Seats(seats) => seats,
@@ -158,6 +167,23 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// Whether what it would make has no room. People are told once, and once that it goes on.
+    fn is_held_back(&mut self) -> bool {
+        let Delivery { store, events, waiting_max, .. } = &self.delivery;
+        let by = self.runnable.feeds.full(&**store, waiting_max.integration);
+        if by != self.held_back_by {
+            let integration = &self.runnable.integration.name;
+            let (level, text) = match &by {
+                Some(reader) => (Level::Warn, format!("waits: {reader}, which reads what it writes, has as much waiting as it may")),
+                None => (Level::Info, "goes on: what it writes has room again".to_owned()),
+            };
+            info!(integration, "{text}");
+            events.tell(Event::new(Kind::Host, level, text).of(integration));
+            self.held_back_by.clone_from(&by);
+        }
+        by.is_some()
     }
 
     /// A permit of the integration, or none when the host stops.

@@ -7,6 +7,7 @@ mod catalog;
 mod decide;
 mod deliver;
 mod dispatcher;
+mod feeds;
 mod fingerprint;
 mod gathered;
 mod idempotency;

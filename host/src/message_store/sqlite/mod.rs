@@ -66,6 +66,9 @@ const PEOPLE_READERS: usize = 2;
 /// Free bytes on the disk below which no new message is taken, so that what is there can still be settled.
 pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Lanes that one command frees at most: some milliseconds of the writer's time.
+const LANES_FREED_AT_ONCE: i64 = 500;
+
 /// How a store is opened.
 #[derive(Clone)]
 pub struct Options {
@@ -107,6 +110,7 @@ pub(crate) struct Inner {
     readers: Arc<Readers>,
     people: Arc<Readers>,
     ledger: Ledger,
+    waiting: Waiting,
     wake: WakeSlot,
     generation: i64,
     last_seen_time: Timestamp,
@@ -165,7 +169,8 @@ impl SqliteStore {
             writer,
             leases,
             readers: Readers::new(&opened.database, medium, READERS),
-            ledger: Ledger::new(Arc::clone(&people), waiting),
+            ledger: Ledger::new(Arc::clone(&people), waiting.clone()),
+            waiting,
             people,
             wake,
             generation: opened.generation,
@@ -219,6 +224,19 @@ impl SqliteStore {
     /// Takes away a bounded number of deduplication tokens and key-values that have expired.
     pub async fn clean(&self, now: Timestamp) -> Result<Cleaned, StoreError> {
         self.inner.writer.run(0, move |writing| clean::clean(writing, now)).await
+    }
+
+    /// Lets the lanes of `integration` go that dead letters stopped: it does not order strictly any more. How many there were.
+    pub async fn free_lanes(&self, integration: &str) -> Result<usize, StoreError> {
+        let mut freed = 0;
+        loop {
+            let integration = integration.to_owned();
+            let piece = self.inner.writer.run(0, move |writing| lane::free_all(writing, &integration, LANES_FREED_AT_ONCE)).await?;
+            freed += piece;
+            if piece == 0 {
+                return Ok(freed);
+            }
+        }
     }
 
     /// Whether a message could be stored now: the writer answers, the files are there, and the disk has more than the reserve.
@@ -280,6 +298,10 @@ impl MessageStore for SqliteStore {
         }
         let (leases, integration) = (Arc::clone(&self.inner.leases), integration.to_owned());
         self.inner.readers.read(move |connection| lease::next_due(connection, &leases, &integration)).await
+    }
+
+    fn waiting(&self, integration: &str) -> u64 {
+        self.inner.waiting.of(integration)
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
