@@ -57,7 +57,9 @@ points! {
     DeadLetter = "dead-letter",
     /// A token endpoint gave a token that nobody has used yet.
     TokenRefreshed = "token-refreshed",
-    /// A start has activated a release.
+    /// A release is active, and others that go with it are not, in an open transaction.
+    ReleaseSwitching = "release-switching",
+    /// A start has activated releases that it has not loaded.
     ReleaseSwitched = "release-switched",
     /// A start has brought the database to another version, in an open transaction.
     Migration = "migration",

@@ -71,7 +71,8 @@ fn differing(before: &[(Release, ReleaseId)], wanted: &[(Release, ReleaseId)]) -
     names.into_iter().filter(|name| before.get(*name) != wanted.get(*name)).cloned().collect()
 }
 
-/// Components first, then the releases that pin them, then which are active: whatever stops it in between, nothing active lacks anything.
+/// Components first, then the releases that pin them, then which are active, all at once: whatever stops it in between, nothing active
+/// lacks anything, nor one that it feeds.
 async fn activate(
     prepared: &Prepared,
     store: &SqliteStore,
@@ -83,13 +84,14 @@ async fn activate(
         plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes)?;
     }
     let releases = store.releases();
-    for (release, id) in wanted {
-        if before.iter().any(|(_, active)| active == id) {
-            continue;
-        }
+    let new: Vec<_> = wanted.iter().filter(|(_, id)| before.iter().all(|(_, active)| active != id)).collect();
+    for (release, _) in &new {
         releases.put(release, clock.now()).await.map_err(|error| failed(&error))?;
-        releases.activate(&release.integration, id, clock.now()).await.map_err(|error| failed(&error))?;
-        reached(CrashPoint::ReleaseSwitched);
+    }
+    let ids = new.iter().map(|(release, id)| (release.integration.clone(), id.clone())).collect();
+    releases.activate(ids, clock.now()).await.map_err(|error| failed(&error))?;
+    reached(CrashPoint::ReleaseSwitched);
+    for (release, id) in new {
         info!(integration = release.integration, release = id.short(), "release activated");
     }
     for (release, _) in before {
