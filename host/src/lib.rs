@@ -21,6 +21,7 @@ pub mod layout;
 pub mod message;
 pub mod message_store;
 pub mod moment;
+pub mod partial;
 pub mod plugin;
 pub mod printable;
 pub mod problem;

@@ -35,6 +35,7 @@ pub async fn settle(prepared: &Prepared, store: &SqliteStore, clock: &dyn Clock,
     let before = active(store).await?;
     let wanted: Vec<(Release, ReleaseId)> = prepared.releases().into_iter().map(|release| (release.clone(), release.id())).collect();
     let differing = differing(&before, &wanted);
+    plugin_files::clear_partial(&prepared.workspace.host.data);
     mend(prepared, &before)?;
     if before.is_empty() || (deploy && !differing.is_empty()) {
         activate(prepared, store, clock, &wanted, &before).await?;
