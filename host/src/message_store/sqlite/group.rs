@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use super::checkpoint::{self, Beside, PASSIVE, TRUNCATE};
 use super::failure::{Failure, Reach, problem};
 use super::leases::Leases;
+use super::open::note_end;
 use super::writer::{Command, OnFatal};
 use super::writing::{Disk, Effects, Waiting, Writing};
 use crate::clock::{Clock, Timestamp};
@@ -354,10 +355,13 @@ impl Committer {
         (self.on_fatal)(problem);
     }
 
-    /// The last starts, and an empty log for the next process.
+    /// The last starts, the end, and an empty log for the next process.
     pub(super) fn finish(&mut self) {
         let beside = self.checkpoint.ended(true).map_or(Ok(0), |ended| self.pages(ended));
         if beside.is_ok() && self.commit(Vec::new()).is_ok() {
+            if let Err(error) = note_end(&self.connection, self.generation) {
+                tracing::warn!(%error, "the end could not be noted; the next start takes it for a crash");
+            }
             let _ = self.checkpoint.ended(true);
             let _ = self.pages(checkpoint::run(&self.connection, TRUNCATE));
         }

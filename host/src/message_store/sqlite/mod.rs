@@ -144,7 +144,7 @@ impl SqliteStore {
     /// The same, standing on `medium`.
     fn open_on(medium: &Medium, folder: &Path, options: Options) -> Result<Self, Problem> {
         let opened = open::open(folder, medium)?;
-        let leases = Arc::new(Leases::default());
+        let leases = Arc::new(Leases::new(opened.interrupted_until));
         let wake = WakeSlot::default();
         let waiting = Waiting::load(&opened.writer).map_err(|error| failure::problem(&error))?;
         let committer = Committer::new(group::Start {
