@@ -16,5 +16,6 @@ mod examples;
 mod gates;
 mod hostile;
 mod intake;
+mod kill;
 mod ledger;
 mod support;
