@@ -180,6 +180,42 @@ fn an_edited_order_is_delivered_in_place_of_the_one_that_could_not_be() {
 }
 
 #[test]
+fn what_is_paused_keeps_its_messages_over_a_restart_and_sends_them_when_it_is_resumed() {
+    let outside = Outside::start();
+    let workspace = workspace(&outside);
+    let host = Host::start(&workspace);
+    let said = |arguments: &[&str], status: i32| {
+        let output = workspace.lockgate(arguments);
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    assert!(said(&["pause", "nothing", "--reason", "x"], 1).contains("`lockgate status` shows the names"));
+    assert!(said(&["pause", "crm", "--reason", "their maintenance"], 0).contains("alias crm is paused since"));
+    for number in 0..5 {
+        accepted(&post_order(&host, &format!("evt-{number}"), &order(1000 + number, number, "10.00")));
+    }
+    eventually("five wait for the CRM", || {
+        let status = host.api("/api/v1/status");
+        let waiting =
+            |name| status["integrations"].as_array().unwrap().iter().find(|entry| entry["name"] == name).unwrap()["waiting"].clone();
+        (waiting("orders-to-crm") == 5 && waiting("shop-orders") == 0).then_some(())
+    });
+    assert!(host.stop().success());
+
+    let host = Host::start(&workspace);
+    assert_eq!(alias_state(&host, "crm"), "paused");
+    assert_eq!(opportunities(&outside), 0, "nothing was sent");
+    assert!(said(&["pause", "orders-to-crm", "--reason", "and this"], 0).contains("integration orders-to-crm"));
+    assert!(said(&["status"], 0).contains("their maintenance"));
+    assert!(said(&["resume", "crm"], 0).contains("goes on"));
+    assert_eq!(opportunities(&outside), 0, "the integration is still paused");
+    assert!(said(&["resume", "orders-to-crm"], 0).contains("goes on"));
+    wait_for_opportunities(&outside, 5);
+    assert!(said(&["resume", "orders-to-crm"], 0).contains("was not paused"));
+    queue_is_empty(&host);
+}
+
+#[test]
 fn one_poison_order_stops_none_of_the_others() {
     let outside = Outside::start();
     let workspace = workspace(&outside);

@@ -11,6 +11,7 @@ use super::catalog::{Catalog, Runnable, Use};
 use super::gathered::Gathered;
 use super::idempotency::idempotency_base;
 use super::outgoing::{carry, children, sink_append};
+use super::pauses::Pauses;
 use super::stopped::Stopped;
 use crate::clock::Clock;
 use crate::message::{self, FailureClass, Message};
@@ -35,6 +36,7 @@ pub struct Delivery {
     pub events: Arc<Events>,
     /// Nothing more is made for an integration that has so much waiting.
     pub waiting_max: WaitingMax,
+    pub pauses: Arc<Pauses>,
 }
 
 impl std::fmt::Debug for Delivery {

@@ -15,9 +15,11 @@ use tracing::{error, info, warn};
 
 use super::catalog::Runnable;
 use super::deliver::Delivery;
+use super::pauses::Width;
 use crate::alias::{Admission, Aliases, Entrance, Seat};
 use crate::clock::{Clock, within};
 use crate::crash_point::{CrashPoint, reached};
+use crate::integration::Integration;
 use crate::message_store::{Lease, Leased, StoreError, Wake};
 use crate::telemetry::events::{Event, Kind, Level};
 
@@ -25,6 +27,9 @@ use crate::telemetry::events::{Event, Kind, Level};
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// The longest it sleeps without looking, whatever it was told.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
+
+/// How often an integration that was resumed looks whether it may run wider. One that is paused hears the bell.
+const RAMP_LOOK: Duration = Duration::from_millis(500);
 
 /// How long deliveries that are given up have to settle as such.
 const GIVE_UP_WITHIN: Duration = Duration::from_secs(2);
@@ -142,7 +147,10 @@ impl Lane {
                 self.wait(LOOK_AGAIN_AFTER).await;
                 continue;
             }
-            let permits = self.more(permit);
+            let Some(permits) = self.more(permit) else {
+                self.wait(RAMP_LOOK).await;
+                continue;
+            };
             let seats = match self.entrance.admit(permits.len()) {
                 Admission::Seats(seats) => seats,
                 Admission::NotBefore(at) => {
@@ -195,13 +203,23 @@ impl Lane {
         }
     }
 
-    /// As many permits as are free, so that due deliveries are leased together.
-    fn more(&self, first: OwnedSemaphorePermit) -> Vec<OwnedSemaphorePermit> {
+    /// As many permits as are free, so that due deliveries are leased together. None where people have paused it, or where as many
+    /// run as may shortly after.
+    fn more(&self, first: OwnedSemaphorePermit) -> Option<Vec<OwnedSemaphorePermit>> {
+        let Integration { name, delivery: policy, .. } = &self.runnable.integration;
+        let running = policy.concurrency.saturating_sub(self.permits.available_permits() + 1);
+        let room = match self.delivery.pauses.width(name, self.delivery.clock.now()) {
+            Width::None => 0,
+            Width::Ramp(width) => width.saturating_sub(running),
+            Width::Full => usize::MAX,
+        };
         let mut permits = vec![first];
-        while let Ok(permit) = self.permits.clone().try_acquire_owned() {
+        while permits.len() < room
+            && let Ok(permit) = self.permits.clone().try_acquire_owned()
+        {
             permits.push(permit);
         }
-        permits
+        (room > 0).then_some(permits)
     }
 
     async fn lease(&self, limit: usize) -> Result<Vec<Leased>, StoreError> {

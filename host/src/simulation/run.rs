@@ -20,7 +20,7 @@ use crate::capability::http::Outside;
 use crate::capability::key_value::Stored;
 use crate::capability::rows::RowLocks;
 use crate::clock::{Clock, Timestamp};
-use crate::delivery::{Bells, Catalog, Delivery, Dispatcher};
+use crate::delivery::{Bells, Catalog, Delivery, Dispatcher, Pauses};
 use crate::ingress::{ByHand, Intake, IntakeLimits, IntakeParts, ReceiptStatus, Routes};
 use crate::integration::WaitingMax;
 use crate::message::{FailureClass, MessageId};
@@ -183,6 +183,7 @@ impl Simulation {
             metrics: metrics.clone(),
             events: events.clone(),
             waiting_max: WaitingMax::default(),
+            pauses: Arc::new(Pauses::new(bells.clone())),
         };
         let dispatcher = Dispatcher::start(&delivery, &aliases, &bells);
         tokio::spawn({

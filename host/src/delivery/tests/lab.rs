@@ -13,7 +13,7 @@ use crate::alias::secret::{Secret, SecretRef, SecretSource};
 use crate::alias::upstream::{UpstreamError, UpstreamResponse};
 use crate::alias::{Alias, Aliases, Auth, EgressRequest, Environment, Sender};
 use crate::clock::{Clock, ManualClock, Timestamp};
-use crate::delivery::{Bells, Catalog, Delivery, Dispatcher, Runnable};
+use crate::delivery::{Bells, Catalog, Delivery, Dispatcher, Pauses, Runnable};
 use crate::integration::{
     Backoff, Binding, DeliveryPolicy, Entry, Integration, Jitter, Owner, PinnedPlugin, ReleaseId, Sink, Source, Step,
 };
@@ -85,6 +85,7 @@ impl Lab {
             metrics: metrics.clone(),
             events: events.clone(),
             waiting_max: WaitingMax::each(1_000),
+            pauses: Arc::new(Pauses::new(bells.clone())),
         };
         Self { store, clock, aliases, metrics, events, delivery, random, bells }
     }

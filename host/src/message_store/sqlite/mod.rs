@@ -1,7 +1,7 @@
 //! The message store of a running host: one SQLite file in the data folder.
 //!
 //! Depends on `message`, `integration`'s release type and the clock. [`SqliteStore`] is the [`MessageStore`];
-//! [`KeyValue`], [`Releases`], [`AliasStates`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
+//! [`KeyValue`], [`Releases`], [`AliasStates`], [`PauseRows`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
 //! tables), `writer` and `group` (how anything gets written), `checkpoint` (how the log becomes the database), `leases` (what is handed
 //! out), `ready` (what is handed out without a read), and a file for each command.
 
@@ -21,6 +21,7 @@ mod open;
 mod open_letters;
 mod operator;
 mod outcome;
+mod pauses;
 mod readers;
 mod ready;
 mod releases;
@@ -43,6 +44,7 @@ pub use clean::Cleaned;
 pub use key_value::KeyValue;
 pub use ledger::Ledger;
 pub use open::{DATABASE_FILE, LOCK_FILE};
+pub use pauses::{PauseRow, PauseRows};
 pub use releases::Releases;
 pub use writer::OnFatal;
 
@@ -214,6 +216,11 @@ impl SqliteStore {
     /// What is known of aliases.
     pub fn alias_states(&self) -> AliasStates {
         AliasStates { inner: Arc::clone(&self.inner) }
+    }
+
+    /// What people have paused.
+    pub fn pauses(&self) -> PauseRows {
+        PauseRows { inner: Arc::clone(&self.inner) }
     }
 
     /// What happened to messages.

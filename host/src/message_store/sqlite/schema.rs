@@ -8,11 +8,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::crash_point::{CrashPoint, reached};
 
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8];
 
 /// The version this program writes.
-pub(super) const NEWEST: i64 = 7;
-const _: () = assert!(MIGRATIONS.len() == 7, "NEWEST counts the migrations");
+pub(super) const NEWEST: i64 = 8;
+const _: () = assert!(MIGRATIONS.len() == 8, "NEWEST counts the migrations");
 
 /// The version of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -146,4 +146,15 @@ CREATE INDEX delivery_ready ON delivery (integration, due_at, origin, ordinal) W
 CREATE INDEX delivery_lane ON delivery (integration, lane, origin, ordinal) WHERE lane IS NOT NULL;
 CREATE INDEX delivery_integration ON delivery (integration, message);
 CREATE INDEX delivery_stopped ON delivery (integration, lane) WHERE state = 'stopped';
+";
+
+/// What people have paused stays so over a restart.
+const VERSION_8: &str = "
+CREATE TABLE pause (
+    kind   TEXT NOT NULL CHECK (kind IN ('integration', 'alias')),
+    name   TEXT NOT NULL,
+    since  INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
 ";
