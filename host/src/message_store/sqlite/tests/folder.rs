@@ -137,7 +137,7 @@ async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
     }
     let revived = SqliteStore::open(copy.path(), options()).unwrap();
     let leased = revived.lease(Lease { integration: "crm".into(), now: START, limit: 1 }).await.unwrap();
-    assert_eq!(leased.iter().map(|leased| (body(leased), leased.may_repeat)).collect::<Vec<_>>(), [("1".into(), true)]);
+    assert_eq!(leased.iter().map(|leased| (body(leased), leased.may_repeat)).collect::<Vec<_>>(), [("1", true)]);
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn what_waited_while_a_host_ended_as_it_should_repeats_nothing_and_what_ca
     let lease = || Lease { integration: "crm".into(), now: START, limit: 9 };
     let may_repeat = async |store: &SqliteStore| {
         let leased = store.lease(lease()).await.unwrap();
-        leased.iter().map(|leased| (body(leased), leased.may_repeat)).collect::<Vec<_>>()
+        leased.iter().map(|leased| (body(leased).to_owned(), leased.may_repeat)).collect::<Vec<_>>()
     };
     let store = SqliteStore::open(folder.path(), options()).unwrap();
     store.accept(one_more(&world, "1")).await.unwrap();
