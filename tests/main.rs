@@ -17,5 +17,6 @@ mod examples;
 mod gates;
 mod hostile;
 mod intake;
+mod kill;
 mod ledger;
 mod support;

@@ -21,6 +21,7 @@ use super::turnstile::Turnstile;
 use super::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
 use super::{Alias, Auth, Hold};
 use crate::clock::{Clock, Timestamp};
+use crate::crash_point::{CrashPoint, reached};
 use crate::problem::Code;
 use crate::random::Random;
 
@@ -148,7 +149,10 @@ impl Endpoint {
         let timeout = timeout.saturating_sub(waited).max(TIMEOUT_MIN.min(timeout));
         let request = UpstreamRequest { method, headers, body, timeout, ..self.template(url) };
         match self.around.upstream.send(request).await {
-            Ok(answer) => Ok(self.hear(answer, &sender, ticket, credential)),
+            Ok(answer) => {
+                reached(CrashPoint::ResponseReceived);
+                Ok(self.hear(answer, &sender, ticket, credential))
+            }
             Err(error) => Err(self.stumble(error, &sender, ticket, credential)),
         }
     }
@@ -234,6 +238,7 @@ impl Endpoint {
                 let client = token::Client { token_url, client_id, client_secret: &secret, scope: scope.as_deref() };
                 let answer = self.around.upstream.send(client.request(self.template(token_url.clone()))).await;
                 let token = token::read(answer, self.now().0).map_err(|failure| self.no_token(failure, ticket, &secret))?;
+                reached(CrashPoint::TokenRefreshed);
                 Credential::token(&token, client_id, secret.clone(), serial, self.now())
             }
             // The same secret again would be refused again.

@@ -134,6 +134,9 @@ fn attempt(attempt: &Value) -> Vec<String> {
     if !attempt["detail"].is_null() {
         lines.push(format!("  {}: {}", text(attempt, "code"), text(attempt, "detail")));
     }
+    if attempt["trace"]["may-repeat"] == true {
+        lines.push("  may repeat what an attempt before it sent, which the end of the host cut off".to_owned());
+    }
     for call in list(&attempt["trace"]["calls"]) {
         lines.push(format!(
             "  {:<6}  {} {}: {} (in {}, {} µs CPU)",

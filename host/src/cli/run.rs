@@ -13,6 +13,7 @@ use crate::alias::secret::MachineSecrets;
 use crate::app::{Host, Start};
 use crate::clock::SystemClock;
 use crate::config::prepare::{MissingLock, Prepared, prepare};
+use crate::crash_point;
 use crate::problem::{Code, Problem, Problems};
 use crate::telemetry::events::Events;
 use crate::telemetry::logging::{self, LogFormat};
@@ -63,6 +64,7 @@ enum Format {
 
 impl Run {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
+        crash_point::arm()?;
         let clock = Arc::new(SystemClock::new());
         let events = Events::new(clock.clone());
         logging::init(if self.log_format == Format::Json { LogFormat::Json } else { LogFormat::Human }, &events)?;

@@ -68,6 +68,7 @@ impl Delivery {
         async {
             let started_at = self.clock.now();
             let mut gathered = Gathered::default();
+            gathered.trace.may_repeat = leased.may_repeat;
             let end = self.walk_to_the_end(runnable, leased, &mut gathered, give_up).await;
             let settle = self.settlement(runnable, leased, end, &mut gathered, started_at);
             self.settle(leased, Arc::new(settle), give_up).await;

@@ -18,6 +18,7 @@ use super::deliver::Delivery;
 use super::pauses::Width;
 use crate::alias::{Admission, Aliases, Entrance, Seat};
 use crate::clock::{Clock, within};
+use crate::crash_point::{CrashPoint, reached};
 use crate::integration::Integration;
 use crate::message_store::{Lease, Leased, StoreError, Wake};
 use crate::telemetry::events::{Event, Kind, Level};
@@ -254,6 +255,7 @@ impl Lane {
     }
 
     fn start(&self, leased: Leased, place: (OwnedSemaphorePermit, Seat)) {
+        reached(CrashPoint::Leased);
         let (delivery, runnable, ends) = (self.delivery.clone(), self.runnable.clone(), self.ends.clone());
         self.under_way.spawn(async move {
             let _place = place;

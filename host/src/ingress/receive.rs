@@ -22,6 +22,7 @@ use super::verify::{self, Refused, Verified};
 use crate::alias::Verify;
 use crate::alias::secret::SecretSource;
 use crate::clock::{Clock, Timestamp};
+use crate::crash_point::{CrashPoint, reached};
 use crate::integration::{Integration, Source, WaitingMax};
 use crate::message::{FailureClass, Key, Message, MessageId, TRACKED_VALUE_BYTES_MAX, Tracked};
 use crate::message_store::{Accept, Accepted, Dedup, Lane, MessageStore, NewDelivery, StoreError, routing};
@@ -271,6 +272,7 @@ impl Intake {
         let accept = Accept { message: Arc::new(message), dedup, deliveries, waiting_max: self.limits.waiting_max };
         match self.parts.store.accept(accept).await {
             Ok(Accepted::New) => {
+                reached(CrashPoint::BeforeAnswer);
                 tracing::debug!(message = %id, "a message was accepted");
                 for (integration, _) in &readers {
                     self.parts.metrics.accepted(&integration.name);

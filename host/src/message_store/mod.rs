@@ -187,6 +187,8 @@ pub struct Leased {
     pub failing_since: Option<Timestamp>,
     /// Starts that never settled, not counting this one. At [`UNSETTLED_STARTS_MAX`] it must not be run again.
     pub unsettled_starts: u32,
+    /// Whether a start before this one may have been cut off by the end of its host: what this one sends may have been sent before.
+    pub may_repeat: bool,
 }
 
 /// What [`MessageStore::settle`] takes.

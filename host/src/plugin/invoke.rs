@@ -25,6 +25,7 @@ use crate::capability::key_value::{KeyValue, Stored};
 use crate::capability::log::{CallLog, OpenLine, Output as PrintedTo};
 use crate::capability::queue::{Channels, Queue};
 use crate::clock::{Clock, within};
+use crate::crash_point::{CrashPoint, reached};
 use crate::message::FailureClass;
 use crate::message_store::KeyValueRead;
 use crate::problem::Problem;
@@ -192,6 +193,7 @@ impl PluginInvoker for WasmInvoker {
         let shared = self.shared(call);
         let mut store = self.store(shared.clone(), carried);
         let result = self.run(&mut store, &prepared).await;
+        reached(CrashPoint::GuestDone);
         let state = store.into_data();
         let (key_values, locks) = state.key_value.into_effects();
         let (requests, obstacle) = state.http.into_record();

@@ -254,6 +254,7 @@ impl Memory {
                 first_started_at: *delivery.first_started_at.get_or_insert(now),
                 failing_since,
                 unsettled_starts,
+                may_repeat: unsettled_starts > 0,
             }
         })
     }

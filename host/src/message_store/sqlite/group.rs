@@ -8,9 +8,11 @@ use rusqlite::Connection;
 use super::checkpoint::{self, Beside, PASSIVE, TRUNCATE};
 use super::failure::{Failure, Reach, problem};
 use super::leases::Leases;
+use super::open::note_end;
 use super::writer::{Command, OnFatal};
 use super::writing::{Disk, Effects, Waiting, Writing};
 use crate::clock::{Clock, Timestamp};
+use crate::crash_point::{CrashPoint, reached};
 use crate::message_store::{DeliveryId, StoreError, Wake};
 
 /// How far the log may grow.
@@ -146,6 +148,7 @@ impl Committer {
         notes: &mut Vec<(DeliveryId, Timestamp)>,
     ) -> Result<bool, (Failure, Reach)> {
         let before = self.connection.total_changes();
+        reached(CrashPoint::BeforeBegin);
         self.statement("BEGIN IMMEDIATE").map_err(|failure| (failure, Reach::Group))?;
         let done = self.run(commands, effects, notes, before);
         match done {
@@ -153,7 +156,7 @@ impl Committer {
                 self.roll_back();
                 Ok(false)
             }
-            Ok(true) => match self.statement("COMMIT") {
+            Ok(true) => match self.commit_transaction() {
                 Ok(()) => {
                     self.commits.fetch_add(1, Ordering::Relaxed);
                     Ok(true)
@@ -264,6 +267,13 @@ impl Committer {
         Ok(())
     }
 
+    fn commit_transaction(&self) -> Result<(), Failure> {
+        reached(CrashPoint::BeforeCommit);
+        self.statement("COMMIT")?;
+        reached(CrashPoint::Committed);
+        Ok(())
+    }
+
     fn statement(&self, sql: &str) -> Result<(), Failure> {
         self.connection.prepare_cached(sql)?.execute([])?;
         Ok(())
@@ -345,10 +355,13 @@ impl Committer {
         (self.on_fatal)(problem);
     }
 
-    /// The last starts, and an empty log for the next process.
+    /// The last starts, the end, and an empty log for the next process.
     pub(super) fn finish(&mut self) {
         let beside = self.checkpoint.ended(true).map_or(Ok(0), |ended| self.pages(ended));
         if beside.is_ok() && self.commit(Vec::new()).is_ok() {
+            if let Err(error) = note_end(&self.connection, self.generation) {
+                tracing::warn!(%error, "the end could not be noted; the next start takes it for a crash");
+            }
             let _ = self.checkpoint.ended(true);
             let _ = self.pages(checkpoint::run(&self.connection, TRUNCATE));
         }

@@ -22,6 +22,7 @@ impl transformer::Guest for Odd {
         let size = || rest.parse::<usize>().unwrap_or(0);
         match word {
             "echo" => return Ok(transformer::Output::Drafts(vec![draft(message.body)])),
+            "tally" => return tally(rest),
             "skip" => return Ok(transformer::Output::Skip(Skip { code: "odd".into(), detail: rest.into() })),
             "transient" => {
                 return Err(Failure::Transient(TransientFailure { code: "busy".into(), detail: rest.into(), retry_after: Some(250) }));
@@ -85,6 +86,20 @@ impl source::Guest for Odd {
     fn poll(_cursor: Option<String>) -> Result<source::Page, Failure> {
         Err(Failure::Permanent(PermanentFailure { code: "no-source".into(), detail: String::new() }))
     }
+}
+
+/// `KEY NUMBER PARTS` counts one more of KEY and gives so many parts, `KEY NUMBER 0` and on; none of them is a failure for good.
+fn tally(rest: &str) -> Result<transformer::Output, Failure> {
+    let (of, parts) = rest.rsplit_once(' ').unwrap_or((rest, ""));
+    let (key, _) = of.split_once(' ').unwrap_or((of, ""));
+    if let Err(error) = key_value::increment(key, 1) {
+        return Err(Failure::Permanent(PermanentFailure { code: "not-counted".into(), detail: format!("{error:?}") }));
+    }
+    let drafts: Vec<_> = (0..parts.parse::<usize>().unwrap_or(0)).map(|part| draft(format!("{of} {part}").into_bytes())).collect();
+    if drafts.is_empty() {
+        return Err(Failure::Permanent(PermanentFailure { code: "poison".into(), detail: of.into() }));
+    }
+    Ok(transformer::Output::Drafts(drafts))
 }
 
 fn draft(body: Vec<u8>) -> Draft {
