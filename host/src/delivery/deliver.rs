@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info_span};
+use tracing::Instrument;
 
 use super::catalog::{Catalog, Runnable, Use};
 use super::gathered::Gathered;
 use super::idempotency::idempotency_base;
 use super::outgoing::{carry, children, sink_append};
 use super::stopped::Stopped;
+use super::telling::running_span;
 use crate::clock::Clock;
 use crate::message::{self, FailureClass, Message};
 use crate::message_store::{Append, Leased, MessageStore, Stage, UNSETTLED_STARTS_MAX};
@@ -60,7 +61,6 @@ impl Delivery {
     /// Once `give_up` is cancelled the way is left where it is, and the delivery is settled as one that waits: the next start
     /// of the host runs it again, under the same idempotency keys.
     pub async fn deliver(&self, runnable: &Runnable, leased: &Leased, give_up: &CancellationToken) {
-        let span = info_span!("delivery", integration = %leased.integration, message = %leased.message.id, replay = leased.replay);
         async {
             let started_at = self.clock.now();
             let mut gathered = Gathered::default();
@@ -70,7 +70,7 @@ impl Delivery {
             // The row locks end here, with what they guard on disk.
             drop(gathered);
         }
-        .instrument(span)
+        .instrument(running_span(leased))
         .await;
     }
 
