@@ -56,16 +56,17 @@ enum Made {
 }
 
 impl Delivery {
-    /// Runs a leased delivery and settles it. Returns when what happened is on disk.
+    /// Runs a leased delivery and settles it. Returns when what happened is on disk; `walked` is called when only that is left to wait for.
     ///
     /// Once `give_up` is cancelled the way is left where it is, and the delivery is settled as one that waits: the next start
     /// of the host runs it again, under the same idempotency keys.
-    pub async fn deliver(&self, runnable: &Runnable, leased: &Leased, give_up: &CancellationToken) {
+    pub async fn deliver(&self, runnable: &Runnable, leased: &Leased, give_up: &CancellationToken, walked: impl FnOnce()) {
         async {
             let started_at = self.clock.now();
             let mut gathered = Gathered::default();
             let end = self.walk_to_the_end(runnable, leased, &mut gathered, give_up).await;
             let settle = self.settlement(runnable, leased, end, &mut gathered, started_at);
+            walked();
             self.settle(leased, Arc::new(settle), give_up).await;
             // The row locks end here, with what they guard on disk.
             drop(gathered);
