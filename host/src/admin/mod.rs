@@ -6,12 +6,13 @@
 
 mod aliases;
 mod api;
+mod backup;
 mod by_hand;
 mod console_links;
 pub(crate) mod dead_letters;
 mod detail;
-mod difference;
-mod edit;
+pub(crate) mod difference;
+pub(crate) mod edit;
 mod events;
 pub(crate) mod guard;
 mod health;
@@ -21,6 +22,7 @@ mod openapi;
 pub(crate) mod operate;
 pub mod overview;
 pub(crate) mod parameters;
+pub(crate) mod pausing;
 mod sessions;
 mod status;
 pub(crate) mod store_refusal;

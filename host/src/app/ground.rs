@@ -13,9 +13,10 @@ use crate::admin::{Api, ApiParts, Sessions, token};
 use crate::alias::network::NetworkUpstream;
 use crate::alias::secret::SecretSource;
 use crate::alias::{Aliases, Environment};
+use crate::backup;
 use crate::clock::{Clock, SystemClock};
 use crate::config::HostConfig;
-use crate::delivery::{Catalog, Delivery};
+use crate::delivery::{Catalog, Delivery, Pauses};
 use crate::ingress::{Intake, IntakeLimits, IntakeParts, Routes};
 use crate::message_store::sqlite::{DATABASE_FILE, Options, SqliteStore};
 use crate::plugin::{PluginInvoker, host_key};
@@ -44,6 +45,7 @@ impl Ground {
         let store = SqliteStore::open(&config.data, Options::new(clock.clone()))?;
         // Of a host that was killed: the folder is ours, so no other host runs on it.
         running::remove(&config.data);
+        backup::clear_leftovers(&config.data);
         let behind = store.last_seen_time().since(clock.now());
         if behind > BEHIND_WORTH_A_WORD {
             let behind_s = behind.as_secs();
@@ -83,16 +85,23 @@ impl Ground {
         Ok(Intake::new(parts, limits, routes))
     }
 
-    pub fn api(&self, config: &HostConfig, intake: &Arc<Intake>, aliases: &Arc<Aliases>, at: SocketAddr) -> Result<Arc<Api>, Problem> {
+    pub fn api(
+        &self,
+        config: &HostConfig,
+        intake: &Arc<Intake>,
+        aliases: &Arc<Aliases>,
+        pauses: &Arc<Pauses>,
+        at: SocketAddr,
+    ) -> Result<Arc<Api>, Problem> {
         let token = token::load_or_create(&config.data, &*self.random)?;
-        let (intake, store, aliases) = (intake.clone(), self.store.clone(), aliases.clone());
+        let (intake, store, aliases, pauses) = (intake.clone(), self.store.clone(), aliases.clone(), pauses.clone());
         let sessions = Arc::new(Sessions::new(self.clock.clone(), self.random.clone()));
         let (metrics, events, clock) = (self.metrics.clone(), self.events.clone(), self.clock.clone());
-        let parts = ApiParts { intake, store, aliases, metrics, events, clock, sessions };
+        let parts = ApiParts { intake, store, aliases, pauses, metrics, events, clock, sessions, data: config.data.clone() };
         Ok(Api::new(parts, at, token))
     }
 
-    pub fn delivery(&self, plugins: Arc<dyn PluginInvoker>, catalog: Arc<Catalog>) -> Delivery {
+    pub fn delivery(&self, config: &HostConfig, plugins: Arc<dyn PluginInvoker>, catalog: Arc<Catalog>, pauses: &Arc<Pauses>) -> Delivery {
         Delivery {
             store: Arc::new(self.store.clone()),
             plugins,
@@ -101,6 +110,8 @@ impl Ground {
             random: self.random.clone(),
             metrics: self.metrics.clone(),
             events: self.events.clone(),
+            waiting_max: config.waiting_max,
+            pauses: pauses.clone(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Knows `app` for what runs in this process and `client` for what a running host answers.
 
 mod alias;
+mod backup;
 mod bench;
 mod bench_floor;
 mod bench_load;
@@ -21,6 +22,7 @@ mod logs;
 mod message;
 mod messages;
 mod output;
+mod pause;
 mod progress;
 mod run;
 mod send;
@@ -96,6 +98,10 @@ enum Command {
     /// List or test aliases: endpoints, and whether they answer and authenticate
     #[command(subcommand)]
     Alias(alias::Alias),
+    Pause(pause::PauseCommand),
+    Resume(pause::ResumeCommand),
+    Backup(backup::BackupCommand),
+    Restore(backup::RestoreCommand),
     Console(console::Console),
     Bench(bench::Bench),
     #[command(hide = true)]
@@ -187,6 +193,10 @@ impl Cli {
             Command::Status(status) => status.run(&common).await,
             Command::Logs(logs) => logs.run(&common).await,
             Command::Alias(alias) => alias.run(&common).await,
+            Command::Pause(pause) => pause.run(&common).await,
+            Command::Resume(resume) => resume.run(&common).await,
+            Command::Backup(backup) => backup.run(&common).await,
+            Command::Restore(restore) => restore.run(&common),
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,
             Command::BenchFloor(floor) => floor.run().await,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::quantity;
 use super::reader::{Keys, Node, Page, Table};
+use crate::integration::WaitingMax;
 use crate::problem::Problems;
 
 /// The host as `lockgate.toml` says it. Paths are relative to the workspace until [`HostConfig::under`].
@@ -25,8 +26,25 @@ pub struct HostConfig {
     pub plugin_paths: Vec<PathBuf>,
     /// The largest body accepted.
     pub body_bytes_max: usize,
-    /// How many deliveries of one integration may wait before its intake answers 429.
-    pub waiting_max: u64,
+    /// How many deliveries may wait before intake answers 429 for one integration, 503 for all.
+    pub waiting_max: WaitingMax,
+    pub retention: Retention,
+}
+
+/// How long what is done with is kept; none is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Messages that ended, with all that was written about them.
+    pub messages: Option<Duration>,
+    /// What their requests sent and were answered.
+    pub bodies: Option<Duration>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self { messages: Some(30 * DAY), bodies: Some(7 * DAY) }
+    }
 }
 
 impl Default for HostConfig {
@@ -38,7 +56,8 @@ impl Default for HostConfig {
             drain: Duration::from_secs(10),
             plugin_paths: vec!["plugins".into()],
             body_bytes_max: 4 << 20,
-            waiting_max: 100_000,
+            waiting_max: WaitingMax::default(),
+            retention: Retention::default(),
         }
     }
 }
@@ -46,13 +65,17 @@ impl Default for HostConfig {
 /// Bodies are held in memory; a larger limit is a mistake.
 const BODY_BYTES_CEILING: u64 = 64 << 20;
 const DRAIN_MAX: Duration = Duration::from_secs(60 * 60);
+/// Whoever is paged in the night wants to find yesterday.
+const RETENTION_MIN: Duration = Duration::from_secs(60 * 60);
+const RETENTION_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const WAITING_CEILING: u64 = 100_000_000;
 const PLUGIN_PATHS_MAX: usize = 16;
 
-const ROOT: Keys = Keys { known: &["host", "plugins", "limits"], not_built: &["retention", "alerts", "approval", "backup"] };
+const ROOT: Keys = Keys { known: &["host", "plugins", "limits", "retention"], not_built: &["alerts", "approval", "backup"] };
 const HOST: Keys = Keys { known: &["ingress", "admin", "data", "drain"], not_built: &["tls"] };
 const PLUGINS: Keys = Keys::all(&["paths"]);
-const LIMITS: Keys = Keys::all(&["body", "waiting"]);
+const RETENTION: Keys = Keys::all(&["messages", "bodies"]);
+const LIMITS: Keys = Keys::all(&["body", "waiting", "waiting-in-all"]);
 
 impl HostConfig {
     /// Reads the text of a `lockgate.toml`.
@@ -90,9 +113,41 @@ fn read(root: &Table<'_>) -> HostConfig {
     }
     if let Some(limits) = root.optional("limits").and_then(|node| node.table(LIMITS, "{ body = \"4MiB\" }")) {
         set(&mut config.body_bytes_max, limits.optional("body"), body_bytes_max);
-        set(&mut config.waiting_max, limits.optional("waiting"), |node| node.integer(1..WAITING_CEILING + 1, "100000"));
+        let count = |node: &Node<'_>, example| node.integer(1..WAITING_CEILING + 1, example);
+        set(&mut config.waiting_max.integration, limits.optional("waiting"), |node| count(node, "100000"));
+        // Room for one integration is room for all of them, unless the file says otherwise.
+        config.waiting_max.host = config.waiting_max.host.max(config.waiting_max.integration);
+        if let Some(node) = limits.optional("waiting-in-all") {
+            set(&mut config.waiting_max.host, Some(node.clone()), |node| count(node, "1000000"));
+            if config.waiting_max.host < config.waiting_max.integration {
+                node.invalid("is below `waiting`: no integration could ever have so many", "1000000");
+            }
+        }
+    }
+    if let Some(retention) = root.optional("retention").and_then(|node| node.table(RETENTION, "{ messages = \"30d\" }")) {
+        set(&mut config.retention.messages, retention.optional("messages"), |node| kept_for(node, "\"30d\""));
+        // What is sent of a message is not kept longer than the message.
+        config.retention.bodies = shorter(config.retention.bodies, config.retention.messages);
+        if let Some(node) = retention.optional("bodies") {
+            set(&mut config.retention.bodies, Some(node.clone()), |node| kept_for(node, "\"7d\""));
+            if shorter(config.retention.bodies, config.retention.messages) != config.retention.bodies {
+                node.invalid("is longer than `messages`: they go with their message", "\"7d\"");
+            }
+        }
     }
     config
+}
+
+/// None is for ever.
+fn kept_for(node: &Node<'_>, example: &str) -> Option<Option<Duration>> {
+    if node.value().as_str() == Some("forever") {
+        return Some(None);
+    }
+    bounded_duration(node, example, RETENTION_MIN, RETENTION_MAX).map(Some)
+}
+
+fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }
 
 /// Replaces a default by what the file says, if it says something that can be read.
@@ -132,6 +187,19 @@ mod tests {
     }
 
     #[test]
+    fn bodies_are_kept_no_longer_than_their_messages() {
+        let kept = |text: &str| parse(text).map(|config| (config.retention.messages, config.retention.bodies));
+        let hours = |hours: u64| Some(Duration::from_secs(hours * 60 * 60));
+        assert_eq!(kept(""), Ok((hours(30 * 24), hours(7 * 24))));
+        assert_eq!(kept("[retention]\nmessages = \"2h\"\n"), Ok((hours(2), hours(2))));
+        assert_eq!(kept("[retention]\nmessages = \"forever\"\n"), Ok((None, hours(7 * 24))));
+        assert_eq!(kept("[retention]\nmessages = \"forever\"\nbodies = \"forever\"\n"), Ok((None, None)));
+        for text in ["bodies = \"31d\"", "bodies = \"forever\"", "messages = \"59m\"", "messages = 30", "messages = \"never\""] {
+            assert!(kept(&format!("[retention]\n{text}\n")).unwrap_err().contains("lockgate.toml:2:"), "{text}");
+        }
+    }
+
+    #[test]
     fn reports_every_mistake_of_the_file_with_its_place() {
         let text = "[host]\ningres = \"127.0.0.1:8080\"\nadmin = 8090\ndrain = \"10\"\n\n[limits]\nbody = \"1TB\"\nwaiting = 0\n[alerts]\nops = 1\n";
         assert_eq!(
@@ -147,7 +215,7 @@ mod tests {
              lockgate.toml:8:11: LG-1005 `limits.waiting` = 0: must be from 1 to 100000000\n  \
              fix: for example `waiting = 100000`\n\
              lockgate.toml:9:2: LG-1003 `alerts` is not built in this version\n  \
-             fix: remove `alerts`; known here: host, plugins, limits"
+             fix: remove `alerts`; known here: host, plugins, limits, retention"
         );
     }
 
@@ -165,10 +233,10 @@ mod tests {
 
     #[test]
     fn reads_every_key() {
-        let text = "[host]\ningress = \"0.0.0.0:80\"\nadmin = \"[::1]:81\"\ndata = \"../d\"\ndrain = \"1m\"\n[plugins]\npaths = [\"a\", \"../b\"]\n[limits]\nbody = \"512KiB\"\nwaiting = 5\n";
+        let text = "[host]\ningress = \"0.0.0.0:80\"\nadmin = \"[::1]:81\"\ndata = \"../d\"\ndrain = \"1m\"\n[plugins]\npaths = [\"a\", \"../b\"]\n[limits]\nbody = \"512KiB\"\nwaiting = 5\nwaiting-in-all = 50\n";
         let config = parse(text).unwrap().under(Path::new("/w"));
         assert_eq!((config.ingress.port(), config.admin.port(), config.drain), (80, 81, Duration::from_secs(60)));
-        assert_eq!((config.body_bytes_max, config.waiting_max), (524_288, 5));
+        assert_eq!((config.body_bytes_max, config.waiting_max), (524_288, WaitingMax { integration: 5, host: 50 }));
         assert_eq!((config.data, config.plugin_paths), ("/w/../d".into(), vec!["/w/a".into(), "/w/../b".into()]));
     }
 }

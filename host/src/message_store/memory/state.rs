@@ -63,6 +63,8 @@ pub(super) struct Place {
 pub(super) struct Delivery {
     pub(super) place: Place,
     pub(super) ready: bool,
+    /// The dead letter of a strict lane: nothing behind it goes.
+    pub(super) stopped: bool,
     pub(super) due_at: Timestamp,
     pub(super) attempts: u32,
     pub(super) waits: u32,
@@ -90,6 +92,8 @@ pub(super) struct Memory {
     pub(super) outcomes: Vec<Ended>,
     pub(super) dead_letters: Vec<DeadLetter>,
     pub(super) key_values: BTreeMap<(String, String), Value>,
+    /// Bytes of keys and values, by integration.
+    pub(super) key_values_used: HashMap<String, u64>,
     pub(super) tracked: HashMap<usize, Vec<Tracked>>,
     pub(super) wakes: BTreeSet<String>,
 }
@@ -104,9 +108,13 @@ impl Memory {
             let same = |integration: &str| integration == delivery.integration;
             let coming = accept.deliveries.iter().filter(|other| same(&other.integration) && !matches!(other.lane, Lane::Unkeyed(_)));
             let (coming, waiting) = (coming.count(), self.deliveries.waiting(&delivery.integration));
-            if coming > 0 && u64::try_from(coming + waiting).unwrap_or(u64::MAX) > accept.waiting_max {
+            if coming > 0 && u64::try_from(coming + waiting).unwrap_or(u64::MAX) > accept.waiting_max.integration {
                 return Accepted::Full(delivery.integration.clone());
             }
+        }
+        let coming = accept.deliveries.iter().filter(|delivery| !matches!(delivery.lane, Lane::Unkeyed(_))).count();
+        if coming > 0 && u64::try_from(coming + self.deliveries.len()).unwrap_or(u64::MAX) > accept.waiting_max.host {
+            return Accepted::HostFull;
         }
         let id = accept.message.id;
         let Some(seq) = self.insert(accept.message) else { return Accepted::Duplicate(id) };
@@ -169,7 +177,7 @@ impl Memory {
             let fingerprint = unkeyed_fingerprint(&place.integration);
             self.bury(place, class, class.as_str().to_owned(), detail, fingerprint);
         } else {
-            let ready = self.deliveries.lane(&place).is_empty();
+            let ready = self.deliveries.lane(&place).next().is_none();
             self.stand(place, ready, delivery.due_at);
         }
     }
@@ -181,6 +189,7 @@ impl Memory {
         self.deliveries.insert(Delivery {
             place,
             ready,
+            stopped: false,
             due_at,
             attempts: 0,
             waits: 0,
@@ -193,16 +202,32 @@ impl Memory {
 
     /// The first of the lane is ready, the others are behind it; one that is in flight keeps its place.
     fn arrange(&mut self, place: &Place) {
-        let lane = self.deliveries.lane(place);
-        if lane.iter().any(|id| self.deliveries.get(*id).is_some_and(|delivery| delivery.leased.is_some())) {
+        let (first, ready) = (self.deliveries.lane(place).next(), self.deliveries.ready(place));
+        let get = |id: &DeliveryId| self.deliveries.get(*id);
+        if first == ready || ready.as_ref().and_then(get).is_some_and(|ready| ready.leased.is_some()) {
             return;
         }
-        for (index, id) in lane.into_iter().enumerate() {
-            if self.deliveries.get(id).is_some_and(|delivery| delivery.ready != (index == 0)) {
-                self.deliveries.change(id, |delivery| delivery.ready = index == 0);
-                self.wakes.insert(place.integration.clone());
-            }
+        let is_free = first.as_ref().and_then(get).is_some_and(|first| !first.stopped);
+        if let Some(ready) = ready {
+            self.deliveries.change(ready, |delivery| delivery.ready = false);
         }
+        if let Some(first) = first.filter(|_| is_free) {
+            self.deliveries.change(first, |delivery| delivery.ready = true);
+            self.wakes.insert(place.integration.clone());
+        }
+    }
+
+    /// The dead letter at `place` is closed: if its delivery stopped the lane, it does no more.
+    fn free(&mut self, place: &Place) {
+        let stops = |id: &DeliveryId| {
+            self.deliveries.get(*id).is_some_and(|delivery| {
+                let at = &delivery.place;
+                delivery.stopped && (at.origin, at.ordinal, at.message) == (place.origin, place.ordinal, place.message)
+            })
+        };
+        let Some(id) = self.deliveries.lane(place).find(stops) else { return };
+        self.deliveries.remove(id);
+        self.arrange(place);
     }
 
     pub(super) fn lease(&mut self, lease: &Lease) -> Vec<Leased> {
@@ -279,7 +304,10 @@ impl Memory {
                 delivery.failing_since.get_or_insert(attempt.ended_at);
             }),
             done => {
-                self.deliveries.remove(settle.delivery);
+                match done {
+                    Settlement::DeadLettered { stops_lane: true, .. } if place.lane.is_some() => self.deliveries.stop(settle.delivery),
+                    _ => self.deliveries.remove(settle.delivery),
+                }
                 self.finish(&place, done, attempt.ended_at);
             }
         }
@@ -313,14 +341,14 @@ impl Memory {
                     }
                 }
             }
-            Settlement::DeadLettered { class, code, detail, fingerprint } => {
+            Settlement::DeadLettered { class, code, detail, fingerprint, .. } => {
                 self.bury(place.clone(), class, code, detail, fingerprint);
             }
             Settlement::Waits { .. } | Settlement::Retries { .. } => {}
         }
     }
 
-    pub(super) fn end(&mut self, place: &Place, outcome: Outcome) {
+    fn end(&mut self, place: &Place, outcome: Outcome) {
         let Some(message) = self.messages.get(place.message) else { return };
         self.outcomes.push(Ended {
             integration: place.integration.clone(),
@@ -358,8 +386,7 @@ impl Memory {
             }
             Superseded::Skip if newer > 0 => {
                 let reason = SUPERSEDED.to_owned();
-                let place = self.close(replay.dead_letter, ClosedLetter::Discarded { at: replay.now, reason })?;
-                self.end(&place, Outcome::Discarded);
+                self.give_up(replay.dead_letter, ClosedLetter::Discarded { at: replay.now, reason })?;
                 return Ok(Replayed::Skipped);
             }
             _ => {}
@@ -371,9 +398,17 @@ impl Memory {
             self.end(&was, Outcome::Edited);
             place.message = self.insert(Arc::clone(&edit.message)).unwrap_or(place.message);
         }
-        self.stand(place.clone(), place.lane.is_none(), replay.now);
+        self.stand(place.clone(), place.lane.is_none(), replay.due_at);
         self.arrange(&place);
+        self.free(&was);
         Ok(Replayed::Queued(place.replay))
+    }
+
+    pub(super) fn give_up(&mut self, id: DeadLetterId, discarded: ClosedLetter) -> Result<(), StoreError> {
+        let place = self.close(id, discarded)?;
+        self.end(&place, Outcome::Discarded);
+        self.free(&place);
+        Ok(())
     }
 
     fn open(&mut self, id: DeadLetterId) -> Result<&mut DeadLetter, StoreError> {
@@ -384,17 +419,22 @@ impl Memory {
         }
     }
 
-    pub(super) fn close(&mut self, id: DeadLetterId, closed: ClosedLetter) -> Result<Place, StoreError> {
+    fn close(&mut self, id: DeadLetterId, closed: ClosedLetter) -> Result<Place, StoreError> {
         let letter = self.open(id)?;
         letter.closed = Some(closed);
         Ok(letter.place.clone())
     }
 
     fn write(&mut self, write: KeyValueWrite) {
-        let place = (write.integration, write.key);
-        match write.value {
-            Some(value) => drop(self.key_values.insert(place, (value, write.expires_at))),
-            None => drop(self.key_values.remove(&place)),
+        let used = self.key_values_used.entry(write.integration.clone()).or_default();
+        let bytes = |value: &[u8]| u64::try_from(write.key.len() + value.len()).unwrap_or(u64::MAX);
+        let place = (write.integration, write.key.clone());
+        if let Some((before, _)) = self.key_values.remove(&place) {
+            *used = used.saturating_sub(bytes(&before));
+        }
+        if let Some(value) = write.value {
+            *used = used.saturating_add(bytes(&value));
+            self.key_values.insert(place, (value, write.expires_at));
         }
     }
 }
