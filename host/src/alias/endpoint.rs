@@ -106,10 +106,11 @@ impl Endpoint {
         let _entered = Entered(self, ticket);
         let mut credential = self.credential(ticket, None).await?;
         let started = self.now();
-        let mut heard = self.once(request.clone(), &credential, ticket).await?;
-        if heard.answer.status == StatusCode::UNAUTHORIZED && !matches!(self.alias.auth, Auth::None) {
+        let (timeout, again) = (request.timeout, (!matches!(self.alias.auth, Auth::None)).then(|| request.clone()));
+        let mut heard = self.once(request, &credential, ticket).await?;
+        if let Some(request) = again.filter(|_| heard.answer.status == StatusCode::UNAUTHORIZED) {
             credential = self.credential(ticket, Some(credential.serial)).await?;
-            let left = request.timeout.saturating_sub(self.now().since(started));
+            let left = timeout.saturating_sub(self.now().since(started));
             if left.is_zero() {
                 return Err(EgressError::TimedOut);
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info_span};
+use tracing::Instrument;
 
 use super::catalog::{Catalog, Runnable, Use};
 use super::gathered::Gathered;
@@ -13,6 +13,7 @@ use super::idempotency::idempotency_base;
 use super::outgoing::{carry, children, sink_append};
 use super::pauses::Pauses;
 use super::stopped::Stopped;
+use super::telling::running_span;
 use crate::clock::Clock;
 use crate::message::{self, FailureClass, Message};
 use crate::message_store::{Append, Leased, MessageStore, Stage, UNSETTLED_STARTS_MAX, WaitingMax};
@@ -59,23 +60,23 @@ enum Made {
 }
 
 impl Delivery {
-    /// Runs a leased delivery and settles it. Returns when what happened is on disk.
+    /// Runs a leased delivery and settles it. Returns when what happened is on disk; `walked` is called when only that is left to wait for.
     ///
     /// Once `give_up` is cancelled the way is left where it is, and the delivery is settled as one that waits: the next start
     /// of the host runs it again, under the same idempotency keys.
-    pub async fn deliver(&self, runnable: &Runnable, leased: &Leased, give_up: &CancellationToken) {
-        let span = info_span!("delivery", integration = %leased.integration, message = %leased.message.id, replay = leased.replay);
+    pub async fn deliver(&self, runnable: &Runnable, leased: &Leased, give_up: &CancellationToken, walked: impl FnOnce()) {
         async {
             let started_at = self.clock.now();
             let mut gathered = Gathered::default();
             gathered.trace.may_repeat = leased.may_repeat;
             let end = self.walk_to_the_end(runnable, leased, &mut gathered, give_up).await;
             let settle = self.settlement(runnable, leased, end, &mut gathered, started_at);
+            walked();
             self.settle(leased, Arc::new(settle), give_up).await;
             // The row locks end here, with what they guard on disk.
             drop(gathered);
         }
-        .instrument(span)
+        .instrument(running_span(leased))
         .await;
     }
 

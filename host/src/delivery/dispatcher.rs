@@ -81,6 +81,9 @@ struct Lane {
     runnable: Arc<Runnable>,
     bell: Arc<Notify>,
     permits: Arc<Semaphore>,
+    /// For deliveries that are over but for their settlement: as many as may be under way. One that gets none keeps its place until it
+    /// is settled, so that a store that is slow holds up who fills it.
+    settling: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
     under_way: TaskTracker,
     ends: Ends,
@@ -101,6 +104,7 @@ impl Dispatcher {
                 runnable: runnable.clone(),
                 bell,
                 permits: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
+                settling: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
                 stop: stopped.clone(),
                 under_way: under_way.clone(),
                 ends: ends.clone(),
@@ -256,10 +260,17 @@ impl Lane {
 
     fn start(&self, leased: Leased, place: (OwnedSemaphorePermit, Seat)) {
         reached(CrashPoint::Leased);
-        let (delivery, runnable, ends) = (self.delivery.clone(), self.runnable.clone(), self.ends.clone());
+        let (delivery, runnable, ends, settling) = (self.delivery.clone(), self.runnable.clone(), self.ends.clone(), self.settling.clone());
         self.under_way.spawn(async move {
-            let _place = place;
-            let delivered = AssertUnwindSafe(delivery.deliver(&runnable, &leased, &ends.give_up)).catch_unwind();
+            let mut place = Some(place);
+            let mut settles = None;
+            let walked = || {
+                settles = settling.try_acquire_owned().ok();
+                if settles.is_some() {
+                    place = None;
+                }
+            };
+            let delivered = AssertUnwindSafe(delivery.deliver(&runnable, &leased, &ends.give_up, walked)).catch_unwind();
             if let Some(Err(_panic)) = ends.cut.run_until_cancelled(delivered).await {
                 // A fault in the host itself while it settled: the lease stays taken, so that it is not run in circles; the next
                 // start counts it as one that never settled.

@@ -13,6 +13,7 @@ use super::fingerprint::fingerprint;
 use super::gathered::Gathered;
 use super::outgoing::queue_appends;
 use super::stopped::Stopped;
+use super::telling::say_of;
 use crate::clock::Timestamp;
 use crate::integration::Order;
 use crate::message_store::{Attempt, Leased, Settle, Settlement, StoreError};
@@ -97,8 +98,14 @@ impl Delivery {
                 Ok(()) => return self.tell(leased, &settle),
                 Err(StoreError::NotLeased) => return debug!("settled already, or taken away by an operator"),
                 Err(StoreError::Closed) => return debug!("not settled: the host is shutting down; it will be run again"),
-                Err(why) if given_up => return error!(code = "LG-3005", %why, "not settled before the host's end; it will be run again"),
-                Err(why) => error!(code = "LG-3005", %why, "a settlement could not be stored; trying again"),
+                Err(why) if given_up => {
+                    let _span = say_of(leased);
+                    return error!(code = "LG-3005", %why, "not settled before the host's end; it will be run again");
+                }
+                Err(why) => {
+                    let _span = say_of(leased);
+                    error!(code = "LG-3005", %why, "a settlement could not be stored; trying again");
+                }
             }
             tokio::select! {
                 biased;

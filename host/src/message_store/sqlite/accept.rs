@@ -19,17 +19,16 @@ pub(super) fn accept(writing: &mut Writing<'_>, accept: &Accept) -> Done<Accepte
     // Before anything is answered: that a message is a duplicate says that the first one is on disk.
     writing.refuse_when_the_files_are_gone()?;
     let at = accept.message.accepted_at;
-    if let Some(first) = seen(writing, accept.dedup.as_ref(), at)? {
+    if let Some(refusal) = refusal(writing, accept) {
+        return seen(writing, accept.dedup.as_ref(), at)?.map_or(refusal, |first| Ok(Accepted::Duplicate(first)));
+    }
+    // The token first: writing it down says whether it is there, in one search of its tree.
+    if let Some(first) = remember(writing, accept.dedup.as_ref(), accept.message.id, at)? {
         return Ok(Accepted::Duplicate(first));
     }
-    if let Some(full) = full(writing, accept) {
-        return Ok(full);
-    }
-    writing.refuse_when_the_disk_is_low()?;
     let Some(seq) = rows::insert_message(writing, &accept.message)? else {
         return Ok(Accepted::Duplicate(accept.message.id));
     };
-    remember(writing, accept.dedup.as_ref(), accept.message.id)?;
     for delivery in &accept.deliveries {
         deliver(writing, seq, delivery, Some(&accept.message), at)?;
     }
@@ -46,7 +45,7 @@ pub(super) fn append(writing: &mut Writing<'_>, append: &Append, at: Timestamp) 
         AppendedMessage::Existing(id) => (*id, rows::seq_of(writing, *id)?),
     };
     let Some(seq) = seq else { return Ok(()) };
-    remember(writing, append.dedup.as_ref(), id)?;
+    remember(writing, append.dedup.as_ref(), id, at)?;
     let message = match &append.message {
         AppendedMessage::New(message) => Some(message),
         AppendedMessage::Existing(_) => None,
@@ -55,6 +54,14 @@ pub(super) fn append(writing: &mut Writing<'_>, append: &Append, at: Timestamp) 
         deliver(writing, seq, delivery, message, at)?;
     }
     Ok(())
+}
+
+/// Why nothing new can be taken: a duplicate is one all the same.
+fn refusal(writing: &mut Writing<'_>, accept: &Accept) -> Option<Done<Accepted>> {
+    match full(writing, accept) {
+        Some(full) => Some(Ok(full)),
+        None => writing.refuse_when_the_disk_is_low().err().map(Err),
+    }
 }
 
 /// The answer where as much waits as may.
@@ -76,14 +83,18 @@ fn seen(writing: &Writing<'_>, dedup: Option<&Dedup>, at: Timestamp) -> Done<Opt
     Ok(find.query_row((&dedup.scope, &dedup.token, at.0), |row| rows::message_id(row, 0)).optional()?)
 }
 
-/// An expired token that was not cleaned up yet is taken over.
-fn remember(writing: &Writing<'_>, dedup: Option<&Dedup>, id: MessageId) -> Done<()> {
-    let Some(dedup) = dedup else { return Ok(()) };
-    writing
+/// Writes the token down, or gives the message that was taken before under it. One that expired by `at` and was not cleaned up yet is
+/// taken over.
+fn remember(writing: &Writing<'_>, dedup: Option<&Dedup>, id: MessageId, at: Timestamp) -> Done<Option<MessageId>> {
+    let Some(token) = dedup else { return Ok(None) };
+    let written = writing
         .connection
-        .prepare_cached("INSERT OR REPLACE INTO dedup (scope, token, message, expires_at) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((&dedup.scope, &dedup.token, id.0.as_bytes(), dedup.expires_at.0))?;
-    Ok(())
+        .prepare_cached(
+            "INSERT INTO dedup (scope, token, message, expires_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (scope, token) DO UPDATE SET message = excluded.message, expires_at = excluded.expires_at WHERE expires_at <= ?5",
+        )?
+        .execute((&token.scope, &token.token, id.0.as_bytes(), token.expires_at.0, at.0))?;
+    if written == 0 { seen(writing, dedup, at) } else { Ok(None) }
 }
 
 /// The delivery at the end of its lane; or, without the key its integration orders by, among the dead letters.

@@ -1,6 +1,6 @@
 //! One group commit after the other: [`Committer`], which has the connection that writes and all that follows from it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rusqlite::Connection;
@@ -59,6 +59,8 @@ pub(super) struct Committer {
     last_seen_time: Timestamp,
     log: LogLimits,
     commits: Arc<AtomicU64>,
+    /// When the last commit returned, in milliseconds; none yet: never.
+    committed_at: Arc<AtomicI64>,
     checkpoint: Beside,
     /// Rows ever written by the connection, as of the last checkpoint.
     rows_at_checkpoint: u64,
@@ -99,6 +101,7 @@ impl Committer {
             last_seen_time: start.last_seen_time,
             log: start.log,
             commits: Arc::default(),
+            committed_at: Arc::new(AtomicI64::new(i64::MIN)),
             rows_at_checkpoint: 0,
             bytes_since_checkpoint: 0,
         }
@@ -108,8 +111,17 @@ impl Committer {
         Arc::clone(&self.commits)
     }
 
+    pub(super) fn committed_at(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.committed_at)
+    }
+
     pub(super) fn on_fatal(&self) -> OnFatal {
         Arc::clone(&self.on_fatal)
+    }
+
+    /// Whether there are starts to be noted.
+    pub(super) fn has_notes(&self) -> bool {
+        self.leases.lock().has_notes()
     }
 
     /// Does `commands` and commits them together, or tells all of them why not.
@@ -159,6 +171,7 @@ impl Committer {
             Ok(true) => match self.commit_transaction() {
                 Ok(()) => {
                     self.commits.fetch_add(1, Ordering::Relaxed);
+                    self.committed_at.store(self.clock.now().0, Ordering::Relaxed);
                     Ok(true)
                 }
                 Err(failure) => {

@@ -166,6 +166,11 @@ impl Table {
         }
     }
 
+    /// Whether there are starts to be noted.
+    pub(super) fn has_notes(&self) -> bool {
+        !self.unnoted.is_empty()
+    }
+
     /// Takes the starts that are to be noted with this group.
     pub(super) fn take_notes(&mut self) -> Vec<(DeliveryId, Timestamp)> {
         let mut notes = Vec::with_capacity(self.unnoted.len());
