@@ -10,6 +10,7 @@ mod plugin_files;
 mod plugins;
 mod releases;
 pub mod running;
+pub mod secrets;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,7 +21,9 @@ use tracing::{info, warn};
 
 use crate::alias::Aliases;
 use crate::alias::secret::SecretSource;
-use crate::clock::SystemClock;
+use crate::alias::token::TOKEN_TIMEOUT;
+use crate::alias::vault::SetBefore;
+use crate::clock::{SystemClock, within};
 use crate::config::prepare::Prepared;
 use crate::config::{HostConfig, missing_secrets};
 use crate::console::Console;
@@ -38,6 +41,7 @@ use releases::{Active, Settled};
 pub struct Start {
     /// The workspace, checked, with its plugins; addresses and data folder as its host file or the command line say.
     pub prepared: Prepared,
+    /// Where secrets are that nobody set with `lockgate secret set`.
     pub secrets: Arc<dyn SecretSource>,
     /// Activate what the workspace says, where it differs from what is active.
     pub deploy: bool,
@@ -75,18 +79,21 @@ impl Host {
     /// # Errors
     /// Everything that stands in the way and could be found out at this point.
     pub async fn start(start: Start, progress: &(dyn Fn(&str) + Sync)) -> Result<Self, Problems> {
-        let Start { prepared, secrets, deploy, clock, events } = start;
+        let Start { prepared, secrets: otherwise, deploy, clock, events } = start;
         let config = prepared.workspace.host.clone();
         let environment = &prepared.workspace.environment.environment;
-        missing_secrets(&prepared.workspace, &*secrets).or(())?;
         open_files::raise_limit();
         // The folder first: a second host on it is told so, and not that somebody has its ports.
         let ground = Ground::open(&config, clock, events)?;
+        let vault = Arc::new(secrets::open(&config, &ground.store, ground.random.clone()).await?);
+        let secrets: Arc<dyn SecretSource> = Arc::new(SetBefore { vault: vault.clone(), otherwise });
+        missing_secrets(&prepared.workspace, &*secrets).or(())?;
+        secrets::prepare(&vault, environment)?;
         let listeners = Listeners::bind(&config).await?;
         let (ingress, admin) = listeners.addresses()?;
 
         let Settled { active, differing } = releases::settle(&prepared, &ground.store, &*ground.clock, deploy).await?;
-        let aliases = ground.aliases(environment, &secrets)?;
+        let aliases = ground.aliases(environment, &secrets, &vault)?;
         alias_states::restore(&ground.store, &aliases).await?;
         let catalog = Arc::new(plugins::catalog(&active, environment)?);
         let invoker = plugins::invoker(&config, &ground, &aliases, &catalog, progress)?;
@@ -149,6 +156,10 @@ impl Host {
         let (left, ()) = tokio::join!(self.dispatcher.stop(&*self.clock, self.config.drain), self.serving.stop());
         if left > 0 {
             warn!(left, "deliveries were still under way; the next start runs them again");
+        }
+        // A token that is being asked for is kept first: the endpoint may take back the one that asked.
+        if within(&*self.clock, TOKEN_TIMEOUT, self.aliases.settle_tokens()).await.is_none() {
+            warn!("a token endpoint did not answer; what it gives out now is lost");
         }
         self.background.iter().for_each(JoinHandle::abort);
         alias_states::keep_all(&self.store, &self.aliases, &*self.clock).await;

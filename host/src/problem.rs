@@ -65,6 +65,7 @@ codes! {
     StoreFailed = "LG-3005": "the message store failed",
     StoreDamaged = "LG-3006": "the message store is damaged",
     DiskFull = "LG-3007": "the disk is full",
+    SecretsKey = "LG-3008": "the key of the secrets store is missing or does not fit",
 
     BadSignature = "LG-4001": "the request's signature is not valid",
     NoSuchPath = "LG-4002": "no integration listens on this path",
@@ -88,6 +89,7 @@ codes! {
     AliasUnreachable = "LG-6003": "a target cannot be reached, or fails",
     RequestDenied = "LG-6004": "a request that breaks the egress rules",
     SenselessRetryAfter = "LG-6005": "a target asks for a wait that makes no sense",
+    SenselessLifetime = "LG-6006": "a token endpoint names a lifetime that makes no sense",
 
     PortInUse = "LG-7001": "a listener's address cannot be bound",
     HostUnreachable = "LG-7002": "no host answers",

@@ -12,7 +12,8 @@ use super::running;
 use crate::admin::{Api, ApiParts, Sessions, token};
 use crate::alias::network::NetworkUpstream;
 use crate::alias::secret::SecretSource;
-use crate::alias::{Aliases, Environment};
+use crate::alias::vault::Vault;
+use crate::alias::{Aliases, AliasesParts, Environment};
 use crate::clock::{Clock, SystemClock};
 use crate::config::HostConfig;
 use crate::delivery::{Catalog, Delivery};
@@ -56,9 +57,10 @@ impl Ground {
         Ok(Self { clock, random: Arc::new(OsRandom), metrics: Arc::new(Metrics::new()), events, store })
     }
 
-    pub fn aliases(&self, environment: &Environment, secrets: &Arc<dyn SecretSource>) -> Result<Arc<Aliases>, Problem> {
+    pub fn aliases(&self, environment: &Environment, secrets: &Arc<dyn SecretSource>, vault: &Arc<Vault>) -> Result<Arc<Aliases>, Problem> {
         let upstream = Arc::new(NetworkUpstream::system(self.clock.clone())?);
-        Ok(Arc::new(Aliases::new(environment, secrets.clone(), upstream, self.clock.clone(), self.random.clone())))
+        let (secrets, vault, clock, random) = (secrets.clone(), vault.clone(), self.clock.clone(), self.random.clone());
+        Ok(Arc::new(Aliases::new(environment, AliasesParts { secrets, vault, upstream, clock, random })))
     }
 
     pub fn intake(

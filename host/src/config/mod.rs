@@ -3,6 +3,7 @@
 //! Depends on `integration`, `alias`, `plugin`'s static facts and `problem`; does no I/O beyond reading files. Everything
 //! that is wrong is reported at once, each mistake with its place and its fix.
 
+mod auth;
 mod channels;
 pub mod check;
 mod environment;
@@ -22,7 +23,7 @@ pub use environment::EnvironmentFile;
 pub use host::HostConfig;
 pub use integration::IntegrationFile;
 pub use name::{is_name, name as name_of};
-pub use secrets::missing_secrets;
+pub use secrets::{missing_secrets, secret_names};
 pub use step::json as json_of;
 pub use values::resolve_config;
 pub use workspace::Workspace;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::workspace::Workspace;
 use crate::alias::secret::{SecretRef, SecretSource};
-use crate::alias::{Alias, Auth, Verify};
+use crate::alias::{Alias, Environment, Verify};
 use crate::integration::Entry;
 use crate::problem::Problems;
 
@@ -39,14 +39,9 @@ fn used_aliases(workspace: &Workspace) -> BTreeSet<&str> {
 }
 
 /// Every secret of an alias, with its place under the alias.
-fn references(alias: &Alias) -> Vec<(&'static str, &SecretRef)> {
-    let auth = match &alias.auth {
-        Auth::None => None,
-        Auth::Basic { password, .. } => Some(("auth/basic/password", password)),
-        Auth::Bearer { token } => Some(("auth/bearer/token", token)),
-        Auth::ApiKey { key, .. } => Some(("auth/api-key/key", key)),
-        Auth::OAuth2ClientCredentials { client_secret, .. } => Some(("auth/oauth2-client-credentials/client-secret", client_secret)),
-    };
+pub fn references(alias: &Alias) -> Vec<(String, &SecretRef)> {
+    let kind = alias.auth.kind();
+    let auth = alias.auth.secrets().into_iter().map(|(key, reference)| (format!("auth/{kind}/{key}"), reference));
     let verify = alias.verify.as_ref().map(|verify| match verify {
         Verify::Shopify { secret } => ("verify/shopify/secret", secret),
         Verify::GitHub { secret } => ("verify/github/secret", secret),
@@ -55,5 +50,10 @@ fn references(alias: &Alias) -> Vec<(&'static str, &SecretRef)> {
         Verify::Basic { password, .. } => ("verify/basic/password", password),
         Verify::Bearer { token } => ("verify/bearer/token", token),
     });
-    auth.into_iter().chain(verify).collect()
+    auth.chain(verify.map(|(path, reference)| (path.to_owned(), reference))).collect()
+}
+
+/// The names of all secrets of an environment, as `lockgate secret set` takes them.
+pub fn secret_names(environment: &Environment) -> BTreeSet<String> {
+    environment.aliases.values().flat_map(references).map(|(_, reference)| reference.name.clone()).collect()
 }

@@ -60,7 +60,7 @@ impl Host {
             intake_over(Arc::new(store.clone()), (metrics.clone(), events.clone()), vec![orders], &environment, IntakeLimits::default());
         let secrets = Arc::new(TableSecrets(BTreeMap::from([("CRM".to_owned(), PASSWORD.as_bytes().to_vec())])));
         let upstream = Arc::new(ScriptedUpstream::new(|_| Ok(UpstreamResponse::new(StatusCode::OK, "fine"))));
-        let aliases = Arc::new(Aliases::new(&environment, secrets, upstream, clock(), Arc::new(SeededRandom::new(1))));
+        let aliases = Arc::new(Aliases::in_memory(&environment, secrets, upstream, clock(), Arc::new(SeededRandom::new(1))));
         // Sessions age when a test says so.
         let hands = Arc::new(ManualClock::at(clock().now()));
         let sessions = Arc::new(Sessions::new(hands.clone(), Arc::new(SeededRandom::new(2))));
@@ -116,7 +116,8 @@ fn with_crm() -> Environment {
         name: "crm".into(),
         owner: None,
         url: Some("http://crm.example/base".parse().unwrap()),
-        auth: Auth::Basic { username: "lockgate".into(), password: SecretRef::Env("CRM".into()) },
+        auth: Auth::Basic { username: "lockgate".into(), password: SecretRef::env("crm.password", "CRM") },
+        expired_when: None,
         rate: Vec::new(),
         network: Vec::new(),
         verify: None,

@@ -1,7 +1,7 @@
 //! The message store of a running host: one SQLite file in the data folder.
 //!
 //! Depends on `message`, `integration`'s release type and the clock. [`SqliteStore`] is the [`MessageStore`];
-//! [`KeyValue`], [`Releases`], [`AliasStates`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
+//! [`KeyValue`], [`Releases`], [`AliasStates`], [`Sealed`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
 //! tables), `writer` and `group` (how anything gets written), `checkpoint` (how the log becomes the database), `leases` (what is handed
 //! out), `ready` (what is handed out without a read), and a file for each command.
 
@@ -26,6 +26,7 @@ mod ready;
 mod releases;
 mod rows;
 mod schema;
+mod sealed;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub use key_value::KeyValue;
 pub use ledger::Ledger;
 pub use open::{DATABASE_FILE, LOCK_FILE};
 pub use releases::Releases;
+pub use sealed::{Sealed, SealedEntry};
 pub use writer::OnFatal;
 
 use super::exchange::Exchange;
@@ -208,6 +210,11 @@ impl SqliteStore {
     /// What is known of aliases.
     pub fn alias_states(&self) -> AliasStates {
         AliasStates { inner: Arc::clone(&self.inner) }
+    }
+
+    /// The secrets store's rows.
+    pub fn sealed(&self) -> Sealed {
+        Sealed { inner: Arc::clone(&self.inner) }
     }
 
     /// What happened to messages.

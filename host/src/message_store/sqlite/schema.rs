@@ -6,11 +6,11 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7];
 
 /// The version this program writes.
-pub(super) const NEWEST: i64 = 6;
-const _: () = assert!(MIGRATIONS.len() == 6, "NEWEST counts the migrations");
+pub(super) const NEWEST: i64 = 7;
+const _: () = assert!(MIGRATIONS.len() == 7, "NEWEST counts the migrations");
 
 /// The version of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -278,3 +278,14 @@ CREATE TABLE alias_state (
 
 /// A dead letter that was edited names the message that took its place.
 const VERSION_6: &str = "ALTER TABLE dead_letter ADD COLUMN edited_as BLOB;";
+
+/// The secrets store: what people set, and the tokens aliases hold. The key that opens them is not in the data folder.
+const VERSION_7: &str = "
+CREATE TABLE sealed (
+    kind       TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    sealed     BLOB NOT NULL,
+    written_at INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+";
