@@ -19,6 +19,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use crate::admin::LiveParts;
 use crate::alias::Aliases;
 use crate::alias::secret::SecretSource;
 use crate::alias::token::TOKEN_TIMEOUT;
@@ -98,7 +99,9 @@ impl Host {
         let catalog = Arc::new(plugins::catalog(&active, environment)?);
         let invoker = plugins::invoker(&config, &ground, &aliases, &catalog, progress)?;
         let intake = ground.intake(&config, &active, environment, &secrets)?;
-        let api = ground.api(&config, &intake, &aliases, admin)?;
+        let (events, clock) = (ground.events.clone(), ground.clock.clone());
+        let live = LiveParts { aliases: aliases.clone(), intake: intake.clone(), vault, secrets, events, clock };
+        let api = ground.api(&config, prepared.workspace.environment.clone(), live, admin)?;
         let console = Console::new(api.clone(), admin);
         // The listeners are bound, so whoever finds this file finds a host that takes connections.
         running::write(&config.data, ingress, admin)?;

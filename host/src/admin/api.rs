@@ -9,16 +9,19 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post, put};
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::sync::Semaphore;
 use tower_service::Service;
 
+use super::environment::{self, LiveEnvironment};
 use super::events::{self, EVENT_STREAMS_MAX};
 use super::guard::Guard;
 use super::sessions::Sessions;
-use super::{aliases, by_hand, console_links, dead_letters, edit, health, integrations, messages, openapi, operate, parameters, status};
+use super::{
+    aliases, by_hand, console_links, dead_letters, edit, health, integrations, messages, openapi, operate, parameters, secrets, status,
+};
 use crate::alias::Aliases;
 use crate::alias::secret::Secret;
 use crate::clock::Clock;
@@ -45,6 +48,7 @@ pub struct ApiParts {
     pub events: Arc<Events>,
     pub clock: Arc<dyn Clock>,
     pub sessions: Arc<Sessions>,
+    pub environment: Arc<LiveEnvironment>,
 }
 
 /// The admin listener's endpoints.
@@ -94,6 +98,11 @@ pub(super) fn routes() -> Vec<Route> {
         read("/api/v1/events", get(events::stream)),
         read("/api/v1/aliases", get(aliases::list)),
         change("/api/v1/aliases/{name}/test", post(aliases::test)),
+        read("/api/v1/secrets", get(secrets::list)),
+        Route { method: Method::PUT, path: "/api/v1/secrets/{name}", guarded: true, handler: put(secrets::set) },
+        Route { method: Method::DELETE, path: "/api/v1/secrets/{name}", guarded: true, handler: delete(secrets::unset) },
+        read("/api/v1/environment", get(environment::show)),
+        change("/api/v1/environment", post(environment::apply)),
         change("/api/v1/console-links", post(console_links::create)),
     ]
 }

@@ -284,19 +284,26 @@ impl Aliases {
         }
     }
 
-    async fn release_if_changed(&self, endpoint: &Endpoint) {
+    /// Whether it was changed, and so released.
+    async fn release_if_changed(&self, endpoint: &Endpoint) -> bool {
         // Still no secret to read: nothing has changed.
-        let Ok(given) = endpoint.given() else { return };
-        if endpoint.turnstile.is_refused_with_other_than(&given.joined()) {
+        let Ok(given) = endpoint.given() else { return false };
+        let is_changed = endpoint.turnstile.is_refused_with_other_than(&given.joined());
+        if is_changed {
             endpoint.release("there is a new secret; delivery resumes").await;
         }
+        is_changed
     }
 
-    /// Releases refused aliases whose secrets are others now, at once: somebody has set one.
-    pub async fn secrets_changed(&self) {
-        for endpoint in self.endpoints().values().filter(|endpoint| endpoint.turnstile.is_refused()) {
-            self.release_if_changed(endpoint).await;
+    /// Releases refused aliases whose secrets are others now, at once: somebody has set one. Gives their names.
+    pub async fn secrets_changed(&self) -> Vec<String> {
+        let mut released = Vec::new();
+        for (name, endpoint) in self.endpoints().iter().filter(|(_, endpoint)| endpoint.turnstile.is_refused()) {
+            if self.release_if_changed(endpoint).await {
+                released.push(name.clone());
+            }
         }
+        released
     }
 
     /// Ends when no token is being asked for: what was given is kept.

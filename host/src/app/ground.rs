@@ -9,13 +9,13 @@ use tracing::warn;
 
 use super::releases::Active;
 use super::running;
-use crate::admin::{Api, ApiParts, Sessions, token};
+use crate::admin::{Api, ApiParts, LiveEnvironment, LiveParts, Sessions, token};
 use crate::alias::network::NetworkUpstream;
 use crate::alias::secret::SecretSource;
 use crate::alias::vault::Vault;
 use crate::alias::{Aliases, AliasesParts, Environment};
 use crate::clock::{Clock, SystemClock};
-use crate::config::HostConfig;
+use crate::config::{EnvironmentFile, HostConfig};
 use crate::delivery::{Catalog, Delivery};
 use crate::ingress::{Intake, IntakeLimits, IntakeParts, Routes};
 use crate::message_store::sqlite::{DATABASE_FILE, Options, SqliteStore};
@@ -41,8 +41,7 @@ pub struct Ground {
 impl Ground {
     /// Opens the data folder, which is this host's own from then on, and sets the clock to no earlier than the folder has seen.
     pub fn open(config: &HostConfig, clock: Arc<SystemClock>, events: Arc<Events>) -> Result<Self, Problem> {
-        refuse_emptied(&config.data)?;
-        let store = SqliteStore::open(&config.data, Options::new(clock.clone()))?;
+        let store = open_store(&config.data, &clock)?;
         // Of a host that was killed: the folder is ours, so no other host runs on it.
         running::remove(&config.data);
         let behind = store.last_seen_time().since(clock.now());
@@ -85,12 +84,14 @@ impl Ground {
         Ok(Intake::new(parts, limits, routes))
     }
 
-    pub fn api(&self, config: &HostConfig, intake: &Arc<Intake>, aliases: &Arc<Aliases>, at: SocketAddr) -> Result<Arc<Api>, Problem> {
+    pub fn api(&self, config: &HostConfig, environment: EnvironmentFile, live: LiveParts, at: SocketAddr) -> Result<Arc<Api>, Problem> {
         let token = token::load_or_create(&config.data, &*self.random)?;
-        let (intake, store, aliases) = (intake.clone(), self.store.clone(), aliases.clone());
+        let (intake, store, aliases) = (live.intake.clone(), self.store.clone(), live.aliases.clone());
+        let file = environment.places.file().to_owned();
+        let environment = LiveEnvironment::new(environment, file, live);
         let sessions = Arc::new(Sessions::new(self.clock.clone(), self.random.clone()));
         let (metrics, events, clock) = (self.metrics.clone(), self.events.clone(), self.clock.clone());
-        let parts = ApiParts { intake, store, aliases, metrics, events, clock, sessions };
+        let parts = ApiParts { intake, store, aliases, metrics, events, clock, sessions, environment };
         Ok(Api::new(parts, at, token))
     }
 
@@ -105,6 +106,12 @@ impl Ground {
             events: self.events.clone(),
         }
     }
+}
+
+/// Opens the store of the data folder `data`, which is this process's own from then on.
+pub fn open_store(data: &Path, clock: &Arc<SystemClock>) -> Result<SqliteStore, Problem> {
+    refuse_emptied(data)?;
+    SqliteStore::open(data, Options::new(clock.clone()))
 }
 
 /// A folder that was used has a host key, and then a database: without it, starting afresh would forget in silence what was

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::ground::open_store;
 use crate::alias::Environment;
 use crate::alias::secret::SecretPlace;
 use crate::alias::vault::{KeyPlace, SealedKind, SealedRow, SealedRows, Vault};
+use crate::clock::SystemClock;
 use crate::config::HostConfig;
 use crate::message_store::StoreError;
 use crate::message_store::sqlite::{Sealed, SealedEntry, SqliteStore};
 use crate::problem::{Code, Problem};
-use crate::random::Random;
+use crate::random::{OsRandom, Random};
 
 /// Opens the secrets store of `store`, which is in the data folder of `config`.
 ///
@@ -34,6 +36,31 @@ pub async fn open(config: &HostConfig, store: &SqliteStore, random: Arc<dyn Rand
         SealedKind::parse(&kind).map(|kind| SealedRow { kind, name, sealed, written_at })
     };
     Vault::open(place, Arc::new(Rows(rows)), written.into_iter().filter_map(row).collect(), random)
+}
+
+/// Opens the data folder of a host that does not run, and its secrets store.
+///
+/// # Errors
+/// LG-3002 if a host runs on it; as [`open`].
+pub async fn open_stopped(config: &HostConfig) -> Result<(SqliteStore, Vault), Problem> {
+    let store = open_folder(config)?;
+    let vault = open(config, &store, Arc::new(OsRandom)).await?;
+    Ok((store, vault))
+}
+
+/// Forgets everything that is sealed in the data folder of a host that does not run; the key is not needed for that.
+///
+/// # Errors
+/// LG-3002 if a host runs on it.
+pub async fn forget_all(config: &HostConfig) -> Result<(), Problem> {
+    let store = open_folder(config)?;
+    let forgotten = store.sealed().remove_all().await.map_err(|why| failed(&why));
+    store.close().await;
+    forgotten
+}
+
+fn open_folder(config: &HostConfig) -> Result<SqliteStore, Problem> {
+    open_store(&config.data, &Arc::new(SystemClock::new()))
 }
 
 /// Finds out now whether tokens could be kept, where an alias has any.

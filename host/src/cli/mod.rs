@@ -14,6 +14,7 @@ mod dead_letters;
 mod demo;
 mod edit;
 mod editor;
+mod env;
 mod event_stream;
 mod example;
 mod inspect;
@@ -23,6 +24,7 @@ mod messages;
 mod output;
 mod progress;
 mod run;
+mod secret;
 mod send;
 mod status;
 mod table;
@@ -96,6 +98,12 @@ enum Command {
     /// List or test aliases: endpoints, and whether they answer and authenticate
     #[command(subcommand)]
     Alias(alias::Alias),
+    /// Set, list or forget secrets that are kept sealed in the data folder
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
+    /// Put a changed environment file into the running host
+    #[command(subcommand)]
+    Env(env::Env),
     Console(console::Console),
     Bench(bench::Bench),
     #[command(hide = true)]
@@ -187,6 +195,8 @@ impl Cli {
             Command::Status(status) => status.run(&common).await,
             Command::Logs(logs) => logs.run(&common).await,
             Command::Alias(alias) => alias.run(&common).await,
+            Command::Secret(secret) => secret.run(&common).await,
+            Command::Env(env) => env.run(&common).await,
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,
             Command::BenchFloor(floor) => floor.run().await,

@@ -23,7 +23,7 @@ pub use environment::EnvironmentFile;
 pub use host::HostConfig;
 pub use integration::IntegrationFile;
 pub use name::{is_name, name as name_of};
-pub use secrets::{missing_secrets, secret_names};
+pub use secrets::{missing_secrets, missing_secrets_of, secret_names, secret_references, used_aliases_of};
 pub use step::json as json_of;
 pub use values::resolve_config;
 pub use workspace::Workspace;
