@@ -6,6 +6,7 @@ mod ground;
 mod housekeeping;
 mod listeners;
 mod open_files;
+mod pausing;
 mod plugin_files;
 mod plugins;
 mod releases;
@@ -28,7 +29,7 @@ use crate::clock::{SystemClock, within};
 use crate::config::prepare::Prepared;
 use crate::config::{HostConfig, missing_secrets};
 use crate::console::Console;
-use crate::delivery::{Bells, Dispatcher};
+use crate::delivery::{Bells, Dispatcher, Pauses};
 use crate::ingress::Intake;
 use crate::message_store::sqlite::SqliteStore;
 use crate::problem::Problems;
@@ -94,22 +95,25 @@ impl Host {
         let (ingress, admin) = listeners.addresses()?;
 
         let Settled { active, differing } = releases::settle(&prepared, &ground.store, &*ground.clock, deploy).await?;
+        releases::free_lanes(&active, &ground.store).await?;
         let aliases = ground.aliases(environment, &secrets, &vault)?;
         alias_states::restore(&ground.store, &aliases).await?;
         let catalog = Arc::new(plugins::catalog(&active, environment)?);
         let invoker = plugins::invoker(&config, &ground, &aliases, &catalog, progress)?;
         let intake = ground.intake(&config, &active, environment, &secrets)?;
+        let bells = Arc::new(Bells::default());
+        let pauses = Arc::new(Pauses::new(bells.clone()));
+        pausing::restore(&ground.store, &pauses, &aliases).await?;
         let (events, clock) = (ground.events.clone(), ground.clock.clone());
         let live = LiveParts { aliases: aliases.clone(), intake: intake.clone(), vault, secrets, events, clock };
-        let api = ground.api(&config, prepared.workspace.environment.clone(), live, admin)?;
+        let api = ground.api(&config, prepared.workspace.environment.clone(), live, &pauses, admin)?;
         let console = Console::new(api.clone(), admin);
         // The listeners are bound, so whoever finds this file finds a host that takes connections.
         running::write(&config.data, ingress, admin)?;
 
         // From here on nothing fails.
-        let bells = Arc::new(Bells::default());
         ground.store.wake_through(bells.clone());
-        let dispatcher = Dispatcher::start(&ground.delivery(invoker, catalog), &aliases, &bells);
+        let dispatcher = Dispatcher::start(&ground.delivery(&config, invoker, catalog, &pauses), &aliases, &bells);
         let serving = listeners.serve(intake.handler(), api.handler(console.router()), config.drain, &ground.clock);
         let background = [
             tokio::spawn(housekeeping::clean(ground.store.clone(), ground.clock.clone())),

@@ -6,6 +6,7 @@
 
 mod aliases;
 mod api;
+mod backup;
 mod by_hand;
 mod console_links;
 pub(crate) mod dead_letters;
@@ -22,6 +23,7 @@ mod openapi;
 pub(crate) mod operate;
 pub mod overview;
 pub(crate) mod parameters;
+pub(crate) mod pausing;
 mod secrets;
 mod sessions;
 mod status;

@@ -14,9 +14,10 @@ use crate::alias::network::NetworkUpstream;
 use crate::alias::secret::SecretSource;
 use crate::alias::vault::Vault;
 use crate::alias::{Aliases, AliasesParts, Environment};
+use crate::backup;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{EnvironmentFile, HostConfig};
-use crate::delivery::{Catalog, Delivery};
+use crate::delivery::{Catalog, Delivery, Pauses};
 use crate::ingress::{Intake, IntakeLimits, IntakeParts, Routes};
 use crate::message_store::sqlite::{DATABASE_FILE, Options, SqliteStore};
 use crate::plugin::{PluginInvoker, host_key};
@@ -44,6 +45,7 @@ impl Ground {
         let store = open_store(&config.data, &clock)?;
         // Of a host that was killed: the folder is ours, so no other host runs on it.
         running::remove(&config.data);
+        backup::clear_leftovers(&config.data);
         let behind = store.last_seen_time().since(clock.now());
         if behind > BEHIND_WORTH_A_WORD {
             let behind_s = behind.as_secs();
@@ -84,18 +86,26 @@ impl Ground {
         Ok(Intake::new(parts, limits, routes))
     }
 
-    pub fn api(&self, config: &HostConfig, environment: EnvironmentFile, live: LiveParts, at: SocketAddr) -> Result<Arc<Api>, Problem> {
+    pub fn api(
+        &self,
+        config: &HostConfig,
+        environment: EnvironmentFile,
+        live: LiveParts,
+        pauses: &Arc<Pauses>,
+        at: SocketAddr,
+    ) -> Result<Arc<Api>, Problem> {
         let token = token::load_or_create(&config.data, &*self.random)?;
-        let (intake, store, aliases) = (live.intake.clone(), self.store.clone(), live.aliases.clone());
+        let (intake, store, aliases, pauses) = (live.intake.clone(), self.store.clone(), live.aliases.clone(), pauses.clone());
         let file = environment.places.file().to_owned();
         let environment = LiveEnvironment::new(environment, file, live);
         let sessions = Arc::new(Sessions::new(self.clock.clone(), self.random.clone()));
         let (metrics, events, clock) = (self.metrics.clone(), self.events.clone(), self.clock.clone());
-        let parts = ApiParts { intake, store, aliases, metrics, events, clock, sessions, environment };
+        let data = config.data.clone();
+        let parts = ApiParts { intake, store, aliases, pauses, metrics, events, clock, sessions, environment, data };
         Ok(Api::new(parts, at, token))
     }
 
-    pub fn delivery(&self, plugins: Arc<dyn PluginInvoker>, catalog: Arc<Catalog>) -> Delivery {
+    pub fn delivery(&self, config: &HostConfig, plugins: Arc<dyn PluginInvoker>, catalog: Arc<Catalog>, pauses: &Arc<Pauses>) -> Delivery {
         Delivery {
             store: Arc::new(self.store.clone()),
             plugins,
@@ -104,6 +114,8 @@ impl Ground {
             random: self.random.clone(),
             metrics: self.metrics.clone(),
             events: self.events.clone(),
+            waiting_max: config.waiting_max,
+            pauses: pauses.clone(),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::random::{OsRandom, Random};
 /// Opens the secrets store of `store`, which is in the data folder of `config`.
 ///
 /// # Errors
-/// LG-3008 if the key is in the data folder, or is needed and not there or another; LG-3005 if the rows cannot be read.
+/// LG-3010 if the key is in the data folder, or is needed and not there or another; LG-3005 if the rows cannot be read.
 pub async fn open(config: &HostConfig, store: &SqliteStore, random: Arc<dyn Random>) -> Result<Vault, Problem> {
     let place = match &config.secrets_key {
         Some(SecretPlace::Env(name)) => KeyPlace::Env(name.clone()),

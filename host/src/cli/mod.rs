@@ -3,6 +3,7 @@
 //! Knows `app` for what runs in this process and `client` for what a running host answers.
 
 mod alias;
+mod backup;
 mod bench;
 mod bench_floor;
 mod bench_load;
@@ -22,6 +23,7 @@ mod logs;
 mod message;
 mod messages;
 mod output;
+mod pause;
 mod progress;
 mod run;
 mod secret;
@@ -104,6 +106,10 @@ enum Command {
     /// Put a changed environment file into the running host
     #[command(subcommand)]
     Env(env::Env),
+    Pause(pause::PauseCommand),
+    Resume(pause::ResumeCommand),
+    Backup(backup::BackupCommand),
+    Restore(backup::RestoreCommand),
     Console(console::Console),
     Bench(bench::Bench),
     #[command(hide = true)]
@@ -197,6 +203,10 @@ impl Cli {
             Command::Alias(alias) => alias.run(&common).await,
             Command::Secret(secret) => secret.run(&common).await,
             Command::Env(env) => env.run(&common).await,
+            Command::Pause(pause) => pause.run(&common).await,
+            Command::Resume(resume) => resume.run(&common).await,
+            Command::Backup(backup) => backup.run(&common).await,
+            Command::Restore(restore) => restore.run(&common),
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,
             Command::BenchFloor(floor) => floor.run().await,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::feeds::Feeds;
 use crate::clock::Timestamp;
 use crate::integration::{Binding, Entry, Grant, Integration, PinnedPlugin, ReleaseId, Sink, Step};
 use crate::message::Message;
@@ -17,6 +18,8 @@ pub struct Runnable {
     pub steps: Vec<Use>,
     /// None where the sink is a channel.
     pub sink: Option<Use>,
+    /// Whom its channels feed.
+    pub feeds: Feeds,
 }
 
 /// A plugin in its place, with everything its calls are given.
@@ -39,7 +42,7 @@ impl Runnable {
             return None;
         }
         let sink = matches!(integration.sink, Sink::Plugin(_)).then(|| uses.pop()).flatten();
-        Some(Self { integration, release, steps: uses, sink })
+        Some(Self { integration, release, steps: uses, sink, feeds: Feeds::default() })
     }
 
     /// The aliases its plugins may use.
@@ -60,7 +63,18 @@ pub struct Catalog {
 
 impl Catalog {
     pub fn new(runnables: impl IntoIterator<Item = Runnable>) -> Self {
-        Self { runnables: runnables.into_iter().map(|runnable| (runnable.integration.name.clone(), Arc::new(runnable))).collect() }
+        let runnables = runnables.into_iter().map(|runnable| (runnable.integration.name.clone(), Arc::new(runnable)));
+        let catalog = Self { runnables: runnables.collect() };
+        for runnable in catalog.all() {
+            if let Sink::Channel(channel) = &runnable.integration.sink {
+                runnable.feeds.know(catalog.readers(channel).map(|reader| reader.integration.name.clone()));
+            }
+        }
+        catalog
+    }
+
+    fn readers(&self, channel: &str) -> impl Iterator<Item = &Arc<Runnable>> {
+        self.all().filter(move |runnable| runnable.integration.reads(channel).is_some())
     }
 
     pub fn get(&self, integration: &str) -> Option<&Arc<Runnable>> {

@@ -7,10 +7,12 @@ mod catalog;
 mod decide;
 mod deliver;
 mod dispatcher;
+mod feeds;
 mod fingerprint;
 mod gathered;
 mod idempotency;
 mod outgoing;
+mod pauses;
 mod settling;
 mod stopped;
 mod telling;
@@ -22,6 +24,7 @@ pub use deliver::Delivery;
 pub use dispatcher::{Bells, Dispatcher};
 pub use fingerprint::fingerprint;
 pub use idempotency::idempotency_base;
+pub use pauses::{Pause, Pauses};
 
 #[cfg(test)]
 mod tests;

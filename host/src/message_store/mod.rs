@@ -9,7 +9,7 @@ pub mod memory;
 pub mod routing;
 pub mod sqlite;
 #[cfg(test)]
-mod suite;
+pub(crate) mod suite;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::integration::ReleaseId;
+pub use crate::integration::WaitingMax;
 use crate::message::{FailureClass, Message, MessageId, Tracked};
 use crate::problem::Problem;
 use exchange::Exchange;
@@ -51,6 +52,9 @@ pub trait MessageStore: Send + Sync + 'static {
     /// When the next delivery of `integration` that is ready and not leased is due; none if there is none.
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError>;
 
+    /// How many deliveries of `integration` wait, as it was committed. Answers at once.
+    fn waiting(&self, integration: &str) -> u64;
+
     /// Puts a dead letter back on its way with the next replay number, as it is or with an edited message in its place.
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError>;
 
@@ -79,8 +83,8 @@ pub struct Accept {
     pub message: Arc<Message>,
     pub dedup: Option<Dedup>,
     pub deliveries: Vec<NewDelivery>,
-    /// The most deliveries an integration may have waiting; over it the message is not taken.
-    pub waiting_max: u64,
+    /// Over it the message is not taken.
+    pub waiting_max: WaitingMax,
 }
 
 /// What makes a message the same as one that came before.
@@ -121,6 +125,8 @@ pub enum Accepted {
     Duplicate(MessageId),
     /// This integration has as many deliveries waiting as it may.
     Full(String),
+    /// All integrations together have.
+    HostFull,
 }
 
 /// What [`MessageStore::lease`] takes.
@@ -227,8 +233,8 @@ pub enum Settlement {
     Waits { due_at: Timestamp },
     /// An attempt failed; to be handed out again at `due_at`.
     Retries { due_at: Timestamp },
-    /// Parked for people.
-    DeadLettered { class: FailureClass, code: String, detail: String, fingerprint: String },
+    /// Parked for people. `stops_lane`: the next of its lane goes when they have closed it, and not before.
+    DeadLettered { class: FailureClass, code: String, detail: String, fingerprint: String, stops_lane: bool },
 }
 
 /// A message appended to a channel: a new one, or one that is there already (a child whose sink is a channel).

@@ -98,7 +98,7 @@ impl Watched {
     /// Nothing is lost, and the audit was told of each delivery and of nothing else.
     pub fn check(&self) {
         let Counts { came, ended, told, telling, .. } = *self.lock();
-        let waiting = self.store.waiting();
+        let waiting = self.store.waiting_in_all();
         if came != ended + waiting {
             self.broken(format_args!("{came} deliveries came; {ended} ended and {waiting} wait"));
         }
@@ -204,6 +204,10 @@ impl MessageStore for Watched {
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
         self.store.next_due(integration).await
+    }
+
+    fn waiting(&self, integration: &str) -> u64 {
+        self.store.waiting(integration)
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {

@@ -4,6 +4,7 @@ mod access;
 mod editing;
 mod events;
 mod operating;
+mod pausing;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -75,11 +76,13 @@ impl Host {
             intake: intake.clone(),
             store: store.clone(),
             aliases,
+            pauses: Arc::default(),
             metrics,
             events: told,
             clock: clock(),
             sessions: kept,
             environment,
+            data: folder.path().to_owned(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -49,7 +49,7 @@ impl KeyPlace {
     /// The key, if there is one.
     ///
     /// # Errors
-    /// LG-3008 if it cannot be read, is no key, or everybody on the machine may read it.
+    /// LG-3010 if it cannot be read, is no key, or everybody on the machine may read it.
     pub fn load(&self) -> Result<Option<SealKey>, Problem> {
         let text = match self {
             Self::Nowhere => None,
@@ -62,7 +62,7 @@ impl KeyPlace {
     /// The key; a file that is not there is made from `random`.
     ///
     /// # Errors
-    /// The same, and LG-3008 if it cannot be made.
+    /// The same, and LG-3010 if it cannot be made.
     pub fn load_or_create(&self, random: &dyn Random) -> Result<SealKey, Problem> {
         if let Some(key) = self.load()? {
             return Ok(key);

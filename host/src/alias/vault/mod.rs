@@ -89,7 +89,7 @@ impl Vault {
     /// The store over `written`, which is what `rows` holds, with the key at `place`.
     ///
     /// # Errors
-    /// LG-3008 if there is something to open, and the key is not there or does not open it.
+    /// LG-3010 if there is something to open, and the key is not there or does not open it.
     pub fn open(place: KeyPlace, rows: Arc<dyn SealedRows>, written: Vec<SealedRow>, random: Arc<dyn Random>) -> Result<Self, Problem> {
         let vault = Self { place, rows, random, key: Mutex::default(), secrets: RwLock::default(), tokens: Mutex::default() };
         if written.is_empty() {
@@ -125,7 +125,7 @@ impl Vault {
     /// Keeps `secret` under `name`. It is on disk, sealed, before anybody reads it.
     ///
     /// # Errors
-    /// LG-1005 for a secret that is empty or over 64 KiB, LG-3008, and what the store says.
+    /// LG-1005 for a secret that is empty or over 64 KiB, LG-3010, and what the store says.
     pub async fn set(&self, name: &str, secret: Secret, now: Timestamp) -> Result<(), Problem> {
         let size = secret.expose().len();
         if !(1..=SECRET_BYTES_MAX).contains(&size) {

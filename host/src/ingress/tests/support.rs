@@ -76,6 +76,10 @@ impl MessageStore for ScriptedStore {
         Ok(None)
     }
 
+    fn waiting(&self, _: &str) -> u64 {
+        0
+    }
+
     async fn replay(&self, _: Replay) -> Result<Replayed, StoreError> {
         Err(StoreError::NoSuchDeadLetter)
     }

@@ -22,8 +22,8 @@ pub(super) fn accept(writing: &mut Writing<'_>, accept: &Accept) -> Done<Accepte
     if let Some(first) = seen(writing, accept.dedup.as_ref(), at)? {
         return Ok(Accepted::Duplicate(first));
     }
-    if let Some(integration) = full(writing, accept) {
-        return Ok(Accepted::Full(integration));
+    if let Some(full) = full(writing, accept) {
+        return Ok(full);
     }
     writing.refuse_when_the_disk_is_low()?;
     let Some(seq) = rows::insert_message(writing, &accept.message)? else {
@@ -57,14 +57,16 @@ pub(super) fn append(writing: &mut Writing<'_>, append: &Append, at: Timestamp) 
     Ok(())
 }
 
-/// The integration that has as much waiting as it may.
-fn full(writing: &Writing<'_>, accept: &Accept) -> Option<String> {
+/// The answer where as much waits as may.
+fn full(writing: &Writing<'_>, accept: &Accept) -> Option<Accepted> {
     let mut coming = BTreeMap::<&str, u64>::new();
     for delivery in accept.deliveries.iter().filter(|delivery| !matches!(delivery.lane, Lane::Unkeyed(_))) {
         *coming.entry(&delivery.integration).or_default() += 1;
     }
-    let full = coming.into_iter().find(|(integration, more)| writing.waiting(integration) + more > accept.waiting_max);
-    full.map(|(integration, _)| integration.to_owned())
+    let (all, most) = (coming.values().sum::<u64>(), accept.waiting_max);
+    let full = coming.into_iter().find(|(integration, more)| writing.waiting(integration) + more > most.integration);
+    let host_full = || (all > 0 && writing.waiting_in_all() + all > most.host).then_some(Accepted::HostFull);
+    full.map(|(integration, _)| Accepted::Full(integration.to_owned())).or_else(host_full)
 }
 
 /// The message that was taken before under this token, if the token still counts at `at`.

@@ -1,7 +1,7 @@
 //! The message store of a running host: one SQLite file in the data folder.
 //!
 //! Depends on `message`, `integration`'s release type and the clock. [`SqliteStore`] is the [`MessageStore`];
-//! [`KeyValue`], [`Releases`], [`AliasStates`], [`Sealed`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
+//! [`KeyValue`], [`Releases`], [`AliasStates`], [`PauseRows`], [`Sealed`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
 //! tables), `writer` and `group` (how anything gets written), `checkpoint` (how the log becomes the database), `leases` (what is handed
 //! out), `ready` (what is handed out without a read), and a file for each command.
 
@@ -9,6 +9,7 @@ mod accept;
 mod alias_states;
 mod checkpoint;
 mod clean;
+mod copy;
 mod exchanges;
 mod failure;
 mod group;
@@ -21,6 +22,7 @@ mod open;
 mod open_letters;
 mod operator;
 mod outcome;
+mod pauses;
 mod readers;
 mod ready;
 mod releases;
@@ -41,9 +43,11 @@ use async_trait::async_trait;
 
 pub use alias_states::AliasStates;
 pub use clean::Cleaned;
+pub use copy::{NEWEST_SCHEMA, check_copy, copy_into, version_of};
 pub use key_value::KeyValue;
 pub use ledger::Ledger;
 pub use open::{DATABASE_FILE, LOCK_FILE};
+pub use pauses::{PauseRow, PauseRows};
 pub use releases::Releases;
 pub use sealed::{Sealed, SealedEntry};
 pub use writer::OnFatal;
@@ -66,6 +70,9 @@ const READERS: usize = 4;
 const PEOPLE_READERS: usize = 2;
 /// Free bytes on the disk below which no new message is taken, so that what is there can still be settled.
 pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Lanes that one command frees at most: some milliseconds of the writer's time.
+const LANES_FREED_AT_ONCE: i64 = 500;
 
 /// How a store is opened.
 #[derive(Clone)]
@@ -108,6 +115,7 @@ pub(crate) struct Inner {
     readers: Arc<Readers>,
     people: Arc<Readers>,
     ledger: Ledger,
+    waiting: Waiting,
     wake: WakeSlot,
     generation: i64,
     last_seen_time: Timestamp,
@@ -166,7 +174,8 @@ impl SqliteStore {
             writer,
             leases,
             readers: Readers::new(&opened.database, medium, READERS),
-            ledger: Ledger::new(Arc::clone(&people), waiting),
+            ledger: Ledger::new(Arc::clone(&people), waiting.clone()),
+            waiting,
             people,
             wake,
             generation: opened.generation,
@@ -212,6 +221,11 @@ impl SqliteStore {
         AliasStates { inner: Arc::clone(&self.inner) }
     }
 
+    /// What people have paused.
+    pub fn pauses(&self) -> PauseRows {
+        PauseRows { inner: Arc::clone(&self.inner) }
+    }
+
     /// The secrets store's rows.
     pub fn sealed(&self) -> Sealed {
         Sealed { inner: Arc::clone(&self.inner) }
@@ -225,6 +239,19 @@ impl SqliteStore {
     /// Takes away a bounded number of deduplication tokens and key-values that have expired.
     pub async fn clean(&self, now: Timestamp) -> Result<Cleaned, StoreError> {
         self.inner.writer.run(0, move |writing| clean::clean(writing, now)).await
+    }
+
+    /// Lets the lanes of `integration` go that dead letters stopped: it does not order strictly any more. How many there were.
+    pub async fn free_lanes(&self, integration: &str) -> Result<usize, StoreError> {
+        let mut freed = 0;
+        loop {
+            let integration = integration.to_owned();
+            let piece = self.inner.writer.run(0, move |writing| lane::free_all(writing, &integration, LANES_FREED_AT_ONCE)).await?;
+            freed += piece;
+            if piece == 0 {
+                return Ok(freed);
+            }
+        }
     }
 
     /// Whether a message could be stored now: the writer answers, the files are there, and the disk has more than the reserve.
@@ -281,6 +308,10 @@ impl MessageStore for SqliteStore {
         }
         let (leases, integration) = (Arc::clone(&self.inner.leases), integration.to_owned());
         self.inner.readers.read(move |connection| lease::next_due(connection, &leases, &integration)).await
+    }
+
+    fn waiting(&self, integration: &str) -> u64 {
+        self.inner.waiting.of(integration)
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
