@@ -41,7 +41,7 @@ pub enum SecretCommand {
 #[command(after_help = "\
 Examples:
   lockgate secret set crm.client-secret
-  lockgate secret set crm.private-key < key.pem")]
+  cat key.pem | lockgate secret set crm.private-key")]
 pub struct Set {
     /// The secret's name
     name: String,

@@ -178,7 +178,7 @@ expired-when = { json = "/a~2" }
         "4:107: LG-1005 `alias.a.auth.oauth2-refresh-token.refresh-token` is written into the file",
         "7:149: LG-1005 `alias.b.auth.oauth2-jwt-bearer.algorithm` = \"HS256\": expected one of `RS256`, `ES256`",
         "10:38: LG-1005 `alias.c.auth.hmac.secret.store` can only be true",
-        "13:108: LG-1005 `alias.d.auth.hmac.timestamp-header` is the header of the signature too",
+        "13:101: LG-1005 `alias.d.auth.hmac.timestamp-header` is the header of the signature too",
         "14:25: LG-1005 `alias.d.expired-when.json` = \"error/code\": expected a JSON pointer such as `/error/code`",
         "14:44: LG-1005 `alias.d.expired-when.is` is empty",
         "17:16: LG-1005 `alias.e.expired-when` must have either `json` and `is`, or `contains`",
