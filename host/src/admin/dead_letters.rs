@@ -87,7 +87,7 @@ pub async fn show(
 ///
 /// # Errors
 /// 404, and 503 where the store does not answer.
-pub(super) async fn one(parts: &ApiParts, id: DeadLetterId) -> Result<DeadLetterRow, Refusal> {
+pub(crate) async fn one(parts: &ApiParts, id: DeadLetterId) -> Result<DeadLetterRow, Refusal> {
     let found = parts.store.ledger().dead_letter(id).await.map_err(|error| refusal(&error))?;
     found.ok_or_else(|| missing(id))
 }
@@ -100,6 +100,6 @@ fn missing(id: DeadLetterId) -> Refusal {
 ///
 /// # Errors
 /// 400 for what is none.
-pub(super) fn id_of(text: &str) -> Result<DeadLetterId, Refusal> {
+pub(crate) fn id_of(text: &str) -> Result<DeadLetterId, Refusal> {
     text.parse().map(DeadLetterId).map_err(|_| wrong(format!("`{text}` is not the id of a dead letter: expected a number")))
 }

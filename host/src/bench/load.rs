@@ -139,6 +139,7 @@ async fn connection(shared: &Shared<'_>, mut wire: Option<Wire>) {
     let mut failures = 0;
     while let Some((index, at)) = shared.next().await {
         shared.load.orders.write(&mut request, shared.load.batch, index);
+        shared.target.sent(index, at);
         let status = match &mut wire {
             Some(wire) => exchange(wire, &request).await,
             None => None,

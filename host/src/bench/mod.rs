@@ -17,6 +17,7 @@ mod floor_tests;
 mod growth;
 mod load;
 mod machine;
+mod neighbour;
 mod orders;
 mod past;
 mod plugins;
@@ -51,7 +52,7 @@ use end_to_end::Pair;
 use room::Room;
 
 /// The rows there are, in their order.
-pub const ROWS: [&str; 12] = [
+pub const ROWS: [&str; 14] = [
     "end-to-end",
     "intake-p50",
     "intake-p99",
@@ -61,6 +62,8 @@ pub const ROWS: [&str; 12] = [
     "growth-waiting",
     "growth-integrations",
     "growth-memory",
+    "neighbour-p99",
+    "drain",
     "console-page",
     "start-plugins",
     "start-first-message",
@@ -114,6 +117,12 @@ async fn measure(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report, Problem> {
     }
     if wants(&["growth-integrations", "growth-memory"]) {
         rows.extend(growth::integrations(&room).await?);
+    }
+    if wants(&["neighbour-p99"]) {
+        rows.push(neighbour::p99(&room).await?);
+    }
+    if wants(&["drain"]) {
+        rows.push(neighbour::drain(&room).await?);
     }
     if wants(&["console-page"]) {
         rows.push(console::page(&room).await?);

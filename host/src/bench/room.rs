@@ -26,6 +26,8 @@ pub struct Size {
     pub rounds: usize,
     /// Messages that wait, in `growth-waiting`.
     pub waiting: u64,
+    /// Messages that wait, in `drain`.
+    pub backlog: u64,
     /// Messages that were settled, in `console-page`.
     pub stored: u64,
     /// Integrations that are loaded, in `growth-integrations` and `console-page`, and those of them that are busy.
@@ -44,6 +46,7 @@ impl Size {
         warm_up: Duration::from_secs(2),
         rounds: 5,
         waiting: 1_000_000,
+        backlog: 20_000,
         stored: 1_000_000,
         integrations: 1_000,
         busy: 10,
@@ -56,6 +59,7 @@ impl Size {
         warm_up: Duration::from_millis(100),
         rounds: 1,
         waiting: 2_000,
+        backlog: 200,
         stored: 2_000,
         integrations: 12,
         busy: 3,
@@ -114,14 +118,25 @@ impl<'a> Room<'a> {
 
     /// A workspace with `flows`, in a folder `name` of its own.
     pub fn workspace(&self, name: &str, flows: &[Flow]) -> Result<PathBuf, Problem> {
+        self.workspace_beside(name, flows, free_address()?)
+    }
+
+    /// The same, where those that do not go to the target go to `other`.
+    fn workspace_beside(&self, name: &str, flows: &[Flow], other: SocketAddr) -> Result<PathBuf, Problem> {
         let folder = self.folder.join(name);
-        workspace::write(&self.project.join(workspace::EXAMPLE), self.plugins()?, &folder, self.target.address, flows)?;
+        let example = self.project.join(workspace::EXAMPLE);
+        workspace::write(&example, self.plugins()?, &folder, [self.target.address, other], flows)?;
         Ok(folder)
     }
 
     /// Lockgate on a workspace with `flows`.
     pub async fn lockgate(&self, name: &str, flows: &[Flow]) -> Result<Bout, Problem> {
-        let folder = self.workspace(name, flows)?;
+        self.lockgate_beside(name, flows, free_address()?).await
+    }
+
+    /// The same, where those that do not go to the target go to `other`.
+    pub async fn lockgate_beside(&self, name: &str, flows: &[Flow], other: SocketAddr) -> Result<Bout, Problem> {
+        let folder = self.workspace_beside(name, flows, other)?;
         let busy = flows.iter().filter(|flow| flow.is_busy()).count();
         Bout::new(Subject::lockgate(&folder).await?, busy)
     }

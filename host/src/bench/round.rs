@@ -1,11 +1,11 @@
 //! One round: a load on a subject, until the last message is settled and accounted for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::cpu;
 use super::figures::{median, quantile_ms};
 use super::load::{Load, Loaded, Pace};
-use super::orders::{Orders, Paths};
+use super::orders::{Batch, Orders, Paths};
 use super::room::Room;
 use super::stopwatch;
 use super::subject::{SECRET, Subject};
@@ -36,12 +36,21 @@ pub struct Round {
     /// From the first request to the last settlement.
     pub took: Duration,
     pub latencies_us: Vec<u32>,
+    /// From when an order was to be sent to its arrival at the target.
+    pub delivered_us: Vec<u32>,
     /// Processor time of the subject.
     pub cpu: Duration,
     /// Processor time of load generator and target.
     pub own_cpu: Duration,
     pub lost: u64,
     pub doubled: u64,
+}
+
+/// How things stood before it.
+struct Before {
+    settled: u64,
+    cpu: Duration,
+    own_cpu: Duration,
 }
 
 impl Round {
@@ -66,24 +75,53 @@ impl Bout {
 
     /// Sends orders for as long as `lasts` and waits for the last settlement.
     pub async fn round(&mut self, room: &Room<'_>, pace: Pace, lasts: Duration) -> Result<Round, Problem> {
+        let batch = self.sign(pace, lasts);
+        let before = self.before().await?;
+        let loaded = self.send(room, &batch, pace, lasts).await?;
+        self.finish(room, &before, loaded.started, loaded, SETTLED_WITHIN).await
+    }
+
+    /// The same while the target is down; it took from when the target is back.
+    pub async fn backlog(&mut self, room: &Room<'_>, pace: Pace, lasts: Duration, within: Duration) -> Result<Round, Problem> {
+        let batch = self.sign(pace, lasts);
+        let before = self.before().await?;
+        room.target.is_down(true);
+        let loaded = self.send(room, &batch, pace, lasts).await;
+        room.target.is_down(false);
+        self.finish(room, &before, stopwatch::now(), loaded?, within).await
+    }
+
+    fn sign(&mut self, pace: Pace, lasts: Duration) -> Batch {
         let per_second = match pace {
             Pace::Open { per_second } => per_second,
             Pace::Closed { .. } => ORDERS_PER_SECOND,
         };
         let batch = self.orders.sign(self.next, (per_second * lasts.as_secs_f64()).ceil() as usize);
         self.next += batch.len() as u64;
-        let settled_before = self.subject.settled().await?;
-        let (cpu, own_cpu) = (self.subject.cpu(), cpu::own());
-        let load = Load { to: self.subject.ingress, orders: &self.orders, batch: &batch, connections: CONNECTIONS, pace, lasts };
+        batch
+    }
+
+    async fn before(&self) -> Result<Before, Problem> {
+        Ok(Before { settled: self.subject.settled().await?, cpu: self.subject.cpu(), own_cpu: cpu::own() })
+    }
+
+    async fn send(&self, room: &Room<'_>, batch: &Batch, pace: Pace, lasts: Duration) -> Result<Loaded, Problem> {
+        let load = Load { to: self.subject.ingress, orders: &self.orders, batch, connections: CONNECTIONS, pace, lasts };
         let loaded = load.run(&room.target).await;
         self.refuse_failures(&loaded)?;
-        self.wait_until_settled(room, settled_before, loaded.accepted).await?;
+        Ok(loaded)
+    }
+
+    /// Waits for the last settlement, and counts. Time counts from `started`.
+    async fn finish(&self, room: &Room<'_>, before: &Before, started: Instant, loaded: Loaded, within: Duration) -> Result<Round, Problem> {
+        self.wait_until_settled(room, before.settled, loaded.accepted, within).await?;
         let round = Round {
             messages: loaded.accepted,
-            took: stopwatch::now().saturating_duration_since(loaded.started),
+            took: stopwatch::now().saturating_duration_since(started),
             latencies_us: loaded.latencies_us,
-            cpu: self.subject.cpu().saturating_sub(cpu),
-            own_cpu: cpu::own().saturating_sub(own_cpu),
+            delivered_us: room.target.delivered_us(),
+            cpu: self.subject.cpu().saturating_sub(before.cpu),
+            own_cpu: cpu::own().saturating_sub(before.own_cpu),
             lost: loaded.accepted.saturating_sub(room.target.distinct()),
             doubled: room.target.doubled(),
         };
@@ -92,8 +130,8 @@ impl Bout {
     }
 
     /// The host is asked only once all has been delivered, so that asking costs nothing that is measured.
-    async fn wait_until_settled(&self, room: &Room<'_>, before: u64, accepted: u64) -> Result<(), Problem> {
-        let until = stopwatch::now() + SETTLED_WITHIN;
+    async fn wait_until_settled(&self, room: &Room<'_>, before: u64, accepted: u64, within: Duration) -> Result<(), Problem> {
+        let until = stopwatch::now() + within;
         while room.target.distinct() < accepted && stopwatch::now() < until {
             stopwatch::sleep(LOOK_AGAIN).await;
         }

@@ -3,14 +3,17 @@
 use std::cell::{Cell, RefCell};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::time::Instant;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::orders::number_in;
+use super::stopwatch;
 use super::wire::Wire;
 use crate::problem::{Code, Problem};
 
+const DOWN: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 /// Listens as long as its runtime lives; on the thread of the load generator, so that counts need no lock.
@@ -27,6 +30,10 @@ struct Received {
     times: RefCell<Vec<u8>>,
     distinct: Cell<u64>,
     doubled: Cell<u64>,
+    /// When each order was to be sent, and how long each took from then, in microseconds.
+    sent: RefCell<Vec<Option<Instant>>>,
+    delivered_us: RefCell<Vec<u32>>,
+    is_down: Cell<bool>,
     /// Requests that speak of no order that is expected.
     strays: Cell<u64>,
     /// Wakes one who waits for room, for each order that came.
@@ -53,9 +60,28 @@ impl Target {
     pub fn expect(&self, first: u64, count: usize) {
         self.received.first.set(first);
         *self.received.times.borrow_mut() = vec![0; count];
+        *self.received.sent.borrow_mut() = vec![None; count];
+        *self.received.delivered_us.borrow_mut() = Vec::with_capacity(count);
         self.received.distinct.set(0);
         self.received.doubled.set(0);
         self.received.strays.set(0);
+    }
+
+    /// The `index`-th of them was to be sent at `at`.
+    pub fn sent(&self, index: usize, at: Instant) {
+        if let Some(sent) = self.received.sent.borrow_mut().get_mut(index) {
+            *sent = Some(at);
+        }
+    }
+
+    /// How long those that came took, in microseconds, in the order in which they came.
+    pub fn delivered_us(&self) -> Vec<u32> {
+        self.received.delivered_us.borrow().clone()
+    }
+
+    /// From now on it answers 503 and takes nothing, or no more.
+    pub fn is_down(&self, is_down: bool) {
+        self.received.is_down.set(is_down);
     }
 
     /// How many of them have come.
@@ -91,8 +117,11 @@ async fn serve(listener: TcpListener, received: Rc<Received>) {
 async fn connection(stream: TcpStream, received: Rc<Received>) {
     let mut wire = Wire::new(stream);
     while let Ok(Some(message)) = wire.receive().await {
-        received.take(message.body);
-        if wire.send(ANSWER).await.is_err() {
+        let is_down = received.is_down.get();
+        if !is_down {
+            received.take(message.body);
+        }
+        if wire.send(if is_down { DOWN } else { ANSWER }).await.is_err() {
             return;
         }
     }
@@ -107,6 +136,11 @@ impl Received {
         };
         match *times {
             0 => {
+                let sent = index.and_then(|index| self.sent.borrow().get(index).copied().flatten());
+                if let Some(sent) = sent {
+                    let took = stopwatch::now().saturating_duration_since(sent);
+                    self.delivered_us.borrow_mut().push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+                }
                 self.distinct.set(self.distinct.get() + 1);
                 self.room.notify_one();
             }

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::plugins::{Plugins, TRANSFORMER, unwritable};
-use super::room::free_address;
 use super::subject::SECRET_VARIABLE;
 use crate::problem::{Code, Problem};
 
@@ -34,7 +33,7 @@ pub struct Flow {
 enum To {
     /// The bench's target.
     Billing,
-    /// Where nobody listens.
+    /// Where nobody listens, or nobody answers.
     Down,
     /// The target too, but nobody sends anything.
     Idle,
@@ -49,6 +48,14 @@ impl Flow {
     /// One whose target is down, under another path.
     pub fn parked() -> Self {
         Self { name: "parked".into(), path: "/parked".into(), target: To::Down, ..Self::example() }
+    }
+
+    /// Where orders for [`Flow::hanging`] come in.
+    pub const HANGING_PATH: &str = "/hanging";
+
+    /// One whose target never answers, under another path.
+    pub fn hanging() -> Self {
+        Self { name: "hanging".into(), path: Self::HANGING_PATH.into(), target: To::Down, ..Self::example() }
     }
 
     /// `count` that are the same but for their names and paths; the first `busy` get orders.
@@ -84,8 +91,8 @@ pub fn numbered(path: &str, number: usize) -> String {
     format!("{path}/{number:04}")
 }
 
-/// Writes a workspace with `flows` into `folder`. Deliveries go to `target`.
-pub fn write(example: &Path, plugins: &Plugins, folder: &Path, target: SocketAddr, flows: &[Flow]) -> Result<(), Problem> {
+/// Writes a workspace with `flows` into `folder`. Deliveries of busy flows go to the first address, those of flows that are down or hang to the second.
+pub fn write(example: &Path, plugins: &Plugins, folder: &Path, [target, other]: [SocketAddr; 2], flows: &[Flow]) -> Result<(), Problem> {
     let integration = std::fs::read_to_string(example.join(INTEGRATION_FILE)).map_err(|error| {
         Problem::new(Code::FileUnreadable, format!("{} cannot be read: {error}", example.join(INTEGRATION_FILE).display()))
             .fix("run the bench in the project's folder, or name it with -C DIR")
@@ -96,7 +103,7 @@ pub fn write(example: &Path, plugins: &Plugins, folder: &Path, target: SocketAdd
         written.map_err(|error| unwritable(&path, &error))
     };
     write("lockgate.toml", &format!("[limits]\nwaiting = {WAITING}\n"))?;
-    write(&format!("environments/{ENVIRONMENT}.toml"), &environment(target, free_address()?))?;
+    write(&format!("environments/{ENVIRONMENT}.toml"), &environment(target, other))?;
     for flow in flows {
         write(&format!("integrations/{}.toml", flow.name), &rewritten(&integration, flow)?)?;
     }
@@ -123,9 +130,9 @@ fn rewritten(integration: &str, flow: &Flow) -> Result<String, Problem> {
     Ok(text)
 }
 
-fn environment(target: SocketAddr, nobody: SocketAddr) -> String {
+fn environment(target: SocketAddr, other: SocketAddr) -> String {
     let owner = "owner = { contact = \"bench@lockgate.example\" }";
     let alias = |name: &str, to: SocketAddr| format!("[alias.{name}]\n{owner}\nurl = \"http://{to}\"\nnetwork = [\"127.0.0.0/8\"]\n");
     let verify = format!("{{ hmac = {{ secret = {{ env = \"{SECRET_VARIABLE}\" }}, header = \"X-Signature\", encoding = \"hex\" }} }}");
-    format!("[alias.shop]\n{owner}\nverify = {verify}\n\n{}\n{}", alias("billing", target), alias("down", nobody))
+    format!("[alias.shop]\n{owner}\nverify = {verify}\n\n{}\n{}", alias("billing", target), alias("down", other))
 }

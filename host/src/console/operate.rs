@@ -7,10 +7,10 @@ use axum::extract::State;
 use http::StatusCode;
 use maud::{Markup, html};
 
-use super::Console;
 use super::access::{Form, SignedIn};
 use super::page::{Page, Section, Wrong};
 use super::parts::{self, Row, Tone, column};
+use super::{Console, edit};
 use crate::admin::Session;
 use crate::admin::operate::{Action, Became, Done, Results, Selection, act};
 use crate::admin::parameters::{Parameters, wrong};
@@ -30,6 +30,7 @@ pub fn one(session: &Session, letter: &DeadLetterRow) -> Markup {
     html! {
         div.actions {
             (parts::form(session, REPLAY, html! { (id(letter.id)) button.primary { "Replay" } }))
+            a.button href=(edit::address(letter.id)) { "Edit…" }
             (parts::form(session, DISCARD, html! { (id(letter.id)) button.danger { "Discard…" } }))
         }
     }
@@ -126,7 +127,7 @@ fn is_own(path: &str) -> bool {
 /// `POST /dead-letters/replay`
 pub async fn replay(State(console): State<Arc<Console>>, SignedIn(session): SignedIn, Form(given): Form) -> Result<Page, Wrong> {
     let asked = Asked::read(given)?;
-    let results = act(&console.api.parts, asked.selection(), Action::Replay { superseded: asked.superseded }).await?;
+    let results = act(&console.api.parts, asked.selection(), Action::Replay { superseded: asked.superseded, rate: None }).await?;
     let superseded: Vec<DeadLetterId> =
         results.results.iter().filter(|done| matches!(done.became, Became::Superseded { .. })).map(|done| done.id).collect();
     let more = html! { (asked.fields()) button.primary { "Replay more" } };
@@ -216,7 +217,7 @@ fn told(results: &Results) -> Markup {
     }
 }
 
-fn became(became: &Became) -> String {
+pub fn became(became: &Became) -> String {
     match became {
         Became::Queued { replay } => format!("On its way again, as replay {replay}"),
         Became::Superseded { newer } => format!("Not replayed: {newer} newer of its key delivered since"),

@@ -269,6 +269,8 @@ pub struct KeyValueWrite {
 pub struct Replay {
     pub dead_letter: DeadLetterId,
     pub now: Timestamp,
+    /// It goes no earlier than this.
+    pub due_at: Timestamp,
     /// What to do where newer messages of its key have been delivered since.
     pub superseded: Superseded,
     /// What goes in its place; none for the message as it is.

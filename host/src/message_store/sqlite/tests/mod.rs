@@ -9,4 +9,5 @@ mod power_cut;
 mod questions;
 mod races;
 mod releases;
+mod retention;
 mod sealed;
