@@ -8,6 +8,7 @@ mod bench;
 mod console;
 mod console_messages;
 mod corpus;
+mod credentials;
 mod delivery;
 mod demo;
 mod documents;

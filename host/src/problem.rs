@@ -67,6 +67,7 @@ codes! {
     DiskFull = "LG-3007": "the disk is full",
     BadBackup = "LG-3008": "a backup is damaged or not whole",
     BackupUnderWay = "LG-3009": "a backup is being made",
+    SecretsKey = "LG-3010": "the key of the secrets store is missing or does not fit",
 
     BadSignature = "LG-4001": "the request's signature is not valid",
     NoSuchPath = "LG-4002": "no integration listens on this path",
@@ -90,6 +91,7 @@ codes! {
     AliasUnreachable = "LG-6003": "a target cannot be reached, or fails",
     RequestDenied = "LG-6004": "a request that breaks the egress rules",
     SenselessRetryAfter = "LG-6005": "a target asks for a wait that makes no sense",
+    SenselessLifetime = "LG-6006": "a token endpoint names a lifetime that makes no sense",
 
     PortInUse = "LG-7001": "a listener's address cannot be bound",
     HostUnreachable = "LG-7002": "no host answers",

@@ -134,6 +134,8 @@ impl Drop for Host {
 /// `lockgate` in a folder, with nothing of the caller's environment that would lead it elsewhere.
 pub fn lockgate(folder: &Path) -> Command {
     let mut command = Command::new(binary());
+    // Keys are made in a folder of the test's own.
+    command.env("XDG_CONFIG_HOME", folder.join(".config"));
     command.current_dir(folder).env_remove("LOCKGATE_HOST").env_remove("LOCKGATE_TOKEN").env_remove("LOCKGATE_LOG");
     command
 }

@@ -2,6 +2,7 @@
 //!
 //! Depends on `endpoint`. Sends one request without effect (HEAD, or GET where HEAD is not known) to the base URL.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,7 +47,7 @@ impl AliasTest {
 }
 
 /// Tests `endpoint`, whatever is known of its health, and learns from a good answer.
-pub async fn run(endpoint: &Endpoint, clock: &dyn Clock) -> AliasTest {
+pub async fn run(endpoint: &Arc<Endpoint>, clock: &dyn Clock) -> AliasTest {
     let started = clock.now();
     let mut test = match &endpoint.alias.url {
         Some(url) => ask(endpoint, url).await,
@@ -56,7 +57,7 @@ pub async fn run(endpoint: &Endpoint, clock: &dyn Clock) -> AliasTest {
     test
 }
 
-async fn ask(endpoint: &Endpoint, url: &Url) -> AliasTest {
+async fn ask(endpoint: &Arc<Endpoint>, url: &Url) -> AliasTest {
     let failed = |detail: String| AliasTest::failed(&endpoint.alias.name, detail);
     let ticket = endpoint.turnstile.force();
     let credential = match endpoint.renew(ticket).await {
@@ -69,7 +70,7 @@ async fn ask(endpoint: &Endpoint, url: &Url) -> AliasTest {
     };
     match request(endpoint, url, &credential, ticket).await {
         Ok(heard) => {
-            let test = judge(endpoint, heard.answer.status);
+            let test = judge(endpoint, &heard);
             if test.authenticated == Some(true) {
                 endpoint.taken();
             }
@@ -111,12 +112,13 @@ async fn request(endpoint: &Endpoint, url: &Url, credential: &Credential, ticket
 
 /// A base URL often has nothing of its own, and many servers look for the page before they look at who asks: 404 tells nothing.
 /// A token that the token endpoint gave out does.
-fn judge(endpoint: &Endpoint, status: StatusCode) -> AliasTest {
+fn judge(endpoint: &Endpoint, heard: &Heard) -> AliasTest {
+    let status = heard.answer.status;
     let number = status.as_u16();
-    let by_token = matches!(endpoint.alias.auth, Auth::OAuth2ClientCredentials { .. });
+    let by_token = endpoint.alias.auth.token_url().is_some();
     let (authenticated, detail) = match (&endpoint.alias.auth, status) {
         (Auth::None, _) => (None, format!("answers {number}; the alias has no credential")),
-        (_, StatusCode::UNAUTHORIZED) => (Some(false), "answers 401: the credential is refused".to_owned()),
+        (_, _) if endpoint.says_expired(heard) => (Some(false), format!("answers {number}: the credential is refused")),
         (_, status) if by_token => (Some(true), format!("answers {}; the token endpoint gave a token", status.as_u16())),
         (_, status) if status.is_success() => (Some(true), format!("answers {number} to the credential")),
         (_, _) => (None, format!("answers {number} on its base URL, which does not tell whether the credential is taken")),

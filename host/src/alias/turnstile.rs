@@ -293,6 +293,22 @@ impl Turnstile {
         Kept { health: inside.health.kept(), rate: inside.rate.kept(now), cleanly: true }
     }
 
+    /// The alias has another rate now. What was sent counts within the limits that stay.
+    pub fn limit(&self, limits: &[RateLimit], now: Timestamp) {
+        let mut inside = self.lock();
+        let sent = inside.rate.kept(now);
+        inside.rate = Rate::new(limits);
+        inside.rate.restore(&sent, true, now);
+        inside.changed(now);
+    }
+
+    /// The alias leads to another target now: what was known of the old one is forgotten, and what is still heard of it ignored.
+    pub fn lead_elsewhere(&self, now: Timestamp) {
+        let mut inside = self.lock();
+        inside.health = inside.health.of_another_target(now);
+        inside.changed(now);
+    }
+
     /// Takes up what was written before a restart.
     pub fn restore(&self, kept: Kept, now: Timestamp) {
         let mut inside = self.lock();

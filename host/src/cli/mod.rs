@@ -15,6 +15,7 @@ mod dead_letters;
 mod demo;
 mod edit;
 mod editor;
+mod env;
 mod event_stream;
 mod example;
 mod inspect;
@@ -26,6 +27,7 @@ mod pause;
 mod progress;
 mod run;
 mod screen;
+mod secret;
 mod send;
 mod status;
 mod table;
@@ -101,6 +103,12 @@ enum Command {
     /// List or test aliases: endpoints, and whether they answer and authenticate
     #[command(subcommand)]
     Alias(alias::Alias),
+    /// Set, list or forget secrets that are kept sealed in the data folder
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
+    /// Put a changed environment file into the running host
+    #[command(subcommand)]
+    Env(env::Env),
     Pause(pause::PauseCommand),
     Resume(pause::ResumeCommand),
     Backup(backup::BackupCommand),
@@ -200,6 +208,8 @@ impl Cli {
             Command::Status(status) => status.run(&common).await,
             Command::Logs(logs) => logs.run(&common).await,
             Command::Alias(alias) => alias.run(&common).await,
+            Command::Secret(secret) => secret.run(&common).await,
+            Command::Env(env) => env.run(&common).await,
             Command::Pause(pause) => pause.run(&common).await,
             Command::Resume(resume) => resume.run(&common).await,
             Command::Backup(backup) => backup.run(&common).await,

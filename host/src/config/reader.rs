@@ -138,6 +138,11 @@ impl Places {
         }
     }
 
+    /// The whole file.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The file all this is about.
     pub fn file(&self) -> &Path {
         &self.file

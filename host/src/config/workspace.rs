@@ -221,7 +221,8 @@ pub fn read_files(dir: &Path) -> Result<(HostConfig, Vec<IntegrationFile>), Prob
     }
 }
 
-fn read_environment(dir: &Path, name: &str) -> Result<EnvironmentFile, Problems> {
+/// The environment `name` of `dir`.
+pub fn read_environment(dir: &Path, name: &str) -> Result<EnvironmentFile, Problems> {
     let folder = dir.join("environments");
     let path = folder.join(format!("{name}.toml"));
     if is_name(name) && is_there(&path) {

@@ -9,7 +9,7 @@ use url::Url;
 use super::audit::{self, Audit};
 use super::crm::{CLIENT_SECRET, Crm};
 use super::shop;
-use crate::alias::secret::{Secret, SecretRef, SecretSource};
+use crate::alias::secret::{Secret, SecretPlace, SecretRef, SecretSource};
 use crate::alias::{Alias, Auth};
 use crate::app::{Host, Start};
 use crate::clock::SystemClock;
@@ -51,6 +51,7 @@ impl World {
 fn lead_to(prepared: &mut Prepared, crm: &Crm, audit: &Audit, data: &Path) {
     let host = &mut prepared.workspace.host;
     host.data = data.join(DATA);
+    host.secrets_key = Some(SecretPlace::File(data.join("secrets.key")));
     host.ingress.set_port(0);
     host.admin.set_port(0);
     let moved = |url: &mut Url, port: u16| {
@@ -79,14 +80,13 @@ struct DemoSecrets;
 
 impl SecretSource for DemoSecrets {
     fn read(&self, reference: &SecretRef) -> Result<Secret, Problem> {
-        let secret = match reference {
-            SecretRef::Env(name) if name == "SHOP_SECRET" => shop::SECRET,
-            SecretRef::Env(name) if name == "CRM_SECRET" => CLIENT_SECRET,
-            SecretRef::Env(name) if name == "AUDIT_TOKEN" => audit::TOKEN,
-            other => {
-                return Err(
-                    Problem::new(Code::MissingSecret, format!("the demo has no {other}")).fix("the demo runs the project's own example")
-                );
+        let secret = match &reference.place {
+            SecretPlace::Env(name) if name == "SHOP_SECRET" => shop::SECRET,
+            SecretPlace::Env(name) if name == "CRM_SECRET" => CLIENT_SECRET,
+            SecretPlace::Env(name) if name == "AUDIT_TOKEN" => audit::TOKEN,
+            _ => {
+                return Err(Problem::new(Code::MissingSecret, format!("the demo has no {reference}"))
+                    .fix("the demo runs the project's own example"));
             }
         };
         Ok(Secret::new(secret))

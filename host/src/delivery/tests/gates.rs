@@ -268,7 +268,7 @@ async fn a_target_that_hangs_holds_up_its_own_integration_only() {
 
 #[tokio::test]
 async fn a_credential_that_was_refused_is_tried_again_by_one_delivery() {
-    let refusing = Alias { auth: Auth::Bearer { token: SecretRef::Env("GONE".into()) }, ..alias("crm", &[]) };
+    let refusing = Alias { auth: Auth::Bearer { token: SecretRef::env("crm.token", "GONE") }, ..alias("crm", &[]) };
     let scene = Scene::new(vec![posting("a", "crm"), posting("b", "crm")], vec![refusing], |_| (ms(5), status(200)));
     let _dispatcher = scene.lab.start();
     for integration in ["a", "b"] {

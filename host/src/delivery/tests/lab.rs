@@ -243,6 +243,7 @@ fn aliases(clock: Arc<ManualClock>, random: Arc<dyn Random>) -> Aliases {
         url: Some("http://crm.example/".parse().unwrap()),
         auth: Auth::None,
         rate: Vec::new(),
+        expired_when: None,
         network: Vec::new(),
         verify: None,
     };
@@ -255,7 +256,7 @@ fn aliases(clock: Arc<ManualClock>, random: Arc<dyn Random>) -> Aliases {
         }
         Ok(UpstreamResponse::new(http::StatusCode::OK, "fine"))
     });
-    Aliases::new(&environment, Arc::new(NoSecrets), Arc::new(upstream), clock, random)
+    Aliases::in_memory(&environment, Arc::new(NoSecrets), Arc::new(upstream), clock, random)
 }
 
 /// How long after [`START`] the target of `crm` cannot be reached.

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::alias::secret::{Secret, SecretRef, SecretSource};
+use crate::alias::secret::{Secret, SecretPlace, SecretRef, SecretSource};
 use crate::alias::{Alias, Auth, Environment, Verify};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::ingress::{Handler, Intake, IntakeLimits, IntakeParts, Routes, ServeLimits, serve};
@@ -102,9 +102,9 @@ pub struct TableSecrets(pub BTreeMap<String, Vec<u8>>);
 
 impl SecretSource for TableSecrets {
     fn read(&self, reference: &SecretRef) -> Result<Secret, Problem> {
-        let found = match reference {
-            SecretRef::Env(name) => self.0.get(name),
-            SecretRef::File(_) => None,
+        let found = match &reference.place {
+            SecretPlace::Env(name) => self.0.get(name),
+            SecretPlace::File(_) | SecretPlace::Store => None,
         };
         found.map(|bytes| Secret::new(bytes.clone())).ok_or_else(|| Problem::new(Code::MissingSecret, "none"))
     }
@@ -138,6 +138,7 @@ pub fn environment(aliases: Vec<(&str, Verify)>) -> Environment {
             url: None,
             auth: Auth::None,
             rate: Vec::new(),
+            expired_when: None,
             network: Vec::new(),
             verify: Some(verify),
         };

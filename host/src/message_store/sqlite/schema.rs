@@ -8,11 +8,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::crash_point::{CrashPoint, reached};
 
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9];
 
 /// The version this program writes.
-pub(super) const NEWEST: i64 = 8;
-const _: () = assert!(MIGRATIONS.len() == 8, "NEWEST counts the migrations");
+pub(super) const NEWEST: i64 = 9;
+const _: () = assert!(MIGRATIONS.len() == 9, "NEWEST counts the migrations");
 
 /// The version of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -156,6 +156,17 @@ CREATE TABLE pause (
     name   TEXT NOT NULL,
     since  INTEGER NOT NULL,
     reason TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+";
+
+/// The secrets store: what people set, and the tokens aliases hold. The key that opens them is not in the data folder.
+const VERSION_9: &str = "
+CREATE TABLE sealed (
+    kind       TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    sealed     BLOB NOT NULL,
+    written_at INTEGER NOT NULL,
     PRIMARY KEY (kind, name)
 ) STRICT, WITHOUT ROWID;
 ";
