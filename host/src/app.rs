@@ -28,6 +28,7 @@ use crate::delivery::{Bells, Dispatcher};
 use crate::ingress::Intake;
 use crate::message_store::sqlite::SqliteStore;
 use crate::problem::Problems;
+use crate::source::Sources;
 use crate::telemetry::events::{Event, Events, Kind, Level};
 use ground::Ground;
 use listeners::{Listeners, Serving};
@@ -60,6 +61,7 @@ pub struct Host {
     pub dir: PathBuf,
     intake: Arc<Intake>,
     dispatcher: Dispatcher,
+    sources: Sources,
     clock: Arc<SystemClock>,
     config: HostConfig,
     console: Arc<Console>,
@@ -99,7 +101,9 @@ impl Host {
         // From here on nothing fails.
         let bells = Arc::new(Bells::default());
         ground.store.wake_through(bells.clone());
-        let dispatcher = Dispatcher::start(&ground.delivery(invoker, catalog), &aliases, &bells);
+        let delivery = ground.delivery(invoker, catalog);
+        let dispatcher = Dispatcher::start(&delivery, &aliases, &bells);
+        let sources = Sources::start(&ground.sources(&delivery, &aliases, &config));
         let serving = listeners.serve(intake.handler(), api.handler(console.router()), config.drain, &ground.clock);
         let background = [
             tokio::spawn(housekeeping::clean(ground.store.clone(), ground.clock.clone())),
@@ -124,6 +128,7 @@ impl Host {
             dir,
             intake,
             dispatcher,
+            sources,
             clock,
             config,
             console,
@@ -146,7 +151,9 @@ impl Host {
         // Streams have no end of their own: those who listen come back to the next run.
         self.console.end();
         self.events.close();
-        let (left, ()) = tokio::join!(self.dispatcher.stop(&*self.clock, self.config.drain), self.serving.stop());
+        let drain = self.config.drain;
+        let (left, (), ()) =
+            tokio::join!(self.dispatcher.stop(&*self.clock, drain), self.sources.stop(&*self.clock, drain), self.serving.stop());
         if left > 0 {
             warn!(left, "deliveries were still under way; the next start runs them again");
         }

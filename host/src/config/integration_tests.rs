@@ -1,6 +1,8 @@
 //! What `integrations/<name>.toml` takes and refuses, pinned by the text people see.
 
+use super::source::webhook_path;
 use super::*;
+use crate::integration::select::Selector;
 use crate::integration::{Allow, Grant, Sink};
 
 /// The example of the reference, reduced to what is built.

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::alias::Verify;
 use crate::clock::Timestamp;
+use crate::integration::Source;
 use crate::integration::select::Selector;
 use crate::message::Headers;
-use crate::message_store::Dedup;
+use crate::message_store::{Dedup, records};
 
 /// How long a token is remembered: longer than any sender replays.
 pub const DEDUP_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -47,6 +49,24 @@ pub fn token(scope: String, id: &[Selector], signed_id: Option<&str>, headers: &
         }
     }
     Dedup { scope, token: hash.finalize().into(), expires_at: now.plus(DEDUP_KEPT) }
+}
+
+/// What makes a request the same record as what another source of its integration brings: the values that `source` names, where it
+/// names any and the request proves all of them (see [`proves`]). Nobody can keep a record away by sending its id first.
+pub fn record(integration: &str, source: &Source, rule: Option<&Verify>, headers: &Headers, body: &[u8], now: Timestamp) -> Option<Dedup> {
+    if source.id.is_empty() || !source.id.iter().all(|selector| rule.is_some_and(|rule| proves(rule, selector))) {
+        return None;
+    }
+    Some(records::record(integration, &ids(&source.id, headers, body)?, now))
+}
+
+/// Whether a request that `rule` let in proves that this part of it comes from who sent it.
+fn proves(rule: &Verify, selector: &Selector) -> bool {
+    match (rule, selector) {
+        (_, Selector::Json(_) | Selector::Body) | (Verify::Basic { .. } | Verify::Bearer { .. }, _) => true,
+        (Verify::StandardWebhooks { .. }, selector) => is_signed(selector),
+        (Verify::Shopify { .. } | Verify::GitHub { .. } | Verify::Hmac { .. }, Selector::Header(_)) => false,
+    }
 }
 
 /// The sender's id: what every selector finds, or none if one finds nothing.

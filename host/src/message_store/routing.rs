@@ -7,10 +7,10 @@ use crate::message::Message;
 
 /// The delivery of `message` for `integration`, where it entered through `source`. Due at `due_at`.
 pub fn delivery_for(integration: &Integration, source: &Source, message: &Message, due_at: Timestamp) -> NewDelivery {
-    NewDelivery { integration: integration.name.clone(), lane: lane_for(integration, source, message), due_at }
+    NewDelivery { integration: integration.name.clone(), lane: lane_for(integration, source, message), due_at, record: None }
 }
 
-/// A source's own key rule wins; a channel without one takes the key the message has; a webhook without one has no order.
+/// A source's own key rule wins; a channel or a poll without one takes the key the message has; a webhook without one has no order.
 fn lane_for(integration: &Integration, source: &Source, message: &Message) -> Lane {
     if integration.delivery.order == Order::None {
         return Lane::Free;
@@ -20,7 +20,7 @@ fn lane_for(integration: &Integration, source: &Source, message: &Message) -> La
             Ok(key) => Lane::Key(key.0),
             Err(why) => Lane::Unkeyed(format!("key = \"{selector}\": {why}")),
         },
-        (None, Entry::Channel { .. }) => message.key.as_ref().map_or(Lane::Free, |key| Lane::Key(key.0.clone())),
+        (None, Entry::Channel { .. } | Entry::Poll(_)) => message.key.as_ref().map_or(Lane::Free, |key| Lane::Key(key.0.clone())),
         (None, Entry::Webhook { .. }) => Lane::Free,
     }
 }

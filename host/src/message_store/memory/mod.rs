@@ -13,8 +13,8 @@ use async_trait::async_trait;
 pub use state::{DeadLetter, Ended};
 
 use super::{
-    Accept, Accepted, ClosedLetter, DeliveryId, Discard, KeyValueRead, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError,
-    Wake,
+    Accept, Accepted, Advance, Advanced, ClosedLetter, DeliveryId, Discard, KeyValueRead, Lease, Leased, MessageStore, Replay, Replayed,
+    Settle, SourceStanding, StoreError, Wake,
 };
 use crate::clock::Timestamp;
 use crate::message::{Message, MessageId, Outcome, Tracked};
@@ -114,6 +114,17 @@ impl MessageStore for MemoryStore {
 
     async fn settle(&self, settle: Arc<Settle>) -> Result<(), StoreError> {
         self.transact(|memory| memory.settle(Arc::unwrap_or_clone(settle)))
+    }
+
+    async fn source(&self, integration: &str, source: &str) -> Result<SourceStanding, StoreError> {
+        let memory = self.lock();
+        let state = memory.sources.get(&(integration.to_owned(), source.to_owned())).cloned();
+        let waiting = u64::try_from(memory.deliveries.waiting(integration)).unwrap_or(u64::MAX);
+        Ok(SourceStanding { state, waiting })
+    }
+
+    async fn advance(&self, advance: Arc<Advance>) -> Result<Advanced, StoreError> {
+        Ok(self.transact(|memory| memory.advance(Arc::unwrap_or_clone(advance))))
     }
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {

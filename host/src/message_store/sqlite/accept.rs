@@ -22,7 +22,18 @@ pub(super) fn accept(writing: &mut Writing<'_>, accept: &Accept) -> Done<Accepte
     if let Some(first) = seen(writing, accept.dedup.as_ref(), at)? {
         return Ok(Accepted::Duplicate(first));
     }
-    if let Some(integration) = full(writing, accept) {
+    let mut known = Vec::new();
+    let mut deliveries = Vec::with_capacity(accept.deliveries.len());
+    for delivery in &accept.deliveries {
+        match seen(writing, delivery.record.as_ref(), at)? {
+            Some(first) => known.push((delivery.integration.clone(), first)),
+            None => deliveries.push(delivery),
+        }
+    }
+    if let (true, Some((_, first))) = (deliveries.is_empty(), known.first()) {
+        return Ok(Accepted::Duplicate(*first));
+    }
+    if let Some(integration) = full(writing, &deliveries, accept.waiting_max) {
         return Ok(Accepted::Full(integration));
     }
     writing.refuse_when_the_disk_is_low()?;
@@ -30,10 +41,12 @@ pub(super) fn accept(writing: &mut Writing<'_>, accept: &Accept) -> Done<Accepte
         return Ok(Accepted::Duplicate(accept.message.id));
     };
     remember(writing, accept.dedup.as_ref(), accept.message.id)?;
-    for delivery in &accept.deliveries {
+    for delivery in deliveries {
+        remember(writing, delivery.record.as_ref(), accept.message.id)?;
         deliver(writing, seq, delivery, Some(&accept.message), at)?;
     }
-    Ok(Accepted::New)
+    let known: Vec<String> = known.into_iter().map(|(integration, _)| integration).collect();
+    Ok(if known.is_empty() { Accepted::New } else { Accepted::Partly(known) })
 }
 
 /// Appends a message to a channel, at the time `at`, for all its readers.
@@ -58,24 +71,24 @@ pub(super) fn append(writing: &mut Writing<'_>, append: &Append, at: Timestamp) 
 }
 
 /// The integration that has as much waiting as it may.
-fn full(writing: &Writing<'_>, accept: &Accept) -> Option<String> {
+fn full(writing: &Writing<'_>, deliveries: &[&NewDelivery], waiting_max: u64) -> Option<String> {
     let mut coming = BTreeMap::<&str, u64>::new();
-    for delivery in accept.deliveries.iter().filter(|delivery| !matches!(delivery.lane, Lane::Unkeyed(_))) {
+    for delivery in deliveries.iter().filter(|delivery| !matches!(delivery.lane, Lane::Unkeyed(_))) {
         *coming.entry(&delivery.integration).or_default() += 1;
     }
-    let full = coming.into_iter().find(|(integration, more)| writing.waiting(integration) + more > accept.waiting_max);
+    let full = coming.into_iter().find(|(integration, more)| writing.waiting(integration) + more > waiting_max);
     full.map(|(integration, _)| integration.to_owned())
 }
 
 /// The message that was taken before under this token, if the token still counts at `at`.
-fn seen(writing: &Writing<'_>, dedup: Option<&Dedup>, at: Timestamp) -> Done<Option<MessageId>> {
+pub(super) fn seen(writing: &Writing<'_>, dedup: Option<&Dedup>, at: Timestamp) -> Done<Option<MessageId>> {
     let Some(dedup) = dedup else { return Ok(None) };
     let mut find = writing.connection.prepare_cached("SELECT message FROM dedup WHERE scope = ?1 AND token = ?2 AND expires_at > ?3")?;
     Ok(find.query_row((&dedup.scope, &dedup.token, at.0), |row| rows::message_id(row, 0)).optional()?)
 }
 
 /// An expired token that was not cleaned up yet is taken over.
-fn remember(writing: &Writing<'_>, dedup: Option<&Dedup>, id: MessageId) -> Done<()> {
+pub(super) fn remember(writing: &Writing<'_>, dedup: Option<&Dedup>, id: MessageId) -> Done<()> {
     let Some(dedup) = dedup else { return Ok(()) };
     writing
         .connection
@@ -85,7 +98,13 @@ fn remember(writing: &Writing<'_>, dedup: Option<&Dedup>, id: MessageId) -> Done
 }
 
 /// The delivery at the end of its lane; or, without the key its integration orders by, among the dead letters.
-fn deliver(writing: &mut Writing<'_>, message: i64, delivery: &NewDelivery, whole: Option<&Arc<Message>>, at: Timestamp) -> Done<()> {
+pub(super) fn deliver(
+    writing: &mut Writing<'_>,
+    message: i64,
+    delivery: &NewDelivery,
+    whole: Option<&Arc<Message>>,
+    at: Timestamp,
+) -> Done<()> {
     let integration = delivery.integration.as_str();
     let (lane, ready) = match &delivery.lane {
         Lane::Free => (None, true),

@@ -27,6 +27,7 @@ mod releases;
 mod rows;
 mod schema;
 mod settle;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -47,7 +48,10 @@ pub use releases::Releases;
 pub use writer::OnFatal;
 
 use super::exchange::Exchange;
-use super::{Accept, Accepted, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError, Wake};
+use super::{
+    Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceStanding,
+    StoreError, Wake,
+};
 use crate::clock::{Clock, Timestamp};
 use crate::problem::{Code, Problem};
 use checkpoint::Beside;
@@ -103,6 +107,7 @@ pub struct SqliteStore {
 pub(crate) struct Inner {
     writer: Writer,
     leases: Arc<Leases>,
+    waiting: Waiting,
     readers: Arc<Readers>,
     people: Arc<Readers>,
     ledger: Ledger,
@@ -164,7 +169,8 @@ impl SqliteStore {
             writer,
             leases,
             readers: Readers::new(&opened.database, medium, READERS),
-            ledger: Ledger::new(Arc::clone(&people), waiting),
+            ledger: Ledger::new(Arc::clone(&people), waiting.clone()),
+            waiting,
             people,
             wake,
             generation: opened.generation,
@@ -268,6 +274,18 @@ impl MessageStore for SqliteStore {
         self.inner.writer.run(bytes_of(&settle), move |writing| settle::settle(writing, &settle)).await
     }
 
+    async fn source(&self, integration: &str, source: &str) -> Result<SourceStanding, StoreError> {
+        let (of, source) = (integration.to_owned(), source.to_owned());
+        let state = self.inner.readers.read(move |connection| sources::state(connection, &of, &source)).await?;
+        Ok(SourceStanding { state, waiting: self.inner.waiting.of(integration) })
+    }
+
+    async fn advance(&self, advance: Arc<Advance>) -> Result<Advanced, StoreError> {
+        let found: usize = advance.found.iter().map(|(message, _)| message.body.len()).sum();
+        let bytes = found + bytes_of_effects(&advance.appends, &advance.key_values);
+        self.inner.writer.run(bytes, move |writing| sources::advance(writing, &advance)).await
+    }
+
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
         if let Some(known) = lease::next_due_from_memory(&self.inner.leases, integration) {
             return Ok(known);
@@ -292,11 +310,15 @@ fn bytes_of(settle: &Settle) -> usize {
         super::Settlement::FannedOut { children } => children.iter().map(|child| child.body.len()).sum(),
         _ => 0,
     };
-    let appends = settle.appends.iter().map(|append| match &append.message {
+    let exchanges = settle.attempt.exchanges.iter().map(Exchange::kept_bytes);
+    children + bytes_of_effects(&settle.appends, &settle.key_values) + exchanges.sum::<usize>()
+}
+
+fn bytes_of_effects(appends: &[super::Append], key_values: &[super::KeyValueWrite]) -> usize {
+    let appends = appends.iter().map(|append| match &append.message {
         super::AppendedMessage::New(message) => message.body.len(),
         super::AppendedMessage::Existing(_) => 0,
     });
-    let values = settle.key_values.iter().map(|write| write.value.as_ref().map_or(0, Vec::len));
-    let exchanges = settle.attempt.exchanges.iter().map(Exchange::kept_bytes);
-    children + appends.sum::<usize>() + values.sum::<usize>() + exchanges.sum::<usize>()
+    let values = key_values.iter().map(|write| write.value.as_ref().map_or(0, Vec::len));
+    appends.sum::<usize>() + values.sum::<usize>()
 }

@@ -6,11 +6,11 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7];
 
 /// The version this program writes.
-pub(super) const NEWEST: i64 = 6;
-const _: () = assert!(MIGRATIONS.len() == 6, "NEWEST counts the migrations");
+pub(super) const NEWEST: i64 = 7;
+const _: () = assert!(MIGRATIONS.len() == 7, "NEWEST counts the migrations");
 
 /// The version of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -278,3 +278,20 @@ CREATE TABLE alias_state (
 
 /// A dead letter that was edited names the message that took its place.
 const VERSION_6: &str = "ALTER TABLE dead_letter ADD COLUMN edited_as BLOB;";
+
+/// Where a source that the host asks itself goes on, and how it went the last time.
+const VERSION_7: &str = "
+CREATE TABLE source (
+    integration TEXT NOT NULL,
+    source      TEXT NOT NULL,
+    cursor      TEXT,
+    due_at      INTEGER NOT NULL,
+    asked_at    INTEGER NOT NULL,
+    result      TEXT NOT NULL,
+    code        TEXT,
+    detail      TEXT,
+    items       INTEGER NOT NULL,
+    fresh       INTEGER NOT NULL,
+    PRIMARY KEY (integration, source)
+) STRICT, WITHOUT ROWID;
+";

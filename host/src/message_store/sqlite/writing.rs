@@ -137,6 +137,11 @@ impl Waiting {
         self.lock().committed.iter().filter(|(_, count)| **count > 0).map(|(name, count)| (name.clone(), *count)).collect()
     }
 
+    /// How many `integration` has.
+    pub(super) fn of(&self, integration: &str) -> u64 {
+        self.lock().committed.get(integration).copied().unwrap_or(0)
+    }
+
     fn change(&self, integration: &str, came: bool) {
         count(&mut self.lock().open, integration, came);
     }

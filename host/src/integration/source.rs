@@ -1,0 +1,69 @@
+//! [`Source`]: where messages enter an integration, and how they are identified there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Step;
+use super::select::Selector;
+use crate::message::{Headers, TRACKED_VALUE_BYTES_MAX, Tracked};
+
+/// Where messages enter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub entry: Entry,
+    /// What makes two messages the same: all of these together. Empty: the body alone, or an item's own id where it was polled.
+    pub id: Vec<Selector>,
+    /// What must stay in order. For a channel, none means the key the message already has; for a poll, that of the item.
+    pub key: Option<Selector>,
+    /// Values by which people find messages.
+    pub track: BTreeMap<String, Selector>,
+}
+
+/// The kinds of source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    Webhook {
+        /// Path on the ingress listener, such as `/shop/orders`.
+        path: String,
+        /// The alias whose `verify` section says how requests prove who sent them; none for `verify = "none"`.
+        verify: Option<String>,
+        /// Every header named here must have one of the values given for it.
+        when: BTreeMap<Selector, Vec<String>>,
+    },
+    Channel {
+        name: String,
+    },
+    Poll(Poll),
+}
+
+/// A plugin that is asked again and again what is new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poll {
+    /// Under which its cursor is kept: another name starts from the beginning. The plugin's, unless the file says another.
+    pub name: String,
+    pub step: Step,
+    pub every: Duration,
+}
+
+impl Entry {
+    /// Where a message entered, for people, and for finding its source again: `webhook /shop/orders`.
+    pub fn origin(&self) -> String {
+        match self {
+            Self::Webhook { path, .. } => format!("webhook {path}"),
+            Self::Channel { name } => format!("channel {name}"),
+            Self::Poll(Poll { name, .. }) => format!("poll {name}"),
+        }
+    }
+}
+
+impl Source {
+    /// What it tracks of a message, by name.
+    pub fn tracked(&self, headers: &Headers, body: &[u8]) -> impl Iterator<Item = Tracked> {
+        let found = |(name, selector): (&String, &Selector)| {
+            let mut value = selector.find(headers, body).ok()?;
+            value.truncate(value.floor_char_boundary(TRACKED_VALUE_BYTES_MAX));
+            Some(Tracked { name: name.clone(), value })
+        };
+        self.track.iter().filter_map(found)
+    }
+}
