@@ -180,6 +180,42 @@ fn an_edited_order_is_delivered_in_place_of_the_one_that_could_not_be() {
 }
 
 #[test]
+fn what_is_paused_keeps_its_messages_over_a_restart_and_sends_them_when_it_is_resumed() {
+    let outside = Outside::start();
+    let workspace = workspace(&outside);
+    let host = Host::start(&workspace);
+    let said = |arguments: &[&str], status: i32| {
+        let output = workspace.lockgate(arguments);
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    assert!(said(&["pause", "nothing", "--reason", "x"], 1).contains("`lockgate status` shows the names"));
+    assert!(said(&["pause", "crm", "--reason", "their maintenance"], 0).contains("alias crm is paused since"));
+    for number in 0..5 {
+        accepted(&post_order(&host, &format!("evt-{number}"), &order(1000 + number, number, "10.00")));
+    }
+    eventually("five wait for the CRM", || {
+        let status = host.api("/api/v1/status");
+        let waiting =
+            |name| status["integrations"].as_array().unwrap().iter().find(|entry| entry["name"] == name).unwrap()["waiting"].clone();
+        (waiting("orders-to-crm") == 5 && waiting("shop-orders") == 0).then_some(())
+    });
+    assert!(host.stop().success());
+
+    let host = Host::start(&workspace);
+    assert_eq!(alias_state(&host, "crm"), "paused");
+    assert_eq!(opportunities(&outside), 0, "nothing was sent");
+    assert!(said(&["pause", "orders-to-crm", "--reason", "and this"], 0).contains("integration orders-to-crm"));
+    assert!(said(&["status"], 0).contains("their maintenance"));
+    assert!(said(&["resume", "crm"], 0).contains("goes on"));
+    assert_eq!(opportunities(&outside), 0, "the integration is still paused");
+    assert!(said(&["resume", "orders-to-crm"], 0).contains("goes on"));
+    wait_for_opportunities(&outside, 5);
+    assert!(said(&["resume", "orders-to-crm"], 0).contains("was not paused"));
+    queue_is_empty(&host);
+}
+
+#[test]
 fn one_poison_order_stops_none_of_the_others() {
     let outside = Outside::start();
     let workspace = workspace(&outside);
@@ -196,6 +232,46 @@ fn one_poison_order_stops_none_of_the_others() {
     assert_eq!(letters.len(), 1, "{letters:#?}");
     assert_eq!(letters[0]["integration"], "shop-orders");
     assert!(doubled(&outside).is_empty());
+}
+
+#[test]
+fn a_strict_integration_sends_nothing_newer_of_a_key_past_its_dead_letter() {
+    let outside = Outside::start();
+    let workspace = workspace(&outside);
+    let file = "integrations/shop-orders.toml";
+    let flow = std::fs::read_to_string(workspace.path().join(file)).unwrap();
+    let ordered = |order: &str| format!("{flow}\n[delivery]\norder = \"{order}\"\n");
+    workspace.write(file, &ordered("strict"));
+    let host = Host::start(&workspace);
+    let poison = |id: u64, customer: u64| {
+        let mut order = order(id, customer, "10.00");
+        order["currency"] = Value::Null;
+        order
+    };
+    for (event, order) in [("evt-1", poison(1001, 7)), ("evt-2", order(1002, 7, "10.00")), ("evt-3", poison(1003, 8))] {
+        accepted(&post_order(&host, event, &order));
+    }
+    accepted(&post_order(&host, "evt-4", &order(1004, 8, "10.00")));
+    accepted(&post_order(&host, "evt-5", &order(1005, 9, "10.00")));
+    wait_for_opportunities(&outside, 1);
+    let letters = eventually("two are parked", || Some(dead_letters(&host)).filter(|letters| letters.len() == 2));
+    let status = host.api("/api/v1/status");
+    let shop = status["integrations"].as_array().unwrap().iter().find(|entry| entry["name"] == "shop-orders").unwrap();
+    assert_eq!(shop["waiting"], 2, "behind them: {shop:#}");
+
+    // A person gives up the first: the one behind it goes. The other key stays where it is.
+    let first = letters.iter().find(|letter| letter["lane"] == "7").unwrap_or_else(|| panic!("{letters:#?}"))["id"].to_string();
+    let told = workspace.lockgate(&["dead-letters", "discard", &first, "--reason", "a test"]);
+    assert!(told.status.success(), "{told:?}");
+    wait_for_opportunities(&outside, 2);
+
+    // The owner has a change of mind: what was stopped by the rule goes without it.
+    assert!(host.stop().success());
+    workspace.write(file, &ordered("key"));
+    let host = Host::start_with(&workspace, &["--deploy"]);
+    wait_for_opportunities(&outside, 3);
+    queue_is_empty(&host);
+    assert_eq!(dead_letters(&host).len(), 1, "still there for people");
 }
 
 #[test]

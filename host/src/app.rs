@@ -6,6 +6,7 @@ mod ground;
 mod housekeeping;
 mod listeners;
 mod open_files;
+mod pausing;
 mod plugin_files;
 mod plugins;
 mod releases;
@@ -24,7 +25,7 @@ use crate::clock::SystemClock;
 use crate::config::prepare::Prepared;
 use crate::config::{HostConfig, missing_secrets};
 use crate::console::Console;
-use crate::delivery::{Bells, Dispatcher};
+use crate::delivery::{Bells, Dispatcher, Pauses};
 use crate::ingress::Intake;
 use crate::message_store::sqlite::SqliteStore;
 use crate::problem::Problems;
@@ -88,20 +89,23 @@ impl Host {
         let (ingress, admin) = listeners.addresses()?;
 
         let Settled { active, differing } = releases::settle(&prepared, &ground.store, &*ground.clock, deploy).await?;
+        releases::free_lanes(&active, &ground.store).await?;
         let aliases = ground.aliases(environment, &secrets)?;
         alias_states::restore(&ground.store, &aliases).await?;
         let catalog = Arc::new(plugins::catalog(&active, environment)?);
         let invoker = plugins::invoker(&config, &ground, &aliases, &catalog, progress)?;
         let intake = ground.intake(&config, &active, environment, &secrets)?;
-        let api = ground.api(&config, &intake, &aliases, admin)?;
+        let bells = Arc::new(Bells::default());
+        let pauses = Arc::new(Pauses::new(bells.clone()));
+        pausing::restore(&ground.store, &pauses, &aliases).await?;
+        let api = ground.api(&config, &intake, &aliases, &pauses, admin)?;
         let console = Console::new(api.clone(), admin);
         // The listeners are bound, so whoever finds this file finds a host that takes connections.
         running::write(&config.data, ingress, admin)?;
 
         // From here on nothing fails.
-        let bells = Arc::new(Bells::default());
         ground.store.wake_through(bells.clone());
-        let delivery = ground.delivery(invoker, catalog);
+        let delivery = ground.delivery(&config, invoker, catalog, &pauses);
         let dispatcher = Dispatcher::start(&delivery, &aliases, &bells);
         let sources = Sources::start(&ground.sources(&delivery, &aliases, &config));
         let serving = listeners.serve(intake.handler(), api.handler(console.router()), config.drain, &ground.clock);

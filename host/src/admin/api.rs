@@ -18,10 +18,13 @@ use tower_service::Service;
 use super::events::{self, EVENT_STREAMS_MAX};
 use super::guard::Guard;
 use super::sessions::Sessions;
-use super::{aliases, by_hand, console_links, dead_letters, edit, health, integrations, messages, openapi, operate, parameters, status};
+use super::{
+    aliases, by_hand, console_links, dead_letters, edit, health, integrations, messages, openapi, operate, parameters, pausing, status,
+};
 use crate::alias::Aliases;
 use crate::alias::secret::Secret;
 use crate::clock::Clock;
+use crate::delivery::Pauses;
 use crate::ingress::answer::Refusal;
 use crate::ingress::body::{self, BodyLimits, BodyMemory, ReadBody};
 use crate::ingress::{Handler, Intake};
@@ -41,6 +44,7 @@ pub struct ApiParts {
     pub intake: Arc<Intake>,
     pub store: SqliteStore,
     pub aliases: Arc<Aliases>,
+    pub pauses: Arc<Pauses>,
     pub metrics: Arc<Metrics>,
     pub events: Arc<Events>,
     pub clock: Arc<dyn Clock>,
@@ -94,6 +98,10 @@ pub(super) fn routes() -> Vec<Route> {
         read("/api/v1/events", get(events::stream)),
         read("/api/v1/aliases", get(aliases::list)),
         change("/api/v1/aliases/{name}/test", post(aliases::test)),
+        change("/api/v1/integrations/{name}/pause", post(pausing::pause_integration)),
+        change("/api/v1/integrations/{name}/resume", post(pausing::resume_integration)),
+        change("/api/v1/aliases/{name}/pause", post(pausing::pause_alias)),
+        change("/api/v1/aliases/{name}/resume", post(pausing::resume_alias)),
         change("/api/v1/console-links", post(console_links::create)),
     ]
 }

@@ -12,7 +12,7 @@ use super::parameters::Parameters;
 use super::store_refusal::refusal;
 use crate::config::quantity;
 use crate::ingress::answer::{self, Refusal};
-use crate::integration::{DeliveryPolicy, Entry, Integration, Jitter, Order, Poll, Sink, Source, Step};
+use crate::integration::{DeliveryPolicy, Entry, Integration, Jitter, Poll, Sink, Source, Step};
 
 /// Every active integration, by name.
 pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
@@ -68,7 +68,7 @@ fn step(step: &Step) -> Value {
 
 fn delivery(policy: &DeliveryPolicy) -> Value {
     json!({
-        "order": match policy.order { Order::Key => "key", Order::None => "none" },
+        "order": policy.order.as_str(),
         "concurrency": policy.concurrency,
         "give-up-after-s": policy.give_up_after.as_secs(),
         "attempts": policy.attempts,

@@ -21,6 +21,7 @@ mod openapi;
 pub(crate) mod operate;
 pub mod overview;
 pub(crate) mod parameters;
+pub(crate) mod pausing;
 mod sessions;
 mod status;
 pub(crate) mod store_refusal;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::ApiParts;
 use crate::alias::AliasStatus;
 use crate::clock::Timestamp;
+use crate::delivery::Pause;
 use crate::integration::{Integration, Owner};
 use crate::message_store::StoreError;
 use crate::message_store::sqlite::ledger::{CURVE_MINUTES, Curve, Minute, QueueRow};
@@ -35,6 +36,7 @@ pub struct IntegrationOverview {
     /// None for one that is not active any more.
     pub owner: Option<Owner>,
     pub state: IntegrationState,
+    pub paused: Option<Pause>,
     /// The aliases it sends through that are not healthy. Why they are not is in [`Overview::aliases`].
     pub held_by: Vec<String>,
     /// Deliveries that have no outcome yet.
@@ -74,6 +76,8 @@ pub enum IntegrationState {
     Delivering,
     /// Messages wait and an alias sends nothing for now.
     Held,
+    /// A person has paused it.
+    Paused,
     /// Not active any more, but not empty.
     Inactive,
 }
@@ -85,6 +89,7 @@ impl IntegrationState {
             Self::Idle => "idle",
             Self::Delivering => "delivering",
             Self::Held => "held",
+            Self::Paused => "paused",
             Self::Inactive => "inactive",
         }
     }
@@ -105,6 +110,7 @@ impl Overview {
         for integration in parts.intake.routes().integrations() {
             let name = &integration.name;
             let mut overview = IntegrationOverview::new(queues.remove(name).unwrap_or_default(), curves.remove(name), at);
+            overview.paused = parts.pauses.of(name);
             overview.latency = parts.metrics.latency(name, at);
             overview.is_active(integration, &mut aliases);
             integrations.push(overview);
@@ -127,6 +133,7 @@ impl IntegrationOverview {
             name: queue.integration,
             owner: None,
             state: IntegrationState::Inactive,
+            paused: None,
             held_by: Vec::new(),
             waiting: queue.waiting,
             oldest_accepted_at: queue.oldest_accepted_at,
@@ -156,6 +163,7 @@ impl IntegrationOverview {
             }
         }
         self.state = match (self.waiting, self.held_by.is_empty()) {
+            _ if self.paused.is_some() => IntegrationState::Paused,
             (0, _) => IntegrationState::Idle,
             (_, true) => IntegrationState::Delivering,
             (_, false) => IntegrationState::Held,

@@ -24,6 +24,8 @@ const THROTTLE: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration:
 const RAMP_STEP: Duration = Duration::from_secs(1);
 /// A slow start is over when it would let as many deliveries run at once.
 const RAMP_OVER: usize = 64;
+/// How long those who meet a paused alias stay away, if nobody resumes it before: that rings their bells.
+const PAUSED_LOOK: Duration = Duration::from_secs(60 * 60);
 /// A target that was back for as long has proved itself: the next waits are short again.
 const PROVED_AFTER: Duration = Duration::from_secs(60);
 
@@ -37,6 +39,8 @@ pub enum Hold {
     Open,
     /// The target, or its token endpoint, refuses the credential.
     CredentialRefused,
+    /// A person paused it.
+    Paused,
 }
 
 impl Hold {
@@ -46,6 +50,7 @@ impl Hold {
             Self::Throttled => "throttled",
             Self::Open => "open",
             Self::CredentialRefused => "credential-refused",
+            Self::Paused => "paused",
         }
     }
 }
@@ -100,6 +105,8 @@ pub struct Health {
     breaker: Breaker,
     ramp: Option<Ramp>,
     refusal: Option<Refusal>,
+    /// Since when a person has it paused, and why. What it is besides goes on being known.
+    paused: Option<(Timestamp, String)>,
 }
 
 /// A time in which nothing is sent.
@@ -139,7 +146,16 @@ pub struct KeptHealth {
 impl Health {
     /// Healthy from `now` on, until proved otherwise.
     pub fn new(now: Timestamp) -> Self {
-        Self { generation: 0, healthy_since: now, throttle: None, throttled: 0, breaker: Breaker::default(), ramp: None, refusal: None }
+        Self {
+            generation: 0,
+            healthy_since: now,
+            throttle: None,
+            throttled: 0,
+            breaker: Breaker::default(),
+            ramp: None,
+            refusal: None,
+            paused: None,
+        }
     }
 
     /// How many deliveries may run at once.
@@ -158,6 +174,9 @@ impl Health {
 
     /// What closes the gate, the worst first.
     pub fn closed(&self, now: Timestamp) -> Option<Closed> {
+        if self.paused.is_some() {
+            return Some(Closed { kind: Hold::Paused, until: now.plus(PAUSED_LOOK) });
+        }
         let refused = self.refusal.as_ref().map(|refusal| (Hold::CredentialRefused, refusal.spell.until));
         let open = self.breaker.opening().map(|opening| (Hold::Open, opening.until));
         let throttled = self.throttle.as_ref().map(|spell| (Hold::Throttled, spell.until));
@@ -233,6 +252,26 @@ impl Health {
                 self.breaker.settled();
             }
         }
+    }
+
+    /// A person keeps back what is sent, from `since` on.
+    pub fn pause(&mut self, since: Timestamp, reason: String) {
+        self.paused = Some((since, reason));
+        self.generation += 1;
+    }
+
+    /// It goes on, slowly at first. True if it was paused.
+    pub fn resume(&mut self, now: Timestamp) -> bool {
+        let news = self.paused.take().is_some();
+        if news {
+            self.start_slowly(now);
+        }
+        news
+    }
+
+    /// Since when it is paused, and why.
+    pub fn paused(&self) -> Option<(Timestamp, String)> {
+        self.paused.clone()
     }
 
     fn start_slowly(&mut self, now: Timestamp) {
@@ -315,6 +354,9 @@ impl Health {
             detail: Some(detail.to_owned()),
             breaker,
         };
+        if let Some((since, reason)) = &self.paused {
+            return Condition { until: None, ..held(Hold::Paused, *since, now, reason) };
+        }
         if let Some(Refusal { spell, .. }) = &self.refusal {
             return held(Hold::CredentialRefused, spell.since, spell.until, &spell.detail);
         }

@@ -110,7 +110,7 @@ pub struct AliasStatus {
     pub url: Option<String>,
     /// `none`, `basic`, `bearer`, `api-key`, `oauth2-client-credentials`.
     pub auth: &'static str,
-    /// `healthy`, `throttled`, `open`, `credential-refused`.
+    /// `healthy`, `throttled`, `open`, `credential-refused`, `paused`.
     pub state: &'static str,
     /// `closed`, `open`, `half-open`: one request finds out whether the target is back.
     pub breaker: &'static str,
@@ -177,6 +177,29 @@ impl Aliases {
     pub fn states(&self) -> Vec<AliasStatus> {
         let now = self.around.clock.now();
         self.endpoints.values().map(|endpoint| status(endpoint, now)).collect()
+    }
+
+    /// A person keeps back what is sent through `alias`, since then and for that reason. False where there is no such alias.
+    pub fn pause(&self, alias: &str, since: Timestamp, reason: &str) -> bool {
+        let Some(endpoint) = self.endpoints.get(alias) else { return false };
+        endpoint.turnstile.pause(since, reason.to_owned(), self.around.clock.now());
+        endpoint.changed();
+        true
+    }
+
+    /// `alias` goes on, slowly at first. False where it was not paused.
+    pub fn resume(&self, alias: &str) -> bool {
+        let Some(endpoint) = self.endpoints.get(alias) else { return false };
+        let news = endpoint.turnstile.resume(self.around.clock.now());
+        if news {
+            endpoint.changed();
+        }
+        news
+    }
+
+    /// Since when `alias` is paused, and why.
+    pub fn paused(&self, alias: &str) -> Option<(Timestamp, String)> {
+        self.endpoints.get(alias)?.turnstile.paused()
     }
 
     /// Ticks at every change of a state. The end of a wait is not told: that is its `until`.

@@ -162,6 +162,28 @@ impl Turnstile {
         ended
     }
 
+    /// See [`Health::pause`].
+    pub fn pause(&self, since: Timestamp, reason: String, now: Timestamp) {
+        let mut inside = self.lock();
+        inside.health.pause(since, reason);
+        inside.changed(now);
+    }
+
+    /// See [`Health::resume`].
+    pub fn resume(&self, now: Timestamp) -> bool {
+        let mut inside = self.lock();
+        let news = inside.health.resume(now);
+        if news {
+            inside.changed(now);
+        }
+        news
+    }
+
+    /// See [`Health::paused`].
+    pub fn paused(&self) -> Option<(Timestamp, String)> {
+        self.lock().health.paused()
+    }
+
     /// The target took the credential. True if that is news.
     pub fn accepted(&self, now: Timestamp) -> bool {
         let mut inside = self.lock();

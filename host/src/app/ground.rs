@@ -15,7 +15,7 @@ use crate::alias::secret::SecretSource;
 use crate::alias::{Aliases, Environment};
 use crate::clock::{Clock, SystemClock};
 use crate::config::HostConfig;
-use crate::delivery::{Catalog, Delivery};
+use crate::delivery::{Catalog, Delivery, Pauses};
 use crate::ingress::{Intake, IntakeLimits, IntakeParts, Routes};
 use crate::message_store::sqlite::{DATABASE_FILE, Options, SqliteStore};
 use crate::plugin::{PluginInvoker, host_key};
@@ -84,12 +84,19 @@ impl Ground {
         Ok(Intake::new(parts, limits, routes))
     }
 
-    pub fn api(&self, config: &HostConfig, intake: &Arc<Intake>, aliases: &Arc<Aliases>, at: SocketAddr) -> Result<Arc<Api>, Problem> {
+    pub fn api(
+        &self,
+        config: &HostConfig,
+        intake: &Arc<Intake>,
+        aliases: &Arc<Aliases>,
+        pauses: &Arc<Pauses>,
+        at: SocketAddr,
+    ) -> Result<Arc<Api>, Problem> {
         let token = token::load_or_create(&config.data, &*self.random)?;
-        let (intake, store, aliases) = (intake.clone(), self.store.clone(), aliases.clone());
+        let (intake, store, aliases, pauses) = (intake.clone(), self.store.clone(), aliases.clone(), pauses.clone());
         let sessions = Arc::new(Sessions::new(self.clock.clone(), self.random.clone()));
         let (metrics, events, clock) = (self.metrics.clone(), self.events.clone(), self.clock.clone());
-        let parts = ApiParts { intake, store, aliases, metrics, events, clock, sessions };
+        let parts = ApiParts { intake, store, aliases, pauses, metrics, events, clock, sessions };
         Ok(Api::new(parts, at, token))
     }
 
@@ -103,11 +110,12 @@ impl Ground {
             random: self.random.clone(),
             metrics: self.metrics.clone(),
             events: self.events.clone(),
+            pauses: delivery.pauses.clone(),
             limits: source::Limits { body_bytes: config.body_bytes_max, waiting: config.waiting_max },
         }
     }
 
-    pub fn delivery(&self, plugins: Arc<dyn PluginInvoker>, catalog: Arc<Catalog>) -> Delivery {
+    pub fn delivery(&self, config: &HostConfig, plugins: Arc<dyn PluginInvoker>, catalog: Arc<Catalog>, pauses: &Arc<Pauses>) -> Delivery {
         Delivery {
             store: Arc::new(self.store.clone()),
             plugins,
@@ -116,6 +124,8 @@ impl Ground {
             random: self.random.clone(),
             metrics: self.metrics.clone(),
             events: self.events.clone(),
+            waiting_max: config.waiting_max,
+            pauses: pauses.clone(),
         }
     }
 }

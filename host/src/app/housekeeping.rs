@@ -36,7 +36,7 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::message::{Headers, Message, MessageId};
     use crate::message_store::sqlite::Options;
-    use crate::message_store::{Accept, Dedup, MessageStore};
+    use crate::message_store::{Accept, Dedup, MessageStore, WaitingMax};
     use crate::random::SeededRandom;
 
     const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -56,7 +56,7 @@ mod tests {
             accepted_at: START,
         };
         let dedup = Some(Dedup { scope: "s".into(), token, expires_at: START.plus(Duration::from_secs(1)) });
-        Accept { message: Arc::new(message), dedup, deliveries: Vec::new(), waiting_max: 1 }
+        Accept { message: Arc::new(message), dedup, deliveries: Vec::new(), waiting_max: WaitingMax::each(1) }
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use super::plugin_files;
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::config::prepare::Prepared;
-use crate::integration::{Integration, Release, ReleaseId};
+use crate::integration::{Integration, Order, Release, ReleaseId};
 use crate::message_store::StoreError;
 use crate::message_store::sqlite::SqliteStore;
 use crate::problem::{Code, Problem, Problems};
@@ -96,6 +96,17 @@ async fn activate(
                 integration = release.integration,
                 "still active, though the workspace no longer has it: messages may be on their way through it"
             );
+        }
+    }
+    Ok(())
+}
+
+/// A dead letter stops its key in an integration that orders strictly. In one that does so no more, nobody would let them go.
+pub async fn free_lanes(active: &[Active], store: &SqliteStore) -> Result<(), Problem> {
+    for Active { integration, .. } in active.iter().filter(|active| active.integration.delivery.order != Order::Strict) {
+        let freed = store.free_lanes(&integration.name).await.map_err(|error| failed(&error))?;
+        if freed > 0 {
+            info!(integration = integration.name, freed, "its order is strict no more: keys that dead letters stopped go on");
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ use super::workspace::PATH;
 use crate::clock::{SystemClock, Timestamp};
 use crate::message::{Headers, Key, Message, MessageId, Tracked};
 use crate::message_store::sqlite::{Options, SqliteStore};
-use crate::message_store::{Accept, Dedup, Lane, NewDelivery};
+use crate::message_store::{Accept, Dedup, Lane, NewDelivery, WaitingMax};
 use crate::problem::Problem;
 
 const CONTENT_TYPE: &str = "application/json";
@@ -40,7 +40,7 @@ pub fn accept(number: u64, integration: &str) -> Accept {
             due_at: ACCEPTED_AT,
             record: None,
         }],
-        waiting_max: u64::MAX,
+        waiting_max: WaitingMax::each(u64::MAX),
         message: Arc::new(Message {
             id: MessageId(id(number)),
             parent: None,

@@ -159,7 +159,7 @@ fn settle(leased: &Leased, now: Timestamp) -> Settle {
 fn dead(integration: &str, (class, detail): (FailureClass, &str)) -> Settlement {
     let code = class.as_str().to_owned();
     let hash = Sha256::digest(format!("{integration} {detail}"));
-    Settlement::DeadLettered { class, code, detail: detail.into(), fingerprint: hex::encode(&hash[..8]) }
+    Settlement::DeadLettered { class, code, detail: detail.into(), fingerprint: hex::encode(&hash[..8]), stops_lane: false }
 }
 
 /// One call of one plugin that sent one request.

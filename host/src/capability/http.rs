@@ -231,7 +231,7 @@ impl Http {
             Err(EgressError::TimedOut) => Err(HttpError::TimedOut),
             Err(EgressError::Unreachable(why)) => Err(HttpError::Unreachable(why)),
             Err(EgressError::TooLarge) => Err(HttpError::TooLarge),
-            Err(EgressError::Held { kind: Hold::Open, .. }) => Err(HttpError::BreakerOpen),
+            Err(EgressError::Held { kind: Hold::Open | Hold::Paused, .. }) => Err(HttpError::BreakerOpen),
             Err(EgressError::Held { kind: Hold::Throttled, until: at } | EgressError::RateUsedUp { until: at }) => {
                 Err(HttpError::RateLimited(until(at)))
             }
@@ -268,6 +268,7 @@ fn answer_word(answer: &Result<EgressResponse, EgressError>) -> String {
         Err(EgressError::Unreachable(_)) => "unreachable",
         Err(EgressError::TooLarge) => "too-large",
         Err(EgressError::Held { kind: Hold::Open, .. }) => "breaker-open",
+        Err(EgressError::Held { kind: Hold::Paused, .. }) => "paused",
         Err(EgressError::Held { kind: Hold::Throttled, .. } | EgressError::RateUsedUp { .. } | EgressError::RateTooLow(_)) => {
             "rate-limited"
         }
@@ -288,6 +289,7 @@ fn obstacle(alias: &str, answer: &Result<EgressResponse, EgressError>) -> Option
         Err(EgressError::Held { kind, until }) => {
             let (kind, detail) = match kind {
                 Hold::Open => (ObstacleKind::BreakerOpen, "failed too often a moment ago; nothing is sent for now"),
+                Hold::Paused => (ObstacleKind::BreakerOpen, "is paused; nothing is sent until a person resumes it"),
                 Hold::Throttled => (ObstacleKind::RateLimited, "asked to wait"),
                 Hold::CredentialRefused => (ObstacleKind::CredentialRefused, "refuses the credential"),
             };

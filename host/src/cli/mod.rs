@@ -21,6 +21,7 @@ mod logs;
 mod message;
 mod messages;
 mod output;
+mod pause;
 mod progress;
 mod run;
 mod send;
@@ -96,6 +97,8 @@ enum Command {
     /// List or test aliases: endpoints, and whether they answer and authenticate
     #[command(subcommand)]
     Alias(alias::Alias),
+    Pause(pause::PauseCommand),
+    Resume(pause::ResumeCommand),
     Console(console::Console),
     Bench(bench::Bench),
     #[command(hide = true)]
@@ -187,6 +190,8 @@ impl Cli {
             Command::Status(status) => status.run(&common).await,
             Command::Logs(logs) => logs.run(&common).await,
             Command::Alias(alias) => alias.run(&common).await,
+            Command::Pause(pause) => pause.run(&common).await,
+            Command::Resume(resume) => resume.run(&common).await,
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,
             Command::BenchFloor(floor) => floor.run().await,

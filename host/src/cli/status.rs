@@ -97,7 +97,9 @@ fn lines(status: &Value, now: Timestamp) -> Vec<String> {
     }
     let passing = aliases.iter().filter_map(|alias| held_up(alias, now)).collect();
     section(&mut lines, "Goes on by itself; no message is lost:", passing);
-    let needs_a_person: Vec<String> = aliases.iter().filter_map(refused).chain(integrations.iter().flat_map(left_over)).collect();
+    let paused = aliases.iter().filter_map(paused_alias).chain(integrations.iter().filter_map(paused_integration));
+    let left_over = integrations.iter().flat_map(left_over);
+    let needs_a_person: Vec<String> = aliases.iter().filter_map(refused).chain(paused).chain(left_over).collect();
     if needs_a_person.is_empty() {
         lines.extend([String::new(), "Nothing needs a person.".to_owned()]);
     }
@@ -136,6 +138,26 @@ fn refused(alias: &Value) -> Option<String> {
     (alias["state"] == "credential-refused").then(|| {
         let (hanging, detail) = (hanging(alias), text(alias, "detail"));
         format!("  alias {name}: credential refused{owner}: {hanging}\n    {detail}\n    after the repair: lockgate alias test {name}")
+    })
+}
+
+/// An alias that a person keeps back.
+fn paused_alias(alias: &Value) -> Option<String> {
+    let name = text(alias, "name");
+    (alias["state"] == "paused").then(|| {
+        let (since, reason, hanging) = (moment::long(&text(alias, "since")), text(alias, "detail"), hanging(alias));
+        format!("  alias {name}: paused since {since} ({reason}): {hanging}\n    to go on: lockgate resume {name} --alias")
+    })
+}
+
+/// An integration that a person keeps back.
+fn paused_integration(entry: &Value) -> Option<String> {
+    let (name, paused) = (text(entry, "name"), &entry["paused"]);
+    (!paused.is_null()).then(|| {
+        let (since, reason, waiting) = (moment::long(&text(paused, "since")), text(paused, "reason"), text(entry, "waiting"));
+        format!(
+            "  integration {name}: paused since {since} ({reason}): {waiting} waiting\n    to go on: lockgate resume {name} --integration"
+        )
     })
 }
 

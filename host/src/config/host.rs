@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::quantity;
 use super::reader::{Keys, Node, Page, Table};
+use crate::integration::WaitingMax;
 use crate::problem::Problems;
 
 /// The host as `lockgate.toml` says it. Paths are relative to the workspace until [`HostConfig::under`].
@@ -25,8 +26,8 @@ pub struct HostConfig {
     pub plugin_paths: Vec<PathBuf>,
     /// The largest body accepted.
     pub body_bytes_max: usize,
-    /// How many deliveries of one integration may wait before its intake answers 429.
-    pub waiting_max: u64,
+    /// How many deliveries may wait before intake answers 429 for one integration, 503 for all.
+    pub waiting_max: WaitingMax,
 }
 
 impl Default for HostConfig {
@@ -38,7 +39,7 @@ impl Default for HostConfig {
             drain: Duration::from_secs(10),
             plugin_paths: vec!["plugins".into()],
             body_bytes_max: 4 << 20,
-            waiting_max: 100_000,
+            waiting_max: WaitingMax::default(),
         }
     }
 }
@@ -52,7 +53,7 @@ const PLUGIN_PATHS_MAX: usize = 16;
 const ROOT: Keys = Keys { known: &["host", "plugins", "limits"], not_built: &["retention", "alerts", "approval", "backup"] };
 const HOST: Keys = Keys { known: &["ingress", "admin", "data", "drain"], not_built: &["tls"] };
 const PLUGINS: Keys = Keys::all(&["paths"]);
-const LIMITS: Keys = Keys::all(&["body", "waiting"]);
+const LIMITS: Keys = Keys::all(&["body", "waiting", "waiting-in-all"]);
 
 impl HostConfig {
     /// Reads the text of a `lockgate.toml`.
@@ -90,7 +91,16 @@ fn read(root: &Table<'_>) -> HostConfig {
     }
     if let Some(limits) = root.optional("limits").and_then(|node| node.table(LIMITS, "{ body = \"4MiB\" }")) {
         set(&mut config.body_bytes_max, limits.optional("body"), body_bytes_max);
-        set(&mut config.waiting_max, limits.optional("waiting"), |node| node.integer(1..WAITING_CEILING + 1, "100000"));
+        let count = |node: &Node<'_>, example| node.integer(1..WAITING_CEILING + 1, example);
+        set(&mut config.waiting_max.integration, limits.optional("waiting"), |node| count(node, "100000"));
+        // Room for one integration is room for all of them, unless the file says otherwise.
+        config.waiting_max.host = config.waiting_max.host.max(config.waiting_max.integration);
+        if let Some(node) = limits.optional("waiting-in-all") {
+            set(&mut config.waiting_max.host, Some(node.clone()), |node| count(node, "1000000"));
+            if config.waiting_max.host < config.waiting_max.integration {
+                node.invalid("is below `waiting`: no integration could ever have so many", "1000000");
+            }
+        }
     }
     config
 }
@@ -165,10 +175,10 @@ mod tests {
 
     #[test]
     fn reads_every_key() {
-        let text = "[host]\ningress = \"0.0.0.0:80\"\nadmin = \"[::1]:81\"\ndata = \"../d\"\ndrain = \"1m\"\n[plugins]\npaths = [\"a\", \"../b\"]\n[limits]\nbody = \"512KiB\"\nwaiting = 5\n";
+        let text = "[host]\ningress = \"0.0.0.0:80\"\nadmin = \"[::1]:81\"\ndata = \"../d\"\ndrain = \"1m\"\n[plugins]\npaths = [\"a\", \"../b\"]\n[limits]\nbody = \"512KiB\"\nwaiting = 5\nwaiting-in-all = 50\n";
         let config = parse(text).unwrap().under(Path::new("/w"));
         assert_eq!((config.ingress.port(), config.admin.port(), config.drain), (80, 81, Duration::from_secs(60)));
-        assert_eq!((config.body_bytes_max, config.waiting_max), (524_288, 5));
+        assert_eq!((config.body_bytes_max, config.waiting_max), (524_288, WaitingMax { integration: 5, host: 50 }));
         assert_eq!((config.data, config.plugin_paths), ("/w/../d".into(), vec!["/w/a".into(), "/w/../b".into()]));
     }
 }

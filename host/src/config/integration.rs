@@ -126,18 +126,10 @@ fn delivery(root: &Table<'_>, sources: &[Source]) -> DeliveryPolicy {
 }
 
 fn order(node: &Node<'_>, sources: &[Source]) -> Option<Order> {
-    if node.value().as_str() == Some("strict") {
-        node.note(
-            Code::WrongValue,
-            format!("`{} = \"strict\"` is not built in this version", node.name()),
-            "use `order = \"key\"` or `order = \"none\"`",
-        );
-        return None;
-    }
-    let order = node.word(&[("key", Order::Key), ("none", Order::None)])?;
+    let order = node.word(&[("key", Order::Key), ("strict", Order::Strict), ("none", Order::None)])?;
     let keyless = |source: &Source| source.key.is_none() && matches!(source.entry, Entry::Webhook { .. });
-    if order == Order::Key && sources.iter().any(keyless) {
-        node.invalid("= \"key\", and a webhook source has no `key` to order by", "\"none\"");
+    if order != Order::None && sources.iter().any(keyless) {
+        node.invalid(&format!("= \"{}\", and a webhook source has no `key` to order by", order.as_str()), "\"none\"");
     }
     Some(order)
 }

@@ -235,7 +235,10 @@ fn rules(integration: &Integration, release: Option<&(Release, ReleaseId, Timest
     };
     let mut facts = vec![
         ("Owner", owner(Some(&integration.owner))),
-        ("Order", html! { @match order { Order::Key => "by key: one of a key at a time", Order::None => "none" } }),
+        (
+            "Order",
+            html! { @match order { Order::Key => "by key: one of a key at a time", Order::Strict => "strict: one of a key at a time, and a dead letter stops its key", Order::None => "none" } },
+        ),
         ("At once", html! { (concurrency) }),
         (
             "Gives up after",

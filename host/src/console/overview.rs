@@ -107,6 +107,7 @@ fn news(overview: &Overview) -> Markup {
         @if ill.len() > CAUSES_SHOWN {
             p { a href="/aliases" { "And " (counted((ill.len() - CAUSES_SHOWN) as u64, "more alias", "more aliases")) " that are not healthy" } }
         }
+        @for one in overview.integrations.iter().filter(|one| one.paused.is_some()).take(CAUSES_SHOWN) { (paused(one, overview)) }
         @for one in left_over.take(CAUSES_SHOWN) {
             (parts::banner(Tone::Bad, html! {
                 p { strong { (counted(one.waiting, "message", "messages")) " in " (one.name) ", which is not active any more." } }
@@ -114,6 +115,24 @@ fn news(overview: &Overview) -> Markup {
             }))
         }
     }
+}
+
+/// An integration that a person keeps back.
+fn paused(one: &IntegrationOverview, overview: &Overview) -> Markup {
+    let Some(pause) = &one.paused else { return Markup::default() };
+    parts::banner(
+        Tone::Warn,
+        html! {
+            p {
+                strong { (one.name) " has been paused by a person" } " for " (parts::elapsed(pause.since, overview.at)) ". "
+                strong { (counted(one.waiting, "message", "messages")) }
+                @if one.waiting == 1 { " waits" } @else { " wait" }
+                "; none is lost."
+            }
+            p.muted.small { (parts::outside(&pause.reason)) }
+            p.small { "To go on: " code { "lockgate resume " (one.name) } }
+        },
+    )
 }
 
 fn cause(alias: &AliasOverview, overview: &Overview) -> Markup {
@@ -138,7 +157,9 @@ fn cause(alias: &AliasOverview, overview: &Overview) -> Markup {
                 }
             }
             @if let Some(detail) = &alias.status.detail { p.muted.small { (parts::outside(detail)) } }
-            @if tone == Tone::Bad {
+            @if alias.status.state == standing::PAUSED {
+                p.small { "To go on: " code { "lockgate resume " (name) } }
+            } @else if tone == Tone::Bad {
                 p.small { "Mend the credential, then " a href=(aliases::path(name)) { "test the alias" } "; what waits goes on by itself." }
             }
         },
@@ -152,6 +173,7 @@ fn condition(alias: &AliasOverview) -> Markup {
         @match alias.status.state {
             "credential-refused" => { (name) " has refused the host's credential" },
             "open" => { (name) " has been failing" },
+            standing::PAUSED => { (name) " has been paused by a person" },
             state => { (name) " has been " (state) },
         }
     }

@@ -13,6 +13,7 @@ fn integration(name: &str) -> IntegrationOverview {
         name: name.to_owned(),
         owner: None,
         state: IntegrationState::Idle,
+        paused: None,
         held_by: Vec::new(),
         waiting: 0,
         oldest_accepted_at: None,

@@ -8,13 +8,15 @@ use crate::admin::overview::{AliasOverview, IntegrationOverview, IntegrationStat
 
 /// The state of an alias that only a person mends.
 const REFUSED: &str = "credential-refused";
+/// The state of an alias that a person keeps back.
+pub const PAUSED: &str = "paused";
 
 /// Worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// Dead letters, a credential that is refused, messages that nobody will deliver.
     NeedsPerson,
-    /// Waits for a target, and mends itself.
+    /// Waits for a target, and mends itself; or a person keeps it back.
     Held,
     Delivering,
     Idle,
@@ -29,7 +31,7 @@ impl Standing {
             return Self::NeedsPerson;
         }
         match integration.state {
-            IntegrationState::Held => Self::Held,
+            IntegrationState::Held | IntegrationState::Paused => Self::Held,
             IntegrationState::Delivering => Self::Delivering,
             IntegrationState::Idle | IntegrationState::Inactive => Self::Idle,
         }
@@ -84,7 +86,7 @@ fn is_refused(integration: &IntegrationOverview, overview: &Overview) -> bool {
 pub fn state_tone(integration: &IntegrationOverview, overview: &Overview) -> Tone {
     match integration.state {
         IntegrationState::Held if is_refused(integration, overview) => Tone::Bad,
-        IntegrationState::Held => Tone::Warn,
+        IntegrationState::Held | IntegrationState::Paused => Tone::Warn,
         IntegrationState::Delivering => Tone::Good,
         IntegrationState::Inactive if integration.waiting > 0 => Tone::Bad,
         IntegrationState::Idle | IntegrationState::Inactive => Tone::Plain,

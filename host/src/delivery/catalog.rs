@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::feeds::Feeds;
 use crate::clock::Timestamp;
 use crate::integration::{Binding, Entry, Grant, Integration, PinnedPlugin, Poll, ReleaseId, Sink, Step};
 use crate::message::Message;
@@ -18,6 +19,8 @@ pub struct Runnable {
     /// None where the sink is a channel.
     pub sink: Option<Use>,
     pub polls: Vec<PollUse>,
+    /// Whom its channels feed.
+    pub feeds: Feeds,
 }
 
 /// The plugin of a source that polls.
@@ -52,7 +55,7 @@ impl Runnable {
         if integration.uses().count() != pinned.len() {
             return None;
         }
-        Some(Self { integration, release, steps, sink, polls })
+        Some(Self { integration, release, steps, sink, polls, feeds: Feeds::default() })
     }
 
     /// The aliases its steps and its sink may use.
@@ -80,7 +83,18 @@ pub struct Catalog {
 
 impl Catalog {
     pub fn new(runnables: impl IntoIterator<Item = Runnable>) -> Self {
-        Self { runnables: runnables.into_iter().map(|runnable| (runnable.integration.name.clone(), Arc::new(runnable))).collect() }
+        let runnables = runnables.into_iter().map(|runnable| (runnable.integration.name.clone(), Arc::new(runnable)));
+        let catalog = Self { runnables: runnables.collect() };
+        for runnable in catalog.all() {
+            if let Sink::Channel(channel) = &runnable.integration.sink {
+                runnable.feeds.know(catalog.readers(channel).map(|reader| reader.integration.name.clone()));
+            }
+        }
+        catalog
+    }
+
+    fn readers(&self, channel: &str) -> impl Iterator<Item = &Arc<Runnable>> {
+        self.all().filter(move |runnable| runnable.integration.reads(channel).is_some())
     }
 
     pub fn get(&self, integration: &str) -> Option<&Arc<Runnable>> {

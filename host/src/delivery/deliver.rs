@@ -11,10 +11,11 @@ use super::catalog::{Catalog, Runnable, Use};
 use super::gathered::Gathered;
 use super::idempotency::idempotency_base;
 use super::outgoing::{carry, children, sink_append};
+use super::pauses::Pauses;
 use super::stopped::Stopped;
 use crate::clock::Clock;
 use crate::message::{self, FailureClass, Message};
-use crate::message_store::{Append, Leased, MessageStore, Stage, UNSETTLED_STARTS_MAX};
+use crate::message_store::{Append, Leased, MessageStore, Stage, UNSETTLED_STARTS_MAX, WaitingMax};
 use crate::plugin::{Call, Export, Output, PluginInvoker};
 use crate::random::Random;
 use crate::telemetry::Metrics;
@@ -33,6 +34,9 @@ pub struct Delivery {
     pub random: Arc<dyn Random>,
     pub metrics: Arc<Metrics>,
     pub events: Arc<Events>,
+    /// Nothing more is made for an integration that has so much waiting.
+    pub waiting_max: WaitingMax,
+    pub pauses: Arc<Pauses>,
 }
 
 impl std::fmt::Debug for Delivery {

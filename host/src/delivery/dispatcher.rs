@@ -11,18 +11,24 @@ use futures_util::FutureExt;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::catalog::Runnable;
 use super::deliver::Delivery;
+use super::pauses::Width;
 use crate::alias::{Admission, Aliases, Entrance, Seat};
 use crate::clock::{Clock, within};
+use crate::integration::Integration;
 use crate::message_store::{Lease, Leased, StoreError, Wake};
+use crate::telemetry::events::{Event, Kind, Level};
 
 /// How long the dispatcher looks away when the store does not answer.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// The longest it sleeps without looking, whatever it was told.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
+
+/// How often an integration that was resumed looks whether it may run wider. One that is paused hears the bell.
+const RAMP_LOOK: Duration = Duration::from_millis(500);
 
 /// How long deliveries that are given up have to settle as such.
 const GIVE_UP_WITHIN: Duration = Duration::from_secs(2);
@@ -77,6 +83,8 @@ struct Lane {
     stop: watch::Receiver<bool>,
     under_way: TaskTracker,
     ends: Ends,
+    /// Who has so much waiting that nothing more is made for it.
+    held_back_by: Option<String>,
 }
 
 impl Dispatcher {
@@ -95,6 +103,7 @@ impl Dispatcher {
                 stop: stopped.clone(),
                 under_way: under_way.clone(),
                 ends: ends.clone(),
+                held_back_by: None,
             };
             loops.spawn(ends.cut.clone().run_until_cancelled_owned(lane.run()));
         }
@@ -132,7 +141,15 @@ impl Lane {
     async fn run(mut self) {
         loop {
             let Some(permit) = self.permit().await else { return };
-            let permits = self.more(permit);
+            if self.is_held_back() {
+                drop(permit);
+                self.wait(LOOK_AGAIN_AFTER).await;
+                continue;
+            }
+            let Some(permits) = self.more(permit) else {
+                self.wait(RAMP_LOOK).await;
+                continue;
+            };
             let seats = match self.entrance.admit(permits.len()) {
                 Admission::Seats(seats) => seats,
                 Admission::NotBefore(at) => {
@@ -159,6 +176,23 @@ impl Lane {
         }
     }
 
+    /// Whether what it would make has no room. People are told once, and once that it goes on.
+    fn is_held_back(&mut self) -> bool {
+        let Delivery { store, events, waiting_max, .. } = &self.delivery;
+        let by = self.runnable.feeds.full(&**store, waiting_max.integration);
+        if by != self.held_back_by {
+            let integration = &self.runnable.integration.name;
+            let (level, text) = match &by {
+                Some(reader) => (Level::Warn, format!("waits: {reader}, which reads what it writes, has as much waiting as it may")),
+                None => (Level::Info, "goes on: what it writes has room again".to_owned()),
+            };
+            info!(integration, "{text}");
+            events.tell(Event::new(Kind::Host, level, text).of(integration));
+            self.held_back_by.clone_from(&by);
+        }
+        by.is_some()
+    }
+
     /// A permit of the integration, or none when the host stops.
     async fn permit(&mut self) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
@@ -168,13 +202,23 @@ impl Lane {
         }
     }
 
-    /// As many permits as are free, so that due deliveries are leased together.
-    fn more(&self, first: OwnedSemaphorePermit) -> Vec<OwnedSemaphorePermit> {
+    /// As many permits as are free, so that due deliveries are leased together. None where people have paused it, or where as many
+    /// run as may shortly after.
+    fn more(&self, first: OwnedSemaphorePermit) -> Option<Vec<OwnedSemaphorePermit>> {
+        let Integration { name, delivery: policy, .. } = &self.runnable.integration;
+        let running = policy.concurrency.saturating_sub(self.permits.available_permits() + 1);
+        let room = match self.delivery.pauses.width(name, self.delivery.clock.now()) {
+            Width::None => 0,
+            Width::Ramp(width) => width.saturating_sub(running),
+            Width::Full => usize::MAX,
+        };
         let mut permits = vec![first];
-        while let Ok(permit) = self.permits.clone().try_acquire_owned() {
+        while permits.len() < room
+            && let Ok(permit) = self.permits.clone().try_acquire_owned()
+        {
             permits.push(permit);
         }
-        permits
+        (room > 0).then_some(permits)
     }
 
     async fn lease(&self, limit: usize) -> Result<Vec<Leased>, StoreError> {

@@ -7,10 +7,12 @@ mod catalog;
 mod decide;
 mod deliver;
 mod dispatcher;
+mod feeds;
 mod fingerprint;
 mod gathered;
 mod idempotency;
 mod outgoing;
+mod pauses;
 mod settling;
 mod stopped;
 mod telling;
@@ -23,6 +25,7 @@ pub use dispatcher::{Bells, Dispatcher};
 pub use fingerprint::fingerprint;
 pub use idempotency::idempotency_base;
 pub use outgoing::{Sending, UNKNOWN_CONTENT_TYPE, queue_appends};
+pub use pauses::{Pause, Pauses};
 
 #[cfg(test)]
 pub(crate) mod tests;

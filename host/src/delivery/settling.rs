@@ -14,6 +14,7 @@ use super::gathered::Gathered;
 use super::outgoing::{Sending, queue_appends};
 use super::stopped::Stopped;
 use crate::clock::Timestamp;
+use crate::integration::Order;
 use crate::message_store::{Attempt, Leased, Settle, Settlement, StoreError};
 use crate::plugin::Effects;
 
@@ -50,6 +51,7 @@ impl Delivery {
                     End::Skipped { code, detail } => Settlement::Skipped { code, detail },
                     End::FannedOut { children } => Settlement::FannedOut { children },
                 };
+                runnable.feeds.see(&appends);
                 (settlement, appends, std::mem::take(&mut gathered.effects.key_values))
             }
             Err(stopped) => {
@@ -80,12 +82,13 @@ impl Delivery {
             failing_since: leased.failing_since,
             sent_requests: gathered.trace.sent_requests(),
         };
-        match decide(&failure, obstacle.as_deref(), tries, &runnable.integration.delivery, now, &*self.random) {
+        let policy = &runnable.integration.delivery;
+        match decide(&failure, obstacle.as_deref(), tries, policy, now, &*self.random) {
             Decision::Waits { due_at } => Settlement::Waits { due_at },
             Decision::Retries { due_at } => Settlement::Retries { due_at },
             Decision::DeadLetters { class, code, detail } => {
                 let fingerprint = fingerprint(&leased.integration, class, &code, &detail);
-                Settlement::DeadLettered { class, code, detail, fingerprint }
+                Settlement::DeadLettered { class, code, detail, fingerprint, stops_lane: policy.order == Order::Strict }
             }
         }
     }

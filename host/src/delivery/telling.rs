@@ -49,7 +49,7 @@ impl Delivery {
                 warn!(%due_at, code = settle.attempt.code, why = settle.attempt.detail, "attempt failed; will be tried again");
                 self.events.tell(again(Level::Warn, "attempt failed; will be tried again", due_at));
             }
-            Settlement::DeadLettered { class, code, detail, fingerprint } => {
+            Settlement::DeadLettered { class, code, detail, fingerprint, .. } => {
                 self.metrics.dead_lettered(integration, *class);
                 error!(%class, code, detail, fingerprint, "dead-lettered; see: lockgate dead-letters list");
                 let event = ended(Outcome::DeadLettered).with("class", class.as_str()).with("code", code.clone());

@@ -22,7 +22,7 @@ use super::verify::{self, Refused, Verified};
 use crate::alias::Verify;
 use crate::alias::secret::SecretSource;
 use crate::clock::{Clock, Timestamp};
-use crate::integration::{Integration, Source};
+use crate::integration::{Integration, Source, WaitingMax};
 use crate::message::{FailureClass, Key, Message, MessageId, Tracked};
 use crate::message_store::{Accept, Accepted, Dedup, Lane, MessageStore, NewDelivery, StoreError, routing};
 use crate::problem::Code;
@@ -45,8 +45,8 @@ pub struct IntakeLimits {
     pub body: BodyLimits,
     /// Memory for the bodies of all requests under way.
     pub bodies_bytes: usize,
-    /// Deliveries an integration may have waiting before its senders get 429.
-    pub waiting_max: u64,
+    /// Deliveries that may wait: over an integration's, its senders get 429; over the host's, all get 503.
+    pub waiting_max: WaitingMax,
 }
 
 impl Default for IntakeLimits {
@@ -54,7 +54,7 @@ impl Default for IntakeLimits {
         Self {
             body: BodyLimits { bytes: 4 * 1024 * 1024, within: Duration::from_secs(30) },
             bodies_bytes: 128 * 1024 * 1024,
-            waiting_max: 1_000_000,
+            waiting_max: WaitingMax::default(),
         }
     }
 }
@@ -296,6 +296,7 @@ impl Intake {
                 Ok(Receipt { id: first, status: ReceiptStatus::Duplicate })
             }
             Ok(Accepted::Full(integration)) => Err(self.full(&integration, due_at)),
+            Ok(Accepted::HostFull) => Err(self.host_full(due_at)),
             Err(error) => Err(self.not_stored(&error, due_at)),
         }
     }
@@ -317,6 +318,15 @@ impl Intake {
         }
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyWaiting, "too many messages are waiting; try again later")
             .because(format!("as many deliveries of {integration} wait as may"))
+            .retry_after(RETRY_AFTER_FULL)
+    }
+
+    fn host_full(&self, now: Timestamp) -> Refusal {
+        if let Some(suppressed) = self.store_failures.admit(now) {
+            tracing::warn!(code = %Code::TooManyWaiting, suppressed, "as many deliveries wait in all integrations together as may; all senders get 503");
+        }
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::TooManyWaiting, "too many messages are waiting; try again later")
+            .because("as many deliveries wait in all integrations together as may")
             .retry_after(RETRY_AFTER_FULL)
     }
 

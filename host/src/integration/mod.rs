@@ -7,7 +7,7 @@ mod release;
 pub mod select;
 mod source;
 
-pub use policy::{Backoff, DeliveryPolicy, Jitter, Order};
+pub use policy::{Backoff, DeliveryPolicy, Jitter, Order, WaitingMax};
 pub use release::{PinnedPlugin, Release, ReleaseId};
 pub use source::{Entry, Poll, Source};
 

@@ -7,8 +7,21 @@ use std::time::Duration;
 pub enum Order {
     /// One message of a key at a time; the next goes when it is delivered, skipped or dead-lettered.
     Key,
+    /// As `Key`, and a dead letter stops its key: nothing newer goes before a person has replayed, edited or discarded it.
+    Strict,
     /// None.
     None,
+}
+
+impl Order {
+    /// The word for it in files and on screens.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Strict => "strict",
+            Self::None => "none",
+        }
+    }
 }
 
 /// Whether waits between attempts are drawn at random.
@@ -39,6 +52,28 @@ pub struct DeliveryPolicy {
     /// An optional second bound: how many attempts may fail.
     pub attempts: Option<u32>,
     pub backoff: Backoff,
+}
+
+/// The most deliveries that may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitingMax {
+    /// In one integration.
+    pub integration: u64,
+    /// In all of them together.
+    pub host: u64,
+}
+
+impl WaitingMax {
+    /// So many in each integration, however many there are.
+    pub const fn each(integration: u64) -> Self {
+        Self { integration, host: u64::MAX }
+    }
+}
+
+impl Default for WaitingMax {
+    fn default() -> Self {
+        Self { integration: 100_000, host: 1_000_000 }
+    }
 }
 
 impl Default for DeliveryPolicy {

@@ -46,6 +46,13 @@ pub struct Poll {
 }
 
 impl Entry {
+    /// What it is called: the path of a webhook, the name of a channel or a poll.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Webhook { path: name, .. } | Self::Channel { name } | Self::Poll(Poll { name, .. }) => name,
+        }
+    }
+
     /// Where a message entered, for people, and for finding its source again: `webhook /shop/orders`.
     pub fn origin(&self) -> String {
         match self {

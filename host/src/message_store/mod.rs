@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::integration::ReleaseId;
+pub use crate::integration::WaitingMax;
 use crate::message::{FailureClass, Message, MessageId, Tracked};
 use crate::problem::Problem;
 use exchange::Exchange;
@@ -49,8 +50,8 @@ pub trait MessageStore: Send + Sync + 'static {
     /// A delivery that is not leased (it was settled, or an operator took it away) gives [`StoreError::NotLeased`].
     async fn settle(&self, settle: Arc<Settle>) -> Result<(), StoreError>;
 
-    /// Where a source of an integration stands.
-    async fn source(&self, integration: &str, source: &str) -> Result<SourceStanding, StoreError>;
+    /// Where a source of an integration stands; none for one that was never asked.
+    async fn source(&self, integration: &str, source: &str) -> Result<Option<SourceState>, StoreError>;
 
     /// Takes what a source found, with the effects of the call that found it and the place it goes on from, all or nothing. Where it
     /// does not stand where it was asked from any more, or as many deliveries wait as may, nothing is done.
@@ -58,6 +59,9 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// When the next delivery of `integration` that is ready and not leased is due; none if there is none.
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError>;
+
+    /// How many deliveries of `integration` wait, as it was committed. Answers at once.
+    fn waiting(&self, integration: &str) -> u64;
 
     /// Puts a dead letter back on its way with the next replay number, as it is or with an edited message in its place.
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError>;
@@ -87,8 +91,8 @@ pub struct Accept {
     pub message: Arc<Message>,
     pub dedup: Option<Dedup>,
     pub deliveries: Vec<NewDelivery>,
-    /// The most deliveries an integration may have waiting; over it the message is not taken.
-    pub waiting_max: u64,
+    /// Over it the message is not taken.
+    pub waiting_max: WaitingMax,
 }
 
 /// What makes a message the same as one that came before.
@@ -133,6 +137,8 @@ pub enum Accepted {
     Duplicate(MessageId),
     /// This integration has as many deliveries waiting as it may.
     Full(String),
+    /// All integrations together have.
+    HostFull,
 }
 
 /// What [`MessageStore::lease`] takes.
@@ -239,8 +245,8 @@ pub enum Settlement {
     Waits { due_at: Timestamp },
     /// An attempt failed; to be handed out again at `due_at`.
     Retries { due_at: Timestamp },
-    /// Parked for people.
-    DeadLettered { class: FailureClass, code: String, detail: String, fingerprint: String },
+    /// Parked for people. `stops_lane`: the next of its lane goes when they have closed it, and not before.
+    DeadLettered { class: FailureClass, code: String, detail: String, fingerprint: String, stops_lane: bool },
 }
 
 /// A message appended to a channel: a new one, or one that is there already (a child whose sink is a channel).
@@ -268,15 +274,6 @@ pub struct KeyValueWrite {
     /// None deletes.
     pub value: Option<Vec<u8>>,
     pub expires_at: Option<Timestamp>,
-}
-
-/// What [`MessageStore::source`] gives.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SourceStanding {
-    /// None for a source that has never been asked.
-    pub state: Option<SourceState>,
-    /// Deliveries of its integration that are not settled.
-    pub waiting: u64,
 }
 
 /// Where a source goes on, and how it went the last time.
@@ -318,8 +315,8 @@ pub struct Advance {
     pub found: Vec<(Arc<Message>, NewDelivery)>,
     pub appends: Vec<Append>,
     pub key_values: Vec<KeyValueWrite>,
-    /// Where so many deliveries of the integration wait already, a page with messages is not taken. One that is taken is taken whole.
-    pub waiting_max: u64,
+    /// Where as many deliveries wait already, a page with messages is not taken. One that is taken is taken whole.
+    pub waiting_max: WaitingMax,
     pub now: Timestamp,
 }
 

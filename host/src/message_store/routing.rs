@@ -20,7 +20,12 @@ fn lane_for(integration: &Integration, source: &Source, message: &Message) -> La
             Ok(key) => Lane::Key(key.0),
             Err(why) => Lane::Unkeyed(format!("key = \"{selector}\": {why}")),
         },
-        (None, Entry::Channel { .. } | Entry::Poll(_)) => message.key.as_ref().map_or(Lane::Free, |key| Lane::Key(key.0.clone())),
+        (None, entry @ (Entry::Channel { .. } | Entry::Poll(_))) => match &message.key {
+            Some(key) => Lane::Key(key.0.clone()),
+            // Nothing says what it must not overtake.
+            None if integration.delivery.order == Order::Strict => Lane::Unkeyed(format!("a message of `{}` has no key", entry.name())),
+            None => Lane::Free,
+        },
         (None, Entry::Webhook { .. }) => Lane::Free,
     }
 }

@@ -13,7 +13,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::{
     Accept, Accepted, Advance, Advanced, DeliveryId, Discard, KeyValueRead, Lane, Lease, Leased, MessageStore, NewDelivery, Replay,
-    Replayed, Settle, Settlement, SourceStanding, StoreError,
+    Replayed, Settle, Settlement, SourceState, StoreError,
 };
 
 /// In which order the host took orders in.
@@ -98,7 +98,7 @@ impl Watched {
     /// Nothing is lost, and the audit was told of each delivery and of nothing else.
     pub fn check(&self) {
         let Counts { came, ended, told, telling, .. } = *self.lock();
-        let waiting = self.store.waiting();
+        let waiting = self.store.waiting_in_all();
         if came != ended + waiting {
             self.broken(format_args!("{came} deliveries came; {ended} ended and {waiting} wait"));
         }
@@ -202,7 +202,7 @@ impl MessageStore for Watched {
         Ok(())
     }
 
-    async fn source(&self, integration: &str, source: &str) -> Result<SourceStanding, StoreError> {
+    async fn source(&self, integration: &str, source: &str) -> Result<Option<SourceState>, StoreError> {
         self.store.source(integration, source).await
     }
 
@@ -212,6 +212,10 @@ impl MessageStore for Watched {
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
         self.store.next_due(integration).await
+    }
+
+    fn waiting(&self, integration: &str) -> u64 {
+        self.store.waiting(integration)
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {

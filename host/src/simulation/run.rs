@@ -20,8 +20,9 @@ use crate::capability::http::Outside;
 use crate::capability::key_value::Stored;
 use crate::capability::rows::RowLocks;
 use crate::clock::{Clock, Timestamp};
-use crate::delivery::{Bells, Catalog, Delivery, Dispatcher};
+use crate::delivery::{Bells, Catalog, Delivery, Dispatcher, Pauses};
 use crate::ingress::{ByHand, Intake, IntakeLimits, IntakeParts, ReceiptStatus, Routes};
+use crate::integration::WaitingMax;
 use crate::message::{FailureClass, MessageId};
 use crate::plugin::limits::Limits;
 use crate::problem::{Code, Problem};
@@ -139,7 +140,7 @@ impl Simulation {
                 self.store.check();
                 self.history.verdict()?;
                 let posted = shop.is_finished();
-                if posted && self.store.store.waiting() == 0 && crash.is_none() {
+                if posted && self.store.store.waiting_in_all() == 0 && crash.is_none() {
                     self.store.check_counts().await;
                     return Ok(());
                 }
@@ -150,7 +151,7 @@ impl Simulation {
                         return Ok(());
                     }
                     _ if next > end => {
-                        let waiting = self.store.store.waiting();
+                        let waiting = self.store.store.waiting_in_all();
                         self.history.broken(end, format_args!("{waiting} deliveries wait, and all should be done"));
                         return self.history.verdict();
                     }
@@ -181,6 +182,8 @@ impl Simulation {
             random: self.random.clone(),
             metrics: metrics.clone(),
             events: events.clone(),
+            waiting_max: WaitingMax::default(),
+            pauses: Arc::new(Pauses::new(bells.clone())),
         };
         let dispatcher = Dispatcher::start(&delivery, &aliases, &bells);
         tokio::spawn({

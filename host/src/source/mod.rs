@@ -23,7 +23,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::alias::Aliases;
 use crate::clock::{Clock, within};
-use crate::delivery::Catalog;
+use crate::delivery::{Catalog, Pauses};
+use crate::integration::WaitingMax;
 use crate::message_store::MessageStore;
 use crate::plugin::PluginInvoker;
 use crate::random::Random;
@@ -42,6 +43,7 @@ pub struct Around {
     pub random: Arc<dyn Random>,
     pub metrics: Arc<Metrics>,
     pub events: Arc<Events>,
+    pub pauses: Arc<Pauses>,
     pub limits: Limits,
 }
 
@@ -50,8 +52,8 @@ pub struct Around {
 pub struct Limits {
     /// Bytes of a message's body.
     pub body_bytes: usize,
-    /// Deliveries an integration may have waiting before its sources are asked no more.
-    pub waiting: u64,
+    /// Deliveries that may wait before sources are asked no more.
+    pub waiting: WaitingMax,
 }
 
 impl std::fmt::Debug for Around {

@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::delivery::{PollUse, Runnable, Sending, idempotency_base, queue_appends};
 use crate::integration::{Jitter, Source};
 use crate::message::{Headers, Message, MessageId};
-use crate::message_store::{Advance, Advanced, SourceResult, SourceStanding, SourceState, StoreError};
+use crate::message_store::{Advance, Advanced, SourceResult, SourceState, StoreError};
 use crate::plugin::{Call, Effects, Export, Output, Page};
 use crate::random::uniform;
 
@@ -85,15 +85,19 @@ impl Poller {
     pub async fn run(mut self) {
         // Whoever could say so may be gone, too.
         while !*self.stop.borrow() && self.stop.has_changed().is_ok() {
-            let standing = match self.around.store.source(&self.runnable.integration.name, &self.poll.poll.name).await {
-                Ok(standing) => standing,
+            if self.around.pauses.of(&self.runnable.integration.name).is_some() {
+                self.rest(LOOK_FOR_ROOM_EVERY).await;
+                continue;
+            }
+            let state = match self.around.store.source(&self.runnable.integration.name, &self.poll.poll.name).await {
+                Ok(state) => state,
                 Err(StoreError::Closed) => return,
                 Err(why) => {
                     self.store_failed(&why).await;
                     continue;
                 }
             };
-            let wait = self.due_at(standing.state.as_ref()).since(self.around.clock.now());
+            let wait = self.due_at(state.as_ref()).since(self.around.clock.now());
             if !wait.is_zero() {
                 self.rest(wait).await;
                 continue;
@@ -105,7 +109,7 @@ impl Poller {
                     continue;
                 }
             };
-            if self.go(standing, seat).await.is_err_and(|why| matches!(why, StoreError::Closed)) {
+            if self.go(state, seat).await.is_err_and(|why| matches!(why, StoreError::Closed)) {
                 return;
             }
         }
@@ -123,11 +127,11 @@ impl Poller {
     }
 
     /// One round: unless too much waits, a poll and what follows from it.
-    async fn go(&mut self, standing: SourceStanding, seat: Option<Seat>) -> Result<(), StoreError> {
-        let cursor = standing.state.as_ref().and_then(|state| state.cursor.clone());
-        if standing.waiting >= self.around.limits.waiting {
+    async fn go(&mut self, state: Option<SourceState>, seat: Option<Seat>) -> Result<(), StoreError> {
+        let cursor = state.and_then(|state| state.cursor);
+        if let Some(by) = self.held_by() {
             drop(seat);
-            return self.hold(cursor, standing.waiting).await;
+            return self.hold(cursor, &by).await;
         }
         let asked_at = self.around.clock.now();
         let integration = self.runnable.integration.name.clone();
@@ -211,6 +215,7 @@ impl Poller {
         advance.appends = queue_appends(&self.around.catalog, by, effects.sends, now);
         advance.key_values = effects.key_values;
         advance.found = found;
+        self.runnable.feeds.see(&advance.appends);
         let advance = Arc::new(advance);
         let advanced = self.around.store.advance(advance.clone()).await;
         // The row locks end here, with what they guard on disk.
@@ -222,7 +227,7 @@ impl Poller {
                 self.failures = 0;
                 self.after_page(from.as_deref(), cursor, more, !fresh.is_empty(), asked_at).await
             }
-            Advanced::Full => self.hold(from, self.around.limits.waiting).await,
+            Advanced::Full => self.hold(from, "this host").await,
             Advanced::Moved => {
                 warn!(
                     integration = self.runnable.integration.name,
@@ -284,12 +289,20 @@ impl Poller {
         Ok(())
     }
 
+    /// Whoever has as many deliveries waiting as may: the integration, or one that its plugin sends to.
+    fn held_by(&self) -> Option<String> {
+        let (store, most) = (&self.around.store, self.around.limits.waiting.integration);
+        let name = &self.runnable.integration.name;
+        let own = (store.waiting(name) >= most).then(|| name.clone());
+        own.or_else(|| self.runnable.feeds.full(&**store, most))
+    }
+
     /// Not asked while as many deliveries wait as may; that is written once.
-    async fn hold(&mut self, cursor: Option<String>, waiting: u64) -> Result<(), StoreError> {
+    async fn hold(&mut self, cursor: Option<String>, by: &str) -> Result<(), StoreError> {
         let round = Round { integration: &self.runnable.integration.name, source: &self.poll.poll.name };
-        if self.told.held(&self.around, round, waiting) {
+        if self.told.held(&self.around, round, by) {
             let now = self.around.clock.now();
-            let detail = Some(format!("{waiting} deliveries wait; the source is asked again when there are fewer"));
+            let detail = Some(format!("as many deliveries of {by} wait as may; the source is asked again when there are fewer"));
             let last = SourceResult { at: now, result: HELD.to_owned(), code: Some(FULL.to_owned()), detail, items: 0, fresh: 0 };
             let advance = self.advance(cursor.clone(), SourceState { cursor, due_at: now, last });
             self.around.store.advance(Arc::new(advance)).await?;

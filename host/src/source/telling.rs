@@ -77,15 +77,15 @@ impl Told {
     }
 
     /// It is not asked while as many deliveries wait as may. Gives whether that is news.
-    pub fn held(&mut self, around: &Around, round: Round<'_>, waiting: u64) -> bool {
+    pub fn held(&mut self, around: &Around, round: Round<'_>, by: &str) -> bool {
         if self.0.as_deref() == Some(super::poller::FULL) {
             return false;
         }
         self.0 = Some(super::poller::FULL.to_owned());
         let Round { integration, source } = round;
-        warn!(code = %Code::TooManyWaiting, integration, source, waiting, "as many deliveries wait as may; the source is not polled");
+        warn!(code = %Code::TooManyWaiting, integration, source, by, "as many deliveries wait as may; the source is not polled");
         let event = Event::new(Kind::Source, Level::Warn, "not polled: as many deliveries wait as may").of(integration);
-        around.events.tell(event.with("source", source.to_owned()).with("code", super::poller::FULL).with("waiting", waiting));
+        around.events.tell(event.with("source", source.to_owned()).with("code", super::poller::FULL).with("by", by.to_owned()));
         true
     }
 }

@@ -149,7 +149,7 @@ impl Metrics {
         to.register("plugin_failures", "Plugin calls that failed", self.plugin_failures.clone());
         to.register("queue_depth", "Deliveries waiting", self.queue_depth.clone());
         to.register("oldest_waiting_seconds", "Age of the oldest delivery waiting", self.oldest_waiting.clone());
-        let states = "0 healthy, 1 throttled, 2 open, 3 credential-refused, -1 not known";
+        let states = "0 healthy, 1 throttled, 2 open, 3 credential-refused, 4 paused, -1 not known";
         to.register("alias_state", states, self.alias_state.clone());
     }
 
@@ -253,6 +253,7 @@ impl Metrics {
             "throttled" => 1,
             "open" => 2,
             "credential-refused" => 3,
+            "paused" => 4,
             _ => -1,
         };
         self.alias_state.get_or_create(&ByAlias { alias: alias.to_owned() }).set(figure);

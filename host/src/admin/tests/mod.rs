@@ -4,6 +4,7 @@ mod access;
 mod editing;
 mod events;
 mod operating;
+mod pausing;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -65,8 +66,16 @@ impl Host {
         let hands = Arc::new(ManualClock::at(clock().now()));
         let sessions = Arc::new(Sessions::new(hands.clone(), Arc::new(SeededRandom::new(2))));
         let (kept, told) = (sessions.clone(), events.clone());
-        let parts =
-            ApiParts { intake: intake.clone(), store: store.clone(), aliases, metrics, events: told, clock: clock(), sessions: kept };
+        let parts = ApiParts {
+            intake: intake.clone(),
+            store: store.clone(),
+            aliases,
+            pauses: Arc::default(),
+            metrics,
+            events: told,
+            clock: clock(),
+            sessions: kept,
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let api = Api::new(parts, address, Secret::new(TOKEN));

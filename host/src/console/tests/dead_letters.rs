@@ -127,7 +127,7 @@ async fn asks_what_to_do_with_those_whose_key_moved_on() {
     for _ in 0..2 {
         host.put(r#"{"id":1}"#).await;
         let (class, code, detail) = (FailureClass::Permanent, "refused".to_owned(), "no <b>".to_owned());
-        attempt(&host, "", "", Settlement::DeadLettered { class, code, detail, fingerprint: "f00d".into() }).await;
+        attempt(&host, "", "", Settlement::DeadLettered { class, code, detail, fingerprint: "f00d".into(), stops_lane: false }).await;
     }
     host.put(r#"{"id":1}"#).await;
     attempt(&host, "", "", delivered()).await;

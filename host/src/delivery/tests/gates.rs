@@ -22,7 +22,7 @@ fn ms(ms: u64) -> Duration {
 /// Everything was taken once, that of each key in order, and no attempt was used.
 fn nothing_was_lost(scene: &Scene, sent: usize, keys: usize) {
     let taken = scene.target.taken();
-    assert_eq!((taken.len(), scene.lab.store.waiting()), (sent, 0));
+    assert_eq!((taken.len(), scene.lab.store.waiting_in_all()), (sent, 0));
     assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), sent, "none twice");
     assert!(scene.lab.store.outcomes().iter().all(|ended| ended.outcome == Outcome::Delivered));
     let mut last = std::collections::BTreeMap::new();
@@ -231,7 +231,7 @@ async fn a_wait_of_days_is_kept_to_by_all_and_uses_no_attempt_and_a_person_can_e
         }
         scene.pass(seconds(40)).await;
         let taken: Vec<_> = scene.target.taken().into_iter().filter(|body| !body.is_empty()).collect();
-        assert_eq!((taken.len(), scene.lab.store.waiting()), (40, 0));
+        assert_eq!((taken.len(), scene.lab.store.waiting_in_all()), (40, 0));
         assert!(!scene.lab.metrics.encode().contains("result=\"failed\""));
     }
 }
@@ -248,7 +248,7 @@ async fn a_target_that_asks_for_no_wait_at_all_is_not_asked_in_a_circle() {
     scene.pass(seconds(600)).await;
     let asked = scene.target.asked().len();
     assert!(asked < 60, "{asked} requests in ten minutes");
-    assert_eq!(scene.lab.store.waiting(), 100);
+    assert_eq!(scene.lab.store.waiting_in_all(), 100);
 }
 
 #[tokio::test]
@@ -280,5 +280,5 @@ async fn a_credential_that_was_refused_is_tried_again_by_one_delivery() {
     assert!(matches!(scene.lab.aliases.gate("crm"), crate::alias::Gate::Closed { kind: Hold::CredentialRefused, .. }));
     scene.pass(seconds(300)).await;
     assert_eq!(scene.calls() - calls, 1);
-    assert_eq!(scene.lab.store.waiting(), 40);
+    assert_eq!(scene.lab.store.waiting_in_all(), 40);
 }

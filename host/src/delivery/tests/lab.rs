@@ -13,7 +13,7 @@ use crate::alias::secret::{Secret, SecretRef, SecretSource};
 use crate::alias::upstream::{UpstreamError, UpstreamResponse};
 use crate::alias::{Alias, Aliases, Auth, EgressRequest, Environment, Sender};
 use crate::clock::{Clock, ManualClock, Timestamp};
-use crate::delivery::{Bells, Catalog, Delivery, Dispatcher, Runnable};
+use crate::delivery::{Bells, Catalog, Delivery, Dispatcher, Pauses, Runnable};
 use crate::integration::{
     Backoff, Binding, DeliveryPolicy, Entry, Integration, Jitter, Owner, PinnedPlugin, ReleaseId, Sink, Source, Step,
 };
@@ -21,8 +21,8 @@ use crate::message::{Headers, Key, Message, MessageId, Outcome, Tracked};
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::routing::delivery_for;
 use crate::message_store::{
-    Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceStanding,
-    StoreError, Superseded,
+    Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceState,
+    StoreError, Superseded, WaitingMax,
 };
 use crate::plugin::{CallFailure, Draft, Output, PluginInvoker};
 use crate::problem::Problem;
@@ -85,6 +85,8 @@ impl Lab {
             random: random.clone(),
             metrics: metrics.clone(),
             events: events.clone(),
+            waiting_max: WaitingMax::each(1_000),
+            pauses: Arc::new(Pauses::new(bells.clone())),
         };
         Self { store, clock, aliases, metrics, events, delivery, random, bells }
     }
@@ -109,7 +111,7 @@ impl Lab {
         let id = message.id;
         let reader = &self.delivery.catalog.get(integration).unwrap().integration;
         let deliveries = vec![delivery_for(reader, &reader.sources[0], &message, self.clock.now())];
-        let accept = Accept { message: Arc::new(message), dedup: None, deliveries, waiting_max: 1_000 };
+        let accept = Accept { message: Arc::new(message), dedup: None, deliveries, waiting_max: WaitingMax::each(1_000) };
         assert_eq!(self.store.accept(accept).await.unwrap(), Accepted::New);
         id
     }
@@ -307,7 +309,7 @@ impl MessageStore for Reluctant {
         }
     }
 
-    async fn source(&self, integration: &str, source: &str) -> Result<SourceStanding, StoreError> {
+    async fn source(&self, integration: &str, source: &str) -> Result<Option<SourceState>, StoreError> {
         self.store.source(integration, source).await
     }
 
@@ -317,6 +319,10 @@ impl MessageStore for Reluctant {
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
         self.store.next_due(integration).await
+    }
+
+    fn waiting(&self, integration: &str) -> u64 {
+        self.store.waiting(integration)
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {

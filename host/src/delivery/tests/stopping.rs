@@ -67,7 +67,7 @@ async fn a_stop_starts_nothing_more_and_finishes_what_is_under_way() {
     slow.answers.add_permits(5);
     assert_eq!(dispatcher.stop(&*lab.clock, DRAIN).await, 0);
     assert_eq!(lab.outcomes(first), [("a".into(), Outcome::Delivered, 0)]);
-    assert_eq!(lab.store.waiting(), 1);
+    assert_eq!(lab.store.waiting_in_all(), 1);
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn what_is_under_way_after_the_drain_is_left_settled_as_waiting_and_counte
     for _ in 0..5 {
         // More stops than a message may have unsettled starts.
         let dispatcher = lab.start();
-        if lab.store.waiting() == 0 {
+        if lab.store.waiting_in_all() == 0 {
             lab.send("a", Some("k"), "order").await;
         }
         lab.idle().await;

@@ -7,10 +7,13 @@ use std::time::Duration;
 use super::lab::*;
 use crate::integration::{Order, Sink};
 use crate::message::{FailureClass, Outcome};
+use crate::message_store::MessageStore;
+use crate::message_store::WaitingMax;
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::{KeyValueRead, KeyValueWrite};
 use crate::plugin::scripted::{Answer, ScriptedInvoker};
 use crate::plugin::{CallFailure, Draft, Effects, Obstacle, ObstacleKind, Output, QueueSend};
+use crate::telemetry::events::{Filter, Kind, Start};
 
 /// What a plugin saw of its calls, in order.
 type Seen = Arc<Mutex<Vec<String>>>;
@@ -67,7 +70,34 @@ async fn a_child_that_died_alone_is_replayed_alone_and_under_another_idempotency
     let bases = all(&bases);
     assert_eq!(bases.len(), 2);
     assert_ne!(bases[0], bases[1]);
-    assert_eq!(lab.store.waiting(), 0);
+    assert_eq!(lab.store.waiting_in_all(), 0);
+}
+
+#[tokio::test]
+async fn a_full_channel_makes_its_writer_wait_and_goes_on_when_there_is_room() {
+    let open = Arc::new(AtomicBool::new(false));
+    let gate = open.clone();
+    let plugins =
+        ScriptedInvoker::default().with("crm", move |_| if gate.load(Ordering::SeqCst) { receipt().into() } else { transient().into() });
+    let writer = integration("writer", &[], Sink::Channel("out".into()));
+    let mut lab = Lab::new(vec![writer, reading("out", integration("reader", &[], plugin("crm")))], plugins);
+    lab.delivery.waiting_max = WaitingMax::each(10);
+    let _dispatcher = lab.start();
+    for number in 0..40 {
+        lab.send("writer", None, &number.to_string()).await;
+    }
+    lab.pass(Duration::from_secs(60)).await;
+    // What was under way when the tenth came is not called back.
+    let (made, kept) = (lab.store.waiting("reader"), lab.store.waiting("writer"));
+    assert!((10..10 + 8).contains(&made) && made + kept == 40, "{made} and {kept}");
+
+    open.store(true, Ordering::SeqCst);
+    lab.pass(Duration::from_secs(600)).await;
+    assert_eq!(lab.store.waiting_in_all(), 0);
+    assert_eq!(lab.store.outcomes().iter().filter(|ended| ended.integration == "reader").count(), 40);
+    let mut events = lab.events.read(Filter { kinds: vec![Kind::Host], ..Filter::default() }, Start::Last { count: 100, since: None });
+    let texts: Vec<String> = events.look().told.iter().map(|told| serde_json::to_value(told).unwrap()["text"].to_string()).collect();
+    assert!(texts[0].contains("waits: reader") && texts.last().unwrap().contains("goes on"), "{texts:?}");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::ingress::{Handler, Intake, IntakeLimits, IntakeParts, Routes, ServeLimits, serve};
 use crate::integration::{DeliveryPolicy, Entry, Integration, Owner, Sink, Source};
 use crate::message_store::{
-    Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceStanding,
+    Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceState,
     StoreError,
 };
 use crate::problem::{Code, Problem};
@@ -75,8 +75,8 @@ impl MessageStore for ScriptedStore {
         Err(StoreError::NotLeased)
     }
 
-    async fn source(&self, _: &str, _: &str) -> Result<SourceStanding, StoreError> {
-        Ok(SourceStanding::default())
+    async fn source(&self, _: &str, _: &str) -> Result<Option<SourceState>, StoreError> {
+        Ok(None)
     }
 
     async fn advance(&self, _: Arc<Advance>) -> Result<Advanced, StoreError> {
@@ -85,6 +85,10 @@ impl MessageStore for ScriptedStore {
 
     async fn next_due(&self, _: &str) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
+    }
+
+    fn waiting(&self, _: &str) -> u64 {
+        0
     }
 
     async fn replay(&self, _: Replay) -> Result<Replayed, StoreError> {

@@ -40,6 +40,7 @@ async fn says_when_to_come_back_where_it_cannot_take_a_message() {
     let failed = StoreError::Failed(Problem::new(Code::StoreFailed, "/var/lib/lockgate/messages.db: I/O error"));
     for (answer, status, code) in [
         (Ok(Accepted::Full("orders".into())), 429, Code::TooManyWaiting),
+        (Ok(Accepted::HostFull), 503, Code::TooManyWaiting),
         (Err(StoreError::Busy), 503, Code::IntakeBusy),
         (Err(StoreError::Full), 503, Code::IntakeBusy),
         (Err(failed), 503, Code::IntakeBusy),

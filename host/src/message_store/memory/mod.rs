@@ -14,10 +14,10 @@ pub use state::{DeadLetter, Ended};
 
 use super::{
     Accept, Accepted, Advance, Advanced, ClosedLetter, DeliveryId, Discard, KeyValueRead, Lease, Leased, MessageStore, Replay, Replayed,
-    Settle, SourceStanding, StoreError, Wake,
+    Settle, SourceState, StoreError, Wake,
 };
 use crate::clock::Timestamp;
-use crate::message::{Message, MessageId, Outcome, Tracked};
+use crate::message::{Message, MessageId, Tracked};
 use state::Memory;
 
 /// Messages and deliveries in memory.
@@ -75,7 +75,7 @@ impl MemoryStore {
     }
 
     /// Deliveries that are not settled.
-    pub fn waiting(&self) -> usize {
+    pub fn waiting_in_all(&self) -> usize {
         self.lock().deliveries.len()
     }
 
@@ -116,11 +116,8 @@ impl MessageStore for MemoryStore {
         self.transact(|memory| memory.settle(Arc::unwrap_or_clone(settle)))
     }
 
-    async fn source(&self, integration: &str, source: &str) -> Result<SourceStanding, StoreError> {
-        let memory = self.lock();
-        let state = memory.sources.get(&(integration.to_owned(), source.to_owned())).cloned();
-        let waiting = u64::try_from(memory.deliveries.waiting(integration)).unwrap_or(u64::MAX);
-        Ok(SourceStanding { state, waiting })
+    async fn source(&self, integration: &str, source: &str) -> Result<Option<SourceState>, StoreError> {
+        Ok(self.lock().sources.get(&(integration.to_owned(), source.to_owned())).cloned())
     }
 
     async fn advance(&self, advance: Arc<Advance>) -> Result<Advanced, StoreError> {
@@ -131,17 +128,17 @@ impl MessageStore for MemoryStore {
         Ok(self.lock().deliveries.next_due(integration))
     }
 
+    fn waiting(&self, integration: &str) -> u64 {
+        u64::try_from(self.lock().deliveries.waiting(integration)).unwrap_or(u64::MAX)
+    }
+
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
         self.transact(|memory| memory.replay(&replay))
     }
 
     async fn discard(&self, discard: Discard) -> Result<(), StoreError> {
-        self.transact(|memory| {
-            let closed = ClosedLetter::Discarded { at: discard.now, reason: discard.reason };
-            let place = memory.close(discard.dead_letter, closed)?;
-            memory.end(&place, Outcome::Discarded);
-            Ok(())
-        })
+        let discarded = ClosedLetter::Discarded { at: discard.now, reason: discard.reason };
+        self.transact(|memory| memory.give_up(discard.dead_letter, discarded))
     }
 }
 

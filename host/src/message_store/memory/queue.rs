@@ -35,7 +35,9 @@ impl Queue {
     pub(super) fn remove(&mut self, id: DeliveryId) {
         self.unindex(id);
         let Some(delivery) = self.deliveries.remove(&id) else { return };
-        if let Some(waiting) = self.waiting.get_mut(&delivery.place.integration) {
+        if let Some(waiting) = self.waiting.get_mut(&delivery.place.integration)
+            && !delivery.stopped
+        {
             *waiting -= 1;
         }
         let Some(lane) = lane_of(&delivery.place) else { return };
@@ -44,6 +46,17 @@ impl Queue {
             if ages.is_empty() {
                 self.lanes.remove(&lane);
             }
+        }
+    }
+
+    /// Leaves a delivery in its lane, where nothing goes past it; it waits no more.
+    pub(super) fn stop(&mut self, id: DeliveryId) {
+        let stopped = self.change(id, |delivery| {
+            (delivery.ready, delivery.stopped) = (false, true);
+            delivery.place.integration.clone()
+        });
+        if let Some(waiting) = stopped.and_then(|integration| self.waiting.get_mut(&integration)) {
+            *waiting -= 1;
         }
     }
 
@@ -64,8 +77,9 @@ impl Queue {
         self.deliveries.keys().copied().collect()
     }
 
+    /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.deliveries.len()
+        self.waiting.values().sum()
     }
 
     /// How many `integration` has.

@@ -64,6 +64,8 @@ pub(super) struct Place {
 pub(super) struct Delivery {
     pub(super) place: Place,
     pub(super) ready: bool,
+    /// The dead letter of a strict lane: nothing behind it goes.
+    pub(super) stopped: bool,
     pub(super) due_at: Timestamp,
     pub(super) attempts: u32,
     pub(super) waits: u32,
@@ -113,9 +115,13 @@ impl Memory {
             let same = |integration: &str| integration == delivery.integration;
             let coming = deliveries.iter().filter(|other| same(&other.integration) && !matches!(other.lane, Lane::Unkeyed(_)));
             let (coming, waiting) = (coming.count(), self.deliveries.waiting(&delivery.integration));
-            if coming > 0 && u64::try_from(coming + waiting).unwrap_or(u64::MAX) > accept.waiting_max {
+            if coming > 0 && u64::try_from(coming + waiting).unwrap_or(u64::MAX) > accept.waiting_max.integration {
                 return Accepted::Full(delivery.integration.clone());
             }
+        }
+        let coming = deliveries.iter().filter(|delivery| !matches!(delivery.lane, Lane::Unkeyed(_))).count();
+        if coming > 0 && u64::try_from(coming + self.deliveries.len()).unwrap_or(u64::MAX) > accept.waiting_max.host {
+            return Accepted::HostFull;
         }
         let id = accept.message.id;
         let Some(seq) = self.insert(accept.message) else { return Accepted::Duplicate(id) };
@@ -133,8 +139,9 @@ impl Memory {
         if self.sources.get(&name).and_then(|state| state.cursor.clone()) != advance.from {
             return Advanced::Moved;
         }
-        let waiting = u64::try_from(self.deliveries.waiting(&advance.integration)).unwrap_or(u64::MAX);
-        if waiting >= advance.waiting_max && !advance.found.is_empty() {
+        let (own, all) = (self.deliveries.waiting(&advance.integration), self.deliveries.len());
+        let is_full = own as u64 >= advance.waiting_max.integration || all as u64 >= advance.waiting_max.host;
+        if is_full && !advance.found.is_empty() {
             return Advanced::Full;
         }
         let mut fresh = Vec::new();
@@ -225,6 +232,7 @@ impl Memory {
         self.deliveries.insert(Delivery {
             place,
             ready,
+            stopped: false,
             due_at,
             attempts: 0,
             waits: 0,
@@ -242,11 +250,24 @@ impl Memory {
             return;
         }
         for (index, id) in lane.into_iter().enumerate() {
-            if self.deliveries.get(id).is_some_and(|delivery| delivery.ready != (index == 0)) {
+            if self.deliveries.get(id).is_some_and(|delivery| !delivery.stopped && delivery.ready != (index == 0)) {
                 self.deliveries.change(id, |delivery| delivery.ready = index == 0);
                 self.wakes.insert(place.integration.clone());
             }
         }
+    }
+
+    /// The dead letter at `place` is closed: if its delivery stopped the lane, it does no more.
+    fn free(&mut self, place: &Place) {
+        let stops = |id: &DeliveryId| {
+            self.deliveries.get(*id).is_some_and(|delivery| {
+                let at = &delivery.place;
+                delivery.stopped && (at.origin, at.ordinal, at.message) == (place.origin, place.ordinal, place.message)
+            })
+        };
+        let Some(id) = self.deliveries.lane(place).into_iter().find(stops) else { return };
+        self.deliveries.remove(id);
+        self.arrange(place);
     }
 
     pub(super) fn lease(&mut self, lease: &Lease) -> Vec<Leased> {
@@ -323,7 +344,10 @@ impl Memory {
                 delivery.failing_since.get_or_insert(attempt.ended_at);
             }),
             done => {
-                self.deliveries.remove(settle.delivery);
+                match done {
+                    Settlement::DeadLettered { stops_lane: true, .. } if place.lane.is_some() => self.deliveries.stop(settle.delivery),
+                    _ => self.deliveries.remove(settle.delivery),
+                }
                 self.finish(&place, done, attempt.ended_at);
             }
         }
@@ -357,14 +381,14 @@ impl Memory {
                     }
                 }
             }
-            Settlement::DeadLettered { class, code, detail, fingerprint } => {
+            Settlement::DeadLettered { class, code, detail, fingerprint, .. } => {
                 self.bury(place.clone(), class, code, detail, fingerprint);
             }
             Settlement::Waits { .. } | Settlement::Retries { .. } => {}
         }
     }
 
-    pub(super) fn end(&mut self, place: &Place, outcome: Outcome) {
+    fn end(&mut self, place: &Place, outcome: Outcome) {
         let Some(message) = self.messages.get(place.message) else { return };
         self.outcomes.push(Ended {
             integration: place.integration.clone(),
@@ -402,8 +426,7 @@ impl Memory {
             }
             Superseded::Skip if newer > 0 => {
                 let reason = SUPERSEDED.to_owned();
-                let place = self.close(replay.dead_letter, ClosedLetter::Discarded { at: replay.now, reason })?;
-                self.end(&place, Outcome::Discarded);
+                self.give_up(replay.dead_letter, ClosedLetter::Discarded { at: replay.now, reason })?;
                 return Ok(Replayed::Skipped);
             }
             _ => {}
@@ -417,7 +440,15 @@ impl Memory {
         }
         self.stand(place.clone(), place.lane.is_none(), replay.now);
         self.arrange(&place);
+        self.free(&was);
         Ok(Replayed::Queued(place.replay))
+    }
+
+    pub(super) fn give_up(&mut self, id: DeadLetterId, discarded: ClosedLetter) -> Result<(), StoreError> {
+        let place = self.close(id, discarded)?;
+        self.end(&place, Outcome::Discarded);
+        self.free(&place);
+        Ok(())
     }
 
     fn open(&mut self, id: DeadLetterId) -> Result<&mut DeadLetter, StoreError> {
@@ -428,7 +459,7 @@ impl Memory {
         }
     }
 
-    pub(super) fn close(&mut self, id: DeadLetterId, closed: ClosedLetter) -> Result<Place, StoreError> {
+    fn close(&mut self, id: DeadLetterId, closed: ClosedLetter) -> Result<Place, StoreError> {
         let letter = self.open(id)?;
         letter.closed = Some(closed);
         Ok(letter.place.clone())

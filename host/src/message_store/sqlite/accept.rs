@@ -11,6 +11,7 @@ use super::outcome::{self, Died, Place};
 use super::rows::{self, NewRow};
 use super::writing::Writing;
 use crate::clock::Timestamp;
+use crate::integration::WaitingMax;
 use crate::message::{FailureClass, Message, MessageId};
 use crate::message_store::{Accept, Accepted, Append, AppendedMessage, Dedup, Lane, NewDelivery, Stage, unkeyed_fingerprint};
 
@@ -33,8 +34,8 @@ pub(super) fn accept(writing: &mut Writing<'_>, accept: &Accept) -> Done<Accepte
     if let (true, Some((_, first))) = (deliveries.is_empty(), known.first()) {
         return Ok(Accepted::Duplicate(*first));
     }
-    if let Some(integration) = full(writing, &deliveries, accept.waiting_max) {
-        return Ok(Accepted::Full(integration));
+    if let Some(full) = full(writing, &deliveries, accept.waiting_max) {
+        return Ok(full);
     }
     writing.refuse_when_the_disk_is_low()?;
     let Some(seq) = rows::insert_message(writing, &accept.message)? else {
@@ -70,14 +71,16 @@ pub(super) fn append(writing: &mut Writing<'_>, append: &Append, at: Timestamp) 
     Ok(())
 }
 
-/// The integration that has as much waiting as it may.
-fn full(writing: &Writing<'_>, deliveries: &[&NewDelivery], waiting_max: u64) -> Option<String> {
+/// The answer where as much waits as may.
+fn full(writing: &Writing<'_>, deliveries: &[&NewDelivery], most: WaitingMax) -> Option<Accepted> {
     let mut coming = BTreeMap::<&str, u64>::new();
     for delivery in deliveries.iter().filter(|delivery| !matches!(delivery.lane, Lane::Unkeyed(_))) {
         *coming.entry(&delivery.integration).or_default() += 1;
     }
-    let full = coming.into_iter().find(|(integration, more)| writing.waiting(integration) + more > waiting_max);
-    full.map(|(integration, _)| integration.to_owned())
+    let all = coming.values().sum::<u64>();
+    let full = coming.into_iter().find(|(integration, more)| writing.waiting(integration) + more > most.integration);
+    let host_full = || (all > 0 && writing.waiting_in_all() + all > most.host).then_some(Accepted::HostFull);
+    full.map(|(integration, _)| Accepted::Full(integration.to_owned())).or_else(host_full)
 }
 
 /// The message that was taken before under this token, if the token still counts at `at`.

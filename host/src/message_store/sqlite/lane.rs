@@ -1,10 +1,13 @@
-//! Order: of a lane's deliveries one is ready, the first by age; the others are behind it.
+//! Order: of a lane's deliveries one is ready, the first by age; the others are behind it. Where the first is `stopped`, the dead
+//! letter of a strict lane, none is ready until a person has closed it.
 //!
 //! A lane's ready delivery may be in flight. Then it stays the ready one, whatever comes before it in the meantime.
 
 use rusqlite::OptionalExtension;
 
 use super::failure::Done;
+use super::outcome::Place;
+use super::rows::DeliveryRow;
 use super::writing::Writing;
 use crate::clock::Timestamp;
 use crate::message_store::DeliveryId;
@@ -19,7 +22,7 @@ pub(super) fn is_taken(writing: &Writing<'_>, integration: &str, lane: &str) -> 
 pub(super) fn promote(writing: &mut Writing<'_>, integration: &str, lane: Option<&str>) -> Done<()> {
     let Some(lane) = lane else { return Ok(()) };
     match first(writing, integration, lane)? {
-        Some(first) if !first.ready => set_ready(writing, &first, integration),
+        Some(first) if first.behind => set_ready(writing, &first, integration),
         _ => Ok(()),
     }
 }
@@ -32,7 +35,7 @@ pub(super) fn arrange(writing: &mut Writing<'_>, integration: &str, lane: Option
         Some(ready) => {
             let Some(first) = first(writing, integration, lane)? else { return Ok(()) };
             // One that is in flight keeps its place.
-            if first.id == ready || !writing.freeze(ready, integration) {
+            if !first.behind || !writing.freeze(ready, integration) {
                 return Ok(());
             }
             set_state(writing, ready, "behind")?;
@@ -44,18 +47,50 @@ pub(super) fn arrange(writing: &mut Writing<'_>, integration: &str, lane: Option
 /// The first of a lane.
 struct First {
     id: DeliveryId,
-    ready: bool,
+    behind: bool,
     due_at: Timestamp,
 }
 
 fn first(writing: &Writing<'_>, integration: &str, lane: &str) -> Done<Option<First>> {
     let mut find = writing.connection.prepare_cached(
-        "SELECT id, state = 'ready', due_at FROM delivery WHERE integration = ?1 AND lane = ?2 ORDER BY origin, ordinal, id LIMIT 1",
+        "SELECT id, state = 'behind', due_at FROM delivery WHERE integration = ?1 AND lane = ?2 ORDER BY origin, ordinal, id LIMIT 1",
     )?;
     let found = find.query_row((integration, lane), |row| {
-        Ok(First { id: DeliveryId(row.get(0)?), ready: row.get(1)?, due_at: Timestamp(row.get(2)?) })
+        Ok(First { id: DeliveryId(row.get(0)?), behind: row.get(1)?, due_at: Timestamp(row.get(2)?) })
     });
     Ok(found.optional()?)
+}
+
+/// Leaves a delivery that was parked in its lane, so that nothing behind it goes.
+pub(super) fn stop(writing: &mut Writing<'_>, delivery: &DeliveryRow) -> Done<()> {
+    set_state(writing, delivery.id, "stopped")?;
+    writing.went(&delivery.integration);
+    Ok(())
+}
+
+/// The dead letter at `place` is closed: if its delivery stopped the lane, it does no more.
+pub(super) fn free(writing: &mut Writing<'_>, place: &Place<'_>) -> Done<()> {
+    let Some(lane) = place.lane else { return Ok(()) };
+    let freed = writing
+        .connection
+        .prepare_cached(
+            "DELETE FROM delivery WHERE integration = ?1 AND lane = ?2 AND origin = ?3 AND ordinal = ?4 AND message = ?5 AND +state = 'stopped'",
+        )?
+        .execute((place.integration, lane, place.origin, place.ordinal, place.message))?;
+    if freed > 0 { arrange(writing, place.integration, Some(lane)) } else { Ok(()) }
+}
+
+/// Frees lanes that dead letters stopped in an integration that does not order strictly any more, at most `limit`; how many there were.
+pub(super) fn free_all(writing: &mut Writing<'_>, integration: &str, limit: i64) -> Done<usize> {
+    let mut find =
+        writing.connection.prepare_cached("SELECT id, lane FROM delivery WHERE state = 'stopped' AND integration = ?1 LIMIT ?2")?;
+    let stopped = find.query_map((integration, limit), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let stopped: Vec<(i64, Option<String>)> = stopped.collect::<Result<_, _>>()?;
+    for (id, lane) in &stopped {
+        writing.connection.prepare_cached("DELETE FROM delivery WHERE id = ?1")?.execute([id])?;
+        arrange(writing, integration, lane.as_deref())?;
+    }
+    Ok(stopped.len())
 }
 
 fn ready(writing: &Writing<'_>, integration: &str, lane: &str) -> Done<Option<DeliveryId>> {

@@ -1,7 +1,7 @@
 //! The message store of a running host: one SQLite file in the data folder.
 //!
 //! Depends on `message`, `integration`'s release type and the clock. [`SqliteStore`] is the [`MessageStore`];
-//! [`KeyValue`], [`Releases`], [`AliasStates`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
+//! [`KeyValue`], [`Releases`], [`AliasStates`], [`PauseRows`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
 //! tables), `writer` and `group` (how anything gets written), `checkpoint` (how the log becomes the database), `leases` (what is handed
 //! out), `ready` (what is handed out without a read), and a file for each command.
 
@@ -21,6 +21,7 @@ mod open;
 mod open_letters;
 mod operator;
 mod outcome;
+mod pauses;
 mod readers;
 mod ready;
 mod releases;
@@ -44,12 +45,13 @@ pub use clean::Cleaned;
 pub use key_value::KeyValue;
 pub use ledger::Ledger;
 pub use open::{DATABASE_FILE, LOCK_FILE};
+pub use pauses::{PauseRow, PauseRows};
 pub use releases::Releases;
 pub use writer::OnFatal;
 
 use super::exchange::Exchange;
 use super::{
-    Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceStanding,
+    Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceState,
     StoreError, Wake,
 };
 use crate::clock::{Clock, Timestamp};
@@ -68,6 +70,9 @@ const READERS: usize = 4;
 const PEOPLE_READERS: usize = 2;
 /// Free bytes on the disk below which no new message is taken, so that what is there can still be settled.
 pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Lanes that one command frees at most: some milliseconds of the writer's time.
+const LANES_FREED_AT_ONCE: i64 = 500;
 
 /// How a store is opened.
 #[derive(Clone)]
@@ -107,10 +112,10 @@ pub struct SqliteStore {
 pub(crate) struct Inner {
     writer: Writer,
     leases: Arc<Leases>,
-    waiting: Waiting,
     readers: Arc<Readers>,
     people: Arc<Readers>,
     ledger: Ledger,
+    waiting: Waiting,
     wake: WakeSlot,
     generation: i64,
     last_seen_time: Timestamp,
@@ -216,6 +221,11 @@ impl SqliteStore {
         AliasStates { inner: Arc::clone(&self.inner) }
     }
 
+    /// What people have paused.
+    pub fn pauses(&self) -> PauseRows {
+        PauseRows { inner: Arc::clone(&self.inner) }
+    }
+
     /// What happened to messages.
     pub fn ledger(&self) -> Ledger {
         self.inner.ledger.clone()
@@ -224,6 +234,19 @@ impl SqliteStore {
     /// Takes away a bounded number of deduplication tokens and key-values that have expired.
     pub async fn clean(&self, now: Timestamp) -> Result<Cleaned, StoreError> {
         self.inner.writer.run(0, move |writing| clean::clean(writing, now)).await
+    }
+
+    /// Lets the lanes of `integration` go that dead letters stopped: it does not order strictly any more. How many there were.
+    pub async fn free_lanes(&self, integration: &str) -> Result<usize, StoreError> {
+        let mut freed = 0;
+        loop {
+            let integration = integration.to_owned();
+            let piece = self.inner.writer.run(0, move |writing| lane::free_all(writing, &integration, LANES_FREED_AT_ONCE)).await?;
+            freed += piece;
+            if piece == 0 {
+                return Ok(freed);
+            }
+        }
     }
 
     /// Whether a message could be stored now: the writer answers, the files are there, and the disk has more than the reserve.
@@ -274,10 +297,9 @@ impl MessageStore for SqliteStore {
         self.inner.writer.run(bytes_of(&settle), move |writing| settle::settle(writing, &settle)).await
     }
 
-    async fn source(&self, integration: &str, source: &str) -> Result<SourceStanding, StoreError> {
-        let (of, source) = (integration.to_owned(), source.to_owned());
-        let state = self.inner.readers.read(move |connection| sources::state(connection, &of, &source)).await?;
-        Ok(SourceStanding { state, waiting: self.inner.waiting.of(integration) })
+    async fn source(&self, integration: &str, source: &str) -> Result<Option<SourceState>, StoreError> {
+        let (integration, source) = (integration.to_owned(), source.to_owned());
+        self.inner.readers.read(move |connection| sources::state(connection, &integration, &source)).await
     }
 
     async fn advance(&self, advance: Arc<Advance>) -> Result<Advanced, StoreError> {
@@ -292,6 +314,10 @@ impl MessageStore for SqliteStore {
         }
         let (leases, integration) = (Arc::clone(&self.inner.leases), integration.to_owned());
         self.inner.readers.read(move |connection| lease::next_due(connection, &leases, &integration)).await
+    }
+
+    fn waiting(&self, integration: &str) -> u64 {
+        self.inner.waiting.of(integration)
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {

@@ -50,6 +50,8 @@ pub(super) fn replay(writing: &mut Writing<'_>, replay: &Replay) -> Done<Replaye
     };
     rows::insert_delivery(writing, &row)?;
     lane::arrange(writing, &letter.integration, lane)?;
+    // Now that the replay stands where the dead letter stood, or in the lane of its new key.
+    lane::free(writing, &letter.place())?;
     Ok(Replayed::Queued(number))
 }
 
@@ -150,10 +152,11 @@ fn newer_than(writing: &Writing<'_>, letter: &Letter, lane: Option<&str>) -> Don
     Ok(count.query_row((&letter.integration, lane, letter.origin, NEWER_COUNTED_MAX), |row| rows::count(row, 0))?)
 }
 
-fn give_up(writing: &Writing<'_>, id: DeadLetterId, letter: &Letter, reason: &str, at: Timestamp) -> Done<()> {
+fn give_up(writing: &mut Writing<'_>, id: DeadLetterId, letter: &Letter, reason: &str, at: Timestamp) -> Done<()> {
     close(writing, id, letter, &Closing { status: "discarded", reason: Some(reason), edited_as: None, at })?;
     let end = End { outcome: Outcome::Discarded, code: None, detail: Some(reason), receipt: None, at };
-    outcome::record(writing, &letter.place(), &end)
+    outcome::record(writing, &letter.place(), &end)?;
+    lane::free(writing, &letter.place())
 }
 
 /// What became of a dead letter.

@@ -6,11 +6,11 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9];
 
 /// The version this program writes.
-pub(super) const NEWEST: i64 = 7;
-const _: () = assert!(MIGRATIONS.len() == 7, "NEWEST counts the migrations");
+pub(super) const NEWEST: i64 = 9;
+const _: () = assert!(MIGRATIONS.len() == 9, "NEWEST counts the migrations");
 
 /// The version of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -279,8 +279,53 @@ CREATE TABLE alias_state (
 /// A dead letter that was edited names the message that took its place.
 const VERSION_6: &str = "ALTER TABLE dead_letter ADD COLUMN edited_as BLOB;";
 
-/// Where a source that the host asks itself goes on, and how it went the last time.
+/// A dead letter of a strict lane keeps its delivery there, as `stopped`: what is behind it finds the lane's first not ready, and no
+/// rule beside that of the lane is needed. (A column's CHECK cannot be changed: the table is made anew.)
 const VERSION_7: &str = "
+CREATE TABLE delivery_7 (
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    integration      TEXT NOT NULL,
+    message          INTEGER NOT NULL REFERENCES message (seq),
+    stage            TEXT NOT NULL CHECK (stage IN ('steps', 'sink')),
+    lane             TEXT,
+    origin           INTEGER NOT NULL,
+    ordinal          INTEGER NOT NULL DEFAULT 0,
+    state            TEXT NOT NULL CHECK (state IN ('ready', 'behind', 'stopped')),
+    due_at           INTEGER NOT NULL,
+    attempts         INTEGER NOT NULL DEFAULT 0,
+    waits            INTEGER NOT NULL DEFAULT 0,
+    replay           INTEGER NOT NULL DEFAULT 0,
+    starts_unsettled INTEGER NOT NULL DEFAULT 0,
+    generation       INTEGER,
+    first_started_at INTEGER,
+    failing_since    INTEGER
+) STRICT;
+INSERT INTO delivery_7 SELECT id, integration, message, stage, lane, origin, ordinal, state, due_at, attempts, waits, replay,
+    starts_unsettled, generation, first_started_at, failing_since FROM delivery;
+-- An id that was given is never given again: attempts are told apart by it.
+DELETE FROM sqlite_sequence WHERE name = 'delivery_7';
+UPDATE sqlite_sequence SET name = 'delivery_7' WHERE name = 'delivery';
+DROP TABLE delivery;
+ALTER TABLE delivery_7 RENAME TO delivery;
+CREATE INDEX delivery_ready ON delivery (integration, due_at, origin, ordinal) WHERE state = 'ready';
+CREATE INDEX delivery_lane ON delivery (integration, lane, origin, ordinal) WHERE lane IS NOT NULL;
+CREATE INDEX delivery_integration ON delivery (integration, message);
+CREATE INDEX delivery_stopped ON delivery (integration, lane) WHERE state = 'stopped';
+";
+
+/// What people have paused stays so over a restart.
+const VERSION_8: &str = "
+CREATE TABLE pause (
+    kind   TEXT NOT NULL CHECK (kind IN ('integration', 'alias')),
+    name   TEXT NOT NULL,
+    since  INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Where a source that the host asks itself goes on, and how it went the last time.
+const VERSION_9: &str = "
 CREATE TABLE source (
     integration TEXT NOT NULL,
     source      TEXT NOT NULL,

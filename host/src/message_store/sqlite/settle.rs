@@ -75,8 +75,11 @@ fn end(writing: &mut Writing<'_>, row: &DeliveryRow, settle: &Settle, started_at
             outcome::record(writing, &place, &ended(Outcome::FannedOut))?;
             replace(writing, row, children, at)?;
         }
-        Settlement::DeadLettered { class, code, detail, fingerprint } => {
-            rows::delete_delivery(writing, row)?;
+        Settlement::DeadLettered { class, code, detail, fingerprint, stops_lane } => {
+            match row.lane {
+                Some(_) if *stops_lane => lane::stop(writing, row)?,
+                _ => rows::delete_delivery(writing, row)?,
+            }
             // The attempt that killed it counts, unless it only waited.
             let attempts = row.attempts + i64::from(attempt.result == "failed");
             let died = Died { class: *class, code, detail, fingerprint, attempts, waits: row.waits, at };

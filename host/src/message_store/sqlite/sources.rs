@@ -21,7 +21,8 @@ pub(super) fn advance(writing: &mut Writing<'_>, advance: &Advance) -> Done<Adva
         return Ok(Advanced::Moved);
     }
     let brings = !advance.found.is_empty();
-    if brings && writing.waiting(&advance.integration) >= advance.waiting_max {
+    let most = advance.waiting_max;
+    if brings && (writing.waiting(&advance.integration) >= most.integration || writing.waiting_in_all() >= most.host) {
         return Ok(Advanced::Full);
     }
     if brings || !advance.appends.is_empty() {

@@ -35,6 +35,8 @@ pub(super) struct Waiting(Arc<Mutex<Counts>>);
 struct Counts {
     /// As the open transaction has it, by which the writer decides.
     open: HashMap<String, u64>,
+    /// The sum of them.
+    open_in_all: u64,
     /// As it is on disk, which is what people are told: who hears that nothing waits finds how it ended.
     committed: HashMap<String, u64>,
 }
@@ -67,13 +69,18 @@ impl<'a> Writing<'a> {
         self.waiting.lock().open.get(integration).copied().unwrap_or(0)
     }
 
+    /// The same of all integrations together.
+    pub(super) fn waiting_in_all(&self) -> u64 {
+        self.waiting.lock().open_in_all
+    }
+
     /// A delivery of `integration` was inserted.
     pub(super) fn came(&mut self, integration: &str) {
         self.waiting.change(integration, true);
         self.effects.waiting.push((integration.to_owned(), true));
     }
 
-    /// A delivery of `integration` was deleted.
+    /// A delivery of `integration` was deleted, or waits no more.
     pub(super) fn went(&mut self, integration: &str) {
         self.waiting.change(integration, false);
         self.effects.waiting.push((integration.to_owned(), false));
@@ -126,10 +133,11 @@ impl<'a> Writing<'a> {
 impl Waiting {
     /// Counts what is in the database.
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut statement = connection.prepare("SELECT integration, count(*) FROM delivery GROUP BY integration")?;
+        let mut statement =
+            connection.prepare("SELECT integration, count(*) FROM delivery WHERE state <> 'stopped' GROUP BY integration")?;
         let counts = statement.query_map([], |row| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))))?;
         let open = counts.collect::<Result<HashMap<_, _>, _>>()?;
-        Ok(Self(Arc::new(Mutex::new(Counts { committed: open.clone(), open }))))
+        Ok(Self(Arc::new(Mutex::new(Counts { committed: open.clone(), open_in_all: open.values().sum(), open }))))
     }
 
     /// The integrations that have any, and how many.
@@ -137,13 +145,15 @@ impl Waiting {
         self.lock().committed.iter().filter(|(_, count)| **count > 0).map(|(name, count)| (name.clone(), *count)).collect()
     }
 
+    fn change(&self, integration: &str, came: bool) {
+        let mut counts = self.lock();
+        count(&mut counts.open, integration, came);
+        counts.open_in_all = if came { counts.open_in_all + 1 } else { counts.open_in_all.saturating_sub(1) };
+    }
+
     /// How many `integration` has.
     pub(super) fn of(&self, integration: &str) -> u64 {
         self.lock().committed.get(integration).copied().unwrap_or(0)
-    }
-
-    fn change(&self, integration: &str, came: bool) {
-        count(&mut self.lock().open, integration, came);
     }
 
     fn commit(&self, changes: &[(String, bool)]) {

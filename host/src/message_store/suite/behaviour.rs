@@ -6,7 +6,7 @@ use super::world::*;
 use crate::clock::Timestamp;
 use crate::message::{FailureClass, MessageId, Outcome, Tracked};
 use crate::message_store::{
-    Accept, Accepted, AppendedMessage, Dedup, DeliveryId, KeyValueWrite, Lane, Lease, Settlement, Stage, StoreError,
+    Accept, Accepted, AppendedMessage, Dedup, DeliveryId, KeyValueWrite, Lane, Lease, Settlement, Stage, StoreError, WaitingMax,
 };
 
 pub async fn hands_out_what_is_due_oldest_first_and_nothing_twice(world: World) {
@@ -106,7 +106,7 @@ pub async fn takes_no_more_than_may_wait(mut world: World) {
         let deliveries = world.deliveries(&[("audit", Lane::Free), ("crm", key("a"))]);
         let message = world.message(body, None);
         let dedup = Some(Dedup { scope: "s".into(), token: [body.as_bytes()[0]; 32], expires_at: Timestamp(i64::MAX) });
-        Accept { message: Arc::new(message), dedup, deliveries, waiting_max: 2 }
+        Accept { message: Arc::new(message), dedup, deliveries, waiting_max: WaitingMax::each(2) }
     };
     for body in ["1", "2"] {
         assert_eq!(world.store().accept(accept(&world, body)).await.unwrap(), Accepted::New);
@@ -120,6 +120,26 @@ pub async fn takes_no_more_than_may_wait(mut world: World) {
     let leased = world.lease_one().await;
     world.deliver(leased.id).await;
     assert_eq!(world.store().accept(accept(&world, "3")).await.unwrap(), Accepted::New, "its token was not kept");
+}
+
+pub async fn takes_no_more_than_may_wait_in_all_integrations_together(mut world: World) {
+    let waiting_max = WaitingMax { integration: 100, host: 3 };
+    let accept = |world: &World, body: &str, readers: &[(&str, Lane)]| Accept {
+        message: Arc::new(world.message(body, None)),
+        dedup: None,
+        deliveries: world.deliveries(readers),
+        waiting_max,
+    };
+    let both = [("audit", Lane::Free), ("crm", Lane::Free)];
+    assert_eq!(world.store().accept(accept(&world, "1", &both)).await.unwrap(), Accepted::New);
+    assert_eq!(world.store().accept(accept(&world, "2", &both)).await.unwrap(), Accepted::HostFull, "nothing of it is stored");
+    world.crash().await;
+    assert_eq!(world.store().accept(accept(&world, "2", &both)).await.unwrap(), Accepted::HostFull);
+    assert_eq!(world.store().accept(accept(&world, "2", &[])).await.unwrap(), Accepted::New, "nothing waits for it");
+    assert_eq!((world.store().waiting("audit"), world.store().waiting("crm"), world.store().waiting("none")), (1, 1, 0));
+    world.deliver(world.lease("audit").await[0].id).await;
+    assert_eq!(world.store().waiting("audit"), 0);
+    assert_eq!(world.store().accept(accept(&world, "2", &both)).await.unwrap(), Accepted::New);
 }
 
 pub async fn a_message_without_the_key_its_integration_orders_by_is_dead_lettered_at_once(world: World) {

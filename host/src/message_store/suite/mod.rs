@@ -4,6 +4,7 @@ mod behaviour;
 mod lanes;
 mod operators;
 mod sources;
+mod strict;
 pub mod world;
 
 use world::{InMemory, OnDisk, World};
@@ -41,6 +42,7 @@ both! {
         tokens_of_different_scopes_never_meet,
         the_same_message_is_taken_once,
         takes_no_more_than_may_wait,
+        takes_no_more_than_may_wait_in_all_integrations_together,
         a_message_without_the_key_its_integration_orders_by_is_dead_lettered_at_once,
         attempts_and_waits_are_counted_and_waiting_is_not_held_against_it,
         time_in_which_it_was_due_and_was_not_handed_out_is_not_held_against_it,
@@ -61,6 +63,18 @@ both! {
         children_take_the_place_of_their_parent_in_order,
         a_child_that_is_there_already_is_not_made_again,
         children_without_a_lane_are_all_due_at_once,
+    },
+    strict::{
+        a_dead_letter_stops_its_lane_and_no_other,
+        a_stopped_lane_takes_messages_and_hands_out_none,
+        a_discarded_dead_letter_frees_its_lane,
+        a_replay_goes_first_and_those_behind_it_follow_when_it_is_delivered,
+        a_replay_that_dies_stops_the_lane_again,
+        an_edit_into_another_lane_frees_the_one_it_leaves,
+        a_dead_child_stops_its_siblings,
+        what_is_stopped_does_not_wait_and_survives_a_crash,
+        a_lane_with_two_dead_letters_goes_when_both_are_closed,
+        a_dead_letter_without_a_lane_stops_nothing,
     },
     operators::{
         a_dead_letter_is_replayed_once_with_the_next_number,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::world::*;
+use crate::integration::WaitingMax;
 use crate::message::MessageId;
 use crate::message_store::records::{RECORDS_KEPT, record};
 use crate::message_store::{
@@ -22,7 +23,7 @@ fn page(world: &World, bodies: &[&str], from: Option<&str>, to: &str) -> Advance
         found: found.collect(),
         appends: Vec::new(),
         key_values: Vec::new(),
-        waiting_max: 100,
+        waiting_max: WaitingMax::each(100),
         now: world.now(),
     }
 }
@@ -37,11 +38,11 @@ async fn advance(world: &World, advance: Advance) -> Advanced {
 }
 
 async fn cursor(world: &World) -> Option<String> {
-    world.store().source("crm", "shop").await.unwrap().state.and_then(|state| state.cursor)
+    world.store().source("crm", "shop").await.unwrap().and_then(|state| state.cursor)
 }
 
 pub async fn a_page_commits_with_its_cursor_and_its_effects(mut world: World) {
-    assert_eq!(world.store().source("crm", "shop").await.unwrap().state, None);
+    assert_eq!(world.store().source("crm", "shop").await.unwrap(), None);
     let mut first = page(&world, &["1", "2"], None, "a");
     let ids: Vec<MessageId> = first.found.iter().map(|(message, _)| message.id).collect();
     first.key_values.push(KeyValueWrite { integration: "crm".into(), key: "k".into(), value: Some(b"v".to_vec()), expires_at: None });
@@ -49,9 +50,8 @@ pub async fn a_page_commits_with_its_cursor_and_its_effects(mut world: World) {
     assert_eq!(advance(&world, first).await, Advanced::Done(ids));
     assert_eq!(world.woken.take(), ["audit", "crm"]);
     world.crash().await;
-    let standing = world.store().source("crm", "shop").await.unwrap();
-    let state = standing.state.unwrap();
-    assert_eq!((state.cursor.as_deref(), state.last.items, state.last.fresh, standing.waiting), (Some("a"), 2, 2, 2));
+    let state = world.store().source("crm", "shop").await.unwrap().unwrap();
+    assert_eq!((state.cursor.as_deref(), state.last.items, state.last.fresh, world.store().waiting("crm")), (Some("a"), 2, 2, 2));
     assert_eq!(bodies(&world.lease("crm").await), ["1", "2"]);
     assert_eq!(bodies(&world.lease("audit").await), ["sent"]);
     assert_eq!(world.key_values().get("crm", "k", world.now()).await.unwrap(), Some(b"v".to_vec()));
@@ -67,7 +67,7 @@ pub async fn of_two_pages_from_one_cursor_one_is_taken_and_nothing_of_the_other(
 }
 
 pub async fn a_page_is_taken_whole_or_not_at_all_where_much_waits(world: World) {
-    let full = |bodies: &[&str], from, to| Advance { waiting_max: 1, ..page(&world, bodies, from, to) };
+    let full = |bodies: &[&str], from, to| Advance { waiting_max: WaitingMax::each(1), ..page(&world, bodies, from, to) };
     assert!(matches!(advance(&world, full(&["1", "2", "3"], None, "a")).await, Advanced::Done(ids) if ids.len() == 3));
     assert_eq!(advance(&world, full(&["4"], Some("a"), "b")).await, Advanced::Full);
     assert_eq!(cursor(&world).await.as_deref(), Some("a"));
@@ -78,7 +78,7 @@ pub async fn a_record_is_taken_once_from_whichever_source_it_comes(world: World)
     let webhook = |body: &str, id: &str, others: &[(&str, Lane)]| {
         let mut deliveries = world.deliveries(others);
         deliveries.push(delivery(&world, id));
-        Accept { message: Arc::new(world.message(body, None)), dedup: None, deliveries, waiting_max: 100 }
+        Accept { message: Arc::new(world.message(body, None)), dedup: None, deliveries, waiting_max: WaitingMax::each(100) }
     };
     let first = webhook("by webhook", "7", &[]);
     let id = first.message.id;

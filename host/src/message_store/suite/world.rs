@@ -15,7 +15,7 @@ use crate::message_store::sqlite::ledger::{DeadLetterQuery, MessageQuery, State,
 use crate::message_store::sqlite::{Options, SqliteStore};
 use crate::message_store::{
     Accept, Accepted, Append, AppendedMessage, Attempt, DeadLetterId, Dedup, DeliveryId, Discard, Edit, KeyValueRead, Lane, Lease, Leased,
-    MessageStore, NewDelivery, Replay, Replayed, Settle, Settlement, StoreError, Superseded, Wake,
+    MessageStore, NewDelivery, Replay, Replayed, Settle, Settlement, StoreError, Superseded, WaitingMax, Wake,
 };
 use crate::random::SeededRandom;
 
@@ -247,7 +247,14 @@ impl World {
 
     pub async fn accept_as(&self, message: Message, dedup: Option<Dedup>, readers: &[(&str, Lane)]) -> Result<Accepted, StoreError> {
         let deliveries = self.deliveries(readers);
-        self.store().accept(Accept { message: Arc::new(message), dedup, deliveries, waiting_max: 100 }).await
+        self.store().accept(Accept { message: Arc::new(message), dedup, deliveries, waiting_max: WaitingMax::each(100) }).await
+    }
+
+    /// A message for `crm`, of which so many may wait.
+    pub async fn accept_at_most(&self, body: &str, key: Option<&str>, waiting_max: WaitingMax) -> Accepted {
+        let lane = key.map_or(Lane::Free, |key| Lane::Key(key.into()));
+        let (message, deliveries) = (Arc::new(self.message(body, None)), self.deliveries(&[("crm", lane)]));
+        self.store().accept(Accept { message, dedup: None, deliveries, waiting_max }).await.unwrap()
     }
 
     pub fn deliveries(&self, readers: &[(&str, Lane)]) -> Vec<NewDelivery> {
@@ -359,11 +366,21 @@ pub fn delivered() -> Settlement {
 }
 
 pub fn dead() -> Settlement {
+    died(false)
+}
+
+/// Of an integration that orders strictly.
+pub fn dead_and_stopping() -> Settlement {
+    died(true)
+}
+
+fn died(stops_lane: bool) -> Settlement {
     Settlement::DeadLettered {
         class: FailureClass::Permanent,
         code: "REQUIRED_FIELD_MISSING".into(),
         detail: "no name".into(),
         fingerprint: "f00d".into(),
+        stops_lane,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::delivery::tests::lab::{Lab, draft, integration, plugin, receipt, step, text};
-use crate::integration::{Entry, Integration, Poll, Source};
+use crate::integration::{Entry, Integration, Poll, Source, WaitingMax};
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::{MessageStore, SourceState};
 use crate::plugin::scripted::{Answer, ScriptedInvoker};
@@ -61,7 +61,7 @@ impl Scene {
             script(call)
         });
         let lab = Lab::over(Arc::new(MemoryStore::new()), before, vec![integration], plugins);
-        Self { lab, asked, limits: Limits { body_bytes: 100, waiting: 1_000 } }
+        Self { lab, asked, limits: Limits { body_bytes: 100, waiting: WaitingMax::each(1_000) } }
     }
 
     /// The sources run from here on.
@@ -76,6 +76,7 @@ impl Scene {
             random: delivery.random.clone(),
             metrics: delivery.metrics.clone(),
             events: delivery.events.clone(),
+            pauses: delivery.pauses.clone(),
             limits: self.limits,
         })
     }
@@ -92,7 +93,7 @@ impl Scene {
     }
 
     pub async fn state(&self) -> SourceState {
-        self.lab.store.source("orders", "shop").await.unwrap().state.unwrap()
+        self.lab.store.source("orders", "shop").await.unwrap().unwrap()
     }
 
     /// The bodies that wait, in order.

@@ -12,7 +12,7 @@ use crate::delivery::tests::lab::{DOWN_FOR, draft, permanent, transient};
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::{
     Accept, Accepted, Advance, Advanced, DeliveryId, Discard, KeyValueRead, KeyValueWrite, Lease, Leased, MessageStore, Replay, Replayed,
-    Settle, SourceStanding, StoreError,
+    Settle, SourceState, StoreError,
 };
 use crate::plugin::scripted::Answer;
 use crate::plugin::{CallFailure, Effects, Item, Output, Page};
@@ -127,7 +127,7 @@ async fn nothing_is_polled_while_as_many_deliveries_wait_as_may() {
         let next = call.cursor.as_deref().map_or(0, |cursor| cursor.parse::<u32>().unwrap()) + 2;
         page(&[&format!("{}", next - 1), &format!("{next}")], &next.to_string(), true)
     });
-    scene.limits.waiting = 3;
+    scene.limits.waiting = crate::integration::WaitingMax::each(3);
     let _sources = scene.start();
     scene.lab.pass(Duration::from_secs(10)).await;
     assert_eq!(
@@ -209,7 +209,7 @@ impl MessageStore for Losing {
         self.store.settle(settle).await
     }
 
-    async fn source(&self, integration: &str, source: &str) -> Result<SourceStanding, StoreError> {
+    async fn source(&self, integration: &str, source: &str) -> Result<Option<SourceState>, StoreError> {
         self.store.source(integration, source).await
     }
 
@@ -220,6 +220,10 @@ impl MessageStore for Losing {
             (true, Lost::Command) => Err(StoreError::Busy),
             (true, Lost::Answer) => self.store.advance(advance).await.and(Err(StoreError::Busy)),
         }
+    }
+
+    fn waiting(&self, integration: &str) -> u64 {
+        MessageStore::waiting(&*self.store, integration)
     }
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {

@@ -10,7 +10,8 @@ use crate::clock::Timestamp;
 use crate::message_store::sqlite::failure::Done;
 use crate::message_store::sqlite::rows::count;
 
-const OLDEST: &str = "SELECT accepted_at FROM message WHERE seq = (SELECT min(message) FROM delivery WHERE integration = ?1)";
+const OLDEST: &str = "SELECT accepted_at FROM message WHERE seq =
+    (SELECT message FROM delivery WHERE integration = ?1 AND +state <> 'stopped' ORDER BY message LIMIT 1)";
 
 pub(super) fn find(connection: &Connection, waiting: &[(String, u64)], now: Timestamp) -> Done<Vec<QueueRow>> {
     let mut rows = BTreeMap::<String, QueueRow>::new();

@@ -70,7 +70,7 @@ fn seq(connection: &Connection, id: MessageId) -> Done<Option<i64>> {
 
 const WAITING: &str = "SELECT d.id, d.integration, d.stage, d.lane, d.state = 'behind', d.due_at, d.attempts, d.waits, d.replay
     FROM standing s CROSS JOIN delivery d ON d.integration = s.integration AND d.message = s.message
-    WHERE s.message = ?1 ORDER BY d.id LIMIT ?2";
+    WHERE s.message = ?1 AND d.state <> 'stopped' ORDER BY d.id LIMIT ?2";
 const ATTEMPTS: &str = "SELECT id, integration, stage, replay, release, started_at, ended_at, times, result, code, detail, trace,
         octet_length(trace)
     FROM attempt WHERE message = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";

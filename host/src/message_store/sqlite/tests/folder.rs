@@ -8,7 +8,7 @@ use crate::clock::ManualClock;
 use crate::message_store::sqlite::ledger::{GroupQuery, MessageQuery, State};
 use crate::message_store::sqlite::{DATABASE_FILE, LOCK_FILE, Options, SqliteStore, schema};
 use crate::message_store::suite::world::{InMemory, START, World, body, options};
-use crate::message_store::{Accept, Lane, Lease, MessageStore, StoreError};
+use crate::message_store::{Accept, Lane, Lease, MessageStore, StoreError, WaitingMax};
 use crate::problem::Code;
 
 fn refused(folder: &std::path::Path) -> Code {
@@ -102,7 +102,8 @@ async fn each_opening_has_its_generation_and_knows_the_last_time_seen() {
     let first = store.generation();
     clock.advance(Duration::from_secs(5));
     let world = World::new(InMemory::default());
-    let accept = Accept { message: Arc::new(world.message("1", None)), dedup: None, deliveries: Vec::new(), waiting_max: 1 };
+    let accept =
+        Accept { message: Arc::new(world.message("1", None)), dedup: None, deliveries: Vec::new(), waiting_max: WaitingMax::each(1) };
     store.accept(accept).await.unwrap();
     drop(store);
     let store = open();
@@ -128,7 +129,7 @@ async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
     let store = SqliteStore::open(folder.path(), options()).unwrap();
     let world = World::new(InMemory::default());
     let deliveries = world.deliveries(&[("crm", Lane::Free)]);
-    let accept = Accept { message: Arc::new(world.message("1", None)), dedup: None, deliveries, waiting_max: 1 };
+    let accept = Accept { message: Arc::new(world.message("1", None)), dedup: None, deliveries, waiting_max: WaitingMax::each(1) };
     store.accept(accept).await.unwrap();
     // What a killed host leaves behind: the file and its log.
     for name in [DATABASE_FILE.to_owned(), format!("{DATABASE_FILE}-wal")] {
@@ -139,18 +140,22 @@ async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
     assert_eq!(leased.iter().map(body).collect::<Vec<_>>(), ["1"]);
 }
 
+fn one_more(world: &World, body: &str) -> Accept {
+    Accept {
+        message: Arc::new(world.message(body, None)),
+        dedup: None,
+        deliveries: world.deliveries(&[("crm", Lane::Free)]),
+        waiting_max: WaitingMax::each(9),
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_acknowledged_while_the_files_are_not_where_they_were() {
     for name in [DATABASE_FILE.to_owned(), format!("{DATABASE_FILE}-wal")] {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path(), options()).unwrap();
         let world = World::new(InMemory::default());
-        let accept = |body: &str| Accept {
-            message: Arc::new(world.message(body, None)),
-            dedup: None,
-            deliveries: world.deliveries(&[("crm", Lane::Free)]),
-            waiting_max: 9,
-        };
+        let accept = |body: &str| one_more(&world, body);
         let (file, aside) = (folder.path().join(&name), folder.path().join("aside"));
         store.accept(accept("1")).await.unwrap();
         std::fs::rename(&file, &aside).unwrap();
@@ -161,6 +166,30 @@ async fn nothing_is_acknowledged_while_the_files_are_not_where_they_were() {
         std::fs::rename(&aside, &file).unwrap();
         store.accept(accept("2")).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn deliveries_that_wait_are_carried_over_in_their_order_and_no_id_is_given_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = rusqlite::Connection::open(folder.path().join(DATABASE_FILE)).unwrap();
+    schema::migrate_to(&mut connection, 6).unwrap();
+    let waiting = "
+        INSERT INTO message (seq, id, content_type, headers, tracked, origin, accepted_at, body)
+            SELECT value, randomblob(16), 'text/plain', '[]', '[]', 'send', 0, x'00' FROM json_each('[1, 2, 3]');
+        INSERT INTO delivery (integration, message, stage, lane, origin, state, due_at, attempts) VALUES
+            ('crm', 1, 'steps', 'a', 1, 'ready', 0, 2), ('crm', 2, 'steps', 'a', 2, 'behind', 0, 0), ('crm', 3, 'sink', NULL, 3, 'ready', 0, 0);
+        DELETE FROM delivery WHERE message = 3;";
+    connection.execute_batch(waiting).unwrap();
+    drop(connection);
+    let store = SqliteStore::open(folder.path(), options()).unwrap();
+    let lease = Lease { integration: "crm".into(), now: START, limit: 10 };
+    let leased = store.lease(lease).await.unwrap();
+    assert_eq!(leased.iter().map(|leased| (leased.id.0, leased.attempts)).collect::<Vec<_>>(), [(1, 2)]);
+    store.accept(one_more(&World::new(InMemory::default()), "4")).await.unwrap();
+    store.close().await;
+    let connection = rusqlite::Connection::open(folder.path().join(DATABASE_FILE)).unwrap();
+    let last: i64 = connection.query_row("SELECT max(id) FROM delivery", [], |row| row.get(0)).unwrap();
+    assert_eq!(last, 4, "3 was given before");
 }
 
 /// What a folder of version 2 holds of one message that was fanned out, and of two dead letters, one of them open.

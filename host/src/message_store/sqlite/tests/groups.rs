@@ -13,7 +13,7 @@ use crate::message_store::sqlite::writing::Writing;
 use crate::message_store::sqlite::{Options, SqliteStore};
 use crate::message_store::suite::world::{InMemory, OnDisk, START, World, body, delivered, options};
 use crate::message_store::{
-    Accept, Accepted, CLAIM_WITHIN, Dedup, KeyValueRead, KeyValueWrite, Lane, Lease, Leased, MessageStore, Settle, StoreError,
+    Accept, Accepted, CLAIM_WITHIN, Dedup, KeyValueRead, KeyValueWrite, Lane, Lease, Leased, MessageStore, Settle, StoreError, WaitingMax,
 };
 
 /// Makes messages; its own store is not used.
@@ -22,7 +22,12 @@ fn maker() -> World {
 }
 
 fn request(maker: &World, body: &str, dedup: Option<Dedup>) -> Accept {
-    Accept { message: Arc::new(maker.message(body, None)), dedup, deliveries: maker.deliveries(&[("crm", Lane::Free)]), waiting_max: 1000 }
+    Accept {
+        message: Arc::new(maker.message(body, None)),
+        dedup,
+        deliveries: maker.deliveries(&[("crm", Lane::Free)]),
+        waiting_max: WaitingMax::each(1000),
+    }
 }
 
 /// Holds the writer inside a command until the sender is dropped; gives back once it is there.
@@ -110,7 +115,7 @@ async fn a_command_that_fails_takes_only_itself_back() {
     assert!(matches!(bad.await.unwrap(), Err(StoreError::Failed(_))));
     let leased = lease_all(&store).await;
     assert_eq!(leased.iter().map(body).collect::<Vec<_>>(), ["good"]);
-    let full = Accept { waiting_max: 2, ..request(&maker, "second", None) };
+    let full = Accept { waiting_max: WaitingMax::each(2), ..request(&maker, "second", None) };
     assert_eq!(store.accept(full).await.unwrap(), Accepted::New, "what was taken back is not counted as waiting");
 }
 

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::clock::Timestamp;
 use crate::message_store::sqlite::{DATABASE_FILE, open};
 use crate::message_store::suite::world::{InMemory, OnDisk, START, World, body, delivered, key};
-use crate::message_store::{Accept, DeadLetterId, Lane, Lease, Leased, MessageStore, Settlement, Superseded};
+use crate::message_store::{Accept, DeadLetterId, Lane, Lease, Leased, MessageStore, Settlement, Superseded, WaitingMax};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_who_lease_never_get_the_same_delivery_nor_two_of_one_lane() {
@@ -19,7 +19,7 @@ async fn many_who_lease_never_get_the_same_delivery_nor_two_of_one_lane() {
     for n in 0..MESSAGES {
         let body = format!("{}:{n}", n % LANES);
         let deliveries = maker.deliveries(&[("crm", key(&(n % LANES).to_string()))]);
-        let accept = Accept { message: Arc::new(maker.message(&body, None)), dedup: None, deliveries, waiting_max: 1000 };
+        let accept = Accept { message: Arc::new(maker.message(&body, None)), dedup: None, deliveries, waiting_max: WaitingMax::each(1000) };
         disk.sqlite().accept(accept).await.unwrap();
     }
     let (maker, in_flight, done) = (Arc::new(maker), Arc::new(Mutex::new(BTreeSet::new())), Arc::new(Mutex::new(Vec::new())));
@@ -68,7 +68,7 @@ async fn a_lease_nobody_waits_for_any_more_ends() {
         message: Arc::new(maker.message("1", None)),
         dedup: None,
         deliveries: maker.deliveries(&[("crm", Lane::Free)]),
-        waiting_max: 10,
+        waiting_max: WaitingMax::each(10),
     };
     disk.sqlite().accept(accept).await.unwrap();
     let lease = Lease { integration: "crm".into(), now: START, limit: 10 };

@@ -19,7 +19,7 @@ use crate::message_store::sqlite::{Options, SqliteStore, accept};
 use crate::message_store::suite::world::{START, dead, delivered};
 use crate::message_store::{
     Accept, Accepted, Append, AppendedMessage, Attempt, DeadLetterId, Dedup, DeliveryId, Discard, KeyValueWrite, Lane, Lease, Leased,
-    MessageStore, NewDelivery, Replay, Settle, Settlement, Stage, StoreError, Superseded,
+    MessageStore, NewDelivery, Replay, Settle, Settlement, Stage, StoreError, Superseded, WaitingMax,
 };
 use crate::problem::Problem;
 use crate::random::SeededRandom;
@@ -331,7 +331,7 @@ impl<'a> Run<'a> {
         token[..8].copy_from_slice(&self.tokens.to_be_bytes());
         let dedup = Dedup { scope: "webhook /shop".into(), token, expires_at: due_at.plus(Duration::from_secs(20)) };
         let message = self.message(body);
-        Accept { message: Arc::new(message), dedup: self.dice.chance(80).then_some(dedup), deliveries, waiting_max: 30 }
+        Accept { message: Arc::new(message), dedup: self.dice.chance(80).then_some(dedup), deliveries, waiting_max: WaitingMax::each(30) }
     }
 
     fn message(&self, body_bytes: usize) -> Message {

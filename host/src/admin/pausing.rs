@@ -1,0 +1,167 @@
+//! `POST /api/v1/integrations/{name}/pause` and `/resume`, and the same of aliases: a person stops what is sent, for a while.
+//!
+//! On disk first, then it holds: a pause that was answered with 200 outlives the host.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use http::{Response, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::api::{Api, ApiParts};
+use super::parameters::{named, wrong};
+use super::store_refusal::refusal;
+use crate::delivery::Pause;
+use crate::ingress::answer::{self, Refusal};
+use crate::message_store::sqlite::PauseRow;
+use crate::problem::Code;
+use crate::telemetry::events::{Event, Kind, Level};
+
+const REASON_CHARS_MAX: usize = 1000;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct PauseRequest {
+    reason: String,
+}
+
+/// What can be paused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Pausable {
+    Integration(String),
+    Alias(String),
+}
+
+impl Pausable {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Integration(_) => "integration",
+            Self::Alias(_) => "alias",
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Integration(name) | Self::Alias(name) => name,
+        }
+    }
+
+    fn pause(&self, parts: &ApiParts) -> Option<Pause> {
+        match self {
+            Self::Integration(name) => parts.pauses.of(name),
+            Self::Alias(name) => parts.aliases.paused(name).map(|(since, reason)| Pause { since, reason }),
+        }
+    }
+
+    fn is_there(&self, parts: &ApiParts) -> bool {
+        match self {
+            Self::Integration(name) => parts.intake.routes().integration(name).is_some(),
+            Self::Alias(name) => parts.aliases.states().iter().any(|alias| alias.name == *name),
+        }
+    }
+}
+
+impl fmt::Display for Pausable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.name())
+    }
+}
+
+type Name = Result<Path<String>, PathRejection>;
+
+pub async fn pause_integration(State(api): State<Arc<Api>>, name: Name, request: Request) -> Result<Response<Body>, Refusal> {
+    answer_pause(&api, Pausable::Integration(named(name)?), request).await
+}
+
+pub async fn pause_alias(State(api): State<Arc<Api>>, name: Name, request: Request) -> Result<Response<Body>, Refusal> {
+    answer_pause(&api, Pausable::Alias(named(name)?), request).await
+}
+
+pub async fn resume_integration(State(api): State<Arc<Api>>, name: Name) -> Result<Response<Body>, Refusal> {
+    answer_resume(&api, Pausable::Integration(named(name)?)).await
+}
+
+pub async fn resume_alias(State(api): State<Arc<Api>>, name: Name) -> Result<Response<Body>, Refusal> {
+    answer_resume(&api, Pausable::Alias(named(name)?)).await
+}
+
+async fn answer_pause(api: &Api, what: Pausable, request: Request) -> Result<Response<Body>, Refusal> {
+    let PauseRequest { reason } = api.json(request).await?;
+    let pause = pause(&api.parts, what.clone(), &reason).await?;
+    Ok(answer::json(StatusCode::OK, &shown(&what, Some(&pause))))
+}
+
+async fn answer_resume(api: &Api, what: Pausable) -> Result<Response<Body>, Refusal> {
+    let was_paused = resume(&api.parts, &what).await?;
+    let mut body = shown(&what, None);
+    body["was-paused"] = json!(was_paused);
+    Ok(answer::json(StatusCode::OK, &body))
+}
+
+/// Pauses `what`, which must be there, for a reason. Gives since when it is paused.
+///
+/// # Errors
+/// 404 where there is no such thing, 400 for a reason that is none, 503 where it cannot be stored.
+pub(crate) async fn pause(parts: &ApiParts, what: Pausable, reason: &str) -> Result<Pause, Refusal> {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
+        return Err(wrong(format!("`reason`: say why, in at most {REASON_CHARS_MAX} characters")));
+    }
+    must_be_there(parts, &what)?;
+    let since = what.pause(parts).map_or_else(|| parts.clock.now(), |before| before.since);
+    let pause = Pause { since, reason: reason.to_owned() };
+    let row = PauseRow { kind: what.kind().to_owned(), name: what.name().to_owned(), since, reason: reason.to_owned() };
+    parts.store.pauses().put(row).await.map_err(|error| refusal(&error))?;
+    match &what {
+        Pausable::Integration(name) => parts.pauses.pause(name, pause.clone()),
+        Pausable::Alias(name) => drop(parts.aliases.pause(name, since, reason)),
+    }
+    tracing::info!(%what, reason, "was paused");
+    tell(parts, &what, format!("{what} was paused: {reason}"));
+    Ok(pause)
+}
+
+/// Lets `what` go on, slowly at first. False if it was not paused.
+///
+/// # Errors
+/// 404 where there is no such thing, 503 where it cannot be stored.
+pub(crate) async fn resume(parts: &ApiParts, what: &Pausable) -> Result<bool, Refusal> {
+    must_be_there(parts, what)?;
+    parts.store.pauses().remove(what.kind(), what.name()).await.map_err(|error| refusal(&error))?;
+    let was_paused = match what {
+        Pausable::Integration(name) => parts.pauses.resume(name, parts.clock.now()),
+        Pausable::Alias(name) => parts.aliases.resume(name),
+    };
+    if was_paused {
+        tracing::info!(%what, "was resumed");
+        tell(parts, what, format!("{what} was resumed"));
+    }
+    Ok(was_paused)
+}
+
+fn tell(parts: &ApiParts, what: &Pausable, text: String) {
+    let event = Event::new(Kind::Operator, Level::Warn, text);
+    parts.events.tell(match what {
+        Pausable::Integration(name) => event.of(name),
+        Pausable::Alias(name) => event.with("alias", name.clone()),
+    });
+}
+
+fn must_be_there(parts: &ApiParts, what: &Pausable) -> Result<(), Refusal> {
+    if what.is_there(parts) { Ok(()) } else { Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is no {what}"))) }
+}
+
+fn shown(what: &Pausable, pause: Option<&Pause>) -> Value {
+    let mut shown = json!({ "paused": paused(pause) });
+    shown[what.kind()] = json!(what.name());
+    shown
+}
+
+/// Since when, and why; null for what is not paused.
+pub(super) fn paused(pause: Option<&Pause>) -> Value {
+    pause.map_or(Value::Null, |pause| json!({ "since": pause.since.to_string(), "reason": pause.reason }))
+}
