@@ -17,4 +17,5 @@ mod gates;
 mod hostile;
 mod intake;
 mod ledger;
+mod sources;
 mod support;

@@ -12,7 +12,7 @@ use super::parameters::Parameters;
 use super::store_refusal::refusal;
 use crate::config::quantity;
 use crate::ingress::answer::{self, Refusal};
-use crate::integration::{DeliveryPolicy, Entry, Integration, Jitter, Poll, Sink, Source, Step};
+use crate::integration::{DeliveryPolicy, Entry, Integration, Jitter, Occasion, Poll, Sink, Source, Step};
 
 /// Every active integration, by name.
 pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
@@ -47,10 +47,14 @@ fn source(source: &Source) -> Value {
             json!({ "webhook": { "path": path, "verify": verify.as_deref().unwrap_or("none") }, "when": when })
         }
         Entry::Channel { name } => json!({ "channel": name }),
-        Entry::Poll(Poll { name, step: plugin, every }) => {
+        Entry::Schedule(schedule) => json!({ "schedule": schedule.to_string() }),
+        Entry::Poll(Poll { name, step: plugin, when }) => {
             let mut poll = step(plugin);
             poll["name"] = json!(name);
-            poll["every"] = json!(quantity::shown(*every));
+            match when {
+                Occasion::Every(every) => poll["every"] = json!(quantity::shown(*every)),
+                Occasion::At(schedule) => poll["schedule"] = json!(schedule.to_string()),
+            }
             json!({ "poll": poll })
         }
     };

@@ -127,9 +127,14 @@ fn delivery(root: &Table<'_>, sources: &[Source]) -> DeliveryPolicy {
 
 fn order(node: &Node<'_>, sources: &[Source]) -> Option<Order> {
     let order = node.word(&[("key", Order::Key), ("strict", Order::Strict), ("none", Order::None)])?;
-    let keyless = |source: &Source| source.key.is_none() && matches!(source.entry, Entry::Webhook { .. });
-    if order != Order::None && sources.iter().any(keyless) {
-        node.invalid(&format!("= \"{}\", and a webhook source has no `key` to order by", order.as_str()), "\"none\"");
+    // A channel's messages and a poll's items may bring a key of their own.
+    let keyless = |source: &Source| match source.entry {
+        Entry::Webhook { .. } if source.key.is_none() => Some("webhook"),
+        Entry::Schedule(_) if source.key.is_none() => Some("schedule"),
+        _ => None,
+    };
+    if let (Order::Key | Order::Strict, Some(kind)) = (order, sources.iter().find_map(keyless)) {
+        node.invalid(&format!("= \"{}\", and a {kind} source has no `key` to order by", order.as_str()), "\"none\"");
     }
     Some(order)
 }

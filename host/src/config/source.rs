@@ -12,9 +12,11 @@ use super::name;
 use super::reader::{Keys, Node, Table};
 use super::step;
 use crate::integration::select::Selector;
-use crate::integration::{Entry, Poll, Source};
+use crate::integration::{Entry, NotASchedule, Occasion, Poll, Schedule, Source};
 use crate::problem::Code;
 
+/// The keys that say what kind of source it is.
+const ENTRIES: [&str; 4] = ["webhook", "poll", "schedule", "channel"];
 const SOURCES_MAX: usize = 16;
 const SELECTORS_MAX: usize = 8;
 const WHEN_MAX: usize = 16;
@@ -25,10 +27,12 @@ const EVERY_MIN: Duration = Duration::from_secs(1);
 const EVERY_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 const SOURCE: Keys =
-    Keys { known: &["webhook", "poll", "channel", "id", "key", "when", "track"], not_built: &["schedule", "contract", "from"] };
+    Keys { known: &["webhook", "poll", "schedule", "channel", "id", "key", "when", "track"], not_built: &["contract", "from"] };
 const WEBHOOK: Keys = Keys::all(&["path", "verify"]);
 const CHANNEL: Keys = Keys { known: &["name"], not_built: &["from"] };
-const POLL: Keys = Keys::all(&["plugin", "config", "grant", "bind", "every", "name"]);
+const POLL: Keys = Keys::all(&["plugin", "config", "grant", "bind", "every", "schedule", "name"]);
+const SCHEDULE: Keys = Keys::all(&["cron", "zone"]);
+const SCHEDULE_EXAMPLE: &str = "{ cron = \"0 2 * * *\", zone = \"Europe/Berlin\" }";
 const POLL_EXAMPLE: &str = "{ plugin = \"shop-orders@1\", every = \"1m\", bind = { target = \"shop\" } }";
 
 /// Every `[[source]]`.
@@ -63,14 +67,18 @@ pub fn sources(root: &Table<'_>) -> Vec<Source> {
 
 fn source(node: &Node<'_>) -> Option<Source> {
     let table = node.table(SOURCE, "{ channel = \"orders.canonical\" }")?;
-    let entry = match (table.optional("webhook"), table.optional("poll"), table.optional("channel")) {
-        (Some(webhook), None, None) => webhook_entry(&webhook, table.optional("when")),
-        (None, Some(poll), None) => poll_entry(&poll, &table),
-        (None, None, Some(channel)) => channel_entry(&channel, &table),
+    let entry = match ENTRIES.map(|key| table.optional(key)) {
+        [Some(webhook), None, None, None] => webhook_entry(&webhook, table.optional("when")),
+        [None, Some(poll), None, None] => poll_entry(&poll, &table),
+        [None, None, Some(schedule), None] => {
+            refuse(&table, &["id", "when"], "is for webhooks; a time comes once");
+            self::schedule(&schedule).map(Entry::Schedule)
+        }
+        [None, None, None, Some(channel)] => channel_entry(&channel, &table),
         _ => {
             table.wrong(
                 Code::WrongValue,
-                format!("`{}` must have one of `webhook`, `poll` and `channel`", node.name()),
+                format!("`{}` must have one of `webhook`, `poll`, `schedule` and `channel`", node.name()),
                 "for example `webhook = { path = \"/shop/orders\", verify = \"shop\" }`",
             );
             None
@@ -85,11 +93,33 @@ fn source(node: &Node<'_>) -> Option<Source> {
 fn poll_entry(node: &Node<'_>, table: &Table<'_>) -> Option<Entry> {
     refuse(table, &["when"], "is for webhooks; the plugin says what it fetches");
     let poll = node.table(POLL, POLL_EXAMPLE)?;
-    let every = poll.required("every", "every = \"1m\"").and_then(|node| bounded_duration(&node, "\"1m\"", EVERY_MIN, EVERY_MAX));
+    let when = match (poll.optional("every"), poll.optional("schedule")) {
+        (Some(every), None) => bounded_duration(&every, "\"1m\"", EVERY_MIN, EVERY_MAX).map(Occasion::Every),
+        (None, Some(schedule)) => self::schedule(&schedule).map(Occasion::At),
+        _ => {
+            let message = format!("`{}` must have either `every` or `schedule`", node.name());
+            poll.wrong(Code::MissingKey, message, format!("add `every = \"1m\"` or `schedule = {SCHEDULE_EXAMPLE}`"));
+            None
+        }
+    };
     let named = poll.optional("name").map(|node| node.parsed("\"orders\"", name::name));
     let step = step::plugin_use(&poll)?;
     let name = named.unwrap_or_else(|| Some(step.plugin.clone()))?;
-    Some(Entry::Poll(Poll { name, step, every: every? }))
+    Some(Entry::Poll(Poll { name, step, when: when? }))
+}
+
+fn schedule(node: &Node<'_>) -> Option<Schedule> {
+    let table = node.table(SCHEDULE, SCHEDULE_EXAMPLE)?;
+    let cron = table.required("cron", "cron = \"0 2 * * *\"");
+    let zone = table.required("zone", "zone = \"Europe/Berlin\"");
+    let (cron, zone) = (cron?, zone?);
+    let (line, zone_name) = (cron.text(128, "\"0 2 * * *\"")?, zone.text(64, "\"Europe/Berlin\"")?);
+    match Schedule::new(line, zone_name) {
+        Ok(schedule) => return Some(schedule),
+        Err(why @ NotASchedule::Zone) => zone.invalid(&format!("= \"{}\": {why}", zone_name.escape_debug()), "\"Europe/Berlin\""),
+        Err(why) => cron.invalid(&format!("= \"{}\": {why}", line.escape_debug()), "\"0 2 * * *\""),
+    }
+    None
 }
 
 /// Refuses keys that mean nothing for the kind of source that `table` is.

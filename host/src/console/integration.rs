@@ -18,7 +18,7 @@ use crate::admin::store_refusal::refusal;
 use crate::clock::Timestamp;
 use crate::config::quantity;
 use crate::integration::{
-    DeliveryPolicy, Entry, Integration, Jitter, Order, Owner, PinnedPlugin, Poll, Release, ReleaseId, Sink, Source, Step,
+    DeliveryPolicy, Entry, Integration, Jitter, Occasion, Order, Owner, PinnedPlugin, Poll, Release, ReleaseId, Sink, Source, Step,
 };
 use crate::message_store::sqlite::ledger::{DeadLetterGroupRow, GroupQuery};
 
@@ -179,7 +179,7 @@ fn source(source: &Source) -> Markup {
         _ if !id.is_empty() => facts.push(("Same message if same", selectors(id))),
         Entry::Webhook { .. } => facts.push(("Same message if same", html! { "body" })),
         Entry::Poll(_) => facts.push(("Same message if same", html! { "id of the item" })),
-        Entry::Channel { .. } => {}
+        Entry::Channel { .. } | Entry::Schedule(_) => {}
     }
     if let Some(key) = &source.key {
         facts.push(("In order by", selectors(vec![key.to_string()])));
@@ -194,7 +194,9 @@ fn source(source: &Source) -> Markup {
             @match &source.entry {
                 Entry::Webhook { path, .. } => { "webhook " strong.mono { (path) } },
                 Entry::Channel { name } => { "channel " strong { (name) } },
-                Entry::Poll(Poll { name, every, .. }) => { "poll " strong { (name) } " every " (quantity::shown(*every)) },
+                Entry::Poll(Poll { name, when: Occasion::Every(every), .. }) => { "poll " strong { (name) } " every " (quantity::shown(*every)) },
+                Entry::Poll(Poll { name, when: Occasion::At(schedule), .. }) => { "poll " strong { (name) } " at " span.mono { (schedule) } },
+                Entry::Schedule(schedule) => { "schedule " strong.mono { (schedule) } },
             }
         }
         (parts::facts(&facts))

@@ -150,4 +150,30 @@ mod tests {
         assert_eq!(dedup.scope, "webhook /in");
         assert_eq!(dedup.expires_at.since(NOW), Duration::from_secs(604_800));
     }
+
+    fn recorded(id: &[&str], rule: Option<&Verify>) -> Option<Dedup> {
+        let entry = crate::integration::Entry::Webhook { path: "/in".into(), verify: None, when: Default::default() };
+        let id = id.iter().map(|text| text.parse().unwrap()).collect();
+        let source = Source { entry, id, key: None, track: Default::default() };
+        let headers = Headers(vec![("x-id".into(), "7".into()), ("webhook-id".into(), "msg_1".into())]);
+        record("orders", &source, rule, &headers, b"{\"id\":7,\"at\":\"x\"}", NOW)
+    }
+
+    #[test]
+    fn takes_a_request_for_a_record_only_by_what_its_sender_proved() {
+        let secret = || crate::alias::secret::SecretRef::Env("S".into());
+        let (signed, standard) = (Verify::GitHub { secret: secret() }, Verify::StandardWebhooks { secret: secret() });
+        assert_eq!(recorded(&["json:/id"], None), None, "anybody can send that");
+        assert_eq!(recorded(&["header:x-id"], Some(&signed)), None, "the signature is over the body alone");
+        assert_eq!(recorded(&["header:x-id"], Some(&standard)), None);
+        assert_eq!(recorded(&[], Some(&signed)), None);
+        assert_eq!(recorded(&["json:/gone"], Some(&signed)), None);
+        assert!(recorded(&["header:webhook-id"], Some(&standard)).is_some());
+        assert!(recorded(&["header:x-id"], Some(&Verify::Bearer { token: secret() })).is_some());
+        assert_eq!(
+            recorded(&["json:/id", "json:/at"], Some(&signed)),
+            Some(records::record("orders", &["7", "x"], NOW)),
+            "as an item's id is"
+        );
+    }
 }

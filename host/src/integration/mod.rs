@@ -4,12 +4,14 @@
 
 mod policy;
 mod release;
+mod schedule;
 pub mod select;
 mod source;
 
 pub use policy::{Backoff, DeliveryPolicy, Jitter, Order, WaitingMax};
 pub use release::{PinnedPlugin, Release, ReleaseId};
-pub use source::{Entry, Poll, Source};
+pub use schedule::{NotASchedule, Schedule};
+pub use source::{Entry, Occasion, Poll, Source};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,7 +104,7 @@ impl Integration {
     pub fn polls(&self) -> impl Iterator<Item = (usize, &Poll)> {
         self.sources.iter().enumerate().filter_map(|(index, source)| match &source.entry {
             Entry::Poll(poll) => Some((index, poll)),
-            Entry::Webhook { .. } | Entry::Channel { .. } => None,
+            Entry::Webhook { .. } | Entry::Channel { .. } | Entry::Schedule(_) => None,
         })
     }
 

@@ -1,10 +1,13 @@
 //! [`Source`]: where messages enter an integration, and how they are identified there.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use super::Step;
+use super::schedule::Schedule;
 use super::select::Selector;
+use crate::clock::Timestamp;
 use crate::message::{Headers, TRACKED_VALUE_BYTES_MAX, Tracked};
 
 /// Where messages enter.
@@ -34,6 +37,8 @@ pub enum Entry {
         name: String,
     },
     Poll(Poll),
+    /// Nothing comes from outside: a message is made when it is time.
+    Schedule(Schedule),
 }
 
 /// A plugin that is asked again and again what is new.
@@ -42,24 +47,53 @@ pub struct Poll {
     /// Under which its cursor is kept: another name starts from the beginning. The plugin's, unless the file says another.
     pub name: String,
     pub step: Step,
-    pub every: Duration,
+    pub when: Occasion,
+}
+
+/// When a source is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    Every(Duration),
+    At(Schedule),
+}
+
+impl Occasion {
+    /// The first time after it was asked at `at`; never, if there is none any more.
+    pub fn after(&self, at: Timestamp) -> Timestamp {
+        match self {
+            Self::Every(every) => at.plus(*every),
+            Self::At(schedule) => schedule.after(at).unwrap_or(Timestamp(i64::MAX)),
+        }
+    }
+}
+
+impl fmt::Display for Occasion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Every(every) => write!(f, "every {} s", every.as_secs()),
+            Self::At(schedule) => write!(f, "at {schedule}"),
+        }
+    }
 }
 
 impl Entry {
-    /// What it is called: the path of a webhook, the name of a channel or a poll.
-    pub fn name(&self) -> &str {
+    /// What it is called: the path of a webhook, the name of a channel or a poll, the line of a schedule.
+    pub fn name(&self) -> String {
         match self {
-            Self::Webhook { path: name, .. } | Self::Channel { name } | Self::Poll(Poll { name, .. }) => name,
+            Self::Webhook { path: name, .. } | Self::Channel { name } | Self::Poll(Poll { name, .. }) => name.clone(),
+            Self::Schedule(schedule) => schedule.to_string(),
         }
     }
 
     /// Where a message entered, for people, and for finding its source again: `webhook /shop/orders`.
     pub fn origin(&self) -> String {
-        match self {
-            Self::Webhook { path, .. } => format!("webhook {path}"),
-            Self::Channel { name } => format!("channel {name}"),
-            Self::Poll(Poll { name, .. }) => format!("poll {name}"),
-        }
+        let kind = match self {
+            Self::Webhook { .. } => "webhook",
+            Self::Channel { .. } => "channel",
+            Self::Poll(_) => "poll",
+            Self::Schedule(_) => "schedule",
+        };
+        format!("{kind} {}", self.name())
     }
 }
 

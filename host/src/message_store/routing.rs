@@ -10,7 +10,7 @@ pub fn delivery_for(integration: &Integration, source: &Source, message: &Messag
     NewDelivery { integration: integration.name.clone(), lane: lane_for(integration, source, message), due_at, record: None }
 }
 
-/// A source's own key rule wins; a channel or a poll without one takes the key the message has; a webhook without one has no order.
+/// A source's own key rule wins; a channel or a poll without one takes the key the message has; one without has no order otherwise.
 fn lane_for(integration: &Integration, source: &Source, message: &Message) -> Lane {
     if integration.delivery.order == Order::None {
         return Lane::Free;
@@ -26,6 +26,6 @@ fn lane_for(integration: &Integration, source: &Source, message: &Message) -> La
             None if integration.delivery.order == Order::Strict => Lane::Unkeyed(format!("a message of `{}` has no key", entry.name())),
             None => Lane::Free,
         },
-        (None, Entry::Webhook { .. }) => Lane::Free,
+        (None, Entry::Webhook { .. } | Entry::Schedule(_)) => Lane::Free,
     }
 }

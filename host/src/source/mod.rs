@@ -1,10 +1,11 @@
-//! Sources that the host asks itself: plugins that poll a system with a cursor.
+//! Sources that the host asks itself: plugins that poll a system with a cursor, and schedules.
 //!
 //! One task for each source, so that a slow one holds up no other, and never two polls of one at a time. A poll's messages, its
 //! effects and the place it goes on from are committed together: a host that dies in between polls again, and what makes an item the
 //! same makes it one message. Knows `message_store`, `plugin` (through their traits), `delivery`'s catalog and `alias` (its gates);
-//! knows nothing of files, sockets or SQL. Read `poller` for the way of one poll.
+//! knows nothing of files, sockets or SQL. Read `poller` for the way of one poll, `clockwork` for a schedule.
 
+mod clockwork;
 mod page;
 mod poller;
 mod progress;
@@ -24,12 +25,13 @@ use tokio_util::task::TaskTracker;
 use crate::alias::Aliases;
 use crate::clock::{Clock, within};
 use crate::delivery::{Catalog, Pauses};
-use crate::integration::WaitingMax;
+use crate::integration::{Entry, WaitingMax};
 use crate::message_store::MessageStore;
 use crate::plugin::PluginInvoker;
 use crate::random::Random;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
+use clockwork::Clockwork;
 use poller::Poller;
 
 /// What sources work with.
@@ -76,6 +78,11 @@ impl Sources {
         let (stop, stopped) = watch::channel(false);
         let (cut, tasks) = (CancellationToken::new(), TaskTracker::new());
         for runnable in around.catalog.all() {
+            for source in &runnable.integration.sources {
+                let Entry::Schedule(schedule) = &source.entry else { continue };
+                let clockwork = Clockwork::new(around.clone(), runnable.clone(), source.clone(), schedule.clone(), stopped.clone());
+                tasks.spawn(cut.clone().run_until_cancelled_owned(clockwork.run()));
+            }
             for poll in 0..runnable.polls.len() {
                 let Some(poller) = Poller::new(around.clone(), runnable.clone(), poll, stopped.clone()) else { continue };
                 tasks.spawn(cut.clone().run_until_cancelled_owned(poller.run()));

@@ -17,23 +17,27 @@ use super::trouble::Trouble;
 use crate::alias::{Admission, Entrance, Seat};
 use crate::clock::Timestamp;
 use crate::delivery::{PollUse, Runnable, Sending, idempotency_base, queue_appends};
-use crate::integration::{Jitter, Source};
+use crate::integration::{Jitter, Occasion, Source};
 use crate::message::{Headers, Message, MessageId};
 use crate::message_store::{Advance, Advanced, SourceResult, SourceState, StoreError};
 use crate::plugin::{Call, Effects, Export, Output, Page};
 use crate::random::uniform;
 
 /// How long a source rests when the store does not answer.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
+pub(super) const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How often it is looked whether fewer deliveries wait.
-const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_secs(1);
+pub(super) const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_secs(1);
 /// The longest it sleeps without looking, whatever it was told.
-const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
+pub(super) const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 /// The words of a source's last result.
-const POLLED: &str = "polled";
+pub(super) const POLLED: &str = "polled";
 const FAILED: &str = "failed";
+/// A target is down, or asks to wait: it goes on by itself.
+const WAITED: &str = "waited";
 const HELD: &str = "held";
+/// It has not been asked yet.
+pub(super) const NOT_ASKED: &str = "not-asked";
 /// Why a source is held.
 pub(super) const FULL: &str = "too-many-waiting";
 /// Why a source that says that there is more is not asked at once.
@@ -97,6 +101,13 @@ impl Poller {
                     continue;
                 }
             };
+            if let (None, Occasion::At(_)) = (&state, &self.poll.poll.when) {
+                // Its time is written down, so that it is late, not forgotten, where the host is down then.
+                if self.wait_for_the_first_time().await.is_err_and(|why| matches!(why, StoreError::Closed)) {
+                    return;
+                }
+                continue;
+            }
             let wait = self.due_at(state.as_ref()).since(self.around.clock.now());
             if !wait.is_zero() {
                 self.rest(wait).await;
@@ -115,6 +126,17 @@ impl Poller {
         }
     }
 
+    async fn wait_for_the_first_time(&mut self) -> Result<(), StoreError> {
+        let now = self.around.clock.now();
+        let last = SourceResult { at: now, result: NOT_ASKED.to_owned(), code: None, detail: None, items: 0, fresh: 0 };
+        let advance = self.advance(None, SourceState { cursor: None, due_at: self.next_after(now), last });
+        let noted = self.around.store.advance(Arc::new(advance)).await.map(|_| ());
+        if let Err(why) = &noted {
+            self.store_failed(why).await;
+        }
+        noted
+    }
+
     /// When it is to be asked: as it was said when it was asked last, or by its rule where that has changed since.
     fn due_at(&self, state: Option<&SourceState>) -> Timestamp {
         let Some(state) = state else { return self.around.clock.now() };
@@ -123,7 +145,7 @@ impl Poller {
     }
 
     fn next_after(&self, asked_at: Timestamp) -> Timestamp {
-        asked_at.plus(self.poll.poll.every)
+        self.poll.poll.when.after(asked_at)
     }
 
     /// One round: unless too much waits, a poll and what follows from it.
@@ -281,7 +303,8 @@ impl Poller {
 
     async fn note(&mut self, cursor: Option<String>, trouble: Trouble, asked_at: Timestamp, due_at: Timestamp) -> Result<(), StoreError> {
         let (code, detail) = (Some(trouble.code.clone()), Some(trouble.detail.clone()));
-        let last = SourceResult { at: asked_at, result: FAILED.to_owned(), code, detail, items: 0, fresh: 0 };
+        let result = if trouble.is_obstacle { WAITED } else { FAILED };
+        let last = SourceResult { at: asked_at, result: result.to_owned(), code, detail, items: 0, fresh: 0 };
         let advance = self.advance(cursor.clone(), SourceState { cursor, due_at, last });
         self.around.store.advance(Arc::new(advance)).await?;
         let round = Round { integration: &self.runnable.integration.name, source: &self.poll.poll.name };

@@ -55,7 +55,7 @@ impl Told {
     pub fn trouble(&mut self, around: &Around, round: Round<'_>, trouble: &Trouble, due_at: Timestamp) {
         let Round { integration, source } = round;
         let Trouble { problem, code, detail, is_obstacle, .. } = trouble;
-        around.metrics.polled(integration, "failed");
+        around.metrics.polled(integration, if *is_obstacle { "waited" } else { "failed" });
         let level = if *is_obstacle { Level::Warn } else { Level::Error };
         let event = || {
             let event = Event::new(Kind::Source, level, "a source could not be polled").of(integration);

@@ -216,7 +216,7 @@ impl Metrics {
         self.attempts.get_or_create(&ByResult { integration: integration.to_owned(), result }).inc();
     }
 
-    /// A source was asked; `result` is `polled` or `failed`.
+    /// A source was asked; `result` is `polled`, `waited` or `failed`.
     pub fn polled(&self, integration: &str, result: &'static str) {
         self.polls.get_or_create(&ByResult { integration: integration.to_owned(), result }).inc();
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::delivery::tests::lab::{Lab, draft, integration, plugin, receipt, step, text};
-use crate::integration::{Entry, Integration, Poll, Source, WaitingMax};
+use crate::integration::{Entry, Integration, Occasion, Poll, Source, WaitingMax};
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::{MessageStore, SourceState};
 use crate::plugin::scripted::{Answer, ScriptedInvoker};
@@ -27,7 +27,7 @@ pub struct Scene {
 
 /// The integration that polls. Its sink takes everything.
 pub fn polling() -> Integration {
-    let poll = Poll { name: "shop".into(), step: step("shop"), every: MINUTE };
+    let poll = Poll { name: "shop".into(), step: step("shop"), when: Occasion::Every(MINUTE) };
     let mut polling = integration("orders", &[], plugin("audit"));
     polling.sources = vec![Source { entry: Entry::Poll(poll), id: Vec::new(), key: None, track: BTreeMap::new() }];
     polling
