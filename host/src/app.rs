@@ -68,7 +68,7 @@ pub struct Host {
     console: Arc<Console>,
     serving: Serving,
     events: Arc<Events>,
-    background: [JoinHandle<()>; 4],
+    background: [JoinHandle<()>; 5],
 }
 
 impl Host {
@@ -111,6 +111,7 @@ impl Host {
         let serving = listeners.serve(intake.handler(), api.handler(console.router()), config.drain, &ground.clock);
         let background = [
             tokio::spawn(housekeeping::clean(ground.store.clone(), ground.clock.clone())),
+            tokio::spawn(housekeeping::forget(ground.store.clone(), ground.clock.clone(), config.retention)),
             tokio::spawn(alias_states::keep(ground.store.clone(), aliases.clone(), ground.clock.clone())),
             tokio::spawn({
                 let aliases = aliases.clone();

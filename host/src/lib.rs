@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod alias;
 pub mod app;
+pub mod backup;
 pub mod bench;
 pub mod capability;
 pub mod cli;

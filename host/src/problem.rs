@@ -65,6 +65,8 @@ codes! {
     StoreFailed = "LG-3005": "the message store failed",
     StoreDamaged = "LG-3006": "the message store is damaged",
     DiskFull = "LG-3007": "the disk is full",
+    BadBackup = "LG-3008": "a backup is damaged or not whole",
+    BackupUnderWay = "LG-3009": "a backup is being made",
 
     BadSignature = "LG-4001": "the request's signature is not valid",
     NoSuchPath = "LG-4002": "no integration listens on this path",

@@ -1,6 +1,7 @@
 //! [`Api`]: the table of routes, and what every request to the admin listener goes through.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ use super::events::{self, EVENT_STREAMS_MAX};
 use super::guard::Guard;
 use super::sessions::Sessions;
 use super::{
-    aliases, by_hand, console_links, dead_letters, edit, health, integrations, messages, openapi, operate, parameters, pausing, status,
+    aliases, backup, by_hand, console_links, dead_letters, edit, health, integrations, messages, openapi, operate, parameters, pausing,
+    status,
 };
 use crate::alias::Aliases;
 use crate::alias::secret::Secret;
@@ -49,6 +51,8 @@ pub struct ApiParts {
     pub events: Arc<Events>,
     pub clock: Arc<dyn Clock>,
     pub sessions: Arc<Sessions>,
+    /// The data folder.
+    pub data: PathBuf,
 }
 
 /// The admin listener's endpoints.
@@ -59,6 +63,8 @@ pub struct Api {
     memory: BodyMemory,
     /// One for each stream of events that may be open.
     pub(super) event_streams: Arc<Semaphore>,
+    /// One backup at a time.
+    pub(super) backups: Arc<Semaphore>,
 }
 
 /// One endpoint. The OpenAPI document is held against the list of them.
@@ -96,6 +102,7 @@ pub(super) fn routes() -> Vec<Route> {
         change("/api/v1/dead-letters/discard", post(operate::discard)),
         change("/api/v1/dead-letters/{id}/edit", post(edit::edit)),
         read("/api/v1/events", get(events::stream)),
+        read("/api/v1/backup", get(backup::make)),
         read("/api/v1/aliases", get(aliases::list)),
         change("/api/v1/aliases/{name}/test", post(aliases::test)),
         change("/api/v1/integrations/{name}/pause", post(pausing::pause_integration)),
@@ -110,7 +117,8 @@ impl Api {
     /// The API for a listener bound to `bound`, opened by `token`.
     pub fn new(parts: ApiParts, bound: SocketAddr, token: Secret) -> Arc<Self> {
         let (memory, event_streams) = (BodyMemory::new(BODIES_BYTES_MAX), Arc::new(Semaphore::new(EVENT_STREAMS_MAX)));
-        Arc::new(Self { parts, guard: Guard::new(bound, token), memory, event_streams })
+        let backups = Arc::new(Semaphore::new(1));
+        Arc::new(Self { parts, guard: Guard::new(bound, token), memory, event_streams, backups })
     }
 
     /// What [`serve`](crate::ingress::serve) calls for the admin listener: the API, and beside it `pages`, which look after

@@ -95,7 +95,8 @@ pub(crate) async fn act(parts: &ApiParts, asked: Asked) -> Result<Edited, Refusa
         return Ok(Edited { done: Done { id, became: Became::WouldBeQueued }, message: None, difference: Some(difference) });
     };
     let edit = Edit { message: message.clone(), lane, reason };
-    let replay = Replay { dead_letter: id, now: parts.clock.now(), superseded, edit: Some(edit) };
+    let now = parts.clock.now();
+    let replay = Replay { dead_letter: id, now, due_at: now, superseded, edit: Some(edit) };
     let became = parts.store.replay(replay).await.map_or_else(|error| not_done(id, error), Became::from);
     let queued = matches!(became, Became::Queued { .. });
     if queued {

@@ -6,6 +6,7 @@
 
 mod aliases;
 mod api;
+mod backup;
 mod by_hand;
 mod console_links;
 pub(crate) mod dead_letters;

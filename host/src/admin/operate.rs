@@ -5,6 +5,7 @@
 //! do the same at once one is first, and the other is told what the first one did.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::api::{Api, ApiParts};
 use super::parameters::wrong;
 use super::store_refusal::refusal;
+use crate::alias::RateLimit;
+use crate::config;
 use crate::ingress::answer::{self, Refusal};
 use crate::message::{FailureClass, MessageId};
 use crate::message_store::sqlite::ledger::{DeadLetterQuery, ROWS_MAX};
@@ -39,6 +42,8 @@ struct ReplayRequest {
     integration: Option<String>,
     #[serde(default = "ask")]
     superseded: Superseded,
+    /// Such as `20/s`: they do not all go at once.
+    rate: Option<String>,
 }
 
 /// The body of a discard.
@@ -69,7 +74,7 @@ pub(crate) struct Selection {
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     /// Back on their way, oldest first.
-    Replay { superseded: Superseded },
+    Replay { superseded: Superseded, rate: Option<RateLimit> },
     /// Given up for good. Why is kept.
     Discard { reason: String },
 }
@@ -142,9 +147,10 @@ pub(crate) struct Results {
 
 /// Puts dead letters back on their way.
 pub async fn replay(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
-    let ReplayRequest { ids, fingerprint, class, integration, superseded } = api.json(request).await?;
+    let ReplayRequest { ids, fingerprint, class, integration, superseded, rate } = api.json(request).await?;
+    let rate = rate.map(|text| config::rate(&text).map_err(|why| wrong(format!("`rate`: {why}")))).transpose()?;
     let selection = Selection { ids, fingerprint, class, integration };
-    Ok(answer::json(StatusCode::OK, &act(&api.parts, selection, Action::Replay { superseded }).await?))
+    Ok(answer::json(StatusCode::OK, &act(&api.parts, selection, Action::Replay { superseded, rate }).await?))
 }
 
 /// Gives dead letters up for good.
@@ -162,7 +168,8 @@ pub async fn discard(State(api): State<Arc<Api>>, request: Request) -> Result<Re
 pub(crate) async fn act(parts: &ApiParts, selection: Selection, action: Action) -> Result<Results, Refusal> {
     let action = checked(action)?;
     let (ids, more) = selection.find(parts).await?;
-    let results: Vec<Done> = stream::iter(ids).map(|id| act_on(parts, id, &action)).buffered(AT_ONCE).collect().await;
+    let results: Vec<Done> =
+        stream::iter((0..).zip(ids)).map(|(number, id)| act_on(parts, id, &action, number)).buffered(AT_ONCE).collect().await;
     let done = results.iter().filter(|done| done.became.is_done()).count();
     tell(parts, &action, results.len(), done);
     Ok(Results { results, more })
@@ -196,11 +203,14 @@ pub(super) fn why(reason: &str) -> Result<String, Refusal> {
     Ok(reason.to_owned())
 }
 
-async fn act_on(parts: &ApiParts, id: DeadLetterId, action: &Action) -> Done {
+/// `number` is its place among those of the request, from 0.
+async fn act_on(parts: &ApiParts, id: DeadLetterId, action: &Action, number: u32) -> Done {
     let (dead_letter, now) = (id, parts.clock.now());
     let acted = match action {
-        Action::Replay { superseded } => {
-            let replayed = parts.store.replay(Replay { dead_letter, now, superseded: *superseded, edit: None }).await;
+        Action::Replay { superseded, rate } => {
+            let after = rate.map_or(Duration::ZERO, |RateLimit { requests, period }| period.saturating_mul(number) / requests.max(1));
+            let replay = Replay { dead_letter, now, due_at: now.plus(after), superseded: *superseded, edit: None };
+            let replayed = parts.store.replay(replay).await;
             replayed.map(Became::from)
         }
         Action::Discard { reason } => {

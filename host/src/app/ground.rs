@@ -13,6 +13,7 @@ use crate::admin::{Api, ApiParts, Sessions, token};
 use crate::alias::network::NetworkUpstream;
 use crate::alias::secret::SecretSource;
 use crate::alias::{Aliases, Environment};
+use crate::backup;
 use crate::clock::{Clock, SystemClock};
 use crate::config::HostConfig;
 use crate::delivery::{Catalog, Delivery, Pauses};
@@ -45,6 +46,7 @@ impl Ground {
         let store = SqliteStore::open(&config.data, Options::new(clock.clone()))?;
         // Of a host that was killed: the folder is ours, so no other host runs on it.
         running::remove(&config.data);
+        backup::clear_leftovers(&config.data);
         let behind = store.last_seen_time().since(clock.now());
         if behind > BEHIND_WORTH_A_WORD {
             let behind_s = behind.as_secs();
@@ -96,7 +98,7 @@ impl Ground {
         let (intake, store, aliases, pauses) = (intake.clone(), self.store.clone(), aliases.clone(), pauses.clone());
         let sessions = Arc::new(Sessions::new(self.clock.clone(), self.random.clone()));
         let (metrics, events, clock) = (self.metrics.clone(), self.events.clone(), self.clock.clone());
-        let parts = ApiParts { intake, store, aliases, pauses, metrics, events, clock, sessions };
+        let parts = ApiParts { intake, store, aliases, pauses, metrics, events, clock, sessions, data: config.data.clone() };
         Ok(Api::new(parts, at, token))
     }
 

@@ -3,13 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::clock::{Clock, Timestamp};
-use crate::message_store::sqlite::SqliteStore;
+use crate::config::Retention;
+use crate::message_store::StoreError;
+use crate::message_store::sqlite::{Forgotten, SqliteStore};
 
 /// How often expired deduplication tokens and key-values are looked for.
 const CLEAN_EVERY: Duration = Duration::from_secs(60);
+
+/// How often messages are looked for that are old enough to be forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// Cleans until it is aborted.
 pub async fn clean(store: SqliteStore, clock: Arc<dyn Clock>) {
@@ -26,6 +31,43 @@ async fn clean_all(store: &SqliteStore, now: Timestamp) {
             Ok(cleaned) if cleaned.more => {}
             Ok(_) => return,
             Err(why) => return warn!(%why, "what has expired could not be cleared away; trying again later"),
+        }
+    }
+}
+
+/// Forgets what is old until it is aborted.
+pub async fn forget(store: SqliteStore, clock: Arc<dyn Clock>, retention: Retention) {
+    loop {
+        clock.sleep(FORGET_EVERY).await;
+        let before = |kept: Option<Duration>| kept.map(|kept| clock.now().minus(kept));
+        if let Some(before) = before(retention.messages) {
+            let forgotten = forget_all(|after| store.forget_messages(before, after)).await;
+            if forgotten > 0 {
+                info!(forgotten, %before, "messages that ended before this were forgotten");
+            }
+        }
+        if let Some(before) = before(retention.bodies) {
+            forget_all(|after| store.forget_exchanges(before, after)).await;
+        }
+    }
+}
+
+/// Piece by piece to the end; each waits its turn among the deliveries' commands. How many there were.
+async fn forget_all<F: Future<Output = Result<Forgotten, StoreError>>>(piece: impl Fn(i64) -> F) -> usize {
+    let (mut after, mut all) = (0, 0);
+    loop {
+        match piece(after).await {
+            Ok(Forgotten { forgotten, next }) => {
+                all += forgotten;
+                match next {
+                    Some(next) => after = next,
+                    None => return all,
+                }
+            }
+            Err(why) => {
+                warn!(%why, "what is old could not be forgotten; trying again later");
+                return all;
+            }
         }
     }
 }

@@ -81,6 +81,20 @@ impl Client {
         within(&SystemClock::new(), ANSWER_WITHIN, answer).await.ok_or_else(|| self.unreachable(NO_ANSWER))?
     }
 
+    /// The body of an answer that is not JSON, as it comes. The host may take its time before the first of it.
+    pub async fn download(&self, path: &str) -> Result<Incoming, Problem> {
+        let response = self.send(Request::builder().uri(self.url(path)), Bytes::new()).await?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        Err(self.json(response).await.err().unwrap_or_else(|| self.unreachable("it gives nothing to download")))
+    }
+
+    /// A download that the host did not finish.
+    pub fn broke_off(&self, error: &hyper::Error) -> Problem {
+        self.unreachable(&format!("it broke off: {}", root_cause(error)))
+    }
+
     async fn send(&self, mut request: http::request::Builder, body: Bytes) -> Result<Response<Incoming>, Problem> {
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));

@@ -94,7 +94,8 @@ lockgate dead-letters replay [OPTIONS] <ID>...
 Examples:
   lockgate dead-letters replay 17 18
   lockgate dead-letters replay --fingerprint 8b22615b61396025
-  lockgate dead-letters replay --integration orders-to-crm --skip-superseded")]
+  lockgate dead-letters replay --integration orders-to-crm --skip-superseded
+  lockgate dead-letters replay --class gave-up --rate 20/s")]
 pub struct Replay {
     #[command(flatten)]
     selection: Selection,
@@ -104,6 +105,9 @@ pub struct Replay {
     /// Replay those, too
     #[arg(long)]
     anyway: bool,
+    /// Not all at once: oldest first, so many in a time, such as 20/s or 600/m
+    #[arg(long, value_name = "RATE")]
+    rate: Option<String>,
 }
 
 /// Give dead letters up for good, with a reason
@@ -246,6 +250,9 @@ impl Replay {
         };
         let mut body = self.selection.body();
         body.insert("superseded".to_owned(), json!(superseded));
+        if let Some(rate) = self.rate {
+            body.insert("rate".to_owned(), json!(rate));
+        }
         act(common, "replay", body).await
     }
 }

@@ -3,6 +3,7 @@
 //! Knows `app` for what runs in this process and `client` for what a running host answers.
 
 mod alias;
+mod backup;
 mod bench;
 mod bench_floor;
 mod bench_load;
@@ -99,6 +100,8 @@ enum Command {
     Alias(alias::Alias),
     Pause(pause::PauseCommand),
     Resume(pause::ResumeCommand),
+    Backup(backup::BackupCommand),
+    Restore(backup::RestoreCommand),
     Console(console::Console),
     Bench(bench::Bench),
     #[command(hide = true)]
@@ -192,6 +195,8 @@ impl Cli {
             Command::Alias(alias) => alias.run(&common).await,
             Command::Pause(pause) => pause.run(&common).await,
             Command::Resume(resume) => resume.run(&common).await,
+            Command::Backup(backup) => backup.run(&common).await,
+            Command::Restore(restore) => restore.run(&common),
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,
             Command::BenchFloor(floor) => floor.run().await,

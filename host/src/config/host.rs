@@ -28,6 +28,23 @@ pub struct HostConfig {
     pub body_bytes_max: usize,
     /// How many deliveries may wait before intake answers 429 for one integration, 503 for all.
     pub waiting_max: WaitingMax,
+    pub retention: Retention,
+}
+
+/// How long what is done with is kept; none is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Messages that ended, with all that was written about them.
+    pub messages: Option<Duration>,
+    /// What their requests sent and were answered.
+    pub bodies: Option<Duration>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self { messages: Some(30 * DAY), bodies: Some(7 * DAY) }
+    }
 }
 
 impl Default for HostConfig {
@@ -40,6 +57,7 @@ impl Default for HostConfig {
             plugin_paths: vec!["plugins".into()],
             body_bytes_max: 4 << 20,
             waiting_max: WaitingMax::default(),
+            retention: Retention::default(),
         }
     }
 }
@@ -47,12 +65,16 @@ impl Default for HostConfig {
 /// Bodies are held in memory; a larger limit is a mistake.
 const BODY_BYTES_CEILING: u64 = 64 << 20;
 const DRAIN_MAX: Duration = Duration::from_secs(60 * 60);
+/// Whoever is paged in the night wants to find yesterday.
+const RETENTION_MIN: Duration = Duration::from_secs(60 * 60);
+const RETENTION_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const WAITING_CEILING: u64 = 100_000_000;
 const PLUGIN_PATHS_MAX: usize = 16;
 
-const ROOT: Keys = Keys { known: &["host", "plugins", "limits"], not_built: &["retention", "alerts", "approval", "backup"] };
+const ROOT: Keys = Keys { known: &["host", "plugins", "limits", "retention"], not_built: &["alerts", "approval", "backup"] };
 const HOST: Keys = Keys { known: &["ingress", "admin", "data", "drain"], not_built: &["tls"] };
 const PLUGINS: Keys = Keys::all(&["paths"]);
+const RETENTION: Keys = Keys::all(&["messages", "bodies"]);
 const LIMITS: Keys = Keys::all(&["body", "waiting", "waiting-in-all"]);
 
 impl HostConfig {
@@ -102,7 +124,30 @@ fn read(root: &Table<'_>) -> HostConfig {
             }
         }
     }
+    if let Some(retention) = root.optional("retention").and_then(|node| node.table(RETENTION, "{ messages = \"30d\" }")) {
+        set(&mut config.retention.messages, retention.optional("messages"), |node| kept_for(node, "\"30d\""));
+        // What is sent of a message is not kept longer than the message.
+        config.retention.bodies = shorter(config.retention.bodies, config.retention.messages);
+        if let Some(node) = retention.optional("bodies") {
+            set(&mut config.retention.bodies, Some(node.clone()), |node| kept_for(node, "\"7d\""));
+            if shorter(config.retention.bodies, config.retention.messages) != config.retention.bodies {
+                node.invalid("is longer than `messages`: they go with their message", "\"7d\"");
+            }
+        }
+    }
     config
+}
+
+/// None is for ever.
+fn kept_for(node: &Node<'_>, example: &str) -> Option<Option<Duration>> {
+    if node.value().as_str() == Some("forever") {
+        return Some(None);
+    }
+    bounded_duration(node, example, RETENTION_MIN, RETENTION_MAX).map(Some)
+}
+
+fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }
 
 /// Replaces a default by what the file says, if it says something that can be read.
@@ -142,6 +187,19 @@ mod tests {
     }
 
     #[test]
+    fn bodies_are_kept_no_longer_than_their_messages() {
+        let kept = |text: &str| parse(text).map(|config| (config.retention.messages, config.retention.bodies));
+        let hours = |hours: u64| Some(Duration::from_secs(hours * 60 * 60));
+        assert_eq!(kept(""), Ok((hours(30 * 24), hours(7 * 24))));
+        assert_eq!(kept("[retention]\nmessages = \"2h\"\n"), Ok((hours(2), hours(2))));
+        assert_eq!(kept("[retention]\nmessages = \"forever\"\n"), Ok((None, hours(7 * 24))));
+        assert_eq!(kept("[retention]\nmessages = \"forever\"\nbodies = \"forever\"\n"), Ok((None, None)));
+        for text in ["bodies = \"31d\"", "bodies = \"forever\"", "messages = \"59m\"", "messages = 30", "messages = \"never\""] {
+            assert!(kept(&format!("[retention]\n{text}\n")).unwrap_err().contains("lockgate.toml:2:"), "{text}");
+        }
+    }
+
+    #[test]
     fn reports_every_mistake_of_the_file_with_its_place() {
         let text = "[host]\ningres = \"127.0.0.1:8080\"\nadmin = 8090\ndrain = \"10\"\n\n[limits]\nbody = \"1TB\"\nwaiting = 0\n[alerts]\nops = 1\n";
         assert_eq!(
@@ -157,7 +215,7 @@ mod tests {
              lockgate.toml:8:11: LG-1005 `limits.waiting` = 0: must be from 1 to 100000000\n  \
              fix: for example `waiting = 100000`\n\
              lockgate.toml:9:2: LG-1003 `alerts` is not built in this version\n  \
-             fix: remove `alerts`; known here: host, plugins, limits"
+             fix: remove `alerts`; known here: host, plugins, limits, retention"
         );
     }
 

@@ -20,9 +20,10 @@ mod values;
 pub mod workspace;
 
 pub use environment::EnvironmentFile;
-pub use host::HostConfig;
+pub use host::{HostConfig, Retention};
 pub use integration::IntegrationFile;
 pub use name::{is_name, name as name_of};
+pub use rate::limit as rate;
 pub use secrets::missing_secrets;
 pub use step::json as json_of;
 pub use values::resolve_config;

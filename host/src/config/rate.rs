@@ -41,7 +41,7 @@ fn contradiction(earlier: RateLimit, number: usize, later: RateLimit) -> Option<
 }
 
 /// A number of requests, `/`, and a time.
-fn limit(text: &str) -> Result<RateLimit, String> {
+pub fn limit(text: &str) -> Result<RateLimit, String> {
     let rule = || "a rate is a whole number, `/` and a time, such as `20/s`, `600/m`, `5000/h`, `90000/day` or `100/10s`".to_owned();
     let (requests, period) = text.split_once('/').ok_or_else(rule)?;
     if requests.is_empty() || !requests.bytes().all(|byte| byte.is_ascii_digit()) {

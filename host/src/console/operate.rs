@@ -126,7 +126,7 @@ fn is_own(path: &str) -> bool {
 /// `POST /dead-letters/replay`
 pub async fn replay(State(console): State<Arc<Console>>, SignedIn(session): SignedIn, Form(given): Form) -> Result<Page, Wrong> {
     let asked = Asked::read(given)?;
-    let results = act(&console.api.parts, asked.selection(), Action::Replay { superseded: asked.superseded }).await?;
+    let results = act(&console.api.parts, asked.selection(), Action::Replay { superseded: asked.superseded, rate: None }).await?;
     let superseded: Vec<DeadLetterId> =
         results.results.iter().filter(|done| matches!(done.became, Became::Superseded { .. })).map(|done| done.id).collect();
     let more = html! { (asked.fields()) button.primary { "Replay more" } };

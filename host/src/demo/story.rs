@@ -124,7 +124,8 @@ impl Telling<'_> {
         self.say(format!("   parked as dead letter {} ({}), since the CRM said:\n      {}", letter.id.0, letter.class, letter.detail));
         self.say("   the order after it was delivered; an administrator now adds the currency to the CRM");
         self.world.crm.accept_all();
-        let replay = Replay { dead_letter: letter.id, now: self.clock.now(), superseded: Superseded::Ask, edit: None };
+        let replay =
+            Replay { dead_letter: letter.id, now: self.clock.now(), due_at: self.clock.now(), superseded: Superseded::Ask, edit: None };
         let replayed =
             self.world.host.store.replay(replay).await.map_err(|why| self.broken(&format!("the dead letter can be replayed: {why}")))?;
         self.expect(matches!(replayed, Replayed::Queued(1)), "the replay is on its way")?;

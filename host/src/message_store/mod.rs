@@ -10,7 +10,7 @@ pub mod records;
 pub mod routing;
 pub mod sqlite;
 #[cfg(test)]
-mod suite;
+pub(crate) mod suite;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -336,6 +336,8 @@ pub enum Advanced {
 pub struct Replay {
     pub dead_letter: DeadLetterId,
     pub now: Timestamp,
+    /// It goes no earlier than this.
+    pub due_at: Timestamp,
     /// What to do where newer messages of its key have been delivered since.
     pub superseded: Superseded,
     /// What goes in its place; none for the message as it is.

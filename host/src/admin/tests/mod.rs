@@ -75,6 +75,7 @@ impl Host {
             events: told,
             clock: clock(),
             sessions: kept,
+            data: folder.path().to_owned(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

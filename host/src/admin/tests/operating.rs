@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::message_store::{Lease, MessageStore};
 use crate::problem::Code;
 
 #[tokio::test]
@@ -49,6 +50,29 @@ async fn lists_groups_and_shows_dead_letters() {
 }
 
 #[tokio::test]
+async fn a_replay_at_a_rate_goes_oldest_first_one_after_the_other() {
+    let host = Host::start().await;
+    for name in ["a", "b", "c"] {
+        host.put_dead(name).await;
+    }
+    let started = clock().now();
+    let reply =
+        host.post("/api/v1/dead-letters/replay", "content-type: application/json\r\n", r#"{"class":"unkeyed","rate":"2/1000s"}"#).await;
+    assert_eq!(reply.json()["results"].as_array().unwrap().len(), 3, "{reply:?}");
+    let late = started.plus(std::time::Duration::from_secs(3_600));
+    let first = host
+        .store
+        .lease(Lease { integration: "orders".into(), now: started.plus(std::time::Duration::from_secs(400)), limit: 10 })
+        .await
+        .unwrap();
+    let rest = host.store.lease(Lease { integration: "orders".into(), now: late, limit: 10 }).await.unwrap();
+    let names = |leased: &[crate::message_store::Leased]| -> Vec<String> {
+        leased.iter().map(|leased| String::from_utf8(leased.message.body.to_vec()).unwrap()).collect()
+    };
+    assert_eq!((names(&first), names(&rest)), (vec![r#"{"name":"a"}"#.into()], vec![r#"{"name":"b"}"#.into(), r#"{"name":"c"}"#.into()]));
+}
+
+#[tokio::test]
 async fn refuses_to_change_what_was_not_named() {
     let host = Host::start().await;
     host.put_dead("a").await;
@@ -58,6 +82,8 @@ async fn refuses_to_change_what_was_not_named() {
         ("replay", "not JSON"),
         ("replay", r#"{"ids":[1],"class":"unkeyed"}"#),
         ("replay", r#"{"ids":[1],"supersede":"skip"}"#),
+        ("replay", r#"{"ids":[1],"rate":"0/s"}"#),
+        ("replay", r#"{"ids":[1],"rate":"fast"}"#),
         ("replay", r#"{"ids":[1],"superseded":"whatever"}"#),
         ("replay", r#"{"class":"odd"}"#),
         ("discard", r#"{"ids":[1]}"#),

@@ -149,7 +149,8 @@ impl Lab {
 
     pub async fn replay_the_last_dead_letter(&self) {
         let dead_letter = self.store.dead_letters().last().unwrap().id;
-        let replay = Replay { dead_letter, now: self.clock.now(), superseded: Superseded::Anyway, edit: None };
+        let now = self.clock.now();
+        let replay = Replay { dead_letter, now, due_at: now, superseded: Superseded::Anyway, edit: None };
         assert!(matches!(self.store.replay(replay).await.unwrap(), Replayed::Queued(_)));
     }
 

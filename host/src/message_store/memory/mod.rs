@@ -1,7 +1,7 @@
 //! The message store of simulations: everything in memory, in one place, plainly.
 //!
 //! Depends on what the trait depends on. It shows what the SQLite store shows (`suite` holds both to it) and keeps
-//! nothing when the process ends; [`MemoryStore::crash`] plays the restart of a host. Key-values and what operators ask are searched from end to end.
+//! nothing when the process ends; [`MemoryStore::crash`] plays the restart of a host. What operators ask is searched from end to end.
 
 mod queue;
 mod state;
@@ -159,19 +159,14 @@ impl KeyValueRead for MemoryStore {
         now: Timestamp,
     ) -> Result<Vec<String>, StoreError> {
         let memory = self.lock();
-        let found = memory.key_values.iter().filter(|((of, key), (_, expires_at))| {
-            of == integration
-                && key.starts_with(prefix)
-                && after.is_none_or(|after| key.as_str() > after)
-                && expires_at.is_none_or(|at| at > now)
-        });
+        let from = (integration.to_owned(), after.map_or(prefix, |after| after.max(prefix)).to_owned());
+        let found = memory.key_values.range(from..).take_while(|((of, key), _)| of == integration && key.starts_with(prefix));
+        let found = found
+            .filter(|((_, key), (_, expires_at))| expires_at.is_none_or(|at| at > now) && after.is_none_or(|after| key.as_str() > after));
         Ok(found.map(|((_, key), _)| key.clone()).take(limit).collect())
     }
 
     async fn used_bytes(&self, integration: &str) -> Result<u64, StoreError> {
-        let memory = self.lock();
-        let stored = memory.key_values.iter().filter(|((of, _), _)| of == integration);
-        let bytes: usize = stored.map(|((_, key), (value, _))| key.len() + value.len()).sum();
-        Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
+        Ok(self.lock().key_values_used.get(integration).copied().unwrap_or(0))
     }
 }

@@ -15,9 +15,16 @@ pub(super) struct Queue {
     /// Those that can be handed out, by integration.
     free: BTreeMap<String, BTreeSet<(Timestamp, Age)>>,
     /// By integration and lane.
-    lanes: BTreeMap<(String, String), BTreeSet<Age>>,
+    lanes: BTreeMap<(String, String), Lane>,
     waiting: BTreeMap<String, usize>,
     last: i64,
+}
+
+#[derive(Default)]
+struct Lane {
+    ages: BTreeSet<Age>,
+    /// The one that can be handed out, or is.
+    ready: Option<DeliveryId>,
 }
 
 impl Queue {
@@ -26,7 +33,7 @@ impl Queue {
         let id = DeliveryId(self.last);
         *self.waiting.entry(delivery.place.integration.clone()).or_default() += 1;
         if let Some(lane) = lane_of(&delivery.place) {
-            self.lanes.entry(lane).or_default().insert(age(id, &delivery.place));
+            self.lanes.entry(lane).or_default().ages.insert(age(id, &delivery.place));
         }
         self.deliveries.insert(id, delivery);
         self.index(id);
@@ -41,8 +48,9 @@ impl Queue {
             *waiting -= 1;
         }
         let Some(lane) = lane_of(&delivery.place) else { return };
-        if let Some(ages) = self.lanes.get_mut(&lane) {
+        if let Some(Lane { ages, ready }) = self.lanes.get_mut(&lane) {
             ages.remove(&age(id, &delivery.place));
+            *ready = ready.filter(|ready| *ready != id);
             if ages.is_empty() {
                 self.lanes.remove(&lane);
             }
@@ -99,9 +107,14 @@ impl Queue {
     }
 
     /// The deliveries of the lane of `place`, in order.
-    pub(super) fn lane(&self, place: &Place) -> Vec<DeliveryId> {
-        let ages = lane_of(place).and_then(|lane| self.lanes.get(&lane));
-        ages.into_iter().flatten().map(|(.., id)| *id).collect()
+    pub(super) fn lane(&self, place: &Place) -> impl Iterator<Item = DeliveryId> {
+        let lane = lane_of(place).and_then(|lane| self.lanes.get(&lane));
+        lane.into_iter().flat_map(|lane| &lane.ages).map(|(.., id)| *id)
+    }
+
+    /// The one of the lane of `place` that can be handed out, or is.
+    pub(super) fn ready(&self, place: &Place) -> Option<DeliveryId> {
+        self.lanes.get(&lane_of(place)?)?.ready
     }
 
     fn unindex(&mut self, id: DeliveryId) {
@@ -112,6 +125,11 @@ impl Queue {
     }
 
     fn index(&mut self, id: DeliveryId) {
+        if let Some(delivery) = self.deliveries.get(&id)
+            && let Some(lane) = lane_of(&delivery.place).and_then(|lane| self.lanes.get_mut(&lane))
+        {
+            lane.ready = if delivery.ready { Some(id) } else { lane.ready.filter(|ready| *ready != id) };
+        }
         let Some(delivery) = self.deliveries.get(&id).filter(|delivery| delivery.ready && delivery.leased.is_none()) else { return };
         let entry = (delivery.due_at, age(id, &delivery.place));
         match self.free.get_mut(&delivery.place.integration) {

@@ -93,6 +93,8 @@ pub(super) struct Memory {
     pub(super) outcomes: Vec<Ended>,
     pub(super) dead_letters: Vec<DeadLetter>,
     pub(super) key_values: BTreeMap<(String, String), Value>,
+    /// Bytes of keys and values, by integration.
+    pub(super) key_values_used: HashMap<String, u64>,
     pub(super) tracked: HashMap<usize, Vec<Tracked>>,
     pub(super) sources: BTreeMap<(String, String), SourceState>,
     pub(super) wakes: BTreeSet<String>,
@@ -220,7 +222,7 @@ impl Memory {
             let fingerprint = unkeyed_fingerprint(&place.integration);
             self.bury(place, class, class.as_str().to_owned(), detail, fingerprint);
         } else {
-            let ready = self.deliveries.lane(&place).is_empty();
+            let ready = self.deliveries.lane(&place).next().is_none();
             self.stand(place, ready, delivery.due_at);
         }
     }
@@ -245,15 +247,18 @@ impl Memory {
 
     /// The first of the lane is ready, the others are behind it; one that is in flight keeps its place.
     fn arrange(&mut self, place: &Place) {
-        let lane = self.deliveries.lane(place);
-        if lane.iter().any(|id| self.deliveries.get(*id).is_some_and(|delivery| delivery.leased.is_some())) {
+        let (first, ready) = (self.deliveries.lane(place).next(), self.deliveries.ready(place));
+        let get = |id: &DeliveryId| self.deliveries.get(*id);
+        if first == ready || ready.as_ref().and_then(get).is_some_and(|ready| ready.leased.is_some()) {
             return;
         }
-        for (index, id) in lane.into_iter().enumerate() {
-            if self.deliveries.get(id).is_some_and(|delivery| !delivery.stopped && delivery.ready != (index == 0)) {
-                self.deliveries.change(id, |delivery| delivery.ready = index == 0);
-                self.wakes.insert(place.integration.clone());
-            }
+        let is_free = first.as_ref().and_then(get).is_some_and(|first| !first.stopped);
+        if let Some(ready) = ready {
+            self.deliveries.change(ready, |delivery| delivery.ready = false);
+        }
+        if let Some(first) = first.filter(|_| is_free) {
+            self.deliveries.change(first, |delivery| delivery.ready = true);
+            self.wakes.insert(place.integration.clone());
         }
     }
 
@@ -265,7 +270,7 @@ impl Memory {
                 delivery.stopped && (at.origin, at.ordinal, at.message) == (place.origin, place.ordinal, place.message)
             })
         };
-        let Some(id) = self.deliveries.lane(place).into_iter().find(stops) else { return };
+        let Some(id) = self.deliveries.lane(place).find(stops) else { return };
         self.deliveries.remove(id);
         self.arrange(place);
     }
@@ -438,7 +443,7 @@ impl Memory {
             self.end(&was, Outcome::Edited);
             place.message = self.insert(Arc::clone(&edit.message)).unwrap_or(place.message);
         }
-        self.stand(place.clone(), place.lane.is_none(), replay.now);
+        self.stand(place.clone(), place.lane.is_none(), replay.due_at);
         self.arrange(&place);
         self.free(&was);
         Ok(Replayed::Queued(place.replay))
@@ -466,10 +471,15 @@ impl Memory {
     }
 
     fn write(&mut self, write: KeyValueWrite) {
-        let place = (write.integration, write.key);
-        match write.value {
-            Some(value) => drop(self.key_values.insert(place, (value, write.expires_at))),
-            None => drop(self.key_values.remove(&place)),
+        let used = self.key_values_used.entry(write.integration.clone()).or_default();
+        let bytes = |value: &[u8]| u64::try_from(write.key.len() + value.len()).unwrap_or(u64::MAX);
+        let place = (write.integration, write.key.clone());
+        if let Some((before, _)) = self.key_values.remove(&place) {
+            *used = used.saturating_sub(bytes(&before));
+        }
+        if let Some(value) = write.value {
+            *used = used.saturating_add(bytes(&value));
+            self.key_values.insert(place, (value, write.expires_at));
         }
     }
 }

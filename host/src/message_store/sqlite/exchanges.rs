@@ -37,9 +37,15 @@ pub(super) fn keep(writing: &Writing<'_>, attempt: i64, exchanges: &[Exchange]) 
 
 /// Writes down `exchanges` in place of those the attempt had.
 pub(super) fn replace(writing: &Writing<'_>, attempt: i64, exchanges: &[Exchange]) -> Done<()> {
+    forget(writing, attempt)?;
+    keep(writing, attempt, exchanges)
+}
+
+/// Takes away what the attempt had.
+pub(super) fn forget(writing: &Writing<'_>, attempt: i64) -> Done<()> {
     let old = ids(attempt);
     writing.connection.prepare_cached("DELETE FROM exchange WHERE id >= ?1 AND id < ?2")?.execute((old.start, old.end))?;
-    keep(writing, attempt, exchanges)
+    Ok(())
 }
 
 fn stored(bytes: u64) -> i64 {

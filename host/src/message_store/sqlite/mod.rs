@@ -9,6 +9,7 @@ mod accept;
 mod alias_states;
 mod checkpoint;
 mod clean;
+mod copy;
 mod exchanges;
 mod failure;
 mod group;
@@ -25,6 +26,7 @@ mod pauses;
 mod readers;
 mod ready;
 mod releases;
+mod retention;
 mod rows;
 mod schema;
 mod settle;
@@ -42,11 +44,13 @@ use async_trait::async_trait;
 
 pub use alias_states::AliasStates;
 pub use clean::Cleaned;
+pub use copy::{NEWEST_SCHEMA, check_copy, copy_into, version_of};
 pub use key_value::KeyValue;
 pub use ledger::Ledger;
 pub use open::{DATABASE_FILE, LOCK_FILE};
 pub use pauses::{PauseRow, PauseRows};
 pub use releases::Releases;
+pub use retention::Forgotten;
 pub use writer::OnFatal;
 
 use super::exchange::Exchange;
@@ -234,6 +238,21 @@ impl SqliteStore {
     /// Takes away a bounded number of deduplication tokens and key-values that have expired.
     pub async fn clean(&self, now: Timestamp) -> Result<Cleaned, StoreError> {
         self.inner.writer.run(0, move |writing| clean::clean(writing, now)).await
+    }
+
+    /// Forgets a bounded number of messages that were accepted and ended before `before`, with all that was written about them; looks
+    /// on after the place that a call before gave (0 at first). What waits and open dead letters are kept.
+    pub async fn forget_messages(&self, before: Timestamp, after: i64) -> Result<Forgotten, StoreError> {
+        let old = self.inner.people.read(move |connection| retention::old_messages(connection, before, after)).await?;
+        let forget = move |writing: &mut writing::Writing<'_>| retention::forget_messages(writing, &old.found, before);
+        Ok(Forgotten { forgotten: self.inner.writer.run(0, forget).await?, next: old.next })
+    }
+
+    /// The same of what attempts sent and were answered, where they ended before `before`.
+    pub async fn forget_exchanges(&self, before: Timestamp, after: i64) -> Result<Forgotten, StoreError> {
+        let old = self.inner.people.read(move |connection| retention::old_exchanges(connection, before, after)).await?;
+        let forget = move |writing: &mut writing::Writing<'_>| retention::forget_exchanges(writing, &old.found);
+        Ok(Forgotten { forgotten: self.inner.writer.run(0, forget).await?, next: old.next })
     }
 
     /// Lets the lanes of `integration` go that dead letters stopped: it does not order strictly any more. How many there were.

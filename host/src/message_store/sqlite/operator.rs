@@ -43,7 +43,7 @@ pub(super) fn replay(writing: &mut Writing<'_>, replay: &Replay) -> Done<Replaye
         origin: letter.origin,
         ordinal: letter.ordinal,
         ready: lane.is_none(),
-        due_at: replay.now,
+        due_at: replay.due_at,
         replay: i64::from(number),
         parent,
         fresh: None,

@@ -280,12 +280,13 @@ CREATE TABLE alias_state (
 const VERSION_6: &str = "ALTER TABLE dead_letter ADD COLUMN edited_as BLOB;";
 
 /// A dead letter of a strict lane keeps its delivery there, as `stopped`: what is behind it finds the lane's first not ready, and no
-/// rule beside that of the lane is needed. (A column's CHECK cannot be changed: the table is made anew.)
+/// rule beside that of the lane is needed. (A column's CHECK cannot be changed: the table is made anew.) It no longer refers to `message`: whoever
+/// forgets an old message would have SQLite look through all that waits; how the message stands says it with an index.
 const VERSION_7: &str = "
 CREATE TABLE delivery_7 (
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
     integration      TEXT NOT NULL,
-    message          INTEGER NOT NULL REFERENCES message (seq),
+    message          INTEGER NOT NULL,
     stage            TEXT NOT NULL CHECK (stage IN ('steps', 'sink')),
     lane             TEXT,
     origin           INTEGER NOT NULL,

@@ -331,7 +331,7 @@ impl World {
     }
 
     pub async fn replay(&self, dead_letter: DeadLetterId, superseded: Superseded) -> Result<Replayed, StoreError> {
-        self.store().replay(Replay { dead_letter, now: self.now(), superseded, edit: None }).await
+        self.store().replay(Replay { dead_letter, now: self.now(), due_at: self.now(), superseded, edit: None }).await
     }
 
     /// Replays it with `body` in place of what it carried, in `lane`.
@@ -339,7 +339,9 @@ impl World {
         let id = Edit::id(letter.message, &letter.integration, letter.id, letter.replay + 1);
         let message = Arc::new(Message { id, parent: Some(letter.message), ..self.message(body, None) });
         let edit = Edit { message, lane: lane.map(str::to_owned), reason: "a typing error".into() };
-        self.store().replay(Replay { dead_letter: letter.id, now: self.now(), superseded: Superseded::Ask, edit: Some(edit) }).await
+        self.store()
+            .replay(Replay { dead_letter: letter.id, now: self.now(), due_at: self.now(), superseded: Superseded::Ask, edit: Some(edit) })
+            .await
     }
 
     pub async fn discard(&self, dead_letter: DeadLetterId) -> Result<(), StoreError> {

@@ -9,3 +9,4 @@ mod power_cut;
 mod questions;
 mod races;
 mod releases;
+mod retention;

@@ -162,6 +162,7 @@ const NEVER: &[(&str, &str)] = &[
          (SELECT count(*) FROM standing c WHERE c.parent = p.message AND c.integration = p.integration)",
     ),
     ("a row whose message is not there", "SELECT 1 FROM pragma_foreign_key_check"),
+    ("a delivery whose message is not there", "SELECT 1 FROM delivery WHERE message NOT IN (SELECT seq FROM message)"),
     ("damage", "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'"),
 ];
 

@@ -280,7 +280,7 @@ impl<'a> Run<'a> {
                 Command::Settle(settle) => store.settle(settle).await?,
                 Command::Release(delivery) => store.release(delivery).await?,
                 Command::Replay(dead_letter) => {
-                    store.replay(Replay { dead_letter, now, superseded: Superseded::Anyway, edit: None }).await.map(drop)?;
+                    store.replay(Replay { dead_letter, now, due_at: now, superseded: Superseded::Anyway, edit: None }).await.map(drop)?;
                 }
                 Command::Discard(dead_letter) => {
                     store.discard(Discard { dead_letter, now, reason: "a test order".into() }).await?;
