@@ -124,10 +124,8 @@ fn refuses_what_is_not_built_and_says_so() {
 description = "d"
 owner = { team = "t", contact = "c", alerts = "ops" }
 [[source]]
-poll = { plugin = "a" }
+channel = { name = "in", from = "now" }
 contract = "order"
-[[source]]
-schedule = "1h"
 [[step]]
 mapping = "m"
 plugin = "p"
@@ -140,9 +138,8 @@ window = "30d"
     let found = mistakes(text);
     for key in [
         "integration.owner.alerts",
-        "source 1.poll",
         "source 1.contract",
-        "source 2.schedule",
+        "source 1.channel.from",
         "step 1.mapping",
         "sink.contract",
         "promise",
