@@ -136,14 +136,7 @@ contract = "x"
 window = "30d"
 "#;
     let found = mistakes(text);
-    for key in [
-        "integration.owner.alerts",
-        "source 1.contract",
-        "source 1.channel.from",
-        "step 1.mapping",
-        "sink.contract",
-        "promise",
-    ] {
+    for key in ["integration.owner.alerts", "source 1.contract", "source 1.channel.from", "step 1.mapping", "sink.contract", "promise"] {
         assert!(found.iter().any(|line| line.contains(&format!("LG-1003 `{key}` is not built in this version"))), "{key}: {found:#?}");
     }
 }
