@@ -20,4 +20,5 @@ mod hostile;
 mod intake;
 mod kill;
 mod ledger;
+mod sources;
 mod support;

@@ -33,6 +33,7 @@ use crate::delivery::{Bells, Dispatcher, Pauses};
 use crate::ingress::Intake;
 use crate::message_store::sqlite::SqliteStore;
 use crate::problem::Problems;
+use crate::source::Sources;
 use crate::telemetry::events::{Event, Events, Kind, Level};
 use ground::Ground;
 use listeners::{Listeners, Serving};
@@ -66,6 +67,7 @@ pub struct Host {
     pub dir: PathBuf,
     intake: Arc<Intake>,
     dispatcher: Dispatcher,
+    sources: Sources,
     clock: Arc<SystemClock>,
     config: HostConfig,
     console: Arc<Console>,
@@ -113,7 +115,9 @@ impl Host {
 
         // From here on nothing fails.
         ground.store.wake_through(bells.clone());
-        let dispatcher = Dispatcher::start(&ground.delivery(&config, invoker, catalog, &pauses), &aliases, &bells);
+        let delivery = ground.delivery(&config, invoker, catalog, &pauses);
+        let dispatcher = Dispatcher::start(&delivery, &aliases, &bells);
+        let sources = Sources::start(&ground.sources(&delivery, &aliases, &config));
         let serving = listeners.serve(intake.handler(), api.handler(console.router()), config.drain, &ground.clock);
         let background = [
             tokio::spawn(housekeeping::clean(ground.store.clone(), ground.clock.clone())),
@@ -139,6 +143,7 @@ impl Host {
             dir,
             intake,
             dispatcher,
+            sources,
             clock,
             config,
             console,
@@ -161,7 +166,9 @@ impl Host {
         // Streams have no end of their own: those who listen come back to the next run.
         self.console.end();
         self.events.close();
-        let (left, ()) = tokio::join!(self.dispatcher.stop(&*self.clock, self.config.drain), self.serving.stop());
+        let drain = self.config.drain;
+        let (left, (), ()) =
+            tokio::join!(self.dispatcher.stop(&*self.clock, drain), self.sources.stop(&*self.clock, drain), self.serving.stop());
         if left > 0 {
             warn!(left, "deliveries were still under way; the next start runs them again");
         }

@@ -29,4 +29,5 @@ pub mod problem;
 pub mod random;
 #[cfg(test)]
 mod simulation;
+pub mod source;
 pub mod telemetry;

@@ -85,6 +85,8 @@ codes! {
     Unkeyed = "LG-5002": "a message has no key",
     PluginFault = "LG-5003": "a plugin was stopped by its limits or trapped",
     PermanentFailure = "LG-5004": "a plugin or its target refused a message",
+    PollFailed = "LG-5005": "a source cannot be polled",
+    BadPage = "LG-5006": "what a source gave cannot be taken",
 
     CredentialRefused = "LG-6001": "a target refuses the alias's credential",
     AddressRefused = "LG-6002": "an address the alias may not dial",

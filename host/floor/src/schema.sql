@@ -139,3 +139,17 @@ CREATE TABLE sealed (
     written_at INTEGER NOT NULL,
     PRIMARY KEY (kind, name)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE source (
+    integration TEXT NOT NULL,
+    source      TEXT NOT NULL,
+    cursor      TEXT,
+    due_at      INTEGER NOT NULL,
+    asked_at    INTEGER NOT NULL,
+    result      TEXT NOT NULL,
+    code        TEXT,
+    detail      TEXT,
+    items       INTEGER NOT NULL,
+    fresh       INTEGER NOT NULL,
+    PRIMARY KEY (integration, source)
+) STRICT, WITHOUT ROWID;

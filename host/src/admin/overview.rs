@@ -9,9 +9,9 @@ use super::ApiParts;
 use crate::alias::{AliasStatus, Aliases};
 use crate::clock::Timestamp;
 use crate::delivery::Pause;
-use crate::integration::{Integration, Owner};
-use crate::message_store::StoreError;
+use crate::integration::{Entry, Integration, Owner, Source};
 use crate::message_store::sqlite::ledger::{CURVE_MINUTES, Curve, Minute, QueueRow};
+use crate::message_store::{SourceState, StoreError};
 use crate::telemetry::Latency;
 
 /// Whole minutes that the rate is the mean of, with what has passed of the current one: short enough to see a target come back,
@@ -58,6 +58,34 @@ pub struct IntegrationOverview {
     pub latency: Option<Latency>,
     /// None where nothing ended in the last hour.
     pub curve: Option<Curve>,
+    /// Its sources that the host asks itself, in the order of its file.
+    pub sources: Vec<SourceOverview>,
+}
+
+/// A source that the host asks itself: a poll or a schedule.
+#[derive(Clone, Debug)]
+pub struct SourceOverview {
+    /// `poll shop`, `schedule 0 2 * * * UTC`.
+    pub source: String,
+    /// None for one that was not asked yet.
+    pub state: Option<SourceState>,
+}
+
+impl SourceOverview {
+    /// Those of `integration`, with what is known of them.
+    fn of(integration: &Integration, states: &mut BTreeMap<(String, String), SourceState>) -> Vec<Self> {
+        let asked = integration.sources.iter().filter(|source| matches!(source.entry, Entry::Poll(_) | Entry::Schedule(_)));
+        let overview = |source: &Source| {
+            let state = states.remove(&(integration.name.clone(), source.entry.name()));
+            Self { source: source.entry.origin(), state }
+        };
+        asked.map(overview).collect()
+    }
+
+    /// Where it stands, if it failed the last time for a reason that does not pass by itself.
+    pub fn failing(&self) -> Option<&SourceState> {
+        self.state.as_ref().filter(|state| state.last.result == "failed")
+    }
 }
 
 /// One alias and what hangs on it.
@@ -107,6 +135,8 @@ impl Overview {
         let at = parts.clock.now();
         let ledger = parts.store.ledger();
         let (queues, mut curves) = tokio::try_join!(ledger.queue(at), ledger.curves(at))?;
+        let sources = ledger.sources().await?.into_iter();
+        let mut sources: BTreeMap<_, _> = sources.map(|(integration, source, state)| ((integration, source), state)).collect();
         let mut queues: BTreeMap<String, QueueRow> = queues.into_iter().map(|queue| (queue.integration.clone(), queue)).collect();
         let mut aliases: BTreeMap<String, AliasOverview> = parts.aliases.states().into_iter().map(AliasOverview::named).collect();
         let mut integrations = Vec::new();
@@ -116,6 +146,7 @@ impl Overview {
             overview.paused = parts.pauses.of(name);
             overview.latency = parts.metrics.latency(name, at);
             overview.is_active(integration, &mut aliases);
+            overview.sources = SourceOverview::of(integration, &mut sources);
             integrations.push(overview);
         }
         // What waits of an integration that is gone is not to be forgotten.
@@ -151,6 +182,7 @@ impl IntegrationOverview {
             drained_in: ended.drained_in(queue.waiting),
             latency: None,
             curve,
+            sources: Vec::new(),
         }
     }
 

@@ -23,6 +23,7 @@ use crate::message_store::sqlite::{DATABASE_FILE, Options, SqliteStore};
 use crate::plugin::{PluginInvoker, host_key};
 use crate::problem::{Code, Problem, Problems};
 use crate::random::{OsRandom, Random};
+use crate::source;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
 
@@ -103,6 +104,21 @@ impl Ground {
         let data = config.data.clone();
         let parts = ApiParts { intake, store, aliases, pauses, metrics, events, clock, sessions, environment, data };
         Ok(Api::new(parts, at, token))
+    }
+
+    pub fn sources(&self, delivery: &Delivery, aliases: &Arc<Aliases>, config: &HostConfig) -> source::Around {
+        source::Around {
+            store: delivery.store.clone(),
+            plugins: delivery.plugins.clone(),
+            catalog: delivery.catalog.clone(),
+            aliases: aliases.clone(),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            metrics: self.metrics.clone(),
+            events: self.events.clone(),
+            pauses: delivery.pauses.clone(),
+            limits: source::Limits { body_bytes: config.body_bytes_max, waiting: config.waiting_max },
+        }
     }
 
     pub fn delivery(&self, config: &HostConfig, plugins: Arc<dyn PluginInvoker>, catalog: Arc<Catalog>, pauses: &Arc<Pauses>) -> Delivery {

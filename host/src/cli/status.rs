@@ -186,6 +186,11 @@ fn hanging(alias: &Value) -> String {
 fn left_over(entry: &Value) -> Vec<String> {
     let name = text(entry, "name");
     let mut lines = Vec::new();
+    // What a target or much that waits keeps from being asked goes on by itself, and is listed where that is.
+    for source in list(&entry["sources"]).iter().filter(|source| source["result"] == "failed") {
+        let (source, code, detail, next) = (text(source, "source"), text(source, "code"), text(source, "detail"), text(source, "next-at"));
+        lines.push(format!("  {source} of {name} fails: {code}; next at {next}\n    {detail}"));
+    }
     if let Some(count @ 1..) = entry["dead-letters"].as_u64() {
         lines.push(format!(
             "  {count} dead {} in {name}: lockgate dead-letters list --integration {name}",

@@ -15,6 +15,7 @@ pub mod quantity;
 mod rate;
 pub mod reader;
 mod secrets;
+mod source;
 mod step;
 mod values;
 pub mod workspace;

@@ -25,6 +25,7 @@ fn integration(name: &str) -> IntegrationOverview {
         drained_in: None,
         latency: None,
         curve: None,
+        sources: Vec::new(),
     }
 }
 

@@ -128,7 +128,7 @@ impl Delivery {
                         next.extend(drafts.into_iter().map(|draft| carry(message, draft)));
                     }
                     Output::Skip { code, detail } => skipped = skipped.or(Some((code, detail))),
-                    Output::Receipt { .. } => return Err(wrong_output(step)),
+                    Output::Receipt { .. } | Output::Page(_) => return Err(wrong_output(step)),
                 }
                 if next.len() > CARRIED_MAX {
                     return Err(too_many(step));
@@ -156,7 +156,7 @@ impl Delivery {
                 Ok(End::Delivered { receipt, append: None })
             }
             Output::Skip { code, detail } => Ok(End::Skipped { code, detail }),
-            Output::Drafts(_) => Err(wrong_output(sink)),
+            Output::Drafts(_) | Output::Page(_) => Err(wrong_output(sink)),
         }
     }
 
@@ -191,6 +191,7 @@ fn call(used: &Use, export: Export, leased: &Leased, message: &Arc<Message>, ord
         export,
         integration: leased.integration.clone(),
         message: message.clone(),
+        cursor: None,
         attempt: leased.attempts,
         replay: leased.replay,
         idempotency_base: idempotency_base(&leased.integration, leased.message.id, leased.replay, step),

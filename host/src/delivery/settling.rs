@@ -11,7 +11,7 @@ use super::decide::{Decision, Tries, decide};
 use super::deliver::{Delivery, End};
 use super::fingerprint::fingerprint;
 use super::gathered::Gathered;
-use super::outgoing::queue_appends;
+use super::outgoing::{Sending, queue_appends};
 use super::stopped::Stopped;
 use super::telling::say_of;
 use crate::clock::Timestamp;
@@ -37,7 +37,13 @@ impl Delivery {
         let why = end.as_ref().err().map(Stopped::why);
         let (settlement, appends, key_values) = match end {
             Ok(end) => {
-                let mut appends = queue_appends(&self.catalog, leased, std::mem::take(&mut gathered.effects.sends), ended_at);
+                let by = Sending {
+                    integration: &leased.integration,
+                    about: &leased.message,
+                    parent: Some(leased.message.id),
+                    replay: leased.replay,
+                };
+                let mut appends = queue_appends(&self.catalog, by, std::mem::take(&mut gathered.effects.sends), ended_at);
                 let settlement = match end {
                     End::Delivered { receipt, append } => {
                         appends.extend(append.map(|append| *append));

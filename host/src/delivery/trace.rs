@@ -107,6 +107,7 @@ fn result_word(result: &Result<Output, CallFailure>) -> String {
         Ok(Output::Drafts(drafts)) => format!("{} drafts", drafts.len()),
         Ok(Output::Skip { code, .. }) => format!("skip {code}"),
         Ok(Output::Receipt { .. }) => "receipt".to_owned(),
+        Ok(Output::Page(page)) => format!("page of {}", page.items.len()),
         Err(CallFailure::Transient { code, .. } | CallFailure::Permanent { code, .. }) => format!("failed {code}"),
         Err(CallFailure::Fault { class, .. }) => format!("failed {class}"),
     }

@@ -170,11 +170,11 @@ impl WasmInvoker {
 
     /// Whether all that a call gave back, and sent to channels, is within the limit on output.
     fn bounded(&self, output: &Output, sent_bytes: usize) -> Result<(), Stop> {
-        let Output::Drafts(drafts) = output else { return Ok(()) };
-        if drafts.len() > self.limits.output_messages {
-            return Err(Stop::OutputTooLarge { what: "messages", used: drafts.len(), limit: self.limits.output_messages });
+        let (messages, bytes) = output.size();
+        if messages > self.limits.output_messages {
+            return Err(Stop::OutputTooLarge { what: "messages", used: messages, limit: self.limits.output_messages });
         }
-        let used = drafts.iter().fold(sent_bytes, |sum, draft| sum.saturating_add(draft.bytes()));
+        let used = sent_bytes.saturating_add(bytes);
         if used > self.limits.output_bytes {
             return Err(Stop::OutputTooLarge { what: "bytes", used, limit: self.limits.output_bytes });
         }

@@ -21,7 +21,8 @@ use crate::message::{Headers, Key, Message, MessageId, Outcome, Tracked};
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::routing::delivery_for;
 use crate::message_store::{
-    Accept, Accepted, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError, Superseded, WaitingMax,
+    Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceState,
+    StoreError, Superseded, WaitingMax,
 };
 use crate::plugin::{CallFailure, Draft, Output, PluginInvoker};
 use crate::problem::Problem;
@@ -308,6 +309,14 @@ impl MessageStore for Reluctant {
             Ok(_) => Err(StoreError::Full),
             Err(_) => self.store.settle(settle).await,
         }
+    }
+
+    async fn source(&self, integration: &str, source: &str) -> Result<Option<SourceState>, StoreError> {
+        self.store.source(integration, source).await
+    }
+
+    async fn advance(&self, advance: Arc<Advance>) -> Result<Advanced, StoreError> {
+        self.store.advance(advance).await
     }
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {

@@ -2,7 +2,7 @@
 
 mod deciding;
 mod gates;
-mod lab;
+pub(crate) mod lab;
 mod stopping;
 mod target;
 mod telling;

@@ -16,7 +16,10 @@ use crate::alias::{Alias, Auth, Environment, Verify};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::ingress::{Handler, Intake, IntakeLimits, IntakeParts, Routes, ServeLimits, serve};
 use crate::integration::{DeliveryPolicy, Entry, Integration, Owner, Sink, Source};
-use crate::message_store::{Accept, Accepted, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError};
+use crate::message_store::{
+    Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceState,
+    StoreError,
+};
 use crate::problem::{Code, Problem};
 use crate::random::SeededRandom;
 use crate::telemetry::Metrics;
@@ -70,6 +73,14 @@ impl MessageStore for ScriptedStore {
 
     async fn settle(&self, _: Arc<Settle>) -> Result<(), StoreError> {
         Err(StoreError::NotLeased)
+    }
+
+    async fn source(&self, _: &str, _: &str) -> Result<Option<SourceState>, StoreError> {
+        Ok(None)
+    }
+
+    async fn advance(&self, _: Arc<Advance>) -> Result<Advanced, StoreError> {
+        Ok(Advanced::Moved)
     }
 
     async fn next_due(&self, _: &str) -> Result<Option<Timestamp>, StoreError> {

@@ -31,6 +31,7 @@ mod rows;
 mod schema;
 mod sealed;
 mod settle;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -55,7 +56,10 @@ pub use sealed::{Sealed, SealedEntry};
 pub use writer::OnFatal;
 
 use super::exchange::Exchange;
-use super::{Accept, Accepted, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError, Wake};
+use super::{
+    Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceState,
+    StoreError, Wake,
+};
 use crate::clock::{Clock, Timestamp};
 use crate::crash_point;
 use crate::problem::{Code, Problem};
@@ -325,6 +329,17 @@ impl MessageStore for SqliteStore {
         self.inner.writer.run(bytes_of(&settle), move |writing| settle::settle(writing, &settle)).await
     }
 
+    async fn source(&self, integration: &str, source: &str) -> Result<Option<SourceState>, StoreError> {
+        let (integration, source) = (integration.to_owned(), source.to_owned());
+        self.inner.readers.read(move |connection| sources::state(connection, &integration, &source)).await
+    }
+
+    async fn advance(&self, advance: Arc<Advance>) -> Result<Advanced, StoreError> {
+        let found: usize = advance.found.iter().map(|(message, _)| message.body.len()).sum();
+        let bytes = found + bytes_of_effects(&advance.appends, &advance.key_values);
+        self.inner.writer.run(bytes, move |writing| sources::advance(writing, &advance)).await
+    }
+
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
         if let Some(known) = lease::next_due_from_memory(&self.inner.leases, integration) {
             return Ok(known);
@@ -353,11 +368,15 @@ fn bytes_of(settle: &Settle) -> usize {
         super::Settlement::FannedOut { children } => children.iter().map(|child| child.body.len()).sum(),
         _ => 0,
     };
-    let appends = settle.appends.iter().map(|append| match &append.message {
+    let exchanges = settle.attempt.exchanges.iter().map(Exchange::kept_bytes);
+    children + bytes_of_effects(&settle.appends, &settle.key_values) + exchanges.sum::<usize>()
+}
+
+fn bytes_of_effects(appends: &[super::Append], key_values: &[super::KeyValueWrite]) -> usize {
+    let appends = appends.iter().map(|append| match &append.message {
         super::AppendedMessage::New(message) => message.body.len(),
         super::AppendedMessage::Existing(_) => 0,
     });
-    let values = settle.key_values.iter().map(|write| write.value.as_ref().map_or(0, Vec::len));
-    let exchanges = settle.attempt.exchanges.iter().map(Exchange::kept_bytes);
-    children + appends.sum::<usize>() + values.sum::<usize>() + exchanges.sum::<usize>()
+    let values = key_values.iter().map(|write| write.value.as_ref().map_or(0, Vec::len));
+    appends.sum::<usize>() + values.sum::<usize>()
 }

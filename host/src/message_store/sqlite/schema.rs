@@ -8,11 +8,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::crash_point::{CrashPoint, reached};
 
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9];
+const MIGRATIONS: &[&str] =
+    &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10];
 
 /// The version this program writes.
-pub(super) const NEWEST: i64 = 9;
-const _: () = assert!(MIGRATIONS.len() == 9, "NEWEST counts the migrations");
+pub(super) const NEWEST: i64 = 10;
+const _: () = assert!(MIGRATIONS.len() == 10, "NEWEST counts the migrations");
 
 /// The version of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -168,5 +169,22 @@ CREATE TABLE sealed (
     sealed     BLOB NOT NULL,
     written_at INTEGER NOT NULL,
     PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Where a source that the host asks itself goes on, and how it went the last time.
+const VERSION_10: &str = "
+CREATE TABLE source (
+    integration TEXT NOT NULL,
+    source      TEXT NOT NULL,
+    cursor      TEXT,
+    due_at      INTEGER NOT NULL,
+    asked_at    INTEGER NOT NULL,
+    result      TEXT NOT NULL,
+    code        TEXT,
+    detail      TEXT,
+    items       INTEGER NOT NULL,
+    fresh       INTEGER NOT NULL,
+    PRIMARY KEY (integration, source)
 ) STRICT, WITHOUT ROWID;
 ";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasmtime::component::{HasData, Instance, InstancePre, Linker};
 use wasmtime::{AsContextMut, Store};
 
-use self::generated::exports::lockgate::plugin::{sink, transformer};
+use self::generated::exports::lockgate::plugin::{sink, source, transformer};
 use self::generated::lockgate::plugin::{config, http, key_value, log, queue, types};
 use crate::capability::http as http_capability;
 use crate::capability::key_value::{Answer, KvError};
@@ -15,7 +15,7 @@ use crate::message::{Headers, Tracked};
 use crate::plugin::fault::{CODE_BYTES_MAX, DETAIL_BYTES_MAX, Stop, cut};
 use crate::plugin::offer::Offer;
 use crate::plugin::state::CallState;
-use crate::plugin::{Call, CallFailure, Draft, Export, Output, QueueSend};
+use crate::plugin::{Call, CallFailure, Draft, Export, Item, Output, Page, QueueSend};
 
 mod generated {
     wasmtime::component::bindgen!({
@@ -43,6 +43,7 @@ pub fn interface_of(export: Export) -> &'static str {
     match export {
         Export::Transform => "lockgate:plugin/transformer@0.1.0",
         Export::Deliver => "lockgate:plugin/sink@0.1.0",
+        Export::Poll => "lockgate:plugin/source@0.1.0",
     }
 }
 
@@ -77,6 +78,7 @@ pub fn link(linker: &mut Linker<CallState>, offer: Offer) -> wasmtime::Result<()
 pub struct Exports {
     transformer: Option<transformer::GuestIndices>,
     sink: Option<sink::GuestIndices>,
+    source: Option<source::GuestIndices>,
 }
 
 impl std::fmt::Debug for Exports {
@@ -88,7 +90,11 @@ impl std::fmt::Debug for Exports {
 impl Exports {
     /// Goes by what the component really exports.
     pub fn of(component: &InstancePre<CallState>) -> Self {
-        Self { transformer: transformer::GuestIndices::new(component).ok(), sink: sink::GuestIndices::new(component).ok() }
+        Self {
+            transformer: transformer::GuestIndices::new(component).ok(),
+            sink: sink::GuestIndices::new(component).ok(),
+            source: source::GuestIndices::new(component).ok(),
+        }
     }
 
     /// Whether this one is there, with its function.
@@ -96,6 +102,7 @@ impl Exports {
         match export {
             Export::Transform => self.transformer.is_some(),
             Export::Deliver => self.sink.is_some(),
+            Export::Poll => self.source.is_some(),
         }
     }
 
@@ -118,14 +125,18 @@ impl Exports {
         };
         let context = types::Context { attempt: call.attempt, replay: call.replay, idempotency_base: &call.idempotency_base };
         let wrong_type = |why: wasmtime::Error| Stop::WrongType(interface_of(call.export), why.to_string());
-        match (call.export, &self.transformer, &self.sink) {
-            (Export::Transform, Some(export), _) => {
+        match (call.export, &self.transformer, &self.sink, &self.source) {
+            (Export::Transform, Some(export), ..) => {
                 let guest = export.load(store.as_context_mut(), instance).map_err(wrong_type)?;
                 Ok(guest.call_transform(store, message, context).await?.map(Output::from).map_err(CallFailure::from))
             }
-            (Export::Deliver, _, Some(export)) => {
+            (Export::Deliver, _, Some(export), _) => {
                 let guest = export.load(store.as_context_mut(), instance).map_err(wrong_type)?;
                 Ok(guest.call_deliver(store, message, context).await?.map(Output::from).map_err(CallFailure::from))
+            }
+            (Export::Poll, .., Some(export)) => {
+                let guest = export.load(store.as_context_mut(), instance).map_err(wrong_type)?;
+                Ok(guest.call_poll(store, call.cursor.as_deref()).await?.map(Output::from).map_err(CallFailure::from))
             }
             (export, ..) => Err(wasmtime::format_err!("the component does not export {}", interface_of(export))),
         }
@@ -320,6 +331,13 @@ impl From<sink::Delivered> for Output {
             }
             sink::Delivered::Skip(skip) => skip.into(),
         }
+    }
+}
+
+impl From<source::Page> for Output {
+    fn from(source::Page { items, cursor, more }: source::Page) -> Self {
+        let items = items.into_iter().map(|source::Item { id, key, draft }| Item { id, key, draft: draft.into() });
+        Self::Page(Page { items: items.collect(), cursor, more })
     }
 }
 

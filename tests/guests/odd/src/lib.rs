@@ -82,9 +82,31 @@ impl sink::Guest for Odd {
     }
 }
 
+/// Asks its target, which answers with lines: the next cursor, `more` or `end`, then `id key body` for each item.
 impl source::Guest for Odd {
-    fn poll(_cursor: Option<String>) -> Result<source::Page, Failure> {
-        Err(Failure::Permanent(PermanentFailure { code: "no-source".into(), detail: String::new() }))
+    fn poll(cursor: Option<String>) -> Result<source::Page, Failure> {
+        let request = http::Request {
+            method: "GET".into(),
+            path: format!("/changes?since={}", cursor.unwrap_or_default()),
+            headers: Vec::new(),
+            body: Vec::new(),
+            label: None,
+            timeout_ms: None,
+        };
+        let transient = |detail| Failure::Transient(TransientFailure { code: "not-fetched".into(), detail, retry_after: None });
+        let answer = http::send("target", &request).map_err(|error| transient(format!("{error:?}")))?;
+        if answer.status != 200 {
+            return Err(transient(answer.status.to_string()));
+        }
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let mut lines = text.lines();
+        let (cursor, more) = (lines.next().unwrap_or_default().to_owned(), lines.next() == Some("more"));
+        let item = |line: &str| {
+            let mut parts = line.splitn(3, ' ').map(str::to_owned);
+            let mut part = || parts.next().unwrap_or_default();
+            source::Item { id: part(), key: Some(part()), draft: draft(part().into_bytes()) }
+        };
+        Ok(source::Page { items: lines.map(item).collect(), cursor, more })
     }
 }
 
