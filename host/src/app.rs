@@ -10,6 +10,7 @@ mod pausing;
 mod plugin_files;
 mod plugins;
 mod releases;
+mod retiring;
 pub mod running;
 pub mod secrets;
 
@@ -29,7 +30,7 @@ use crate::clock::{SystemClock, within};
 use crate::config::prepare::Prepared;
 use crate::config::{HostConfig, missing_secrets};
 use crate::console::Console;
-use crate::delivery::{Bells, Dispatcher, Pauses};
+use crate::delivery::{Bells, Dispatcher, Pauses, Retirements};
 use crate::ingress::Intake;
 use crate::message_store::sqlite::SqliteStore;
 use crate::problem::Problems;
@@ -73,7 +74,7 @@ pub struct Host {
     console: Arc<Console>,
     serving: Serving,
     events: Arc<Events>,
-    background: [JoinHandle<()>; 5],
+    background: [JoinHandle<()>; 6],
 }
 
 impl Host {
@@ -100,15 +101,18 @@ impl Host {
         releases::free_lanes(&active, &ground.store).await?;
         let aliases = ground.aliases(environment, &secrets, &vault)?;
         alias_states::restore(&ground.store, &aliases).await?;
-        let catalog = Arc::new(plugins::catalog(&active, environment)?);
+        let retirements = Arc::new(Retirements::default());
+        retiring::restore(&ground.store, &retirements).await?;
+        let catalog = Arc::new(plugins::catalog(&active, environment)?.heeding(retirements.clone()));
         let invoker = plugins::invoker(&config, &ground, &aliases, &catalog, progress)?;
         let intake = ground.intake(&config, &active, environment, &secrets)?;
+        retiring::close(&intake, &retirements);
         let bells = Arc::new(Bells::default());
         let pauses = Arc::new(Pauses::new(bells.clone()));
         pausing::restore(&ground.store, &pauses, &aliases).await?;
         let (events, clock) = (ground.events.clone(), ground.clock.clone());
         let live = LiveParts { aliases: aliases.clone(), intake: intake.clone(), vault, secrets, events, clock };
-        let api = ground.api(&config, prepared.workspace.environment.clone(), live, &pauses, admin)?;
+        let api = ground.api(&config, prepared.workspace.environment.clone(), live, (&pauses, &retirements), admin)?;
         let console = Console::new(api.clone(), admin);
         // The listeners are bound, so whoever finds this file finds a host that takes connections.
         running::write(&config.data, ingress, admin)?;
@@ -127,6 +131,7 @@ impl Host {
                 let aliases = aliases.clone();
                 async move { aliases.watch_refused().await }
             }),
+            tokio::spawn(retiring::finish(api.clone(), ground.clock.clone())),
             tokio::spawn(alias_events::tell(aliases.clone(), ground.events.clone(), ground.clock.clone())),
         ];
         info!(%ingress, %admin, integrations = active.len(), "ready");

@@ -106,6 +106,7 @@ codes! {
     TooManyStreams = "LG-7009": "too many streams are open",
     Ambiguous = "LG-7010": "several things fit",
     BenchFailed = "LG-7011": "a measurement could not be made",
+    Retired = "LG-7012": "an integration is retired",
     Internal = "LG-7999": "a fault in Lockgate itself",
 }
 

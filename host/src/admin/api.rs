@@ -22,12 +22,12 @@ use super::guard::Guard;
 use super::sessions::Sessions;
 use super::{
     aliases, backup, by_hand, console_links, dead_letters, edit, health, integrations, messages, openapi, operate, parameters, pausing,
-    secrets, status,
+    retiring, secrets, status,
 };
 use crate::alias::Aliases;
 use crate::alias::secret::Secret;
 use crate::clock::Clock;
-use crate::delivery::Pauses;
+use crate::delivery::{Pauses, Retirements};
 use crate::ingress::answer::Refusal;
 use crate::ingress::body::{self, BodyLimits, BodyMemory, ReadBody};
 use crate::ingress::{Handler, Intake};
@@ -48,6 +48,7 @@ pub struct ApiParts {
     pub store: SqliteStore,
     pub aliases: Arc<Aliases>,
     pub pauses: Arc<Pauses>,
+    pub retirements: Arc<Retirements>,
     pub metrics: Arc<Metrics>,
     pub events: Arc<Events>,
     pub clock: Arc<dyn Clock>,
@@ -109,6 +110,7 @@ pub(super) fn routes() -> Vec<Route> {
         change("/api/v1/aliases/{name}/test", post(aliases::test)),
         change("/api/v1/integrations/{name}/pause", post(pausing::pause_integration)),
         change("/api/v1/integrations/{name}/resume", post(pausing::resume_integration)),
+        change("/api/v1/integrations/{name}/retire", post(retiring::retire)),
         change("/api/v1/aliases/{name}/pause", post(pausing::pause_alias)),
         change("/api/v1/aliases/{name}/resume", post(pausing::resume_alias)),
         read("/api/v1/secrets", get(secrets::list)),

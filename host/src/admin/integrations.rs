@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 use super::parameters::Parameters;
+use super::retiring;
 use super::store_refusal::refusal;
 use crate::config::quantity;
+use crate::delivery::Retirements;
 use crate::ingress::answer::{self, Refusal};
 use crate::integration::{DeliveryPolicy, Entry, Integration, Jitter, Occasion, Poll, Sink, Source, Step};
 
@@ -20,13 +22,17 @@ pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Respo
     let active = api.parts.store.releases().active().await.map_err(|error| refusal(&error))?;
     let release = |name: &str| active.iter().find(|(release, _)| release.integration == name).map(|(_, id)| id.to_string());
     let routes = api.parts.intake.routes();
-    let integrations: Vec<Value> = routes.integrations().map(|integration| shown(integration, release(&integration.name))).collect();
+    let integrations: Vec<Value> =
+        routes.integrations().map(|integration| shown(integration, release(&integration.name), &api.parts.retirements)).collect();
     Ok(answer::json(StatusCode::OK, &json!({ "integrations": integrations })))
 }
 
-fn shown(integration: &Integration, release: Option<String>) -> Value {
+fn shown(integration: &Integration, release: Option<String>, retirements: &Retirements) -> Value {
+    let retirement = retirements.of(&integration.name);
     json!({
         "name": integration.name,
+        "state": if retirement.is_some() { "retiring" } else { "active" },
+        "retirement": retiring::shown(retirement.as_ref()),
         "release": release,
         "description": integration.description,
         "owner": integration.owner,

@@ -25,6 +25,7 @@ pub(crate) mod operate;
 pub mod overview;
 pub(crate) mod parameters;
 pub(crate) mod pausing;
+mod retiring;
 mod secrets;
 mod sessions;
 mod status;
@@ -32,8 +33,14 @@ pub(crate) mod store_refusal;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod token;
+mod unread;
 
 pub use aliases::test_alias;
 pub use api::{Api, ApiParts};
 pub use environment::{LiveEnvironment, LiveParts};
 pub use sessions::{SESSION_LIVES, Session, Sessions};
+
+/// Retires the integrations that drain of which nothing waits any more.
+pub async fn finish_retiring(api: &Api) {
+    retiring::finish(&api.parts).await;
+}

@@ -124,6 +124,10 @@ pub(crate) enum Became {
         reason: String,
     },
     NotFound,
+    /// Its integration is retired: nobody would deliver it.
+    IntegrationRetired {
+        integration: String,
+    },
     /// The host's log says why.
     Failed,
 }
@@ -249,6 +253,7 @@ async fn act_on(parts: &ApiParts, id: DeadLetterId, action: &Action, number: u32
 pub(super) fn not_done(id: DeadLetterId, error: StoreError) -> Became {
     match error {
         StoreError::NoSuchDeadLetter => Became::NotFound,
+        StoreError::Retired(integration) => Became::IntegrationRetired { integration },
         StoreError::NotOpen(ClosedLetter::Replayed { at, replay, edited_as }) => {
             Became::AlreadyReplayed { at: at.to_string(), replay, edited_as }
         }

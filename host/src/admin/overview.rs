@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::ApiParts;
 use crate::alias::{AliasStatus, Aliases};
 use crate::clock::Timestamp;
-use crate::delivery::Pause;
+use crate::delivery::{Pause, Retirement};
 use crate::integration::{Entry, Integration, Owner, Source};
 use crate::message_store::sqlite::ledger::{CURVE_MINUTES, Curve, Minute, QueueRow};
 use crate::message_store::{SourceState, StoreError};
@@ -23,7 +23,7 @@ const RATE_MINUTES: usize = 5;
 pub struct Overview {
     pub at: Timestamp,
     pub intake_open: bool,
-    /// The active ones by name, then those that are not active any more but not empty.
+    /// The active ones by name, then those that are not active any more: the ones that are retired, and any that are not empty.
     pub integrations: Vec<IntegrationOverview>,
     /// By name.
     pub aliases: Vec<AliasOverview>,
@@ -37,6 +37,8 @@ pub struct IntegrationOverview {
     pub owner: Option<Owner>,
     pub state: IntegrationState,
     pub paused: Option<Pause>,
+    /// Since when it drains to be retired, or that it is.
+    pub retirement: Option<Retirement>,
     /// The aliases it sends through that send nothing for now. Why they do not is in [`Overview::aliases`].
     pub held_by: Vec<String>,
     /// Deliveries that have no outcome yet.
@@ -109,7 +111,9 @@ pub enum IntegrationState {
     Held,
     /// A person has paused it.
     Paused,
-    /// Not active any more, but not empty.
+    /// It takes nothing new, and is inactive when nothing waits.
+    Retiring,
+    /// Not active any more: retired, or not empty.
     Inactive,
 }
 
@@ -121,6 +125,7 @@ impl IntegrationState {
             Self::Delivering => "delivering",
             Self::Held => "held",
             Self::Paused => "paused",
+            Self::Retiring => "retiring",
             Self::Inactive => "inactive",
         }
     }
@@ -144,16 +149,21 @@ impl Overview {
             let name = &integration.name;
             let mut overview = IntegrationOverview::new(queues.remove(name).unwrap_or_default(), curves.remove(name), at);
             overview.paused = parts.pauses.of(name);
+            overview.retirement = parts.retirements.of(name);
             overview.latency = parts.metrics.latency(name, at);
             overview.is_active(integration, &mut aliases);
             overview.sources = SourceOverview::of(integration, &mut sources);
             integrations.push(overview);
         }
-        // What waits of an integration that is gone is not to be forgotten.
-        let left = queues.into_values().filter(|queue| queue.waiting > 0 || queue.dead_letters > 0);
-        integrations.extend(left.map(|queue| {
+        // What waits of an integration that is gone is not to be forgotten; nor, for who looks for it, one that was retired.
+        for name in parts.retirements.done() {
+            queues.entry(name.clone()).or_insert_with(|| QueueRow { integration: name, ..QueueRow::default() });
+        }
+        let left = queues.into_values().map(|queue| (parts.retirements.of(&queue.integration), queue));
+        let left = left.filter(|(retirement, queue)| retirement.is_some() || queue.waiting > 0 || queue.dead_letters > 0);
+        integrations.extend(left.map(|(retirement, queue)| {
             let curve = curves.remove(&queue.integration);
-            IntegrationOverview::new(queue, curve, at)
+            IntegrationOverview { retirement, ..IntegrationOverview::new(queue, curve, at) }
         }));
         for integration in &mut integrations {
             integration.goes_through(&aliases, &parts.aliases);
@@ -171,6 +181,7 @@ impl IntegrationOverview {
             owner: None,
             state: IntegrationState::Inactive,
             paused: None,
+            retirement: None,
             held_by: Vec::new(),
             waiting: queue.waiting,
             oldest_accepted_at: queue.oldest_accepted_at,
@@ -202,6 +213,7 @@ impl IntegrationOverview {
             }
         }
         self.state = match (self.waiting, self.held_by.is_empty()) {
+            _ if self.retirement.is_some() => IntegrationState::Retiring,
             _ if self.paused.is_some() => IntegrationState::Paused,
             (0, _) => IntegrationState::Idle,
             (_, true) => IntegrationState::Delivering,

@@ -1,4 +1,5 @@
-//! `POST /api/v1/integrations/{name}/pause` and `/resume`, and the same of aliases: a person stops what is sent, for a while.
+//! `POST /api/v1/integrations/{name}/pause` and `/resume`, and the same of aliases: a person stops what is sent, for a while. To
+//! resume also takes back an integration that is being retired.
 //!
 //! On disk first, then it holds: a pause that was answered with 200 outlives the host.
 
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::api::{Api, ApiParts};
 use super::parameters::{named, wrong};
+use super::retiring;
 use super::store_refusal::refusal;
 use crate::delivery::Pause;
 use crate::ingress::answer::{self, Refusal};
@@ -99,6 +101,11 @@ async fn answer_resume(api: &Api, what: Pausable) -> Result<Response<Body>, Refu
     let was_paused = resume(&api.parts, &what).await?;
     let mut body = shown(&what, None);
     body["was-paused"] = json!(was_paused);
+    if let Pausable::Integration(name) = &what {
+        // One thing at a time: of one that was both, the pause is over now, and it drains.
+        body["was-retiring"] = json!(!was_paused && retiring::take_back(&api.parts, name).await?);
+        body["retirement"] = retiring::shown(api.parts.retirements.of(name).as_ref());
+    }
     Ok(answer::json(StatusCode::OK, &body))
 }
 
@@ -152,6 +159,11 @@ fn tell(parts: &ApiParts, what: &Pausable, text: String) {
 }
 
 fn must_be_there(parts: &ApiParts, what: &Pausable) -> Result<(), Refusal> {
+    if let Pausable::Integration(name) = what
+        && parts.retirements.of(name).is_some_and(|retirement| retirement.done_at.is_some())
+    {
+        return Err(retiring::is_retired(name));
+    }
     if what.is_there(parts) { Ok(()) } else { Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is no {what}"))) }
 }
 

@@ -36,6 +36,7 @@ fn integration(overview: &IntegrationOverview) -> Value {
         "owner": overview.owner,
         "state": overview.state.as_str(),
         "paused": super::pausing::paused(overview.paused.as_ref()),
+        "retirement": super::retiring::shown(overview.retirement.as_ref()),
         "held-by": overview.held_by,
         "waiting": overview.waiting,
         "oldest-accepted-at": overview.oldest_accepted_at,

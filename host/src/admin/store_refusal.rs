@@ -17,6 +17,7 @@ pub fn refusal(error: &StoreError) -> Refusal {
         StoreError::Closed => (Code::ShuttingDown, "the host is going down"),
         StoreError::Full => (Code::DiskFull, "the disk of the data folder is full; free space on it"),
         StoreError::Failed(problem) => (problem.code, "the message store failed; the log says why"),
+        StoreError::Retired(_) => (Code::Retired, "the integration is retired"),
         StoreError::Busy | StoreError::NotLeased | StoreError::NoSuchDeadLetter | StoreError::NotOpen(_) => {
             (Code::StoreFailed, "the message store is busy; try again")
         }

@@ -17,7 +17,7 @@ use crate::alias::{Aliases, AliasesParts, Environment};
 use crate::backup;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{EnvironmentFile, HostConfig};
-use crate::delivery::{Catalog, Delivery, Pauses};
+use crate::delivery::{Catalog, Delivery, Pauses, Retirements};
 use crate::ingress::{Intake, IntakeLimits, IntakeParts, Routes};
 use crate::message_store::sqlite::{DATABASE_FILE, Options, SqliteStore};
 use crate::plugin::{PluginInvoker, host_key};
@@ -92,7 +92,7 @@ impl Ground {
         config: &HostConfig,
         environment: EnvironmentFile,
         live: LiveParts,
-        pauses: &Arc<Pauses>,
+        (pauses, retirements): (&Arc<Pauses>, &Arc<Retirements>),
         at: SocketAddr,
     ) -> Result<Arc<Api>, Problem> {
         let token = token::load_or_create(&config.data, &*self.random)?;
@@ -102,7 +102,8 @@ impl Ground {
         let sessions = Arc::new(Sessions::new(self.clock.clone(), self.random.clone()));
         let (metrics, events, clock) = (self.metrics.clone(), self.events.clone(), self.clock.clone());
         let data = config.data.clone();
-        let parts = ApiParts { intake, store, aliases, pauses, metrics, events, clock, sessions, environment, data };
+        let retirements = retirements.clone();
+        let parts = ApiParts { intake, store, aliases, pauses, retirements, metrics, events, clock, sessions, environment, data };
         Ok(Api::new(parts, at, token))
     }
 

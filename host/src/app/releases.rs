@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tracing::{info, warn};
 
-use super::plugin_files;
+use super::{plugin_files, retiring};
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::config::prepare::Prepared;
@@ -26,19 +26,25 @@ pub struct Active {
 #[derive(Debug)]
 pub struct Settled {
     pub active: Vec<Active>,
-    /// Integrations whose release in the workspace is not the active one, or that only one of both has.
+    /// Integrations whose release in the workspace is not the active one, or that only one of both has. One that is being retired counts
+    /// as not active.
     pub differing: Vec<String>,
 }
 
-/// Fills an empty data folder from the workspace; with `deploy`, activates every release of the workspace that is not active.
+/// Fills an empty data folder from the workspace; with `deploy`, activates every release of the workspace that is not active. What was
+/// retired, or is on the way, is activated again by `deploy` alone.
 pub async fn settle(prepared: &Prepared, store: &SqliteStore, clock: &dyn Clock, deploy: bool) -> Result<Settled, Problems> {
     let before = active(store).await?;
     let wanted: Vec<(Release, ReleaseId)> = prepared.releases().into_iter().map(|release| (release.clone(), release.id())).collect();
-    let differing = differing(&before, &wanted);
+    let retirements = store.retirements().all().await.map_err(|why| retiring::failed(&why))?;
+    let stays = |(release, _): &&(Release, ReleaseId)| retirements.iter().all(|row| row.integration != release.integration);
+    let running: Vec<(Release, ReleaseId)> = before.iter().filter(stays).cloned().collect();
+    let differing = differing(&running, &wanted);
     plugin_files::clear_partial(&prepared.workspace.host.data);
     mend(prepared, &before)?;
-    if before.is_empty() || (deploy && !differing.is_empty()) {
-        activate(prepared, store, clock, &wanted, &before).await?;
+    let is_new = before.is_empty() && retirements.is_empty();
+    if is_new || (deploy && !differing.is_empty()) {
+        activate(prepared, store, clock, &wanted, &running).await?;
     } else if !differing.is_empty() {
         let (count, names) = (differing.len(), differing.join(", "));
         warn!(
@@ -99,7 +105,8 @@ async fn activate(
         if !wanted.iter().any(|(other, _)| other.integration == release.integration) {
             warn!(
                 integration = release.integration,
-                "still active, though the workspace no longer has it: messages may be on their way through it"
+                "still active, though the workspace no longer has it: messages may be on their way through it. To end it: lockgate retire {}",
+                release.integration
             );
         }
     }

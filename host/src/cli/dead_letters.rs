@@ -318,6 +318,10 @@ pub(super) fn told(result: &Value) -> String {
             format!("already edited at {} as message {}", moment::long(&text(result, "at")), text(result, "edited-as"))
         }
         "already-replayed" => format!("already replayed at {} as replay {}", moment::long(&text(result, "at")), text(result, "replay")),
+        "integration-retired" => format!(
+            "not replayed: {} is retired, and nobody would deliver it; run its file with --deploy first, or discard it",
+            text(result, "integration")
+        ),
         "already-discarded" => format!("already discarded at {}: {}", moment::long(&text(result, "at")), text(result, "reason")),
         "not-found" => "there is no such dead letter".to_owned(),
         "failed" => "failed; the host's log says why".to_owned(),

@@ -25,6 +25,7 @@ mod messages;
 mod output;
 mod pause;
 mod progress;
+mod retire;
 mod run;
 mod screen;
 mod secret;
@@ -111,6 +112,7 @@ enum Command {
     Env(env::Env),
     Pause(pause::PauseCommand),
     Resume(pause::ResumeCommand),
+    Retire(retire::RetireCommand),
     Backup(backup::BackupCommand),
     Restore(backup::RestoreCommand),
     Console(console::Console),
@@ -212,6 +214,7 @@ impl Cli {
             Command::Env(env) => env.run(&common).await,
             Command::Pause(pause) => pause.run(&common).await,
             Command::Resume(resume) => resume.run(&common).await,
+            Command::Retire(retire) => retire.run(&common).await,
             Command::Backup(backup) => backup.run(&common).await,
             Command::Restore(restore) => restore.run(&common),
             Command::Console(console) => console.run(&common).await,

@@ -25,7 +25,7 @@ pub struct PauseCommand {
     reason: String,
 }
 
-/// Let an integration or an alias go on that was paused, slowly at first
+/// Let an integration or an alias go on that was paused, slowly at first; take back an integration that is being retired
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -73,6 +73,11 @@ impl ResumeCommand {
             output::json(&answer);
         } else if answer["was-paused"] == true {
             output::line(format_args!("{} {} goes on, slowly at first", kind.word(), self.which.name));
+            if !answer["retirement"].is_null() {
+                output::line(format_args!("it is still being retired: what waits is delivered; once more to take it back"));
+            }
+        } else if answer["was-retiring"] == true {
+            output::line(format_args!("{} {} is taken back: it takes messages again", kind.word(), self.which.name));
         } else {
             output::line(format_args!("{} {} was not paused", kind.word(), self.which.name));
         }

@@ -101,7 +101,7 @@ fn lines(status: &Value, now: Timestamp) -> Vec<String> {
         lines.push(String::new());
         lines.extend(table::text(&["ALIAS", "STATE", "SINCE", "URL"], &aliases.iter().map(row).collect::<Vec<_>>()));
     }
-    let passing = aliases.iter().filter_map(|alias| held_up(alias, now)).collect();
+    let passing = aliases.iter().filter_map(|alias| held_up(alias, now)).chain(integrations.iter().filter_map(retiring)).collect();
     section(&mut lines, "Goes on by itself; no message is lost:", passing);
     let paused = aliases.iter().filter_map(paused_alias).chain(integrations.iter().filter_map(paused_integration));
     let left_over = integrations.iter().flat_map(left_over);
@@ -168,6 +168,16 @@ fn paused_integration(entry: &Value) -> Option<String> {
     })
 }
 
+/// An integration that drains to be retired.
+fn retiring(entry: &Value) -> Option<String> {
+    let (name, retirement) = (text(entry, "name"), &entry["retirement"]);
+    (entry["state"] == "retiring").then(|| {
+        let since = moment::long(&text(retirement, "since"));
+        let reason = retirement["reason"].as_str().map(|why| format!(" ({})", output::on_one_line(why))).unwrap_or_default();
+        format!("  integration {name}: being retired since {since}{reason}: {} waiting\n    to take it back: lockgate resume {name} --integration", text(entry, "waiting"))
+    })
+}
+
 /// `12 wait in orders-to-crm, orders-to-erp`.
 fn hanging(alias: &Value) -> String {
     let integrations = list(&alias["integrations"]);
@@ -222,7 +232,7 @@ fn integration(entry: &Value) -> Vec<String> {
 
 /// Whether an alias or a person lets nothing through, so that no figure of the past says how it goes on.
 fn is_held(entry: &Value) -> bool {
-    matches!(entry["state"].as_str(), Some("held" | "paused")) && entry["drained-in-s"].is_null()
+    matches!(entry["state"].as_str(), Some("held" | "paused" | "retiring")) && entry["drained-in-s"].is_null()
 }
 
 /// `0.4`, `12`, `3600`.

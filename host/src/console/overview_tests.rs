@@ -14,6 +14,7 @@ fn integration(name: &str) -> IntegrationOverview {
         owner: None,
         state: IntegrationState::Idle,
         paused: None,
+        retirement: None,
         held_by: Vec::new(),
         waiting: 0,
         oldest_accepted_at: None,

@@ -33,6 +33,9 @@ impl Standing {
         match integration.state {
             IntegrationState::Held | IntegrationState::Paused => Self::Held,
             IntegrationState::Delivering => Self::Delivering,
+            // What it does not deliver is held up by what it goes through, or by who paused it.
+            IntegrationState::Retiring if integration.paused.is_some() || !integration.held_by.is_empty() => Self::Held,
+            IntegrationState::Retiring => Self::Delivering,
             IntegrationState::Idle | IntegrationState::Inactive => Self::Idle,
         }
     }
@@ -79,14 +82,14 @@ impl std::fmt::Display for Standing {
 /// Whether messages of `integration` wait for a credential to be mended.
 fn is_refused(integration: &IntegrationOverview, overview: &Overview) -> bool {
     let refused = |name: &String| overview.aliases.iter().any(|alias| alias.status.name == *name && alias.status.state == REFUSED);
-    integration.state == IntegrationState::Held && integration.held_by.iter().any(refused)
+    matches!(integration.state, IntegrationState::Held | IntegrationState::Retiring) && integration.held_by.iter().any(refused)
 }
 
 /// The colour of an integration's state.
 pub fn state_tone(integration: &IntegrationOverview, overview: &Overview) -> Tone {
     match integration.state {
-        IntegrationState::Held if is_refused(integration, overview) => Tone::Bad,
-        IntegrationState::Held | IntegrationState::Paused => Tone::Warn,
+        IntegrationState::Held | IntegrationState::Retiring if is_refused(integration, overview) => Tone::Bad,
+        IntegrationState::Held | IntegrationState::Paused | IntegrationState::Retiring => Tone::Warn,
         IntegrationState::Delivering => Tone::Good,
         IntegrationState::Inactive if integration.waiting > 0 => Tone::Bad,
         IntegrationState::Idle | IntegrationState::Inactive => Tone::Plain,

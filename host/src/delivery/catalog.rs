@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::feeds::Feeds;
+use super::retirements::Retirements;
 use crate::clock::Timestamp;
 use crate::integration::{Binding, Entry, Grant, Integration, PinnedPlugin, Poll, ReleaseId, Sink, Step};
 use crate::message::Message;
@@ -79,18 +80,29 @@ fn used(place: String, step: &Step, (plugin, config): &(PinnedPlugin, Arc<str>))
 #[derive(Debug, Default)]
 pub struct Catalog {
     runnables: BTreeMap<String, Arc<Runnable>>,
+    retirements: Arc<Retirements>,
 }
 
 impl Catalog {
     pub fn new(runnables: impl IntoIterator<Item = Runnable>) -> Self {
         let runnables = runnables.into_iter().map(|runnable| (runnable.integration.name.clone(), Arc::new(runnable)));
-        let catalog = Self { runnables: runnables.collect() };
+        let catalog = Self { runnables: runnables.collect(), retirements: Arc::default() };
         for runnable in catalog.all() {
             if let Sink::Channel(channel) = &runnable.integration.sink {
                 runnable.feeds.know(catalog.readers(channel).map(|reader| reader.integration.name.clone()));
             }
         }
         catalog
+    }
+
+    /// Channels feed nothing that is among `retirements`, or comes to be.
+    pub fn heeding(self, retirements: Arc<Retirements>) -> Self {
+        Self { retirements, ..self }
+    }
+
+    /// Whether `integration` takes nothing new.
+    pub fn is_retiring(&self, integration: &str) -> bool {
+        self.retirements.has(integration)
     }
 
     fn readers(&self, channel: &str) -> impl Iterator<Item = &Arc<Runnable>> {
@@ -111,9 +123,11 @@ impl Catalog {
         entries.filter_map(|entry| if let Entry::Channel { name } = entry { Some(name.clone()) } else { None }).collect()
     }
 
-    /// The deliveries that `message` on `channel` gives, one for each reader.
-    pub fn channel_deliveries(&self, channel: &str, message: &Message, due_at: Timestamp) -> Vec<NewDelivery> {
+    /// The deliveries that `message`, which `writer` writes to `channel`, gives: one for each reader. One that is being retired reads
+    /// no more, but for what it writes itself, which belongs to what it has to finish.
+    pub fn channel_deliveries(&self, writer: &str, channel: &str, message: &Message, due_at: Timestamp) -> Vec<NewDelivery> {
         self.all()
+            .filter(|runnable| runnable.integration.name == writer || !self.is_retiring(&runnable.integration.name))
             .filter_map(|runnable| {
                 let source = runnable.integration.reads(channel)?;
                 Some(delivery_for(&runnable.integration, source, message, due_at))

@@ -13,6 +13,7 @@ mod gathered;
 mod idempotency;
 mod outgoing;
 mod pauses;
+mod retirements;
 mod settling;
 mod stopped;
 mod telling;
@@ -26,6 +27,7 @@ pub use fingerprint::fingerprint;
 pub use idempotency::idempotency_base;
 pub use outgoing::{Sending, UNKNOWN_CONTENT_TYPE, queue_appends};
 pub use pauses::{Pause, Pauses};
+pub use retirements::{Retirement, Retirements};
 
 #[cfg(test)]
 pub(crate) mod tests;

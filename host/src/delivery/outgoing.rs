@@ -50,7 +50,8 @@ pub fn sink_append(catalog: &Catalog, runnable: &Runnable, leased: &Leased, cont
         let id = content.id.derive(&leased.integration, &format!("channel {channel}"), 0, leased.replay);
         Message { id, parent: Some(content.id), origin: format!("channel {channel}"), accepted_at: now, ..content.clone() }
     };
-    Some(append(catalog, channel, message, unchanged, None, now))
+    let to = To { catalog, writer: &leased.integration, channel };
+    Some(append(to, message, unchanged, None, now))
 }
 
 /// On whose behalf a call sent to channels.
@@ -78,13 +79,21 @@ pub fn queue_appends(catalog: &Catalog, by: Sending<'_>, sends: Vec<QueueSend>, 
                 expires_at: now.plus(QUEUE_DEDUP_FOR),
             });
             let due_at = send.delay.map_or(now, |delay| now.plus(delay));
-            append(catalog, &send.channel, message, false, dedup, due_at)
+            append(To { catalog, writer: by.integration, channel: &send.channel }, message, false, dedup, due_at)
         })
         .collect()
 }
 
-fn append(catalog: &Catalog, channel: &str, message: Message, exists: bool, dedup: Option<Dedup>, due_at: Timestamp) -> Append {
-    let deliveries = catalog.channel_deliveries(channel, &message, due_at);
+/// Who writes where.
+struct To<'a> {
+    catalog: &'a Catalog,
+    writer: &'a str,
+    channel: &'a str,
+}
+
+fn append(to: To<'_>, message: Message, exists: bool, dedup: Option<Dedup>, due_at: Timestamp) -> Append {
+    let To { catalog, writer, channel } = to;
+    let deliveries = catalog.channel_deliveries(writer, channel, &message, due_at);
     let message = if exists { AppendedMessage::Existing(message.id) } else { AppendedMessage::New(Arc::new(message)) };
     Append { message, channel: channel.to_owned(), dedup, deliveries }
 }

@@ -29,12 +29,16 @@ impl Intake {
     /// Takes a message for one integration, whatever its source's `when` says.
     ///
     /// # Errors
-    /// 404 for an integration that is not active, 415, 429 and 503 as for any message.
+    /// 404 for an integration that is not active, 409 for one that is being retired, 415, 429 and 503 as for any message.
     pub async fn put_by_hand(&self, by_hand: ByHand) -> Result<Receipt, Refusal> {
         self.check_open()?;
         let routes = self.routes();
         let missing = || Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("no integration {} is active", by_hand.integration));
         let integration = routes.integration(&by_hand.integration).ok_or_else(missing)?;
+        if routes.leaving(&integration.name).is_some() {
+            let detail = format!("integration {} is being retired and takes nothing new", integration.name);
+            return Err(Refusal::new(StatusCode::CONFLICT, Code::Retired, detail));
+        }
         let source = integration.sources.first().ok_or_else(missing)?;
         let now = self.parts.clock.now();
         let headers = kept_headers(&by_hand.headers, None);

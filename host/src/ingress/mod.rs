@@ -24,5 +24,5 @@ pub use dedup::DEDUP_KEPT;
 pub use edited::Edited;
 pub use headers::{kept_headers, media_type};
 pub use receive::{Intake, IntakeLimits, IntakeParts, Receipt, ReceiptStatus};
-pub use routes::{Listener, Routes, Webhook};
+pub use routes::{Leaving, Listener, Routes, Webhook};
 pub use serve::{Handler, ServeLimits, serve};

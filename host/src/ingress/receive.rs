@@ -16,7 +16,7 @@ use super::body::{self, BodyLimits, BodyMemory};
 use super::dedup;
 use super::headers::{kept_headers, media_type};
 use super::log_limit::LogLimit;
-use super::routes::{Routes, Webhook};
+use super::routes::{Leaving, Routes, Webhook};
 use super::serve::Handler;
 use super::verify::{self, Refused, Verified};
 use crate::alias::Verify;
@@ -131,10 +131,17 @@ impl Intake {
         })
     }
 
-    /// From the next request on, `routes` is what counts.
+    /// From the next request on, `routes` is what counts, but for who is on the way out.
     pub fn replace_routes(&self, routes: Routes) {
         introduce(&self.parts.metrics, &routes);
-        *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
+        let mut current = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(routes.leaving_as(&current));
+    }
+
+    /// From the next request on, `integration` is so far on its way out; none: it stays.
+    pub fn set_leaving(&self, integration: &str, leaving: Option<Leaving>) {
+        let mut current = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(current.with(integration, leaving));
     }
 
     /// What is listened to now.
@@ -333,8 +340,11 @@ impl Intake {
     }
 
     fn not_stored(&self, error: &StoreError, now: Timestamp) -> Refusal {
-        if matches!(error, StoreError::Closed) {
-            return shutting_down();
+        match error {
+            StoreError::Closed => return shutting_down(),
+            // It was retired while the request was read.
+            StoreError::Retired(_) => return nothing_listens(),
+            _ => {}
         }
         if let Some(suppressed) = self.store_failures.admit(now) {
             tracing::error!(code = %Code::IntakeBusy, %error, suppressed, "a message could not be stored; its sender gets 503");
@@ -358,12 +368,15 @@ fn introduce(metrics: &Metrics, routes: &Routes) {
 }
 
 fn find<'a>(routes: &'a Routes, path: &str, method: &Method) -> Result<&'a Webhook, Refusal> {
-    let webhook =
-        routes.webhook(path).ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, Code::NoSuchPath, "nothing listens on this path"))?;
+    let webhook = routes.webhook(path).ok_or_else(nothing_listens)?;
     if method != Method::POST {
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, "send a POST request").allow("POST"));
     }
     Ok(webhook)
+}
+
+fn nothing_listens() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, Code::NoSuchPath, "nothing listens on this path")
 }
 
 /// What RFC 9110 §15.5.2 wants with every 401. Signature schemes have no registered name.

@@ -12,8 +12,20 @@ use crate::problem::{Code, Problem, Problems};
 /// Everything that can be asked for on the ingress listener.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
+    /// As they would be if nothing were retired.
+    all_webhooks: HashMap<String, Arc<Webhook>>,
     webhooks: HashMap<String, Arc<Webhook>>,
     integrations: BTreeMap<String, Arc<Integration>>,
+    leaving: BTreeMap<String, Leaving>,
+}
+
+/// How far an integration is that is being retired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// It is active and takes nothing new.
+    Draining,
+    /// It is not active any more.
+    Gone,
 }
 
 /// One path and who listens there. Those who share a path agree on `verify` and `id`: a request is either genuine or
@@ -61,8 +73,11 @@ impl Routes {
                 }
             }
         }
+        let webhooks: HashMap<_, _> = webhooks.into_iter().map(|(path, webhook)| (path, Arc::new(webhook))).collect();
         problems.or(Self {
-            webhooks: webhooks.into_iter().map(|(path, webhook)| (path, Arc::new(webhook))).collect(),
+            all_webhooks: webhooks.clone(),
+            webhooks,
+            leaving: BTreeMap::new(),
             integrations: integrations.iter().map(|integration| (integration.name.clone(), integration.clone())).collect(),
         })
     }
@@ -72,14 +87,47 @@ impl Routes {
         self.webhooks.get(path)
     }
 
-    /// The integration of this name.
+    /// The active integration of this name.
     pub fn integration(&self, name: &str) -> Option<&Arc<Integration>> {
-        self.integrations.get(name)
+        self.integrations.get(name).filter(|_| self.leaving(name) != Some(Leaving::Gone))
     }
 
-    /// Every integration, by name.
+    /// Every active integration, by name.
     pub fn integrations(&self) -> impl Iterator<Item = &Arc<Integration>> {
-        self.integrations.values()
+        self.integrations.values().filter(|integration| self.leaving(&integration.name) != Some(Leaving::Gone))
+    }
+
+    /// How far `integration` is, if it is being retired.
+    pub fn leaving(&self, integration: &str) -> Option<Leaving> {
+        self.leaving.get(integration).copied()
+    }
+
+    /// The same, with `integration` so far on its way out; none for one that stays.
+    pub fn with(&self, integration: &str, leaving: Option<Leaving>) -> Self {
+        let mut routes = self.clone();
+        match leaving {
+            Some(leaving) => drop(routes.leaving.insert(integration.to_owned(), leaving)),
+            None => drop(routes.leaving.remove(integration)),
+        }
+        routes.heed_who_leaves();
+        routes
+    }
+
+    /// The same, with those on their way out that are in `other`.
+    pub fn leaving_as(mut self, other: &Self) -> Self {
+        self.leaving.clone_from(&other.leaving);
+        self.heed_who_leaves();
+        self
+    }
+
+    /// A path on which nobody is left is none.
+    fn heed_who_leaves(&mut self) {
+        let stays = |listener: &&Listener| !self.leaving.contains_key(&listener.integration.name);
+        let left = self.all_webhooks.iter().filter_map(|(path, webhook)| {
+            let listeners: Vec<Listener> = webhook.listeners.iter().filter(stays).cloned().collect();
+            (!listeners.is_empty()).then(|| (path.clone(), Arc::new(Webhook { listeners, ..Webhook::clone(webhook) })))
+        });
+        self.webhooks = left.collect();
     }
 }
 

@@ -436,6 +436,9 @@ pub enum StoreError {
     /// Somebody else was first.
     #[error("the dead letter is not open any more: {0}")]
     NotOpen(ClosedLetter),
+    /// Nobody would deliver it.
+    #[error("integration {0} is retired")]
+    Retired(String),
     #[error("the host is shutting down")]
     Closed,
     #[error("{0}")]

@@ -58,7 +58,7 @@ impl Clockwork {
     /// Makes the message of a time that has come. Gives how long to rest.
     async fn round(&mut self) -> Result<Duration, StoreError> {
         let integration = &self.runnable.integration.name;
-        if self.around.pauses.of(integration).is_some() {
+        if self.around.keeps_still(integration) {
             return Ok(LOOK_FOR_ROOM_EVERY);
         }
         let state = self.around.store.source(integration, &self.name).await?;

@@ -49,6 +49,13 @@ pub struct Around {
     pub limits: Limits,
 }
 
+impl Around {
+    /// Whether the sources of `integration` are not to be asked: it is paused, or takes nothing new.
+    fn keeps_still(&self, integration: &str) -> bool {
+        self.pauses.of(integration).is_some() || self.catalog.is_retiring(integration)
+    }
+}
+
 /// What sources may bring.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

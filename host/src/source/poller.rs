@@ -89,7 +89,7 @@ impl Poller {
     pub async fn run(mut self) {
         // Whoever could say so may be gone, too.
         while !*self.stop.borrow() && self.stop.has_changed().is_ok() {
-            if self.around.pauses.of(&self.runnable.integration.name).is_some() {
+            if self.around.keeps_still(&self.runnable.integration.name) {
                 self.rest(LOOK_FOR_ROOM_EVERY).await;
                 continue;
             }

@@ -6,6 +6,7 @@ mod events;
 mod operating;
 mod pausing;
 mod reading;
+mod retiring;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -44,6 +45,7 @@ pub struct Host {
     pub console: Arc<Console>,
     pub sessions: Arc<Sessions>,
     pub clock: Arc<ManualClock>,
+    api: Arc<Api>,
     _folder: TempDir,
 }
 
@@ -77,6 +79,7 @@ impl Host {
             store: store.clone(),
             aliases,
             pauses: Arc::default(),
+            retirements: Arc::default(),
             metrics,
             events: told,
             clock: clock(),
@@ -89,7 +92,12 @@ impl Host {
         let api = Api::new(parts, address, Secret::new(TOKEN));
         let console = Console::new(api.clone(), address);
         tokio::spawn(serve(listener, api.handler(console.router()), ServeLimits::default(), clock(), CancellationToken::new()));
-        Self { address, intake, store, events, console, sessions, clock: hands, _folder: folder }
+        Self { address, intake, store, events, console, sessions, clock: hands, api, _folder: folder }
+    }
+
+    /// What a host does now and then: ends what has drained.
+    pub async fn finish_retiring(&self) {
+        super::finish_retiring(&self.api).await;
     }
 
     /// A request as it is.

@@ -8,12 +8,13 @@ use rusqlite::OptionalExtension;
 use super::failure::Done;
 use super::lane;
 use super::outcome::{self, Died, Place};
+use super::retirements::is_retired;
 use super::rows::{self, NewRow};
 use super::writing::Writing;
 use crate::clock::Timestamp;
 use crate::integration::WaitingMax;
 use crate::message::{FailureClass, Message, MessageId};
-use crate::message_store::{Accept, Accepted, Append, AppendedMessage, Dedup, Lane, NewDelivery, Stage, unkeyed_fingerprint};
+use crate::message_store::{Accept, Accepted, Append, AppendedMessage, Dedup, Lane, NewDelivery, Stage, StoreError, unkeyed_fingerprint};
 
 /// See [`crate::message_store::MessageStore::accept`].
 pub(super) fn accept(writing: &mut Writing<'_>, accept: &Accept) -> Done<Accepted> {
@@ -21,6 +22,9 @@ pub(super) fn accept(writing: &mut Writing<'_>, accept: &Accept) -> Done<Accepte
     writing.refuse_when_the_files_are_gone()?;
     let at = accept.message.accepted_at;
     let (known, deliveries) = apart(writing, accept, at)?;
+    if let (true, true, Some(retired)) = (known.is_empty(), deliveries.is_empty(), accept.deliveries.first()) {
+        return Err(StoreError::Retired(retired.integration.clone()).into());
+    }
     if let (true, Some((_, first))) = (deliveries.is_empty(), known.first()) {
         return Ok(Accepted::Duplicate(*first));
     }
@@ -58,6 +62,10 @@ pub(super) fn append(writing: &mut Writing<'_>, append: &Append, at: Timestamp) 
         AppendedMessage::Existing(_) => None,
     };
     for delivery in &append.deliveries {
+        // One whose reader was retired while it was on its way here goes to nobody, as all that follow it.
+        if is_retired(writing, &delivery.integration)? {
+            continue;
+        }
         deliver(writing, seq, delivery, message, at)?;
     }
     Ok(())
@@ -66,12 +74,13 @@ pub(super) fn append(writing: &mut Writing<'_>, append: &Append, at: Timestamp) 
 /// An integration, and the message by which it knows the record already.
 type Known = (String, MessageId);
 
-/// The integrations that know the record already, and the deliveries of the others.
+/// The integrations that know the record already, and the deliveries of the others, but for what was retired since the message was read.
 fn apart<'a>(writing: &Writing<'_>, accept: &'a Accept, at: Timestamp) -> Done<(Vec<Known>, Vec<&'a NewDelivery>)> {
     let (mut known, mut deliveries) = (Vec::new(), Vec::with_capacity(accept.deliveries.len()));
     for delivery in &accept.deliveries {
         match seen(writing, delivery.record.as_ref(), at)? {
             Some(first) => known.push((delivery.integration.clone(), first)),
+            None if is_retired(writing, &delivery.integration)? => {}
             None => deliveries.push(delivery),
         }
     }

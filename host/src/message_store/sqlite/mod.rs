@@ -1,7 +1,7 @@
 //! The message store of a running host: one SQLite file in the data folder.
 //!
 //! Depends on `message`, `integration`'s release type and the clock. [`SqliteStore`] is the [`MessageStore`];
-//! [`KeyValue`], [`Releases`], [`AliasStates`], [`PauseRows`], [`Sealed`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
+//! [`KeyValue`], [`Releases`], [`AliasStates`], [`PauseRows`], [`RetirementRows`], [`Sealed`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
 //! tables), `writer` and `group` (how anything gets written), `checkpoint` (how the log becomes the database), `leases` (what is handed
 //! out), `ready` (what is handed out without a read), and a file for each command.
 
@@ -27,6 +27,7 @@ mod readers;
 mod ready;
 mod releases;
 mod retention;
+mod retirements;
 mod rows;
 mod schema;
 mod sealed;
@@ -52,6 +53,7 @@ pub use open::{DATABASE_FILE, LOCK_FILE};
 pub use pauses::{PauseRow, PauseRows};
 pub use releases::Releases;
 pub use retention::Forgotten;
+pub use retirements::{RetirementRow, RetirementRows};
 pub use sealed::{Sealed, SealedEntry};
 pub use writer::OnFatal;
 
@@ -231,6 +233,11 @@ impl SqliteStore {
     /// What people have paused.
     pub fn pauses(&self) -> PauseRows {
         PauseRows { inner: Arc::clone(&self.inner) }
+    }
+
+    /// What is retired, or drains for it.
+    pub fn retirements(&self) -> RetirementRows {
+        RetirementRows { inner: Arc::clone(&self.inner) }
     }
 
     /// The secrets store's rows.

@@ -6,7 +6,7 @@ use super::failure::Done;
 use super::outcome::{self, End, Place};
 use super::rows::{self, NewRow};
 use super::writing::Writing;
-use super::{lane, open_letters};
+use super::{lane, open_letters, retirements};
 use crate::clock::Timestamp;
 use crate::message::{MessageId, Outcome};
 use crate::message_store::{
@@ -17,6 +17,9 @@ use crate::problem::{Code, Problem};
 /// See [`crate::message_store::MessageStore::replay`].
 pub(super) fn replay(writing: &mut Writing<'_>, replay: &Replay) -> Done<Replayed> {
     let letter = open(writing, replay.dead_letter)?;
+    if retirements::is_retired(writing, &letter.integration)? {
+        return Err(StoreError::Retired(letter.integration).into());
+    }
     let lane = replay.edit.as_ref().map_or(&letter.lane, |edit| &edit.lane).as_deref();
     let newer = newer_than(writing, &letter, lane)?;
     match replay.superseded {

@@ -34,7 +34,8 @@ impl Releases {
         self.inner.writer.run(0, write).await
     }
 
-    /// Makes stored releases the active ones of their integrations: all of them or none, since one may feed another.
+    /// Makes stored releases the active ones of their integrations: all of them or none, since one may feed another. One that was
+    /// retired, or on the way, is so no more.
     ///
     /// # Errors
     /// [`StoreError::Failed`] with `LG-7004` if an integration has no such release.
@@ -49,18 +50,9 @@ impl Releases {
                 if activate.execute((&release.0, integration, activated_at.0))? != 1 {
                     return Err(no_such_release(integration, release).into());
                 }
+                writing.connection.prepare_cached("DELETE FROM retirement WHERE integration = ?1")?.execute([integration])?;
                 reached(CrashPoint::ReleaseSwitching);
             }
-            Ok(())
-        };
-        self.inner.writer.run(0, write).await
-    }
-
-    /// The integration runs no more. What waits stays.
-    pub async fn deactivate(&self, integration: &str) -> Result<(), StoreError> {
-        let integration = integration.to_owned();
-        let write = move |writing: &mut super::writing::Writing<'_>| {
-            writing.connection.prepare_cached("DELETE FROM active_release WHERE integration = ?1")?.execute([&integration])?;
             Ok(())
         };
         self.inner.writer.run(0, write).await

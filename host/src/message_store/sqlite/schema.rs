@@ -9,11 +9,11 @@ use crate::crash_point::{CrashPoint, reached};
 
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
 const MIGRATIONS: &[&str] =
-    &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10];
+    &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10, VERSION_11];
 
 /// The version this program writes.
-pub(super) const NEWEST: i64 = 10;
-const _: () = assert!(MIGRATIONS.len() == 10, "NEWEST counts the migrations");
+pub(super) const NEWEST: i64 = 11;
+const _: () = assert!(MIGRATIONS.len() == 11, "NEWEST counts the migrations");
 
 /// The version of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -186,5 +186,15 @@ CREATE TABLE source (
     items       INTEGER NOT NULL,
     fresh       INTEGER NOT NULL,
     PRIMARY KEY (integration, source)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Integrations that are retired, or drain for it: those have no `done_at`.
+const VERSION_11: &str = "
+CREATE TABLE retirement (
+    integration TEXT PRIMARY KEY,
+    since       INTEGER NOT NULL,
+    reason      TEXT,
+    done_at     INTEGER
 ) STRICT, WITHOUT ROWID;
 ";

@@ -6,10 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::failure::Done;
 use super::writing::Writing;
-use super::{accept, key_value, rows};
+use super::{accept, key_value, retirements, rows};
 use crate::clock::Timestamp;
 use crate::message::{Message, MessageId};
-use crate::message_store::{Advance, Advanced, Dedup, NewDelivery, SourceResult, SourceState};
+use crate::message_store::{Advance, Advanced, Dedup, NewDelivery, SourceResult, SourceState, StoreError};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const STATE: &str = "cursor, due_at, asked_at, result, code, detail, items, fresh";
@@ -19,6 +19,9 @@ pub(super) fn advance(writing: &mut Writing<'_>, advance: &Advance) -> Done<Adva
     let before = state(writing.connection, &advance.integration, &advance.source)?;
     if before.and_then(|state| state.cursor) != advance.from {
         return Ok(Advanced::Moved);
+    }
+    if retirements::is_retired(writing, &advance.integration)? {
+        return Err(StoreError::Retired(advance.integration.clone()).into());
     }
     let brings = !advance.found.is_empty();
     let most = advance.waiting_max;

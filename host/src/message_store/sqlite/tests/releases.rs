@@ -49,6 +49,11 @@ async fn the_active_release_of_each_integration_is_the_one_activated_last() {
     assert_eq!(releases.active().await.unwrap(), [(audit.clone(), audit.id()), (new.clone(), new.id())]);
     assert_eq!(releases.get(&old.id()).await.unwrap(), Some(old));
     assert_eq!(releases.get(&ReleaseId("ff".repeat(32))).await.unwrap(), None);
-    releases.deactivate("crm").await.unwrap();
+    let retirements = disk.sqlite().retirements();
+    retirements.begin("crm", START, None).await.unwrap();
+    assert_eq!(releases.active().await.unwrap().len(), 2, "it drains");
+    assert!(retirements.finish("crm", START).await.unwrap());
     assert_eq!(releases.active().await.unwrap(), [(audit.clone(), audit.id())]);
+    releases.activate(vec![("crm".into(), new.id())], START).await.unwrap();
+    assert_eq!(retirements.all().await.unwrap(), [], "it runs again");
 }
