@@ -20,5 +20,6 @@ mod hostile;
 mod intake;
 mod kill;
 mod ledger;
+mod retire;
 mod sources;
 mod support;

@@ -20,7 +20,7 @@ const NAMES_MAX: usize = 5;
 pub(super) async fn integration(parts: &ApiParts, name: Option<&str>) -> Result<(), Refusal> {
     let Some(name) = name else { return Ok(()) };
     let routes = parts.intake.routes();
-    if routes.integration(name).is_some() {
+    if routes.integration(name).is_some() || parts.retirements.has(name) {
         return Ok(());
     }
     let mut known = parts.store.releases().integrations().await.map_err(|error| refusal(&error))?;

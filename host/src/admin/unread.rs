@@ -12,13 +12,15 @@ pub(super) fn by_retiring(routes: &Routes, name: &str) -> Option<String> {
         // One that is being retired writes until nothing of it waits.
         let writers: Vec<&str> = others().filter(|other| writes(other, channel)).map(|other| other.name.as_str()).collect();
         let senders: Vec<&str> = others().filter(|other| may_send(other)).map(|other| other.name.as_str()).collect();
-        let (who, how) = if writers.is_empty() { (senders, "may write") } else { (writers, "write") };
-        if who.is_empty() {
-            continue;
-        }
-        let who = who.join(", ");
+        let (who, how) = match (writers.as_slice(), senders.as_slice()) {
+            ([], []) => continue,
+            ([], senders) => (senders.join(", "), "may write"),
+            ([writer], _) => ((*writer).to_owned(), "writes"),
+            (writers, _) => (writers.join(", "), "write"),
+        };
         return Some(format!(
-            "nobody but {name} reads channel {channel}: what {who} {how} to it would go to nobody; retire {who} first, deploy another reader, or say that this is meant (--anyway)"
+            "nobody but {name} reads channel {channel}: what {who} {how} to it would go to nobody; retire {who} first, deploy another \
+             reader, or say that this is meant (--anyway)"
         ));
     }
     None

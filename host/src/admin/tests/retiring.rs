@@ -78,7 +78,7 @@ async fn the_only_reader_of_a_channel_that_others_write_to_stays_unless_that_is_
     let reply = retire("reader", "{}").await;
     reply.assert_problem(409, Code::UnreadChannel);
     let detail = reply.json()["detail"].as_str().unwrap().to_owned();
-    assert!(detail.contains("channel out") && detail.contains("orders write to it"), "{detail}");
+    assert!(detail.contains("channel out") && detail.contains("orders writes to it"), "{detail}");
     assert_eq!(host.store.retirements().all().await.unwrap(), []);
 
     read_by(&host, &["reader", "other"]);
