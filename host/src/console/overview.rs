@@ -110,6 +110,7 @@ fn news(overview: &Overview) -> Markup {
             p { a href="/aliases" { "And " (counted((ill.len() - CAUSES_SHOWN) as u64, "more alias", "more aliases")) " that are not healthy" } }
         }
         @for one in overview.integrations.iter().filter(|one| one.paused.is_some()).take(CAUSES_SHOWN) { (paused(one, overview)) }
+        @for one in overview.integrations.iter().filter(|one| one.state == IntegrationState::Retiring).take(CAUSES_SHOWN) { (retiring(one, overview)) }
         @for (one, source, state) in failing.take(CAUSES_SHOWN) {
             (parts::banner(Tone::Bad, html! {
                 p {
@@ -142,6 +143,24 @@ fn paused(one: &IntegrationOverview, overview: &Overview) -> Markup {
             }
             p.muted.small { (parts::outside(&pause.reason)) }
             p.small { "To go on: " code { "lockgate resume " (one.name) } }
+        },
+    )
+}
+
+/// An integration that drains to be retired.
+fn retiring(one: &IntegrationOverview, overview: &Overview) -> Markup {
+    let Some(retirement) = &one.retirement else { return Markup::default() };
+    parts::banner(
+        Tone::Warn,
+        html! {
+            p {
+                strong { (one.name) " is being retired" } " for " (parts::elapsed(retirement.since, overview.at)) ": it takes nothing new. "
+                strong { (counted(one.waiting, "message", "messages")) }
+                @if one.waiting == 1 { " waits" } @else { " wait" }
+                "; when none does it is inactive."
+            }
+            @if let Some(reason) = &retirement.reason { p.muted.small { (parts::outside(reason)) } }
+            p.small { "To take it back: " code { "lockgate resume " (one.name) } }
         },
     )
 }
