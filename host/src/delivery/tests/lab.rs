@@ -205,7 +205,7 @@ pub fn plugin(name: &str) -> Sink {
     Sink::Plugin(step(name))
 }
 
-fn runnable(integration: Integration) -> Runnable {
+pub fn runnable(integration: Integration) -> Runnable {
     let pin = |step: &Step| PinnedPlugin { name: step.plugin.clone(), version: semver::Version::new(1, 0, 0), digest: "d".into() };
     let pinned: Vec<_> = integration.uses().map(|(_, step)| (pin(step), Arc::from("{}"))).collect();
     Runnable::new(integration, ReleaseId("00".repeat(32)), &pinned).unwrap()

@@ -3,6 +3,7 @@
 mod deciding;
 mod gates;
 pub(crate) mod lab;
+mod retiring;
 mod stopping;
 mod target;
 mod telling;

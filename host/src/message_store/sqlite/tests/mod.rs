@@ -10,4 +10,5 @@ mod questions;
 mod races;
 mod releases;
 mod retention;
+mod retirements;
 mod sealed;
