@@ -86,6 +86,9 @@ impl RetirementRows {
                 .execute((&integration, done_at.0))?;
             if finished == 1 {
                 writing.connection.prepare_cached("DELETE FROM active_release WHERE integration = ?1")?.execute([&integration])?;
+                // Should it be activated again one day, it runs.
+                let mut resume = writing.connection.prepare_cached("DELETE FROM pause WHERE kind = 'integration' AND name = ?1")?;
+                resume.execute([&integration])?;
             }
             Ok(finished == 1)
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::{RetirementRow, SqliteStore};
+use super::super::{PauseRow, RetirementRow, SqliteStore};
 use crate::integration::WaitingMax;
 use crate::message_store::suite::world::*;
 use crate::message_store::{Advance, AppendedMessage, Lane, Settle, SourceResult, SourceState, StoreError, Superseded};
@@ -24,6 +24,8 @@ async fn it_is_done_when_nothing_waits_and_never_before() {
     let rows = store.retirements();
     assert!(!rows.finish("crm", START).await.unwrap(), "nobody asked for it");
     world.accept("1", None).await;
+    let pause = PauseRow { kind: "integration".into(), name: "crm".into(), since: START, reason: "a look".into() };
+    store.pauses().put(pause).await.unwrap();
     rows.begin("crm", START, Some("why".into())).await.unwrap();
     rows.begin("crm", START.plus(std::time::Duration::from_secs(5)), None).await.unwrap();
     assert!(!rows.finish("crm", START).await.unwrap(), "one waits");
@@ -33,6 +35,7 @@ async fn it_is_done_when_nothing_waits_and_never_before() {
     assert!(rows.finish("crm", START).await.unwrap());
     let row = RetirementRow { integration: "crm".into(), since: START, reason: Some("why".into()), done_at: Some(START) };
     assert_eq!(rows.all().await.unwrap(), [row]);
+    assert_eq!(store.pauses().all().await.unwrap(), [], "it would come back to run");
     assert!(!rows.take_back("crm").await.unwrap(), "too late");
 }
 
