@@ -89,7 +89,7 @@ fn load(config: &HostConfig, plugins: &Plugins, catalog: &Catalog, progress: &(d
 
 fn uses(runnable: &Runnable) -> impl Iterator<Item = (&Runnable, &Use, Export)> {
     let steps = runnable.steps.iter().map(move |used| (runnable, used, Export::Transform));
-    steps.chain(runnable.sink.iter().map(move |used| (runnable, used, Export::Deliver)))
+    steps.chain(runnable.sink.iter().map(move |used| (runnable, used, runnable.sink_export())))
 }
 
 fn runnable(active: &Active, environment: &Environment) -> Result<Runnable, Problem> {

@@ -134,8 +134,9 @@ fn attempt(attempt: &Value) -> Vec<String> {
         lines.push(format!("  {}: {}", text(attempt, "code"), text(attempt, "detail")));
     }
     for call in list(&attempt["trace"]["calls"]) {
+        let batch = call["batch"].as_u64().map(|size| format!("batch of {size}, ")).unwrap_or_default();
         lines.push(format!(
-            "  {:<6}  {} {}: {} (in {}, {} µs CPU)",
+            "  {:<6}  {} {}: {} ({batch}in {}, {} µs CPU)",
             text(call, "place"),
             text(call, "plugin"),
             text(call, "version"),

@@ -1,6 +1,6 @@
 //! `integrations/<name>.toml`: one integration as its owner writes it.
 //!
-//! Reads the head, the sources and the delivery policy; steps and the sink are in `step`. Depends on `integration`'s
+//! Reads the head, the sources and the delivery policy; steps and the sink are in `step`, the sink's batches in `batch`. Depends on `integration`'s
 //! types and `config::reader`.
 
 use std::collections::BTreeMap;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::batch;
 use super::host::bounded_duration;
 use super::name;
 use super::reader::{Keys, Node, Page, Places, Table};
@@ -74,7 +75,8 @@ fn read(name: &str, root: &Table<'_>) -> Option<Integration> {
     let sources = sources(root);
     let steps = step::steps(root);
     let sink = root.required("sink", "[sink]").and_then(|node| step::sink(&node));
-    let delivery = delivery(root, &sources);
+    let mut delivery = delivery(root, &sources);
+    batch::batching(root, &mut delivery);
     Some(Integration {
         name: name.to_owned(),
         description: description?.to_owned(),

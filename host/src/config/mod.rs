@@ -3,6 +3,7 @@
 //! Depends on `integration`, `alias`, `plugin`'s static facts and `problem`; does no I/O beyond reading files. Everything
 //! that is wrong is reported at once, each mistake with its place and its fix.
 
+mod batch;
 mod channels;
 pub mod check;
 mod environment;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::feeds::Feeds;
 use crate::clock::Timestamp;
-use crate::integration::{Binding, Entry, Grant, Integration, PinnedPlugin, ReleaseId, Sink, Step};
+use crate::integration::{Batching, Binding, Entry, Grant, Integration, PinnedPlugin, ReleaseId, Sink, Step};
 use crate::message::Message;
 use crate::message_store::NewDelivery;
 use crate::message_store::routing::delivery_for;
+use crate::plugin::Export;
 
 /// One active release.
 #[derive(Debug)]
@@ -43,6 +44,16 @@ impl Runnable {
         }
         let sink = matches!(integration.sink, Sink::Plugin(_)).then(|| uses.pop()).flatten();
         Some(Self { integration, release, steps: uses, sink, feeds: Feeds::default() })
+    }
+
+    /// How its sink is given several messages at once; none where it takes them one by one.
+    pub fn batching(&self) -> Option<Batching> {
+        self.sink.as_ref().and(self.integration.delivery.batch)
+    }
+
+    /// The export its sink is called at.
+    pub fn sink_export(&self) -> Export {
+        if self.batching().is_some() { Export::DeliverBatch } else { Export::Deliver }
     }
 
     /// The aliases its plugins may use.

@@ -6,7 +6,7 @@ mod policy;
 mod release;
 pub mod select;
 
-pub use policy::{Backoff, DeliveryPolicy, Jitter, Order, WaitingMax};
+pub use policy::{Backoff, Batching, DeliveryPolicy, Jitter, Order, WaitingMax};
 pub use release::{PinnedPlugin, Release, ReleaseId};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -61,6 +61,8 @@ pub struct Call {
     pub integration: String,
     /// What the plugin is shown. Behind another step: that step's draft, with the id, key and time of the message.
     pub message: Arc<Message>,
+    /// The other messages of a batch, behind the first; none for every export but [`Export::DeliverBatch`].
+    pub others: Vec<Arc<Message>>,
     pub attempt: u32,
     pub replay: u32,
     /// Hex text, see `delivery::idempotency`.
@@ -75,11 +77,24 @@ pub struct Call {
     pub virtual_now: Timestamp,
 }
 
+impl Call {
+    /// Every message it is about, in order.
+    pub fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
+        std::iter::once(&self.message).chain(&self.others)
+    }
+}
+
 /// The exports a host calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Export {
     Transform,
     Deliver,
+    DeliverBatch,
+}
+
+impl Export {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Transform, Self::Deliver, Self::DeliverBatch];
 }
 
 /// What a call did.
@@ -102,6 +117,8 @@ pub enum Output {
     Drafts(Vec<Draft>),
     Skip { code: String, detail: String },
     Receipt { remote_id: Option<String>, remote_version: Option<String>, detail: Option<String> },
+    /// What became of each message of a batch, in its order.
+    Each(Vec<Result<Output, CallFailure>>),
 }
 
 /// What a plugin gives back for the host to make a message of.

@@ -128,7 +128,7 @@ impl Plugins {
     /// The exports a loaded component has, of those a host calls.
     pub fn exports(&self, digest: &str) -> Vec<Export> {
         let Some(loaded) = self.get(digest) else { return Vec::new() };
-        [Export::Transform, Export::Deliver].into_iter().filter(|export| loaded.exports.contains(interface_of(*export))).collect()
+        Export::ALL.into_iter().filter(|export| loaded.exports.contains(interface_of(*export))).collect()
     }
 
     /// Forgets every component but those with one of `digests`. Calls under way are not disturbed.
@@ -189,7 +189,7 @@ impl Loaded {
         let engine = component.engine().clone();
         let component_type = component.component_type();
         let imports = component_type.imports(&engine).map(|(name, _)| name.to_owned()).collect();
-        let exports = [Export::Transform, Export::Deliver].map(interface_of);
+        let exports = Export::ALL.map(interface_of);
         let exports = exports.into_iter().filter(|name| component_type.get_export(&engine, name).is_some()).collect();
         Self { plugin: plugin.clone(), component, imports, exports, prepared: Default::default() }
     }

@@ -88,7 +88,7 @@ async fn a_plugin_that_is_not_loaded_cannot_run() {
 
 #[test]
 fn goes_by_what_a_component_exports() {
-    assert_eq!(plugins().exports(&pinned(odd()).digest), [Export::Transform, Export::Deliver]);
+    assert_eq!(plugins().exports(&pinned(odd()).digest), Export::ALL);
     let bytes = wat::parse_str("(component)").unwrap();
     let plugins = Plugins::new(engine(), None).unwrap();
     plugins.load(&pinned(&bytes), &bytes).unwrap();

@@ -167,6 +167,7 @@ pub fn call(body: &str) -> Call {
             origin: "send".into(),
             accepted_at: Timestamp(1_700_000_000_000),
         }),
+        others: Vec::new(),
         attempt: 2,
         replay: 1,
         idempotency_base: "ab".repeat(32),

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 wit_bindgen::generate!({ path: "../../../wit/lockgate-plugin-0.1.0", world: "connector" });
 
-use exports::lockgate::plugin::{sink, source, transformer};
-use lockgate::plugin::types::{Context, Draft, Failure, Message, PermanentFailure, Skip, TransientFailure};
+use exports::lockgate::plugin::{batch_sink, sink, source, transformer};
+use lockgate::plugin::types::{Context, Delivered, Draft, Failure, Message, PermanentFailure, Receipt, Skip, TransientFailure};
 use lockgate::plugin::{config, http, key_value, log, queue};
 
 struct Odd;
@@ -59,7 +59,7 @@ impl transformer::Guest for Odd {
 }
 
 impl sink::Guest for Odd {
-    fn deliver(message: Message, _context: Context) -> Result<sink::Delivered, Failure> {
+    fn deliver(message: Message, _context: Context) -> Result<Delivered, Failure> {
         let request = http::Request {
             method: "POST".into(),
             path: "/records".into(),
@@ -69,7 +69,7 @@ impl sink::Guest for Odd {
             timeout_ms: None,
         };
         match http::send("target", &request) {
-            Ok(response) => Ok(sink::Delivered::Receipt(sink::Receipt {
+            Ok(response) => Ok(Delivered::Receipt(Receipt {
                 remote_id: Some(response.status.to_string()),
                 remote_version: None,
                 detail: String::from_utf8(response.body).ok(),
@@ -78,6 +78,40 @@ impl sink::Guest for Odd {
                 Err(Failure::Transient(TransientFailure { code: "not-sent".into(), detail: format!("{error:?}"), retry_after: None }))
             }
         }
+    }
+}
+
+/// Posts all bodies, one a line, and gives each line of the answer to its message: `ok`, or why not. The odd ones do not get so far.
+impl batch_sink::Guest for Odd {
+    fn deliver_batch(messages: Vec<Message>, _context: Context) -> Vec<Result<Delivered, Failure>> {
+        let bodies: Vec<_> = messages.iter().map(|message| String::from_utf8_lossy(&message.body).into_owned()).collect();
+        for body in &bodies {
+            match body.as_str() {
+                "trap" => panic!("odd on purpose"),
+                "loop" => drop(spin()),
+                "too-few" => return Vec::new(),
+                _ => {}
+            }
+        }
+        let request = http::Request {
+            method: "POST".into(),
+            path: "/bulk".into(),
+            headers: Vec::new(),
+            body: bodies.join("\n").into_bytes(),
+            label: None,
+            timeout_ms: None,
+        };
+        let failed = |detail: String| Failure::Transient(TransientFailure { code: "not-sent".into(), detail, retry_after: None });
+        let answer = match http::send("target", &request) {
+            Ok(response) if response.status == 200 => String::from_utf8_lossy(&response.body).into_owned(),
+            answer => return messages.iter().map(|_| Err(failed(format!("{answer:?}")))).collect(),
+        };
+        let verdict = |line: &str| match line {
+            "ok" => Ok(Delivered::Receipt(Receipt { remote_id: None, remote_version: None, detail: None })),
+            "skip" => Ok(Delivered::Skip(Skip { code: "odd".into(), detail: String::new() })),
+            why => Err(Failure::Permanent(PermanentFailure { code: "refused".into(), detail: why.into() })),
+        };
+        answer.lines().map(verdict).collect()
     }
 }
 
