@@ -48,13 +48,16 @@ fn read(node: &Node<'_>) -> Option<Batching> {
     let default = Batching::default();
     let max = table.optional("max").map_or(Some(default.max), |node| {
         if node.value().as_integer().is_some_and(|number| number.as_str() == "1") {
-            node.note(Code::WrongValue, "`sink.batch.max` = 1 is no batch", format!("for example `max = {}`, or take `batch` away", default.max));
+            node.note(
+                Code::WrongValue,
+                "`sink.batch.max` = 1 is no batch",
+                format!("for example `max = {}`, or take `batch` away", default.max),
+            );
             return None;
         }
         usize::try_from(node.integer(2..MAX_CEILING + 1, "100")?).ok()
     });
-    let within = table
-        .optional("within")
-        .map_or(Some(default.within), |node| bounded_duration(&node, "\"1s\"", Duration::ZERO, WITHIN_MAX));
+    let within =
+        table.optional("within").map_or(Some(default.within), |node| bounded_duration(&node, "\"1s\"", Duration::ZERO, WITHIN_MAX));
     Some(Batching { max: max?, within: within? })
 }

@@ -20,7 +20,16 @@ pub fn check<'f>(workspace: &Workspace, facts: &dyn Fn(&Step) -> Option<&'f Fact
             let is_sink = matches!(&file.integration.sink, Sink::Plugin(sink) if std::ptr::eq(sink, step));
             let is_batch = is_sink && file.integration.delivery.batch.is_some();
             let checked = Use { workspace, file, place: &place, path: &path, step, facts, is_batch };
-            checked.role(if is_batch { Role::BatchSink } else if is_sink { Role::Sink } else { Role::Transformer }, &mut problems);
+            checked.role(
+                if is_batch {
+                    Role::BatchSink
+                } else if is_sink {
+                    Role::Sink
+                } else {
+                    Role::Transformer
+                },
+                &mut problems,
+            );
             checked.writes(&mut problems);
             checked.imports(&mut problems);
             checked.slots(&mut problems);
@@ -79,7 +88,10 @@ impl Use<'_> {
     /// What a call writes commits with the message it is about. A batch is about many, which settle each on its own.
     fn writes(&self, problems: &mut Problems) {
         if let Some(grant) = self.step.grants.iter().next().filter(|_| self.is_batch) {
-            let what = format!("takes batches, and is granted {}: what one call writes could not commit with each of its messages", grant.as_str());
+            let what = format!(
+                "takes batches, and is granted {}: what one call writes could not commit with each of its messages",
+                grant.as_str()
+            );
             let fix = "take `grant` away, and let a step do it, or take `batch` away";
             problems.push(self.problem(Code::WrongValue, "grant", &what).fix(fix));
         }

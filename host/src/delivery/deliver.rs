@@ -98,13 +98,7 @@ impl Delivery {
     }
 
     /// The way of one message: steps, then nothing, one or many, then the sink.
-    async fn walk(
-        &self,
-        runnable: &Runnable,
-        leased: &Leased,
-        place: Option<Place>,
-        gathered: &mut Gathered,
-    ) -> Result<End, Stopped> {
+    async fn walk(&self, runnable: &Runnable, leased: &Leased, place: Option<Place>, gathered: &mut Gathered) -> Result<End, Stopped> {
         if leased.unsettled_starts >= UNSETTLED_STARTS_MAX {
             return Err(crashed(leased));
         }

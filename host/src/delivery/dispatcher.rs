@@ -174,7 +174,9 @@ impl Lane {
                 Ok(leased) if *self.stop.borrow() => return self.give_back(&leased).await,
                 Ok(leased) => match batching {
                     Some(batching) => self.start_batch(batching, leased, permits, seats).await,
-                    None => leased.into_iter().zip(permits.into_iter().zip(seats)).for_each(|(leased, held)| self.start(leased, None, held)),
+                    None => {
+                        leased.into_iter().zip(permits.into_iter().zip(seats)).for_each(|(leased, held)| self.start(leased, None, held))
+                    }
                 },
                 Err(StoreError::Closed) => return,
                 Err(why) => {

@@ -115,8 +115,15 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     Drafts(Vec<Draft>),
-    Skip { code: String, detail: String },
-    Receipt { remote_id: Option<String>, remote_version: Option<String>, detail: Option<String> },
+    Skip {
+        code: String,
+        detail: String,
+    },
+    Receipt {
+        remote_id: Option<String>,
+        remote_version: Option<String>,
+        detail: Option<String>,
+    },
     /// What became of each message of a batch, in its order.
     Each(Vec<Result<Output, CallFailure>>),
 }

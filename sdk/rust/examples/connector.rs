@@ -50,9 +50,9 @@ impl Sink for Tickets {
 
 impl BatchSink for Tickets {
     fn deliver_batch(messages: Vec<Message>, _context: Context) -> Vec<Result<Delivered, Failure>> {
-        let requests = messages.iter().map(|message| {
-            http::Request::put("/tickets").body(&message.content_type, message.body.clone()).label(&message.id)
-        });
+        let requests = messages
+            .iter()
+            .map(|message| http::Request::put("/tickets").body(&message.content_type, message.body.clone()).label(&message.id));
         let answers = http::send_all("tickets", requests.collect());
         let verdict = |answer: Result<http::Response, http::Error>| {
             answer?.success()?;
