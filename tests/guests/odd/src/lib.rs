@@ -81,37 +81,19 @@ impl sink::Guest for Odd {
     }
 }
 
-/// Posts all bodies, one a line, and gives each line of the answer to its message: `ok`, or why not. The odd ones do not get so far.
+/// Does with each message what its body says.
 impl batch_sink::Guest for Odd {
-    fn deliver_batch(messages: Vec<Message>, _context: Context) -> Vec<Result<Delivered, Failure>> {
-        let bodies: Vec<_> = messages.iter().map(|message| String::from_utf8_lossy(&message.body).into_owned()).collect();
-        for body in &bodies {
-            match body.as_str() {
-                "trap" => panic!("odd on purpose"),
-                "loop" => drop(spin()),
-                "too-few" => return Vec::new(),
-                _ => {}
+    fn deliver_batch(messages: Vec<Message>, context: Context) -> Vec<Result<Delivered, Failure>> {
+        let results = messages.into_iter().map(|message| match message.body.as_slice() {
+            b"trap" => panic!("odd on purpose"),
+            b"skip" => Ok(Delivered::Skip(Skip { code: "odd".into(), detail: String::new() })),
+            b"permanent" => Err(Failure::Permanent(PermanentFailure { code: "bad".into(), detail: String::new() })),
+            _ => {
+                let detail = Some(format!("{} {} {}", message.key.unwrap_or_default(), context.attempt, context.replay));
+                Ok(Delivered::Receipt(Receipt { remote_id: Some(message.id), remote_version: None, detail }))
             }
-        }
-        let request = http::Request {
-            method: "POST".into(),
-            path: "/bulk".into(),
-            headers: Vec::new(),
-            body: bodies.join("\n").into_bytes(),
-            label: None,
-            timeout_ms: None,
-        };
-        let failed = |detail: String| Failure::Transient(TransientFailure { code: "not-sent".into(), detail, retry_after: None });
-        let answer = match http::send("target", &request) {
-            Ok(response) if response.status == 200 => String::from_utf8_lossy(&response.body).into_owned(),
-            answer => return messages.iter().map(|_| Err(failed(format!("{answer:?}")))).collect(),
-        };
-        let verdict = |line: &str| match line {
-            "ok" => Ok(Delivered::Receipt(Receipt { remote_id: None, remote_version: None, detail: None })),
-            "skip" => Ok(Delivered::Skip(Skip { code: "odd".into(), detail: String::new() })),
-            why => Err(Failure::Permanent(PermanentFailure { code: "refused".into(), detail: why.into() })),
-        };
-        answer.lines().map(verdict).collect()
+        });
+        results.collect()
     }
 }
 
