@@ -89,6 +89,8 @@ pub(super) struct Lane {
     pub(super) ends: Ends,
     /// Who has so much waiting that nothing more is made for it.
     held_back_by: Option<String>,
+    /// What is due has waited for a batch to fill.
+    pub(super) has_waited: bool,
 }
 
 impl Dispatcher {
@@ -110,6 +112,7 @@ impl Dispatcher {
                 under_way: under_way.clone(),
                 ends: ends.clone(),
                 held_back_by: None,
+                has_waited: false,
             };
             loops.spawn(ends.cut.clone().run_until_cancelled_owned(lane.run()));
         }

@@ -1,7 +1,7 @@
 //! Filling a batch: what is due is leased until the batch is full, or its first message has waited long enough.
 //!
 //! While it waits, a batch holds a permit of its integration and the leases of its messages, and no seat at any gate. Where it cannot
-//! go in the end, the leases are given back, as if they had never been.
+//! go in the end, the leases are given back, as if they had never been. Depends on the dispatcher's lanes.
 
 use std::sync::Arc;
 
@@ -28,14 +28,17 @@ impl Lane {
         permits: Vec<OwnedSemaphorePermit>,
         mut seats: Seats,
     ) {
-        let seat = if self.has_all(batching, &leased) {
-            seats.next()
-        } else {
-            drop(seats);
-            self.gather(batching, &mut leased).await;
-            self.seat()
-        };
-        let Some(seat) = seat else { return self.give_back(&leased).await };
+        self.fill(batching, &mut leased).await;
+        let mut seat = seats.next();
+        drop(seats);
+        if !self.has_all(batching, &leased) && !std::mem::take(&mut self.has_waited) {
+            drop(seat.take());
+            self.wait_for_more(batching, &mut leased).await;
+            seat = self.seat();
+            // Who found the gate closed then waits there, and not for more once it opens.
+            self.has_waited = seat.is_none();
+        }
+        let Some(seat) = seat.filter(|_| !self.is_to_rest()) else { return self.give_back(&leased).await };
         // One that was under way when the host crashed may be why it did: it goes alone, so that the others do not crash with it.
         if leased.len() > 1
             && let Some(suspect) = leased.iter().position(|leased| leased.unsettled_starts > 0)
@@ -47,25 +50,34 @@ impl Lane {
         self.start_together(leased, Arc::new((permits, seat)));
     }
 
-    /// Leases more until the batch has all it is to have.
-    async fn gather(&mut self, batching: Batching, leased: &mut Vec<Leased>) {
-        let until = self.delivery.clock.now().plus(batching.within);
+    /// Leases what is due, as much as the batch has room for.
+    async fn fill(&self, batching: Batching, leased: &mut Vec<Leased>) {
         while !self.has_all(batching, leased) {
             let wanted = batching.max.saturating_sub(leased.len()).min(LEASED_AT_ONCE);
-            let more = match self.lease(wanted).await {
-                Ok(more) => more,
-                Err(why) => return warn!(%why, integration = self.runnable.integration.name, "a batch goes before it is full"),
-            };
-            let is_all = more.len() < wanted;
-            leased.extend(more);
+            match self.lease(wanted).await {
+                Ok(more) => {
+                    let is_all = more.len() < wanted;
+                    leased.extend(more);
+                    if is_all {
+                        return;
+                    }
+                }
+                Err(why) => return warn!(%why, integration = self.runnable.integration.name, "a batch got no more deliveries"),
+            }
+        }
+    }
+
+    /// Leases what comes until the batch has all it is to have.
+    async fn wait_for_more(&mut self, batching: Batching, leased: &mut Vec<Leased>) {
+        let until = self.delivery.clock.now().plus(batching.within);
+        while !self.has_all(batching, leased) {
             let left = until.since(self.delivery.clock.now());
-            if is_all && left.is_zero() {
+            if left.is_zero() {
                 return;
             }
-            if is_all && !self.has_all(batching, leased) {
-                let due = self.until_due().await;
-                self.wait(due.min(left)).await;
-            }
+            let due = self.until_due().await;
+            self.wait(due.min(left)).await;
+            self.fill(batching, leased).await;
         }
     }
 
@@ -73,16 +85,17 @@ impl Lane {
     fn has_all(&self, batching: Batching, leased: &[Leased]) -> bool {
         let bytes = leased.iter().fold(0, |bytes: usize, leased| bytes.saturating_add(leased.message.body.len()));
         let has_suspect = leased.iter().any(|leased| leased.unsettled_starts > 0);
-        leased.len() >= batching.max || bytes >= BATCH_BYTES_MAX || has_suspect || *self.stop.borrow()
+        leased.len() >= batching.max || bytes >= BATCH_BYTES_MAX || has_suspect || self.is_to_rest()
     }
 
-    /// A seat for a batch that has waited: meanwhile the host may have begun to stop, people may have paused the integration, and a
-    /// gate may have closed.
+    /// Whether the host stops, or people have paused the integration.
+    fn is_to_rest(&self) -> bool {
+        let width = self.delivery.pauses.width(&self.runnable.integration.name, self.delivery.clock.now());
+        *self.stop.borrow() || width == Width::None
+    }
+
+    /// A seat for a batch that has waited: a gate may have closed meanwhile.
     fn seat(&self) -> Option<Seat> {
-        let is_paused = self.delivery.pauses.width(&self.runnable.integration.name, self.delivery.clock.now()) == Width::None;
-        if is_paused || *self.stop.borrow() {
-            return None;
-        }
         match self.entrance.admit(1) {
             Admission::Seats(mut seats) => seats.next(),
             Admission::NotBefore(_) => None,

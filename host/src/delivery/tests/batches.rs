@@ -324,3 +324,20 @@ async fn what_was_in_a_batch_when_the_host_crashed_goes_alone() {
     assert_eq!(sizes(&calls), [1, 1, 1, 1]);
     all_but(&lab, &ids, usize::MAX);
 }
+
+#[tokio::test]
+async fn a_gate_that_closes_while_a_batch_fills_gives_its_messages_back_and_they_go_when_it_opens() {
+    let (plugins, calls) = sink(|call| each(call, |_| Ok(receipt())));
+    let lab = Lab::new(vec![batching(10, &[])], plugins);
+    let _dispatcher = lab.start();
+    let ids = send(&lab, 3, NONE_ODD).await;
+    while !matches!(lab.aliases.gate("crm"), crate::alias::Gate::Closed { .. }) {
+        assert!(!lab.request().await);
+    }
+    lab.clock.advance(seconds(2));
+    lab.idle().await;
+    assert!(all(&calls).is_empty());
+    lab.pass(seconds(10)).await;
+    assert_eq!(sizes(&calls), [3], "without another wait");
+    all_but(&lab, &ids, usize::MAX);
+}
