@@ -198,6 +198,19 @@ fn a_folder_without_a_workspace_and_an_environment_that_is_not_there_are_named()
 }
 
 #[test]
+fn a_host_that_does_not_take_the_token_has_said_no() {
+    let workspace = workspace(&Outside::start());
+    let host = Host::start(&workspace);
+    for arguments in [&["status"][..], &["messages"], &["logs"], &["alias", "test", "crm"]] {
+        let refused = workspace.lockgate(&[arguments, &["--token", "not-the-token"]].concat());
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}: {told}");
+        assert!(told.contains("LG-7003") && told.contains("LOCKGATE_TOKEN"), "{told}");
+    }
+    host.kill();
+}
+
+#[test]
 fn asking_where_no_host_runs_ends_with_3() {
     let workspace = workspace(&Outside::start());
     for arguments in [&["status"][..], &["status", "--watch"], &["logs"], &["logs", "-f"], &["messages"], &["dead-letters", "list"]] {

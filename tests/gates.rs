@@ -169,8 +169,13 @@ fn a_rate_is_kept_to_whatever_comes_in_and_over_a_crash() {
     let workspace = workspace(|workspace| flow(workspace, "crm", &target, 8, "rate = [\"2/s\", \"5/h\"]"));
     let host = Host::start(&workspace);
     post(&host, "crm", 0..12);
-    let alias = eventually("the hour is used up", || Some(entry(&host, "aliases", "crm")).filter(|alias| alias["state"] == "throttled"));
-    assert_eq!(alias["detail"], "its rate of 5/h is used up");
+    let used_up = || Some(entry(&host, "aliases", "crm")).filter(|alias| alias["detail"] == "its rate of 5/h is used up");
+    let alias = eventually("the hour is used up", used_up);
+    assert_eq!((&alias["state"], &alias["limited-by"]), (&json!("throttled"), &json!("5/h")));
+    let tested = workspace.command("alias").args(["test", "crm", "--host", &host.admin]).output().unwrap();
+    let told = String::from_utf8(tested.stdout).unwrap();
+    assert!(told.starts_with("crm: not asked (its own rate of 5/h leaves no room for a request before "), "{told}");
+    assert_eq!(tested.status.code(), Some(1));
     eventually("five are delivered", || (waiting(&host, "crm") == 7).then_some(()));
     eventually("that is on disk", || stored(&workspace).filter(|state| kept_requests(state) >= 5));
     host.kill();
@@ -183,6 +188,42 @@ fn a_rate_is_kept_to_whatever_comes_in_and_over_a_crash() {
     let metrics = request("GET", &format!("{}/metrics", host.admin), &[], "").unwrap();
     let text = String::from_utf8(metrics.body.to_vec()).unwrap();
     assert!(!text.contains("result=\"failed\""), "waiting uses no attempt:\n{text}");
+}
+
+#[test]
+fn a_rate_of_a_second_that_holds_up_what_waits_is_named_told_once_and_says_when_it_is_drained() {
+    let target = Target::start(Mood::Takes);
+    let workspace = workspace(|workspace| flow(workspace, "crm", &target, 8, "rate = [\"2/s\"]"));
+    let host = Host::start(&workspace);
+    post(&host, "crm", 0..60);
+    let alias = eventually("the rate is named", || Some(entry(&host, "aliases", "crm")).filter(|alias| alias["state"] == "throttled"));
+    assert_eq!((&alias["limited-by"], &alias["until"]), (&json!("2/s"), &json!(null)));
+    assert_eq!(alias["detail"], "its rate of 2/s is the bottleneck");
+    let integration = entry(&host, "integrations", "crm");
+    assert_eq!((&integration["state"], &integration["held-by"]), (&json!("delivering"), &json!([])), "it goes on all the while");
+    let (waiting, drained) = (integration["waiting"].as_u64().unwrap(), integration["drained-in-s"].as_u64().unwrap());
+    assert!((waiting / 2 - 1..=waiting / 2 + 1).contains(&drained), "{integration}");
+    let told = || workspace.lockgate(&["logs", "--json", "--host", &host.admin, "--kind", "alias"]);
+    let told = eventually("it is told", || Some(String::from_utf8(told().stdout).unwrap()).filter(|told| told.contains("throttled")));
+    assert!(told.contains("its rate of 2/s is the bottleneck") && told.lines().count() == 1, "{told}");
+    host.kill();
+}
+
+#[test]
+fn nothing_is_said_of_when_a_queue_is_drained_while_its_target_is_to_be_left_alone() {
+    let target = Target::start(Mood::Takes);
+    let workspace = workspace(|workspace| flow(workspace, "crm", &target, 8, ""));
+    let host = Host::start(&workspace);
+    post(&host, "crm", 0..10);
+    eventually("some are delivered", || (waiting(&host, "crm") == 0).then_some(()));
+    target.set(Mood::Throttles("3600"));
+    post(&host, "crm", 10..13);
+    eventually("the others are held", || (entry(&host, "integrations", "crm")["state"] == "held").then_some(()));
+    assert_eq!(entry(&host, "integrations", "crm")["drained-in-s"], json!(null));
+    let shown = String::from_utf8(workspace.lockgate(&["status", "--host", &host.admin]).stdout).unwrap();
+    let row: Vec<&str> = shown.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!((row[..3].to_vec(), row[row.len() - 1]), (vec!["crm", "held", "3"], "-"), "{shown}");
+    host.kill();
 }
 
 /// Requests that the kept windows of an alias hold.

@@ -11,6 +11,7 @@ mod plugin_files;
 mod plugins;
 mod releases;
 pub mod running;
+pub mod secrets;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,9 +20,12 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use crate::admin::LiveParts;
 use crate::alias::Aliases;
 use crate::alias::secret::SecretSource;
-use crate::clock::SystemClock;
+use crate::alias::token::TOKEN_TIMEOUT;
+use crate::alias::vault::SetBefore;
+use crate::clock::{SystemClock, within};
 use crate::config::prepare::Prepared;
 use crate::config::{HostConfig, missing_secrets};
 use crate::console::Console;
@@ -29,6 +33,7 @@ use crate::delivery::{Bells, Dispatcher, Pauses};
 use crate::ingress::Intake;
 use crate::message_store::sqlite::SqliteStore;
 use crate::problem::Problems;
+use crate::source::Sources;
 use crate::telemetry::events::{Event, Events, Kind, Level};
 use ground::Ground;
 use listeners::{Listeners, Serving};
@@ -39,6 +44,7 @@ use releases::{Active, Settled};
 pub struct Start {
     /// The workspace, checked, with its plugins; addresses and data folder as its host file or the command line say.
     pub prepared: Prepared,
+    /// Where secrets are that nobody set with `lockgate secret set`.
     pub secrets: Arc<dyn SecretSource>,
     /// Activate what the workspace says, where it differs from what is active.
     pub deploy: bool,
@@ -61,6 +67,7 @@ pub struct Host {
     pub dir: PathBuf,
     intake: Arc<Intake>,
     dispatcher: Dispatcher,
+    sources: Sources,
     clock: Arc<SystemClock>,
     config: HostConfig,
     console: Arc<Console>,
@@ -76,19 +83,22 @@ impl Host {
     /// # Errors
     /// Everything that stands in the way and could be found out at this point.
     pub async fn start(start: Start, progress: &(dyn Fn(&str) + Sync)) -> Result<Self, Problems> {
-        let Start { prepared, secrets, deploy, clock, events } = start;
+        let Start { prepared, secrets: otherwise, deploy, clock, events } = start;
         let config = prepared.workspace.host.clone();
         let environment = &prepared.workspace.environment.environment;
-        missing_secrets(&prepared.workspace, &*secrets).or(())?;
         open_files::raise_limit();
         // The folder first: a second host on it is told so, and not that somebody has its ports.
         let ground = Ground::open(&config, clock, events)?;
+        let vault = Arc::new(secrets::open(&config, &ground.store, ground.random.clone()).await?);
+        let secrets: Arc<dyn SecretSource> = Arc::new(SetBefore { vault: vault.clone(), otherwise });
+        missing_secrets(&prepared.workspace, &*secrets).or(())?;
+        secrets::prepare(&vault, environment)?;
         let listeners = Listeners::bind(&config).await?;
         let (ingress, admin) = listeners.addresses()?;
 
         let Settled { active, differing } = releases::settle(&prepared, &ground.store, &*ground.clock, deploy).await?;
         releases::free_lanes(&active, &ground.store).await?;
-        let aliases = ground.aliases(environment, &secrets)?;
+        let aliases = ground.aliases(environment, &secrets, &vault)?;
         alias_states::restore(&ground.store, &aliases).await?;
         let catalog = Arc::new(plugins::catalog(&active, environment)?);
         let invoker = plugins::invoker(&config, &ground, &aliases, &catalog, progress)?;
@@ -96,14 +106,18 @@ impl Host {
         let bells = Arc::new(Bells::default());
         let pauses = Arc::new(Pauses::new(bells.clone()));
         pausing::restore(&ground.store, &pauses, &aliases).await?;
-        let api = ground.api(&config, &intake, &aliases, &pauses, admin)?;
+        let (events, clock) = (ground.events.clone(), ground.clock.clone());
+        let live = LiveParts { aliases: aliases.clone(), intake: intake.clone(), vault, secrets, events, clock };
+        let api = ground.api(&config, prepared.workspace.environment.clone(), live, &pauses, admin)?;
         let console = Console::new(api.clone(), admin);
         // The listeners are bound, so whoever finds this file finds a host that takes connections.
         running::write(&config.data, ingress, admin)?;
 
         // From here on nothing fails.
         ground.store.wake_through(bells.clone());
-        let dispatcher = Dispatcher::start(&ground.delivery(&config, invoker, catalog, &pauses), &aliases, &bells);
+        let delivery = ground.delivery(&config, invoker, catalog, &pauses);
+        let dispatcher = Dispatcher::start(&delivery, &aliases, &bells);
+        let sources = Sources::start(&ground.sources(&delivery, &aliases, &config));
         let serving = listeners.serve(intake.handler(), api.handler(console.router()), config.drain, &ground.clock);
         let background = [
             tokio::spawn(housekeeping::clean(ground.store.clone(), ground.clock.clone())),
@@ -129,6 +143,7 @@ impl Host {
             dir,
             intake,
             dispatcher,
+            sources,
             clock,
             config,
             console,
@@ -151,9 +166,15 @@ impl Host {
         // Streams have no end of their own: those who listen come back to the next run.
         self.console.end();
         self.events.close();
-        let (left, ()) = tokio::join!(self.dispatcher.stop(&*self.clock, self.config.drain), self.serving.stop());
+        let drain = self.config.drain;
+        let (left, (), ()) =
+            tokio::join!(self.dispatcher.stop(&*self.clock, drain), self.sources.stop(&*self.clock, drain), self.serving.stop());
         if left > 0 {
             warn!(left, "deliveries were still under way; the next start runs them again");
+        }
+        // A token that is being asked for is kept first: the endpoint may take back the one that asked.
+        if within(&*self.clock, TOKEN_TIMEOUT, self.aliases.settle_tokens()).await.is_none() {
+            warn!("a token endpoint did not answer; what it gives out now is lost");
         }
         self.background.iter().for_each(JoinHandle::abort);
         alias_states::keep_all(&self.store, &self.aliases, &*self.clock).await;

@@ -93,7 +93,12 @@ pub fn duration_us(us: u64) -> String {
 
 /// From one time to another, neither before the first nor between what are no times.
 pub fn between(start: &str, end: &str) -> Option<String> {
-    u64::try_from(parsed(end)?.0.checked_sub(parsed(start)?.0)?).ok().map(duration_ms)
+    between_ms(start, end).map(duration_ms)
+}
+
+/// The same in milliseconds.
+pub fn between_ms(start: &str, end: &str) -> Option<u64> {
+    u64::try_from(parsed(end)?.0.checked_sub(parsed(start)?.0)?).ok()
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ codes! {
     DiskFull = "LG-3007": "the disk is full",
     BadBackup = "LG-3008": "a backup is damaged or not whole",
     BackupUnderWay = "LG-3009": "a backup is being made",
+    SecretsKey = "LG-3010": "the key of the secrets store is missing or does not fit",
 
     BadSignature = "LG-4001": "the request's signature is not valid",
     NoSuchPath = "LG-4002": "no integration listens on this path",
@@ -84,12 +85,15 @@ codes! {
     Unkeyed = "LG-5002": "a message has no key",
     PluginFault = "LG-5003": "a plugin was stopped by its limits or trapped",
     PermanentFailure = "LG-5004": "a plugin or its target refused a message",
+    PollFailed = "LG-5005": "a source cannot be polled",
+    BadPage = "LG-5006": "what a source gave cannot be taken",
 
     CredentialRefused = "LG-6001": "a target refuses the alias's credential",
     AddressRefused = "LG-6002": "an address the alias may not dial",
     AliasUnreachable = "LG-6003": "a target cannot be reached, or fails",
     RequestDenied = "LG-6004": "a request that breaks the egress rules",
     SenselessRetryAfter = "LG-6005": "a target asks for a wait that makes no sense",
+    SenselessLifetime = "LG-6006": "a token endpoint names a lifetime that makes no sense",
 
     PortInUse = "LG-7001": "a listener's address cannot be bound",
     HostUnreachable = "LG-7002": "no host answers",

@@ -45,6 +45,7 @@ impl Copy {
         );
         let mut command = Command::new("sh");
         command.args(["-c", line]).current_dir(self.workspace()).env("PATH", path.unwrap());
+        command.env("XDG_CONFIG_HOME", self.workspace().join(".config"));
         command.env_remove("LOCKGATE_HOST").env_remove("LOCKGATE_TOKEN").env_remove("LOCKGATE_LOG").envs(self.exports.iter().cloned());
         command
     }

@@ -11,6 +11,9 @@ use super::build::binary;
 use super::http::{Answer, request};
 use super::{eventually, workspace::Workspace};
 
+/// What a host says goes here, in its workspace.
+const LOG_FILE: &str = "host.log";
+
 /// A host process. Killed when dropped.
 #[derive(Debug)]
 pub struct Host {
@@ -31,30 +34,41 @@ impl Host {
     /// [`Host::start`] with more arguments.
     #[track_caller]
     pub fn start_with(workspace: &Workspace, arguments: &[&str]) -> Self {
+        Self::try_start(workspace, arguments, &[]).unwrap_or_else(|status| {
+            let log = std::fs::read_to_string(workspace.path().join(LOG_FILE)).unwrap_or_default();
+            panic!("the host ended with {status}:\n{log}")
+        })
+    }
+
+    /// The same with more of an environment; an error is how it ended before it was ready.
+    #[track_caller]
+    pub fn try_start(workspace: &Workspace, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self, ExitStatus> {
         let data = workspace.data();
         drop(std::fs::remove_file(data.join("host.json")));
-        let log = workspace.path().join("host.log");
+        let log = workspace.path().join(LOG_FILE);
         let output = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut child = workspace
             .command("run")
             .args(["--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdout(Stdio::from(output.try_clone().unwrap()))
             .stderr(Stdio::from(output))
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
         let running: Value = eventually("the host is up", || {
-            if let Some(status) = child.try_wait().unwrap() {
-                panic!("the host ended with {status}:\n{}", std::fs::read_to_string(&log).unwrap_or_default());
-            }
-            serde_json::from_slice(&std::fs::read(data.join("host.json")).ok()?).ok()
-        });
+            let said = std::fs::read(data.join("host.json")).ok().and_then(|said| serde_json::from_slice(&said).ok());
+            said.map(Ok).or_else(|| child.try_wait().unwrap().map(Err))
+        })?;
         let address = |name: &str| running[name].as_str().unwrap().to_owned();
         let (ingress, admin) = (address("ingress"), address("admin"));
         let token = std::fs::read_to_string(data.join("admin-token")).unwrap().trim().to_owned();
-        eventually("the host is ready", || request("GET", &format!("{admin}/readyz"), &[], "").ok().filter(|answer| answer.status == 200));
-        Self { child, ingress, admin, token, log }
+        eventually("the host is ready", || {
+            let ready = request("GET", &format!("{admin}/readyz"), &[], "").is_ok_and(|answer| answer.status == 200);
+            if ready { Some(Ok(())) } else { child.try_wait().unwrap().map(Err) }
+        })?;
+        Ok(Self { child, ingress, admin, token, log })
     }
 
     /// Posts to the ingress listener.
@@ -120,6 +134,8 @@ impl Drop for Host {
 /// `lockgate` in a folder, with nothing of the caller's environment that would lead it elsewhere.
 pub fn lockgate(folder: &Path) -> Command {
     let mut command = Command::new(binary());
+    // Keys are made in a folder of the test's own.
+    command.env("XDG_CONFIG_HOME", folder.join(".config"));
     command.current_dir(folder).env_remove("LOCKGATE_HOST").env_remove("LOCKGATE_TOKEN").env_remove("LOCKGATE_LOG");
     command
 }

@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod build;
+pub mod database;
 pub mod host;
 pub mod http;
 pub mod odd;

@@ -1,7 +1,8 @@
 //! A workspace in a fresh folder, filled by the test.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use super::build::root;
 use super::host::lockgate;
@@ -50,6 +51,16 @@ impl Workspace {
             command.args([".", "--env", "test"]);
         }
         command
+    }
+
+    /// Runs a command to its end with `input` on its standard input.
+    pub fn lockgate_with(&self, input: &str, arguments: &[&str]) -> Output {
+        let mut command = lockgate(self.path());
+        command.args(arguments).env("SHOP_SECRET", SHOP_SECRET);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // One that does not read it is judged by what it says.
+        drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
+        child.wait_with_output().unwrap()
     }
 
     /// Runs a command to its end.

@@ -39,15 +39,15 @@ CREATE TABLE dedup (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX dedup_expiry ON dedup (expires_at);
 
-CREATE TABLE delivery (
+CREATE TABLE "delivery" (
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
     integration      TEXT NOT NULL,
-    message          INTEGER NOT NULL REFERENCES message (seq),
+    message          INTEGER NOT NULL,
     stage            TEXT NOT NULL CHECK (stage IN ('steps', 'sink')),
     lane             TEXT,
     origin           INTEGER NOT NULL,
     ordinal          INTEGER NOT NULL DEFAULT 0,
-    state            TEXT NOT NULL CHECK (state IN ('ready', 'behind')),
+    state            TEXT NOT NULL CHECK (state IN ('ready', 'behind', 'stopped')),
     due_at           INTEGER NOT NULL,
     attempts         INTEGER NOT NULL DEFAULT 0,
     waits            INTEGER NOT NULL DEFAULT 0,
@@ -60,6 +60,7 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_ready ON delivery (integration, due_at, origin, ordinal) WHERE state = 'ready';
 CREATE INDEX delivery_lane ON delivery (integration, lane, origin, ordinal) WHERE lane IS NOT NULL;
 CREATE INDEX delivery_integration ON delivery (integration, message);
+CREATE INDEX delivery_stopped ON delivery (integration, lane) WHERE state = 'stopped';
 
 CREATE TABLE standing (
     message     INTEGER NOT NULL REFERENCES message (seq),
@@ -121,4 +122,34 @@ CREATE TABLE tally (
     minute      INTEGER NOT NULL,
     count       INTEGER NOT NULL,
     PRIMARY KEY (minute, integration, outcome)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE pause (
+    kind   TEXT NOT NULL CHECK (kind IN ('integration', 'alias')),
+    name   TEXT NOT NULL,
+    since  INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sealed (
+    kind       TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    sealed     BLOB NOT NULL,
+    written_at INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE source (
+    integration TEXT NOT NULL,
+    source      TEXT NOT NULL,
+    cursor      TEXT,
+    due_at      INTEGER NOT NULL,
+    asked_at    INTEGER NOT NULL,
+    result      TEXT NOT NULL,
+    code        TEXT,
+    detail      TEXT,
+    items       INTEGER NOT NULL,
+    fresh       INTEGER NOT NULL,
+    PRIMARY KEY (integration, source)
 ) STRICT, WITHOUT ROWID;

@@ -9,6 +9,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::api::{Api, ApiParts};
+use super::operate::BY_API;
 use super::parameters::{Parameters, named};
 use crate::alias::{AliasStatus, AliasTest};
 use crate::ingress::answer::{self, Refusal};
@@ -23,7 +24,7 @@ pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Respo
 
 /// Asks the alias's endpoint whether it answers and takes the credential.
 pub async fn test(State(api): State<Arc<Api>>, name: Result<Path<String>, PathRejection>) -> Result<Response<Body>, Refusal> {
-    let test = test_alias(&api.parts, &named(name)?).await?;
+    let test = test_alias(&api.parts, &named(name)?, BY_API).await?;
     let shown = json!({
         "alias": test.alias,
         "reachable": test.reachable,
@@ -39,13 +40,14 @@ pub async fn test(State(api): State<Arc<Api>>, name: Result<Path<String>, PathRe
 ///
 /// # Errors
 /// 404 where there is no such alias.
-pub async fn test_alias(parts: &ApiParts, name: &str) -> Result<AliasTest, Refusal> {
+pub async fn test_alias(parts: &ApiParts, name: &str, by: &'static str) -> Result<AliasTest, Refusal> {
     if !parts.aliases.states().iter().any(|alias| alias.name == name) {
         return Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is no alias {name}")));
     }
     let test = parts.aliases.test(name).await;
-    tracing::info!(alias = name, reachable = test.reachable, authenticated = test.authenticated, "an alias was tested");
-    let event = Event::new(Kind::Operator, Level::Info, "an alias was tested").with("alias", name.to_owned());
+    let (reachable, authenticated) = (test.reachable, test.authenticated);
+    tracing::info!(by, alias = name, reachable, authenticated, result = test.detail, "an alias was tested");
+    let event = Event::new(Kind::Operator, Level::Info, "an alias was tested").with("by", by).with("alias", name.to_owned());
     parts.events.tell(event.with("result", test.detail.clone()));
     Ok(test)
 }
@@ -57,9 +59,11 @@ pub(super) fn shown(alias: &AliasStatus) -> Value {
         "owner": alias.owner,
         "url": alias.url,
         "auth": alias.auth,
+        "verify": alias.verify,
         "state": alias.state,
         "breaker": alias.breaker,
         "rate": alias.rate,
+        "limited-by": alias.limited_by,
         "since": alias.since.to_string(),
         "until": alias.until.map(|until| until.to_string()),
         "detail": alias.detail,

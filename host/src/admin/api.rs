@@ -10,18 +10,19 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post, put};
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::sync::Semaphore;
 use tower_service::Service;
 
+use super::environment::{self, LiveEnvironment};
 use super::events::{self, EVENT_STREAMS_MAX};
 use super::guard::Guard;
 use super::sessions::Sessions;
 use super::{
     aliases, backup, by_hand, console_links, dead_letters, edit, health, integrations, messages, openapi, operate, parameters, pausing,
-    status,
+    secrets, status,
 };
 use crate::alias::Aliases;
 use crate::alias::secret::Secret;
@@ -53,6 +54,7 @@ pub struct ApiParts {
     pub sessions: Arc<Sessions>,
     /// The data folder.
     pub data: PathBuf,
+    pub environment: Arc<LiveEnvironment>,
 }
 
 /// The admin listener's endpoints.
@@ -109,6 +111,11 @@ pub(super) fn routes() -> Vec<Route> {
         change("/api/v1/integrations/{name}/resume", post(pausing::resume_integration)),
         change("/api/v1/aliases/{name}/pause", post(pausing::pause_alias)),
         change("/api/v1/aliases/{name}/resume", post(pausing::resume_alias)),
+        read("/api/v1/secrets", get(secrets::list)),
+        Route { method: Method::PUT, path: "/api/v1/secrets/{name}", guarded: true, handler: put(secrets::set) },
+        Route { method: Method::DELETE, path: "/api/v1/secrets/{name}", guarded: true, handler: delete(secrets::unset) },
+        read("/api/v1/environment", get(environment::show)),
+        change("/api/v1/environment", post(environment::apply)),
         change("/api/v1/console-links", post(console_links::create)),
     ]
 }

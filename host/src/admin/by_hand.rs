@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use http::{Response, StatusCode};
 
 use super::api::Api;
+use super::operate::BY_API;
 use super::parameters::{Parameters, wrong};
 use crate::ingress::ByHand;
 use crate::ingress::answer::{self, Refusal};
@@ -23,7 +24,9 @@ pub async fn put(State(api): State<Arc<Api>>, request: Request) -> Result<Respon
     let body = api.body(request, limits).await?;
     let receipt =
         api.parts.intake.put_by_hand(ByHand { integration: integration.clone(), headers, body: body.bytes.clone(), dedup }).await?;
-    tracing::info!(message = %receipt.id, "a message was put in by hand");
-    api.parts.events.tell(Event::new(Kind::Operator, Level::Info, "a message was put in by hand").of(&integration).about(receipt.id));
+    let (message, by) = (receipt.id, BY_API);
+    tracing::info!(by, integration, %message, status = ?receipt.status, "a message was put in by hand");
+    let event = Event::new(Kind::Operator, Level::Info, "a message was put in by hand").of(&integration).about(message);
+    api.parts.events.tell(event.with("by", by));
     Ok(answer::json(StatusCode::ACCEPTED, &receipt))
 }

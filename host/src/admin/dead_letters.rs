@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::api::{Api, ApiParts};
 use super::detail;
+use super::known;
 use super::parameters::{Parameters, limit, wrong};
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
@@ -24,11 +25,15 @@ pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Respo
     let ledger = api.parts.store.ledger();
     match given.one("group")?.as_deref() {
         None => {
-            let page = ledger.dead_letters(query(given)?).await.map_err(|error| refusal(&error))?;
+            let query = query(given)?;
+            known::integration(&api.parts, query.integration.as_deref()).await?;
+            let page = ledger.dead_letters(query).await.map_err(|error| refusal(&error))?;
             Ok(answer::json(StatusCode::OK, &page))
         }
         Some("fingerprint") => {
-            let page = ledger.dead_letter_groups(group_query(given)?).await.map_err(|error| refusal(&error))?;
+            let query = group_query(given)?;
+            known::integration(&api.parts, query.integration.as_deref()).await?;
+            let page = ledger.dead_letter_groups(query).await.map_err(|error| refusal(&error))?;
             Ok(answer::json(StatusCode::OK, &page))
         }
         Some(other) => Err(wrong(format!("`group={other}`: expected `fingerprint`"))),
@@ -87,7 +92,7 @@ pub async fn show(
 ///
 /// # Errors
 /// 404, and 503 where the store does not answer.
-pub(super) async fn one(parts: &ApiParts, id: DeadLetterId) -> Result<DeadLetterRow, Refusal> {
+pub(crate) async fn one(parts: &ApiParts, id: DeadLetterId) -> Result<DeadLetterRow, Refusal> {
     let found = parts.store.ledger().dead_letter(id).await.map_err(|error| refusal(&error))?;
     found.ok_or_else(|| missing(id))
 }
@@ -100,6 +105,6 @@ fn missing(id: DeadLetterId) -> Refusal {
 ///
 /// # Errors
 /// 400 for what is none.
-pub(super) fn id_of(text: &str) -> Result<DeadLetterId, Refusal> {
+pub(crate) fn id_of(text: &str) -> Result<DeadLetterId, Refusal> {
     text.parse().map(DeadLetterId).map_err(|_| wrong(format!("`{text}` is not the id of a dead letter: expected a number")))
 }

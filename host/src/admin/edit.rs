@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::api::{Api, ApiParts};
 use super::dead_letters::{id_of, one};
 use super::difference::{self, Difference};
-use super::operate::{Became, Done, not_done, why};
+use super::operate::{BY_API, Became, Done, not_done, why};
 use super::parameters::{Parameters, named};
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
@@ -70,7 +70,7 @@ pub async fn edit(
     let content_type = request.headers().contains_key(header::CONTENT_TYPE).then(|| media_type(request.headers())).transpose()?;
     let body = api.body(request, api.parts.intake.body_limits()).await?;
     let superseded = if anyway { Superseded::Anyway } else { Superseded::Ask };
-    let asked = Asked { letter, body: body.bytes.clone(), content_type, reason, superseded, by: "through the API" };
+    let asked = Asked { letter, body: body.bytes.clone(), content_type, reason, superseded, by: BY_API };
     Ok(answer::json(StatusCode::OK, &act(&api.parts, asked).await?))
 }
 
@@ -94,21 +94,23 @@ pub(crate) async fn act(parts: &ApiParts, asked: Asked) -> Result<Edited, Refusa
     let Some(reason) = reason else {
         return Ok(Edited { done: Done { id, became: Became::WouldBeQueued }, message: None, difference: Some(difference) });
     };
-    let edit = Edit { message: message.clone(), lane, reason };
+    let edit = Edit { message: message.clone(), lane, reason: reason.clone() };
     let now = parts.clock.now();
     let replay = Replay { dead_letter: id, now, due_at: now, superseded, edit: Some(edit) };
     let became = parts.store.replay(replay).await.map_or_else(|error| not_done(id, error), Became::from);
     let queued = matches!(became, Became::Queued { .. });
     if queued {
-        tell(parts, &letter, message.id);
+        tell(parts, &letter, message.id, by, &reason);
     }
     Ok(Edited { done: Done { id, became }, message: queued.then_some(message.id), difference: Some(difference) })
 }
 
-fn tell(parts: &ApiParts, letter: &DeadLetterRow, message: MessageId) {
-    tracing::info!(dead_letter = letter.id.0, %message, "a dead letter was edited");
+fn tell(parts: &ApiParts, letter: &DeadLetterRow, edited_as: MessageId, by: &'static str, reason: &str) {
+    let (integration, message) = (&letter.integration, letter.message);
+    tracing::info!(by, dead_letter = letter.id.0, %integration, %message, %edited_as, reason, "a dead letter was edited");
     let event = Event::new(Kind::Operator, Level::Info, "a dead letter was edited").of(&letter.integration).about(letter.message);
-    parts.events.tell(event.with("edited-as", message.to_string()));
+    let event = event.with("by", by).with("dead-letter", letter.id.0.unsigned_abs());
+    parts.events.tell(event.with("edited-as", edited_as.to_string()).with("reason", reason.to_owned()));
 }
 
 /// What became of one that is not open any more.

@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::api::Api;
+use super::known;
 use super::parameters::{Parameters, wrong};
 use crate::clock::{Clock, within};
 use crate::ingress::answer::Refusal;
@@ -38,7 +39,8 @@ struct Asked {
 
 /// Events that fit, from where the request says, until the other side or the host ends it.
 pub async fn stream(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
-    let asked = asked(&api, Parameters::parse(request.uri().query()), request.headers())?;
+    let asked = asked(Parameters::parse(request.uri().query()), request.headers())?;
+    known::integration(&api.parts, asked.filter.integration.as_deref()).await?;
     let permit = api.event_streams.clone().try_acquire_owned().map_err(|_| too_many())?;
     let events = &api.parts.events;
     let reader = events.read(asked.filter, asked.start);
@@ -53,13 +55,8 @@ pub async fn stream(State(api): State<Arc<Api>>, request: Request) -> Result<Res
     Ok(response)
 }
 
-fn asked(api: &Api, mut given: Parameters, headers: &HeaderMap) -> Result<Asked, Refusal> {
+fn asked(mut given: Parameters, headers: &HeaderMap) -> Result<Asked, Refusal> {
     let integration = given.one("integration")?;
-    if let Some(name) = &integration
-        && api.parts.intake.routes().integration(name).is_none()
-    {
-        return Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("no integration {name} is active")));
-    }
     let message = given.one("message")?.map(|text| text.parse().map_err(|why| wrong(format!("`message={text}`: {why}")))).transpose()?;
     let level = given.word("level", Level::parse, Level::ALL)?;
     let filter = Filter { level, kinds: given.words("kind", Kind::parse, Kind::ALL)?, integration, message };

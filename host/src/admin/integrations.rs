@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use super::api::Api;
 use super::parameters::Parameters;
 use super::store_refusal::refusal;
+use crate::config::quantity;
 use crate::ingress::answer::{self, Refusal};
-use crate::integration::{DeliveryPolicy, Entry, Integration, Jitter, Sink, Source, Step};
+use crate::integration::{DeliveryPolicy, Entry, Integration, Jitter, Occasion, Poll, Sink, Source, Step};
 
 /// Every active integration, by name.
 pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
@@ -46,6 +47,16 @@ fn source(source: &Source) -> Value {
             json!({ "webhook": { "path": path, "verify": verify.as_deref().unwrap_or("none") }, "when": when })
         }
         Entry::Channel { name } => json!({ "channel": name }),
+        Entry::Schedule(schedule) => json!({ "schedule": schedule.to_string() }),
+        Entry::Poll(Poll { name, step: plugin, when }) => {
+            let mut poll = step(plugin);
+            poll["name"] = json!(name);
+            match when {
+                Occasion::Every(every) => poll["every"] = json!(quantity::shown(*every)),
+                Occasion::At(schedule) => poll["schedule"] = json!(schedule.to_string()),
+            }
+            json!({ "poll": poll })
+        }
     };
     shown["id"] = source.id.iter().map(ToString::to_string).collect();
     shown["key"] = source.key.as_ref().map(ToString::to_string).into();

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::api::Api;
 use super::detail;
+use super::known;
 use super::parameters::{Parameters, limit, wrong};
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
@@ -23,6 +24,7 @@ use crate::problem::Code;
 pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
     let ledger = api.parts.store.ledger();
     let query = query(&ledger, Parameters::parse(request.uri().query())).await?;
+    known::integration(&api.parts, query.integration.as_deref()).await?;
     let page = ledger.messages(query).await.map_err(|error| refusal(&error))?;
     Ok(answer::json(StatusCode::OK, &page))
 }

@@ -4,6 +4,7 @@
 //! Each dead letter is a transaction of its own: some may be done and others not, and the answer says so for each. Of two people who
 //! do the same at once one is first, and the other is told what the first one did.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::api::{Api, ApiParts};
+use super::known;
 use super::parameters::wrong;
 use super::store_refusal::refusal;
 use crate::alias::RateLimit;
@@ -31,6 +33,12 @@ const PAGES_MAX: usize = 100;
 /// Commands under way at once, so that they share commits.
 const AT_ONCE: usize = 64;
 const REASON_CHARS_MAX: usize = 1000;
+/// Ids that the log and the events name; the others are counted.
+const IDS_TOLD_MAX: usize = 20;
+
+/// By whom, for the log and for people.
+pub(crate) const BY_API: &str = "through the API";
+pub(crate) const BY_CONSOLE: &str = "in the console";
 
 /// The body of a replay.
 #[derive(Debug, Deserialize)]
@@ -150,40 +158,57 @@ pub async fn replay(State(api): State<Arc<Api>>, request: Request) -> Result<Res
     let ReplayRequest { ids, fingerprint, class, integration, superseded, rate } = api.json(request).await?;
     let rate = rate.map(|text| config::rate(&text).map_err(|why| wrong(format!("`rate`: {why}")))).transpose()?;
     let selection = Selection { ids, fingerprint, class, integration };
-    Ok(answer::json(StatusCode::OK, &act(&api.parts, selection, Action::Replay { superseded, rate }).await?))
+    Ok(answer::json(StatusCode::OK, &act(&api.parts, selection, Action::Replay { superseded, rate }, BY_API).await?))
 }
 
 /// Gives dead letters up for good.
 pub async fn discard(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
     let DiscardRequest { ids, fingerprint, class, integration, reason } = api.json(request).await?;
     let selection = Selection { ids, fingerprint, class, integration };
-    Ok(answer::json(StatusCode::OK, &act(&api.parts, selection, Action::Discard { reason }).await?))
+    Ok(answer::json(StatusCode::OK, &act(&api.parts, selection, Action::Discard { reason }, BY_API).await?))
 }
 
 /// Does `action` to every dead letter of `selection`, oldest first.
 ///
 /// # Errors
-/// 400 for a selection of nothing, of too many, or of two kinds, and for a reason that says nothing; 503 where the store does not
+/// 400 for a selection of nothing, of too many, or of two kinds, and for a reason that says nothing; 404 for an integration that never was; 503 where the store does not
 /// answer.
-pub(crate) async fn act(parts: &ApiParts, selection: Selection, action: Action) -> Result<Results, Refusal> {
+pub(crate) async fn act(parts: &ApiParts, selection: Selection, action: Action, by: &'static str) -> Result<Results, Refusal> {
     let action = checked(action)?;
+    known::integration(parts, selection.integration.as_deref()).await?;
+    let chosen = selection.to_string();
     let (ids, more) = selection.find(parts).await?;
     let results: Vec<Done> =
         stream::iter((0..).zip(ids)).map(|(number, id)| act_on(parts, id, &action, number)).buffered(AT_ONCE).collect().await;
-    let done = results.iter().filter(|done| done.became.is_done()).count();
-    tell(parts, &action, results.len(), done);
+    tell(parts, &action, &chosen, &results, by);
     Ok(Results { results, more })
 }
 
 /// For the log, and for who follows what happens.
-fn tell(parts: &ApiParts, action: &Action, asked: usize, done: usize) {
-    let what = match action {
-        Action::Replay { .. } => "dead letters were replayed",
-        Action::Discard { .. } => "dead letters were discarded",
+fn tell(parts: &ApiParts, action: &Action, chosen: &str, results: &[Done], by: &'static str) {
+    let asked = results.len();
+    let done: Vec<DeadLetterId> = results.iter().filter(|done| done.became.is_done()).map(|done| done.id).collect();
+    let (letters, done) = (told(&done), done.len());
+    let (what, why) = match action {
+        Action::Replay { .. } => ("dead letters were replayed", None),
+        Action::Discard { reason } => ("dead letters were discarded", Some(reason.as_str())),
     };
-    tracing::info!(asked, done, "{what}");
-    let event = Event::new(Kind::Operator, Level::Info, what);
-    parts.events.tell(event.with("asked", asked as u64).with("done", done as u64));
+    tracing::info!(by, dead_letters = letters, asked, done, chosen, reason = why, "{what}");
+    let event = Event::new(Kind::Operator, Level::Info, what).with("by", by).with("dead-letters", letters);
+    let event = event.with("asked", asked as u64).with("done", done as u64).with("chosen", chosen.to_owned());
+    parts.events.tell(match why {
+        Some(reason) => event.with("reason", reason.to_owned()),
+        None => event,
+    });
+}
+
+/// `17, 18 and 40 more`
+fn told(ids: &[DeadLetterId]) -> String {
+    let named: Vec<String> = ids.iter().take(IDS_TOLD_MAX).map(|id| id.0.to_string()).collect();
+    match ids.len().saturating_sub(IDS_TOLD_MAX) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
 }
 
 fn checked(action: Action) -> Result<Action, Refusal> {
@@ -232,6 +257,19 @@ pub(super) fn not_done(id: DeadLetterId, error: StoreError) -> Became {
             tracing::error!(dead_letter = id.0, %error, "a dead letter could not be replayed or discarded");
             Became::Failed
         }
+    }
+}
+
+impl fmt::Display for Selection {
+    /// How they were chosen: `by id`, or `integration orders, class unkeyed`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.ids.is_some() {
+            return f.write_str("by id");
+        }
+        let class = self.class.map(|class| class.to_string());
+        let given = [("integration", &self.integration), ("class", &class), ("fingerprint", &self.fingerprint)];
+        let given = given.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_deref()?)));
+        f.write_str(&given.collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::ApiParts;
-use crate::alias::AliasStatus;
+use crate::alias::{AliasStatus, Aliases};
 use crate::clock::Timestamp;
 use crate::delivery::Pause;
-use crate::integration::{Integration, Owner};
-use crate::message_store::StoreError;
+use crate::integration::{Entry, Integration, Owner, Source};
 use crate::message_store::sqlite::ledger::{CURVE_MINUTES, Curve, Minute, QueueRow};
+use crate::message_store::{SourceState, StoreError};
 use crate::telemetry::Latency;
 
 /// Whole minutes that the rate is the mean of, with what has passed of the current one: short enough to see a target come back,
@@ -37,7 +37,7 @@ pub struct IntegrationOverview {
     pub owner: Option<Owner>,
     pub state: IntegrationState,
     pub paused: Option<Pause>,
-    /// The aliases it sends through that are not healthy. Why they are not is in [`Overview::aliases`].
+    /// The aliases it sends through that send nothing for now. Why they do not is in [`Overview::aliases`].
     pub held_by: Vec<String>,
     /// Deliveries that have no outcome yet.
     pub waiting: u64,
@@ -50,13 +50,42 @@ pub struct IntegrationOverview {
     pub skipped_last_hour: u64,
     /// Delivered and skipped, the mean of the last five minutes.
     pub per_minute: f64,
-    /// What waits, at the rate of the last five minutes, or of the last hour where nothing ended in those; none where nothing
-    /// waits or nothing ended.
+    /// What waits, at the rate of the last five minutes, or of the last hour where nothing ended in those, and no sooner than its
+    /// aliases' rates allow; at such a rate, where that is what holds it up. None where nothing waits or nothing ended, and while an
+    /// alias sends nothing: what was says nothing of what will be.
     pub drained_in: Option<Duration>,
     /// None where nothing was delivered in the last hour since the host started.
     pub latency: Option<Latency>,
     /// None where nothing ended in the last hour.
     pub curve: Option<Curve>,
+    /// Its sources that the host asks itself, in the order of its file.
+    pub sources: Vec<SourceOverview>,
+}
+
+/// A source that the host asks itself: a poll or a schedule.
+#[derive(Clone, Debug)]
+pub struct SourceOverview {
+    /// `poll shop`, `schedule 0 2 * * * UTC`.
+    pub source: String,
+    /// None for one that was not asked yet.
+    pub state: Option<SourceState>,
+}
+
+impl SourceOverview {
+    /// Those of `integration`, with what is known of them.
+    fn of(integration: &Integration, states: &mut BTreeMap<(String, String), SourceState>) -> Vec<Self> {
+        let asked = integration.sources.iter().filter(|source| matches!(source.entry, Entry::Poll(_) | Entry::Schedule(_)));
+        let overview = |source: &Source| {
+            let state = states.remove(&(integration.name.clone(), source.entry.name()));
+            Self { source: source.entry.origin(), state }
+        };
+        asked.map(overview).collect()
+    }
+
+    /// Where it stands, if it failed the last time for a reason that does not pass by itself.
+    pub fn failing(&self) -> Option<&SourceState> {
+        self.state.as_ref().filter(|state| state.last.result == "failed")
+    }
 }
 
 /// One alias and what hangs on it.
@@ -67,6 +96,8 @@ pub struct AliasOverview {
     pub integrations: Vec<String>,
     /// Deliveries that wait in them, whatever for: where the alias is not healthy, for it.
     pub waiting: u64,
+    /// As many of its integrations have deliveries that wait.
+    pub busy: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +135,8 @@ impl Overview {
         let at = parts.clock.now();
         let ledger = parts.store.ledger();
         let (queues, mut curves) = tokio::try_join!(ledger.queue(at), ledger.curves(at))?;
+        let sources = ledger.sources().await?.into_iter();
+        let mut sources: BTreeMap<_, _> = sources.map(|(integration, source, state)| ((integration, source), state)).collect();
         let mut queues: BTreeMap<String, QueueRow> = queues.into_iter().map(|queue| (queue.integration.clone(), queue)).collect();
         let mut aliases: BTreeMap<String, AliasOverview> = parts.aliases.states().into_iter().map(AliasOverview::named).collect();
         let mut integrations = Vec::new();
@@ -113,6 +146,7 @@ impl Overview {
             overview.paused = parts.pauses.of(name);
             overview.latency = parts.metrics.latency(name, at);
             overview.is_active(integration, &mut aliases);
+            overview.sources = SourceOverview::of(integration, &mut sources);
             integrations.push(overview);
         }
         // What waits of an integration that is gone is not to be forgotten.
@@ -121,6 +155,9 @@ impl Overview {
             let curve = curves.remove(&queue.integration);
             IntegrationOverview::new(queue, curve, at)
         }));
+        for integration in &mut integrations {
+            integration.goes_through(&aliases, &parts.aliases);
+        }
         Ok(Self { at, intake_open: parts.intake.is_open(), integrations, aliases: aliases.into_values().collect() })
     }
 }
@@ -145,6 +182,7 @@ impl IntegrationOverview {
             drained_in: ended.drained_in(queue.waiting),
             latency: None,
             curve,
+            sources: Vec::new(),
         }
     }
 
@@ -158,7 +196,8 @@ impl IntegrationOverview {
             let Some(alias) = aliases.get_mut(name) else { continue };
             alias.integrations.push(integration.name.clone());
             alias.waiting += self.waiting;
-            if !alias.is_healthy() {
+            alias.busy += usize::from(self.waiting > 0);
+            if alias.status.is_held() {
                 self.held_by.push(name.to_owned());
             }
         }
@@ -171,12 +210,36 @@ impl IntegrationOverview {
     }
 }
 
+impl IntegrationOverview {
+    /// When it is drained through `aliases`, of which it has its turns.
+    fn goes_through(&mut self, aliases: &BTreeMap<String, AliasOverview>, rates: &Aliases) {
+        let is_held = |name: &String| aliases.get(name).is_some_and(|alias| alias.status.limited_by.is_none());
+        if self.paused.is_some() || self.held_by.iter().any(is_held) {
+            self.drained_in = None;
+            return;
+        }
+        let mut at_its_rate = None;
+        for alias in aliases.values().filter(|alias| !alias.status.rate.is_empty() && alias.integrations.contains(&self.name)) {
+            // Those that share it take turns.
+            let before = self.waiting.saturating_mul(alias.busy as u64).min(alias.waiting);
+            let least = rates.time_for(&alias.status.name, &self.name, before);
+            if alias.status.limited_by.is_some() {
+                at_its_rate = at_its_rate.max(Some(least));
+            }
+            self.drained_in = self.drained_in.map(|mean| mean.max(least));
+        }
+        if self.waiting > 0 {
+            self.drained_in = at_its_rate.or(self.drained_in).map(|time| Duration::from_secs(time.as_secs_f64().ceil() as u64));
+        }
+    }
+}
+
 impl AliasOverview {
     fn named(status: AliasStatus) -> (String, Self) {
-        (status.name.clone(), Self { status, integrations: Vec::new(), waiting: 0 })
+        (status.name.clone(), Self { status, integrations: Vec::new(), waiting: 0, busy: 0 })
     }
 
-    /// Whether requests through it go out.
+    /// Whether requests through it go out as they come.
     pub fn is_healthy(&self) -> bool {
         self.status.state == "healthy"
     }

@@ -17,30 +17,35 @@ const LIMIT_DEFAULT: usize = 50;
 
 /// The names and values of a query that nobody has taken yet.
 #[derive(Clone, Debug)]
-pub struct Parameters(Vec<(String, String)>);
+pub struct Parameters {
+    left: Vec<(String, String)>,
+    /// What was asked for so far, there or not.
+    known: Vec<String>,
+}
 
 impl FromIterator<(String, String)> for Parameters {
     fn from_iter<T: IntoIterator<Item = (String, String)>>(given: T) -> Self {
-        Self(given.into_iter().collect())
+        Self { left: given.into_iter().collect(), known: Vec::new() }
     }
 }
 
 impl Parameters {
     /// Reads `query`, the part behind `?`.
     pub fn parse(query: Option<&str>) -> Self {
-        Self(url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect())
+        url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect()
     }
 
     /// Those with a value: the fields of a form that were left empty ask for nothing.
     pub fn filled(mut self) -> Self {
-        self.0.retain(|(_, value)| !value.trim().is_empty());
+        self.left.retain(|(_, value)| !value.trim().is_empty());
         self
     }
 
     /// Every value of `name`, in order.
     pub fn many(&mut self, name: &str) -> Vec<String> {
-        let (taken, left) = std::mem::take(&mut self.0).into_iter().partition(|(other, _)| other == name);
-        self.0 = left;
+        self.known.push(name.to_owned());
+        let (taken, left) = std::mem::take(&mut self.left).into_iter().partition(|(other, _)| other == name);
+        self.left = left;
         Vec::from_iter(taken).into_iter().map(|(_, value): (String, String)| value).collect()
     }
 
@@ -96,12 +101,11 @@ impl Parameters {
     /// To be called last.
     ///
     /// # Errors
-    /// 400 where something is left that nobody took.
+    /// 400 where something is left that nobody took; what is known is named.
     pub fn finish(self) -> Result<(), Refusal> {
-        match self.0.first() {
-            None => Ok(()),
-            Some((name, _)) => Err(wrong(format!("`{name}` is not known here"))),
-        }
+        let Some((name, _)) = self.left.first() else { return Ok(()) };
+        let known = if self.known.is_empty() { "none".to_owned() } else { self.known.join(", ") };
+        Err(wrong(format!("`{name}` is not known here; known: {known}")))
     }
 }
 
@@ -142,7 +146,10 @@ mod tests {
 
     #[test]
     fn refuses_what_it_does_not_know_and_what_comes_twice() {
-        assert!(Parameters::parse(Some("integrations=x")).finish().is_err());
+        assert_eq!(Parameters::parse(Some("q=x")).finish().unwrap_err().detail, "`q` is not known here; known: none");
+        let mut query = Parameters::parse(Some("key=a&q=x"));
+        assert!(query.one("key").unwrap().is_some() && query.one("track").unwrap().is_none());
+        assert_eq!(query.finish().unwrap_err().detail, "`q` is not known here; known: key, track");
         assert!(Parameters::parse(Some("key=a&key=b")).one("key").is_err());
         assert!(Parameters::parse(Some("limit=ten")).read::<u32>("limit", "a number").is_err());
         assert!(Parameters::parse(Some("since=yesterday")).time("since").is_err());

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::aliases;
 use super::api::Api;
-use super::overview::{AliasOverview, IntegrationOverview, Overview};
+use super::overview::{AliasOverview, IntegrationOverview, Overview, SourceOverview};
 use super::parameters::Parameters;
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
@@ -49,6 +49,23 @@ fn integration(overview: &IntegrationOverview) -> Value {
         "p99-ms": latency.map(|latency| ms(latency.p99)),
         "p99-since": latency.map(|latency| latency.since.to_string()),
         "curve": overview.curve.as_ref().map(curve),
+        "sources": overview.sources.iter().map(source).collect::<Vec<_>>(),
+    })
+}
+
+/// How a source was asked the last time, and when it is asked next.
+fn source(overview: &SourceOverview) -> Value {
+    let state = overview.state.as_ref();
+    let last = state.map(|state| &state.last);
+    json!({
+        "source": overview.source,
+        "asked-at": last.map(|last| last.at.to_string()),
+        "result": last.map(|last| &last.result),
+        "code": last.and_then(|last| last.code.as_ref()),
+        "detail": last.and_then(|last| last.detail.as_ref()),
+        "items": last.map(|last| last.items),
+        "new": last.map(|last| last.fresh),
+        "next-at": state.map(|state| state.due_at.to_string()),
     })
 }
 

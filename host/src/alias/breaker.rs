@@ -1,7 +1,7 @@
 //! [`Breaker`]: whether a target is taken to be down, from what requests to it came to. Pure: time and chance come in with each call.
 //!
-//! Closed, it counts; where too many of the latest requests failed it opens, waits, and lets one request through (half-open) whose
-//! answer closes it. Depends on `clock` and `random` for their types only.
+//! Closed, it counts; where too many of the latest requests failed, or none of the last few was answered, it opens, waits, and lets
+//! one request through (half-open) whose answer closes it. Depends on `clock` and `random` for their types only.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,6 +18,13 @@ const WINDOW_REQUESTS_MAX: usize = 200;
 pub const REQUESTS_MIN: usize = 5;
 /// It opens where as many of a hundred failed.
 pub const FAILURE_PERCENT: usize = 50;
+/// It opens, too, where as many requests in a row had no answer of the target's own. A share says little of a target that hangs for
+/// half a minute at each of a few requests, and comes late where many were answered before. Five is what Envoy's outlier detection
+/// takes by default for consecutive gateway failures, and for those it sees itself (`consecutive_gateway_failure`,
+/// `consecutive_local_origin_failure`: envoyproxy.io, "Outlier detection").
+pub const IN_A_ROW: u32 = 5;
+/// A row must have lasted as long: requests that are cut off together, as when one connection or one gateway goes, are one event.
+pub const ROW_LASTS: Duration = Duration::from_secs(1);
 /// Waits between tries at a target that is down: between half of the ceiling and all of it.
 const WAIT: Backoff = Backoff { base: Duration::from_millis(500), cap: Duration::from_secs(10), jitter: Jitter::Full };
 
@@ -28,7 +35,10 @@ pub enum Sign {
     Answers,
     /// It is not there, whoever asks: no connection, or a gateway without its server.
     Down,
-    /// It failed at the request of this message. That may be the message's own fault, so a message counts once.
+    /// It did not answer this message's request in time. That may be the message's own fault, so a message counts once; but a row of
+    /// nothing else is no message's fault.
+    Silent(u128),
+    /// It is there, and failed at the request of this message. A message counts once.
     Failed(u128),
 }
 
@@ -47,6 +57,8 @@ pub struct Breaker {
     /// Oldest first.
     seen: VecDeque<Seen>,
     failures: usize,
+    /// Requests without an answer since the last that had one.
+    row: Option<Row>,
     open: Option<Opening>,
     /// Times it opened, or a try failed, since the target last proved itself: the waits grow with it.
     openings: u32,
@@ -58,6 +70,12 @@ struct Seen {
     at: Timestamp,
     failed: bool,
     message: Option<u128>,
+}
+
+#[derive(Debug)]
+struct Row {
+    since: Timestamp,
+    requests: u32,
 }
 
 /// An open breaker. Past `until` it is half-open.
@@ -140,26 +158,48 @@ impl Breaker {
         self.open = None;
         self.seen.clear();
         self.failures = 0;
+        self.row = None;
+    }
+
+    /// The target said something: whatever it was, it is there.
+    pub fn is_there(&mut self) {
+        self.row = None;
     }
 
     fn count(&mut self, sign: Sign, now: Timestamp, random: &dyn Random, detail: &str) -> News {
-        self.forget(now);
-        let (failed, message) = match sign {
-            Sign::Answers => (false, None),
-            Sign::Down => (true, None),
-            Sign::Failed(message) => (true, Some(message)),
-        };
-        if failed && message.is_some() && self.seen.iter().any(|seen| seen.message == message) {
-            return News::Nothing;
-        }
-        self.failures += usize::from(failed);
-        self.seen.push_back(Seen { at: now, failed, message });
-        let trips = self.seen.len() >= REQUESTS_MIN && self.failures * 100 >= self.seen.len() * FAILURE_PERCENT;
-        if failed && trips {
+        let in_a_row = self.lengthens_the_row(sign, now);
+        if self.is_many(sign, now) || in_a_row {
             self.open(now, now, random, detail);
             return News::Opened;
         }
         News::Nothing
+    }
+
+    /// Whether so many requests in a row, this one the last, had no answer that nobody is there.
+    fn lengthens_the_row(&mut self, sign: Sign, now: Timestamp) -> bool {
+        if matches!(sign, Sign::Answers | Sign::Failed(_)) {
+            self.is_there();
+            return false;
+        }
+        let row = self.row.get_or_insert(Row { since: now, requests: 0 });
+        row.requests = row.requests.saturating_add(1);
+        row.requests >= IN_A_ROW && now.since(row.since) >= ROW_LASTS
+    }
+
+    /// Whether too many of the latest requests failed, this one among them.
+    fn is_many(&mut self, sign: Sign, now: Timestamp) -> bool {
+        self.forget(now);
+        let (failed, message) = match sign {
+            Sign::Answers => (false, None),
+            Sign::Down => (true, None),
+            Sign::Silent(message) | Sign::Failed(message) => (true, Some(message)),
+        };
+        if message.is_some() && self.seen.iter().any(|seen| seen.message == message) {
+            return false;
+        }
+        self.failures += usize::from(failed);
+        self.seen.push_back(Seen { at: now, failed, message });
+        failed && self.seen.len() >= REQUESTS_MIN && self.failures * 100 >= self.seen.len() * FAILURE_PERCENT
     }
 
     /// Half of the wait is certain, so that a target that is down is asked no more often than that.

@@ -56,12 +56,66 @@ fn one_message_that_fails_again_and_again_is_not_a_target_that_is_down() {
 #[test]
 fn what_lies_back_half_a_minute_is_forgotten() {
     let mut bench = Bench::new();
-    bench.see_all(std::iter::repeat_n(Sign::Down, 4));
+    bench.see_all((0..4).map(Sign::Failed));
     bench.now = bench.now.plus(WINDOW);
-    bench.see_all(std::iter::repeat_n(Sign::Down, 4));
+    bench.see_all((0..4).map(Sign::Failed));
     assert!(!bench.is_open());
-    bench.see(Sign::Down);
+    bench.see(Sign::Failed(4));
     assert!(bench.is_open());
+}
+
+/// A timed-out request of each of `keys` messages, over and over: how many rounds until it opens.
+fn rounds_of_time_outs(keys: u128) -> usize {
+    let mut bench = Bench::new();
+    let mut round = || {
+        bench.now = bench.now.plus(Duration::from_secs(29));
+        bench.see_all((0..keys).map(Sign::Silent)).contains(&News::Opened)
+    };
+    (1..100).find(|_| round()).unwrap()
+}
+
+#[test]
+fn opens_at_a_target_that_hangs_however_few_ask_it() {
+    assert_eq!([1, 2, 3, 4, 5].map(rounds_of_time_outs), [5, 3, 2, 2, 1]);
+}
+
+#[test]
+fn opens_soon_where_nothing_is_answered_any_more_though_much_was_answered_before() {
+    let mut bench = Bench::new();
+    for _ in 0..90 {
+        bench.now = bench.now.plus(Duration::from_millis(300));
+        bench.see(Sign::Answers);
+    }
+    let mut failing = || {
+        bench.now = bench.now.plus(Duration::from_millis(300));
+        bench.see(Sign::Down)
+    };
+    assert_eq!((1..).find(|_| failing() == News::Opened), Some(5));
+}
+
+#[test]
+fn a_row_ends_with_whatever_the_target_says() {
+    for said in [Sign::Answers, Sign::Failed(7)] {
+        let mut bench = Bench::new();
+        bench.see_all(std::iter::repeat_n(Sign::Answers, 100));
+        for _ in 0..20 {
+            bench.see_all([Sign::Down, Sign::Silent(7), Sign::Down, Sign::Silent(7)]);
+            bench.now = bench.now.plus(ROW_LASTS);
+            bench.see(said);
+        }
+        assert!(!bench.is_open(), "{said:?}");
+    }
+}
+
+#[test]
+fn requests_that_are_cut_off_together_are_no_row() {
+    let mut bench = Bench::new();
+    bench.see_all(std::iter::repeat_n(Sign::Answers, 100));
+    bench.see_all(std::iter::repeat_n(Sign::Down, 32));
+    assert!(!bench.is_open());
+    bench.now = bench.now.plus(ROW_LASTS);
+    bench.see(Sign::Down);
+    assert!(bench.is_open(), "nobody was answered since");
 }
 
 #[test]

@@ -1,19 +1,21 @@
 //! Credentials made ready to be sent: a header or a query parameter, and what to blank in answers.
 //!
-//! Depends on `secret`, `blank` and `clock`. How a token is fetched is `token`'s business, when one is replaced is `endpoint`'s.
+//! Depends on `secret`, `blank` and `clock`. How a token is got is `grant`'s business, when one is replaced is `endpoint`'s.
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use sha2::Sha256;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::blank::Blanker;
+use super::grant::{Given, Granted};
 use super::secret::{Secret, SecretRef};
-use super::token::Token;
-use super::{ApiKeyPlace, Auth};
+use super::{ApiKeyPlace, Auth, HmacEncoding};
 use crate::clock::Timestamp;
 
 /// A credential ready to be sent.
@@ -23,7 +25,7 @@ pub struct Credential {
     place: Place,
     /// A token is not used from here on.
     expires: Option<Timestamp>,
-    /// The secret it was made of; for a token the client secret.
+    /// The secrets it was made of.
     pub made_of: Option<Secret>,
     pub blanker: Blanker,
 }
@@ -32,6 +34,16 @@ enum Place {
     Nowhere,
     Header(HeaderName, HeaderValue),
     Query { name: String, value: Secret },
+    Signature(Signature),
+}
+
+/// What signs each request.
+struct Signature {
+    key: Secret,
+    header: HeaderName,
+    encoding: HmacEncoding,
+    prefix: String,
+    timestamp_header: Option<HeaderName>,
 }
 
 impl fmt::Debug for Credential {
@@ -72,23 +84,32 @@ impl Credential {
             }
             Auth::Bearer { .. } => (bearer(&secret)?, Blanker::new(&[secret.expose()])?),
             Auth::ApiKey { place: ApiKeyPlace::Header, name, .. } => {
-                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unusable::HeaderName(name.clone()))?;
-                (Place::Header(name, sensitive(secret.expose())?), Blanker::new(&[secret.expose()])?)
+                (Place::Header(header_name(name)?, sensitive(secret.expose())?), Blanker::new(&[secret.expose()])?)
             }
             Auth::ApiKey { place: ApiKeyPlace::Query, name, .. } => {
                 (Place::Query { name: name.clone(), value: secret.clone() }, Blanker::new(&[secret.expose()])?)
             }
-            Auth::None | Auth::OAuth2ClientCredentials { .. } => (Place::Nowhere, Blanker::new(&[secret.expose()])?),
+            Auth::Hmac { header, encoding, prefix, timestamp_header, .. } => {
+                let timestamp_header = timestamp_header.as_deref().map(header_name).transpose()?;
+                let (header, prefix, key) = (header_name(header)?, prefix.clone(), secret.clone());
+                let signature = Signature { key, header, encoding: *encoding, prefix, timestamp_header };
+                (Place::Signature(signature), Blanker::new(&[secret.expose()])?)
+            }
+            Auth::None | Auth::OAuth2ClientCredentials { .. } | Auth::OAuth2RefreshToken { .. } | Auth::OAuth2JwtBearer { .. } => {
+                (Place::Nowhere, Blanker::new(&[secret.expose()])?)
+            }
         };
         Ok(Self { serial, place, expires: None, made_of: Some(secret), blanker })
     }
 
-    /// A token, got with `client_secret` at `now`.
-    pub fn token(token: &Token, client_id: &str, client_secret: Secret, serial: u64, now: Timestamp) -> Result<Self, Unusable> {
-        let pair = Zeroizing::new([client_id.as_bytes(), b":", client_secret.expose()].concat());
-        let blanker = Blanker::new(&[token.access_token.expose(), client_secret.expose(), &pair])?;
-        let place = bearer(&token.access_token)?;
-        Ok(Self { serial, place, expires: Some(now.plus(token.usable_for)), made_of: Some(client_secret), blanker })
+    /// A token that was got with `given`.
+    pub fn token(granted: &Granted, given: &Given, client_id: Option<&str>, serial: u64) -> Result<Self, Unusable> {
+        let pairs = client_id.map(|id| given.0.iter().map(|secret| Zeroizing::new([id.as_bytes(), b":", secret.expose()].concat())));
+        let pairs: Vec<_> = pairs.into_iter().flatten().collect();
+        let secrets = given.0.iter().chain(granted.refresh_token()).chain([&granted.access_token]).map(Secret::expose);
+        let blanker = Blanker::new(&secrets.chain(pairs.iter().map(|pair| pair.as_slice())).collect::<Vec<_>>())?;
+        let place = bearer(&granted.access_token)?;
+        Ok(Self { serial, place, expires: Some(granted.usable_until), made_of: Some(given.joined()), blanker })
     }
 
     /// Whether it can still be used at `now`.
@@ -96,8 +117,8 @@ impl Credential {
         self.expires.is_none_or(|expires| now < expires)
     }
 
-    /// Puts it into a request.
-    pub fn apply(&self, url: &mut Url, headers: &mut HeaderMap) {
+    /// Puts it into a request with `body` that is sent at `now`.
+    pub fn apply(&self, url: &mut Url, headers: &mut HeaderMap, body: &[u8], now: Timestamp) {
         match &self.place {
             Place::Nowhere => {}
             Place::Header(name, value) => {
@@ -113,8 +134,34 @@ impl Credential {
                 };
                 url.set_query(Some(&query));
             }
+            Place::Signature(signature) => signature.sign(headers, body, now),
         }
     }
+}
+
+impl Signature {
+    /// RFC 2104 over the body; with a time, over its digits, `.` and the body, as Stripe and Standard Webhooks have it.
+    fn sign(&self, headers: &mut HeaderMap, body: &[u8], now: Timestamp) {
+        // HMAC takes keys of any length.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.key.expose()) else { return };
+        if let Some(header) = &self.timestamp_header {
+            let seconds = (now.0 / 1000).to_string();
+            mac.update(seconds.as_bytes());
+            mac.update(b".");
+            headers.extend(HeaderValue::from_str(&seconds).ok().map(|value| (header.clone(), value)));
+        }
+        mac.update(body);
+        let tag = mac.finalize().into_bytes();
+        let encoded = match self.encoding {
+            HmacEncoding::Hex => hex::encode(tag),
+            HmacEncoding::Base64 => STANDARD.encode(tag),
+        };
+        headers.extend(HeaderValue::from_str(&format!("{}{encoded}", self.prefix)).ok().map(|value| (self.header.clone(), value)));
+    }
+}
+
+fn header_name(name: &str) -> Result<HeaderName, Unusable> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unusable::HeaderName(name.to_owned()))
 }
 
 fn authorization(value: &[u8]) -> Result<Place, Unusable> {
@@ -139,26 +186,54 @@ impl Auth {
             Self::Basic { .. } => "basic",
             Self::Bearer { .. } => "bearer",
             Self::ApiKey { .. } => "api-key",
+            Self::Hmac { .. } => "hmac",
             Self::OAuth2ClientCredentials { .. } => "oauth2-client-credentials",
+            Self::OAuth2RefreshToken { .. } => "oauth2-refresh-token",
+            Self::OAuth2JwtBearer { .. } => "oauth2-jwt-bearer",
         }
     }
 
-    /// Where its secret is to be found.
-    pub fn secret(&self) -> Option<&SecretRef> {
+    /// Where its secrets are to be found, each with its key in environment files.
+    pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
         match self {
-            Self::None => None,
-            Self::Basic { password, .. } => Some(password),
-            Self::Bearer { token } => Some(token),
-            Self::ApiKey { key, .. } => Some(key),
-            Self::OAuth2ClientCredentials { client_secret, .. } => Some(client_secret),
+            Self::None => Vec::new(),
+            Self::Basic { password, .. } => vec![("password", password)],
+            Self::Bearer { token } => vec![("token", token)],
+            Self::ApiKey { key, .. } => vec![("key", key)],
+            Self::Hmac { secret, .. } => vec![("secret", secret)],
+            Self::OAuth2ClientCredentials { client_secret, .. } => vec![("client-secret", client_secret)],
+            Self::OAuth2RefreshToken { refresh_token, client_secret, .. } => {
+                let client_secret = client_secret.as_ref().map(|secret| ("client-secret", secret));
+                [("refresh-token", refresh_token)].into_iter().chain(client_secret).collect()
+            }
+            Self::OAuth2JwtBearer { private_key, .. } => vec![("private-key", private_key)],
         }
     }
 
-    /// The header it owns beside `Authorization`.
-    pub fn own_header(&self) -> Option<&str> {
+    /// Where its tokens come from, where it has any.
+    pub fn token_url(&self) -> Option<&Url> {
         match self {
-            Self::ApiKey { place: ApiKeyPlace::Header, name, .. } => Some(name),
+            Self::OAuth2ClientCredentials { token_url, .. }
+            | Self::OAuth2RefreshToken { token_url, .. }
+            | Self::OAuth2JwtBearer { token_url, .. } => Some(token_url),
             _ => None,
+        }
+    }
+
+    /// Who its tokens are for.
+    pub fn client_id(&self) -> Option<&str> {
+        match self {
+            Self::OAuth2ClientCredentials { client_id, .. } | Self::OAuth2RefreshToken { client_id, .. } => Some(client_id),
+            _ => None,
+        }
+    }
+
+    /// The headers it owns beside `Authorization`.
+    pub fn own_headers(&self) -> Vec<&str> {
+        match self {
+            Self::ApiKey { place: ApiKeyPlace::Header, name, .. } => vec![name],
+            Self::Hmac { header, timestamp_header, .. } => [header].into_iter().chain(timestamp_header).map(String::as_str).collect(),
+            _ => Vec::new(),
         }
     }
 

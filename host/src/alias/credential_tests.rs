@@ -1,6 +1,5 @@
 //! Credentials against a real server on loopback: tokens, refreshes, refusals and their repair.
 
-use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +10,7 @@ use tokio::sync::Barrier;
 
 use super::network::NetworkUpstream;
 use super::secret::MachineSecrets;
-use super::test_support::{Bench, SECRET, START, Server, aliases_at, answer, basic, get, oauth, secret, until};
+use super::test_support::{Bench, Logged, SECRET, START, Server, aliases_at, answer, basic, get, oauth, secret, until};
 use super::{Auth, EgressError, Gate, Hold};
 use crate::clock::{Clock, ManualClock};
 
@@ -130,27 +129,9 @@ async fn a_token_endpoint_that_is_down_is_unreachable_and_not_refused() {
     assert!(matches!(held, Err(EgressError::Held { kind: Hold::Throttled, until: Some(until) }) if until >= START.plus(60 * SECOND)));
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_refused_client_is_told_to_the_owner_once_and_its_secret_to_nobody() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-
+    let log = Logged::start();
     let echo = r#"{"error":"invalid_grant","error_description":"s3cret/value+1 is wrong"}"#;
     let server = token_endpoint(400, &[], echo).await;
     let bench = Bench::at(&server, oauth(&server));
@@ -158,14 +139,13 @@ async fn a_refused_client_is_told_to_the_owner_once_and_its_secret_to_nobody() {
     assert!(results.contains(&Err(EgressError::CredentialRefused("token endpoint answered 400 invalid_grant".into()))), "{results:?}");
     assert_eq!(server.seen("/token").len(), 1);
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains("LG-6001")).collect();
+    let (lines, log) = (log.lines("LG-6001"), log.text());
     assert_eq!(lines.len(), 1, "{log}");
     for part in [
         "ERROR",
         "alias crm: token endpoint answered 400 invalid_grant since 2026-01-02T03:04:05",
         "crm-team@acme.example",
-        "file secrets/crm",
+        "Fix: lockgate secret set crm.secret (or put it into: file secrets/crm)",
     ] {
         assert!(lines[0].contains(part), "{part}: {}", lines[0]);
     }
@@ -270,18 +250,18 @@ async fn a_test_says_whether_the_alias_answers_and_authenticates() {
     let server = basic_target(Arc::clone(&password)).await;
     let bench = Bench::at(&server, basic());
     let test = bench.aliases.test("crm").await;
-    assert_eq!((test.reachable, test.authenticated, test.status), (true, Some(false), Some(401)));
+    assert_eq!((test.reachable, test.authenticated, test.status), (Some(true), Some(false), Some(401)));
 
     assert!(bench.aliases.send("crm", &[], get("/a")).await.is_err());
     assert_eq!(bench.state(), "credential-refused");
     *password.lock().unwrap() = SECRET.to_owned();
     let test = bench.aliases.test("crm").await;
-    assert_eq!((test.reachable, test.authenticated, test.status), (true, Some(true), Some(200)));
+    assert_eq!((test.reachable, test.authenticated, test.status), (Some(true), Some(true), Some(200)));
     assert_eq!(bench.state(), "healthy", "a test that succeeds releases the alias");
     assert_eq!(server.seen("/").last().unwrap().method, "HEAD");
 
     *bench.network.target.lock().unwrap() = None;
     let gone = Bench::new("http://127.0.0.1:7/", basic(), super::test_support::FakeNetwork::new(&[], None)).aliases.test("crm").await;
-    assert_eq!((gone.reachable, gone.authenticated), (false, None));
-    assert!(!bench.aliases.test("nobody").await.reachable);
+    assert_eq!((gone.reachable, gone.authenticated), (Some(false), None));
+    assert_eq!(bench.aliases.test("nobody").await.reachable, None, "nobody was asked");
 }

@@ -8,26 +8,32 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
 use url::Url;
 
-use super::credential::Credential;
+use super::credential::{Credential, Unusable};
+use super::expired::is_expired;
+use super::grant::{Given, Purse};
 use super::health::{Closed, Ticket};
 use super::rate::{self, Refused};
 use super::registry::{EgressError, EgressResponse, RESPONSE_BODY_BYTES_MAX, Sender, TIMEOUT_MIN};
-use super::secret::{Secret, SecretSource};
-use super::token::{self, TokenFailure};
+use super::secret::{Secret, SecretRef, SecretSource};
+use super::token;
 use super::turnstile::Turnstile;
 use super::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
-use super::{Alias, Auth, Hold};
+use super::vault::Vault;
+use super::{Alias, Auth};
 use crate::clock::{Clock, Timestamp};
-use crate::problem::Code;
+use crate::crash_point::{CrashPoint, reached};
+use crate::problem::{Code, Problem};
 use crate::random::Random;
 
 /// What all aliases share.
 #[derive(Debug)]
 pub struct Surroundings {
     pub secrets: Arc<dyn SecretSource>,
+    /// Where tokens are kept before they are used.
+    pub vault: Arc<Vault>,
     pub upstream: Arc<dyn Upstream>,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
@@ -67,7 +73,7 @@ pub struct Endpoint {
     network: Arc<[ipnet::IpNet]>,
     pub(super) around: Arc<Surroundings>,
     /// Held while a credential is made, so that many who need a new one make one request.
-    credential: Mutex<Wallet>,
+    credential: Arc<Mutex<Wallet>>,
     /// Requests for a credential that came to nothing.
     credentials_failed: AtomicU64,
 }
@@ -76,7 +82,19 @@ pub struct Endpoint {
 #[derive(Debug, Default)]
 struct Wallet {
     credential: Option<Arc<Credential>>,
+    purse: Purse,
     failure: Option<EgressError>,
+}
+
+/// Why a new credential is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Because {
+    /// There is none, or it is used up.
+    None,
+    /// The target refused the one there is.
+    Refused,
+    /// A person asks whether there is one to be had.
+    Asked,
 }
 
 /// Leave to send the requests of one exchange. Dropped, however that ends, it is given back.
@@ -93,22 +111,45 @@ impl Endpoint {
     pub fn new(alias: Alias, around: Arc<Surroundings>) -> Self {
         let (name, network) = (Arc::from(alias.name.as_str()), alias.network.clone().into());
         let turnstile = Arc::new(Turnstile::new(&alias.rate, around.clock.now()));
-        let (credential, credentials_failed) = (Mutex::default(), AtomicU64::new(0));
+        let wallet = Wallet { purse: Purse::of(around.vault.take_token(&alias.name)), ..Wallet::default() };
+        let (credential, credentials_failed) = (Arc::new(Mutex::new(wallet)), AtomicU64::new(0));
         Self { turnstile, alias, name, network, around, credential, credentials_failed }
     }
 
+    /// The same alias as it is to be from now on. Requests that are under way end on this one.
+    pub async fn succeeded_by(&self, alias: Alias) -> Self {
+        let now = self.now();
+        if alias.rate != self.alias.rate {
+            self.turnstile.limit(&alias.rate, now);
+        }
+        if alias.url != self.alias.url {
+            self.turnstile.lead_elsewhere(now);
+        }
+        let around = Arc::clone(&self.around);
+        let (name, network) = (Arc::clone(&self.name), alias.network.clone().into());
+        let mut credential = Arc::clone(&self.credential);
+        if alias.auth != self.alias.auth {
+            // The token may still be good, or be what the next one is got with.
+            let purse = std::mem::take(&mut self.credential.lock().await.purse);
+            credential = Arc::new(Mutex::new(Wallet { purse, ..Wallet::default() }));
+            self.turnstile.accepted(now);
+        }
+        Self { turnstile: Arc::clone(&self.turnstile), alias, name, network, around, credential, credentials_failed: AtomicU64::new(0) }
+    }
+
     /// Sends `request`, if the alias sends anything now.
-    pub async fn exchange(&self, request: Prepared) -> Result<EgressResponse, EgressError> {
+    pub async fn exchange(self: &Arc<Self>, request: Prepared) -> Result<EgressResponse, EgressError> {
         // Long enough for all that is done under the ticket.
         let lease = request.timeout + token::TOKEN_TIMEOUT + rate::PATIENCE;
         let ticket = self.turnstile.enter(self.now(), lease).map_err(held)?;
         let _entered = Entered(self, ticket);
         let mut credential = self.credential(ticket, None).await?;
         let started = self.now();
-        let mut heard = self.once(request.clone(), &credential, ticket).await?;
-        if heard.answer.status == StatusCode::UNAUTHORIZED && !matches!(self.alias.auth, Auth::None) {
+        let (timeout, again) = (request.timeout, (!matches!(self.alias.auth, Auth::None)).then(|| request.clone()));
+        let mut heard = self.once(request, &credential, ticket).await?;
+        if let Some(request) = again.filter(|_| self.says_expired(&heard)) {
             credential = self.credential(ticket, Some(credential.serial)).await?;
-            let left = request.timeout.saturating_sub(self.now().since(started));
+            let left = timeout.saturating_sub(self.now().since(started));
             if left.is_zero() {
                 return Err(EgressError::TimedOut);
             }
@@ -118,14 +159,19 @@ impl Endpoint {
                 EgressError::RateTooLow(_) => EgressError::RateUsedUp { until: None },
                 other => other,
             })?;
-            if heard.answer.status == StatusCode::UNAUTHORIZED {
-                return Err(self.refuse(credential.made_of.clone(), "the target answered 401".to_owned()));
+            if self.says_expired(&heard) {
+                return Err(self.refuse(credential.made_of.clone(), refusal(heard.answer.status)));
             }
         }
         self.shown(heard, &credential)
     }
 
-    /// An answer that is not 401, as the plugin gets it.
+    /// Whether it is a 401, or what the alias's rule says is as good as one.
+    pub(super) fn says_expired(&self, heard: &Heard) -> bool {
+        is_expired(self.alias.expired_when.as_ref(), &heard.answer)
+    }
+
+    /// An answer that takes the credential, as the plugin gets it.
     fn shown(&self, heard: Heard, credential: &Credential) -> Result<EgressResponse, EgressError> {
         let status = heard.answer.status;
         if status.as_u16() < 500 && status != StatusCode::TOO_MANY_REQUESTS {
@@ -143,12 +189,15 @@ impl Endpoint {
     pub async fn once(&self, request: Prepared, credential: &Credential, ticket: Ticket) -> Result<Heard, EgressError> {
         let Prepared { method, mut url, mut headers, body, timeout, sender } = request;
         let waited = self.wait_for_slot(&sender, timeout, ticket).await?;
-        credential.apply(&mut url, &mut headers);
+        credential.apply(&mut url, &mut headers, &body, self.now());
         // Time spent waiting here must not make a healthy target look like one that does not answer.
         let timeout = timeout.saturating_sub(waited).max(TIMEOUT_MIN.min(timeout));
         let request = UpstreamRequest { method, headers, body, timeout, ..self.template(url) };
         match self.around.upstream.send(request).await {
-            Ok(answer) => Ok(self.hear(answer, &sender, ticket, credential)),
+            Ok(answer) => {
+                reached(CrashPoint::ResponseReceived);
+                Ok(self.hear(answer, &sender, ticket, credential))
+            }
             Err(error) => Err(self.stumble(error, &sender, ticket, credential)),
         }
     }
@@ -176,7 +225,7 @@ impl Endpoint {
     }
 
     /// A request to `url` through this alias's connections.
-    fn template(&self, url: Url) -> UpstreamRequest {
+    pub(super) fn template(&self, url: Url) -> UpstreamRequest {
         UpstreamRequest {
             alias: Arc::clone(&self.name),
             network: Arc::clone(&self.network),
@@ -190,9 +239,9 @@ impl Endpoint {
     }
 
     /// The credential to send with: the one at hand, or a new one if there is none, it is used up, or it is the one numbered `stale`.
-    pub async fn credential(&self, ticket: Ticket, stale: Option<u64>) -> Result<Arc<Credential>, EgressError> {
+    pub async fn credential(self: &Arc<Self>, ticket: Ticket, stale: Option<u64>) -> Result<Arc<Credential>, EgressError> {
         let failed_before = self.credentials_failed.load(Ordering::SeqCst);
-        let mut wallet = self.credential.lock().await;
+        let wallet = Arc::clone(&self.credential).lock_owned().await;
         let at_hand = wallet.credential.as_ref();
         if let Some(credential) = at_hand.filter(|credential| credential.is_fresh(self.now()) && stale != Some(credential.serial)) {
             return Ok(Arc::clone(credential));
@@ -202,12 +251,28 @@ impl Endpoint {
         if let Some(failure) = wallet.failure.as_ref().filter(|_| failed_before != self.credentials_failed.load(Ordering::SeqCst)) {
             return Err(failure.clone());
         }
-        self.put_new(&mut wallet, ticket, stale.is_some()).await
+        self.replace(wallet, ticket, if stale.is_some() { Because::Refused } else { Because::None }).await
+    }
+
+    /// Makes a credential. A token endpoint takes the old refresh token back when it gives a new one, so nobody who stops waiting
+    /// for a token ends the request for it: it goes on until the token is kept.
+    async fn replace(
+        self: &Arc<Self>,
+        mut wallet: OwnedMutexGuard<Wallet>,
+        ticket: Ticket,
+        because: Because,
+    ) -> Result<Arc<Credential>, EgressError> {
+        if self.alias.auth.token_url().is_none() {
+            return self.put_new(&mut wallet, ticket, because).await;
+        }
+        let endpoint = Arc::clone(self);
+        let making = tokio::spawn(async move { endpoint.put_new(&mut wallet, ticket, because).await });
+        making.await.unwrap_or_else(|_| Err(EgressError::Unreachable("the host goes down".to_owned())))
     }
 
     /// Makes a credential and keeps it, or keeps why there is none for those who wait.
-    async fn put_new(&self, wallet: &mut Wallet, ticket: Ticket, refused: bool) -> Result<Arc<Credential>, EgressError> {
-        match self.make_credential(ticket, wallet.credential.as_deref(), refused).await {
+    async fn put_new(&self, wallet: &mut Wallet, ticket: Ticket, because: Because) -> Result<Arc<Credential>, EgressError> {
+        match self.make_credential(wallet, ticket, because).await {
             Ok(made) => {
                 let made = Arc::new(made);
                 wallet.credential = Some(Arc::clone(&made));
@@ -221,40 +286,31 @@ impl Endpoint {
         }
     }
 
-    async fn make_credential(&self, ticket: Ticket, old: Option<&Credential>, refused: bool) -> Result<Credential, EgressError> {
-        let unusable = |error: super::credential::Unusable| denied(&error.to_string());
-        let Some(reference) = self.alias.auth.secret() else { return Credential::none().map_err(unusable) };
-        let secret = match self.around.secrets.read(reference) {
-            Ok(secret) => secret,
+    async fn make_credential(&self, wallet: &mut Wallet, ticket: Ticket, because: Because) -> Result<Credential, EgressError> {
+        let given = match self.given() {
+            Ok(given) => given,
             Err(problem) => return Err(self.refuse(None, problem.message)),
         };
+        let old = wallet.credential.as_deref();
         let serial = old.map_or(1, |old| old.serial + 1);
-        let made = match &self.alias.auth {
-            Auth::OAuth2ClientCredentials { token_url, client_id, scope, .. } => {
-                let client = token::Client { token_url, client_id, client_secret: &secret, scope: scope.as_deref() };
-                let answer = self.around.upstream.send(client.request(self.template(token_url.clone()))).await;
-                let token = token::read(answer, self.now().0).map_err(|failure| self.no_token(failure, ticket, &secret))?;
-                Credential::token(&token, client_id, secret.clone(), serial, self.now())
-            }
+        let Some(secret) = given.0.first() else { return Credential::none().map_err(|error: Unusable| denied(&error.to_string())) };
+        let made = if self.alias.auth.token_url().is_some() {
+            let granted = self.granted(&mut wallet.purse, &given, because != Because::None, ticket).await?;
+            Credential::token(granted, &given, self.alias.auth.client_id(), serial)
+        } else if because == Because::Refused && old.is_some_and(|old| old.made_of.as_ref() == Some(secret)) {
             // The same secret again would be refused again.
-            _ if refused && old.is_some_and(|old| old.made_of.as_ref() == Some(&secret)) => {
-                return Err(self.refuse(Some(secret), "the target answered 401".to_owned()));
-            }
-            auth => Credential::fixed(auth, secret.clone(), serial),
+            return Err(self.refuse(Some(secret.clone()), "the target answered 401".to_owned()));
+        } else {
+            Credential::fixed(&self.alias.auth, secret.clone(), serial)
         };
         // A secret that cannot be sent needs a person just as one that is refused does.
-        made.map_err(|error| self.refuse(Some(secret), error.to_string()))
+        made.map_err(|error| self.refuse(Some(given.joined()), error.to_string()))
     }
 
-    fn no_token(&self, failure: TokenFailure, ticket: Ticket, secret: &Secret) -> EgressError {
-        match failure {
-            TokenFailure::Refused(what) => self.refuse(Some(secret.clone()), what),
-            TokenFailure::Unavailable(what) => self.unreachable(ticket, what),
-            TokenFailure::AddressRefused(what) => self.address_refused(&what),
-            TokenFailure::Throttled(asked, what) => {
-                EgressError::Held { kind: Hold::Throttled, until: Some(self.throttle(ticket, &asked, what)) }
-            }
-        }
+    /// The alias's secrets, read now.
+    pub(super) fn given(&self) -> Result<Given, Problem> {
+        let secrets = self.alias.auth.secrets().into_iter().map(|(_, reference)| self.around.secrets.read(reference));
+        secrets.collect::<Result<_, _>>().map(Given)
     }
 
     pub(super) fn address_refused(&self, what: &str) -> EgressError {
@@ -263,16 +319,16 @@ impl Endpoint {
     }
 
     /// Notes that the credential is refused, and tells the owner if that is news.
-    fn refuse(&self, secret: Option<Secret>, detail: String) -> EgressError {
+    pub(super) fn refuse(&self, secret: Option<Secret>, detail: String) -> EgressError {
         let now = self.now();
         if self.turnstile.refuse(now, secret, detail.clone()) {
             let owner = self.alias.owner.as_ref().map_or("nobody named", |owner| owner.contact.as_str());
-            let fix =
-                self.alias.auth.secret().map_or_else(String::new, |reference| format!("Fix: put the right secret into {reference}. "));
+            let fix = |(_, reference): &(_, &SecretRef)| format!("lockgate secret set {} (or put it into: {reference})", reference.name);
+            let fixes: Vec<String> = self.alias.auth.secrets().iter().map(fix).collect();
             tracing::error!(
                 code = %Code::CredentialRefused, alias = %self.name, owner,
-                "{} alias {}: {detail} since {now}. Its messages wait; none lost. {fix}Delivery resumes by itself.",
-                Code::CredentialRefused, self.name,
+                "{} alias {}: {detail} since {now}. Its messages wait; none lost. Fix: {}. Delivery resumes by itself.",
+                Code::CredentialRefused, self.name, fixes.join(", or "),
             );
             self.changed();
         }
@@ -280,9 +336,14 @@ impl Endpoint {
     }
 
     /// A credential made anew, whatever there is, and kept.
-    pub async fn renew(&self, ticket: Ticket) -> Result<Arc<Credential>, EgressError> {
-        let mut wallet = self.credential.lock().await;
-        self.put_new(&mut wallet, ticket, false).await
+    pub async fn renew(self: &Arc<Self>, ticket: Ticket) -> Result<Arc<Credential>, EgressError> {
+        let wallet = Arc::clone(&self.credential).lock_owned().await;
+        self.replace(wallet, ticket, Because::Asked).await
+    }
+
+    /// Ends when no token is being asked for.
+    pub async fn settle(&self) {
+        drop(self.credential.lock().await);
     }
 
     /// The target was seen to take the credential.
@@ -319,6 +380,14 @@ impl Endpoint {
 
     pub(super) fn now(&self) -> Timestamp {
         self.around.clock.now()
+    }
+}
+
+/// What is said of an alias whose target answered so to a fresh credential.
+pub fn refusal(status: StatusCode) -> String {
+    match status.as_u16() {
+        401 => "the target answered 401".to_owned(),
+        other => format!("the target answered {other}, and that its credential has expired"),
     }
 }
 

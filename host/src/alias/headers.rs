@@ -46,8 +46,8 @@ const OWNED: &[&str] = &[
 /// What some frameworks read in place of the request line, past the path rules and the allow list.
 const OVERRIDES: &[&str] = &["x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url"];
 
-/// The headers of a request: the plugin's, checked, and the host's. `credential` is the alias's own header, if it has one.
-pub fn build(from_plugin: &[(String, String)], credential: Option<&str>, idempotency_key: &str) -> Result<HeaderMap, HeaderRefused> {
+/// The headers of a request: the plugin's, checked, and the host's. `credential` are the alias's own headers.
+pub fn build(from_plugin: &[(String, String)], credential: &[&str], idempotency_key: &str) -> Result<HeaderMap, HeaderRefused> {
     let bytes: usize = from_plugin.iter().map(|(name, value)| name.len() + value.len()).sum();
     if from_plugin.len() > PLUGIN_HEADERS_MAX || bytes > PLUGIN_HEADER_BYTES_MAX {
         return Err(HeaderRefused::TooMany);
@@ -64,10 +64,10 @@ pub fn build(from_plugin: &[(String, String)], credential: Option<&str>, idempot
     Ok(headers)
 }
 
-fn typed(name: &str, value: &str, credential: Option<&str>) -> Result<(HeaderName, HeaderValue), HeaderRefused> {
+fn typed(name: &str, value: &str, credential: &[&str]) -> Result<(HeaderName, HeaderValue), HeaderRefused> {
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderRefused::Name(name.chars().take(64).collect()))?;
     let owned = OWNED.contains(&name.as_str()) || name.as_str().starts_with("proxy-");
-    if owned || credential.is_some_and(|own| own.eq_ignore_ascii_case(name.as_str())) {
+    if owned || credential.iter().any(|own| own.eq_ignore_ascii_case(name.as_str())) {
         return Err(HeaderRefused::Owned(name));
     }
     if OVERRIDES.contains(&name.as_str()) {
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     fn build_one(name: &str, value: &str) -> Result<HeaderMap, HeaderRefused> {
-        build(&[(name.to_owned(), value.to_owned())], Some("X-Api-Key"), "key-1")
+        build(&[(name.to_owned(), value.to_owned())], &["X-Api-Key"], "key-1")
     }
 
     #[test]
@@ -129,9 +129,9 @@ mod tests {
     #[test]
     fn refuses_too_many_headers() {
         let many = vec![("x-a".to_owned(), String::new()); PLUGIN_HEADERS_MAX + 1];
-        assert_eq!(build(&many, None, "k"), Err(HeaderRefused::TooMany));
+        assert_eq!(build(&many, &[], "k"), Err(HeaderRefused::TooMany));
         let large = [("x-a".to_owned(), "a".repeat(PLUGIN_HEADER_BYTES_MAX))];
-        assert_eq!(build(&large, None, "k"), Err(HeaderRefused::TooMany));
+        assert_eq!(build(&large, &[], "k"), Err(HeaderRefused::TooMany));
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub enum Limit {
 /// Leave to send a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Ticket {
+    /// Which target it is for.
+    era: u64,
     generation: u64,
     /// Its outcome decides whether an open breaker closes.
     is_try: bool,
@@ -96,6 +98,8 @@ pub struct Condition {
 
 #[derive(Debug)]
 pub struct Health {
+    /// Counts the targets there were.
+    era: u64,
     /// Counts what closed or opened the gate.
     generation: u64,
     healthy_since: Timestamp,
@@ -147,6 +151,7 @@ impl Health {
     /// Healthy from `now` on, until proved otherwise.
     pub fn new(now: Timestamp) -> Self {
         Self {
+            era: 0,
             generation: 0,
             healthy_since: now,
             throttle: None,
@@ -156,6 +161,11 @@ impl Health {
             refusal: None,
             paused: None,
         }
+    }
+
+    /// Of a target of which nothing is known yet. What a person paused stays so.
+    pub fn of_another_target(&self, now: Timestamp) -> Self {
+        Self { era: self.era + 1, generation: self.generation + 1, paused: self.paused.clone(), ..Self::new(now) }
     }
 
     /// How many deliveries may run at once.
@@ -195,17 +205,17 @@ impl Health {
         if let Some(refusal) = &mut self.refusal {
             refusal.spell.until = now.plus(REFUSED_PROBE_EVERY);
         }
-        Ok(Ticket { generation: self.generation, is_try: try_number.is_some(), try_number })
+        Ok(Ticket { era: self.era, generation: self.generation, is_try: try_number.is_some(), try_number })
     }
 
     /// Leave to send whatever is known, for a test a person asked for.
     pub fn force(&self) -> Ticket {
-        Ticket { generation: self.generation, is_try: true, try_number: None }
+        Ticket { era: self.era, generation: self.generation, is_try: true, try_number: None }
     }
 
     /// The holder of `ticket` sends no more.
     pub fn leave(&mut self, ticket: Ticket, now: Timestamp) {
-        if let Some(number) = ticket.try_number {
+        if let Some(number) = ticket.try_number.filter(|_| ticket.era == self.era) {
             self.breaker.end_try(number, now);
         }
     }
@@ -220,6 +230,9 @@ impl Health {
 
     /// Learns from an exchange.
     pub fn note(&mut self, ticket: Ticket, sign: Sign, now: Timestamp, random: &dyn Random, detail: &str) -> News {
+        if ticket.era != self.era {
+            return News::Nothing;
+        }
         if self.ramp.as_ref().is_some_and(|ramp| now.since(ramp.since) >= PROVED_AFTER) && !self.is_open() {
             self.breaker.settled();
         }
@@ -281,7 +294,10 @@ impl Health {
 
     /// The target, which answers, asks everybody to wait; gives until when. Never shortens an earlier wait.
     pub fn throttle(&mut self, ticket: Ticket, now: Timestamp, asked: &Asked, random: &dyn Random, detail: String) -> Timestamp {
-        if ticket.is_try {
+        if ticket.era == self.era {
+            self.breaker.is_there();
+        }
+        if ticket.is_try && ticket.era == self.era {
             self.breaker.close();
         }
         let wait = match asked.wait {
@@ -292,8 +308,11 @@ impl Health {
                 jittered(half, half, random)
             }
         };
-        self.throttled = self.throttled.saturating_add(1);
         let until = now.plus(wait);
+        if ticket.era != self.era {
+            return until;
+        }
+        self.throttled = self.throttled.saturating_add(1);
         let running = self.throttle.take().filter(|spell| spell.until > now);
         let (since, until) = running.map_or((now, until), |spell| (spell.since, spell.until.max(until)));
         self.throttle = Some(Spell { since, until, detail });

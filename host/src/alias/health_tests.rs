@@ -18,7 +18,7 @@ fn asked(seconds: u64) -> Asked {
 }
 
 fn throttle(health: &mut Health, now: Timestamp, asked: &Asked) -> Timestamp {
-    let ticket = Ticket { generation: 0, is_try: false, try_number: None };
+    let ticket = Ticket { era: 0, generation: 0, is_try: false, try_number: None };
     health.throttle(ticket, now, asked, &random(), "429".into())
 }
 

@@ -47,7 +47,7 @@ impl Endpoint {
             UpstreamError::AddressRefused(what) => self.address_refused(&what),
             UpstreamError::Unreachable(what) => self.unreachable(ticket, credential.blanker.blank_text(what)),
             UpstreamError::TimedOut(limit) => {
-                self.note(ticket, Sign::Failed(sender.message), &format!("no answer within {limit:?}"));
+                self.note(ticket, Sign::Silent(sender.message), &format!("no answer within {limit:?}"));
                 EgressError::TimedOut
             }
             UpstreamError::TooLarge => {

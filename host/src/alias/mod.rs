@@ -3,9 +3,9 @@
 //! Depends on `clock`, `random` and `problem`, and on `integration` for plain data (owners, allow lists, waits). Knows nothing of
 //! plugins, messages or deliveries.
 //!
-//! The way of one request: [`registry`] → `path`, `headers` → `turnstile` (may it go now?) → `credential` (and `token`) →
-//! [`upstream`] → `learn` (`retry_after`, `breaker`), `blank` → back. Before that, its delivery was let in by `admission`. The rules of
-//! both are in `health` (with `breaker`), `rate` and `turns`.
+//! The way of one request: [`registry`] → `path`, `headers` → `turnstile` (may it go now?) → `credential` (of a token: `grant`,
+//! `token`, `jwt`, kept in the [`vault`]) → [`upstream`] → `learn` (`retry_after`, `breaker`), `expired`, `blank` → back. Before that,
+//! its delivery was let in by `admission`. The rules of both are in `health` (with `breaker`), `rate` and `turns`.
 
 pub mod address;
 mod admission;
@@ -13,8 +13,11 @@ mod blank;
 mod breaker;
 mod credential;
 mod endpoint;
+mod expired;
+mod grant;
 mod headers;
 mod health;
+mod jwt;
 mod learn;
 pub mod network;
 mod network_connect;
@@ -25,16 +28,17 @@ pub mod registry;
 mod retry_after;
 pub mod scripted;
 pub mod secret;
-mod token;
+pub mod token;
 mod turns;
 mod turnstile;
 pub mod upstream;
+pub mod vault;
 
 pub use admission::{Admission, Entrance, Seat, Seats};
 pub use health::Hold;
 pub use probe::AliasTest;
 pub use rate::{RateLimit, RateUse};
-pub use registry::{AliasStatus, Aliases, EgressError, EgressRequest, EgressResponse, KeptAlias, Sender};
+pub use registry::{AliasStatus, Aliases, AliasesParts, EgressError, EgressRequest, EgressResponse, KeptAlias, Sender};
 pub use turnstile::Gate;
 
 use std::collections::BTreeMap;
@@ -54,13 +58,15 @@ pub struct Environment {
 }
 
 /// A name for an endpoint, how to authenticate there, and how requests from there prove who sent them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Alias {
     pub name: String,
     pub owner: Option<Owner>,
     /// Base URL of requests; none for an alias that only verifies webhooks.
     pub url: Option<Url>,
     pub auth: Auth,
+    /// Which answers mean that the credential has expired, beside a 401.
+    pub expired_when: Option<ExpiredWhen>,
     /// How many requests may be sent in a time, by all who use it; none: as many as there are.
     pub rate: Vec<RateLimit>,
     /// Loopback, private or link-local networks that may be dialled.
@@ -69,13 +75,86 @@ pub struct Alias {
 }
 
 /// How the host authenticates at an alias.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
     None,
-    Basic { username: String, password: SecretRef },
-    Bearer { token: SecretRef },
-    ApiKey { place: ApiKeyPlace, name: String, key: SecretRef },
-    OAuth2ClientCredentials { token_url: Url, client_id: String, client_secret: SecretRef, scope: Option<String> },
+    Basic {
+        username: String,
+        password: SecretRef,
+    },
+    Bearer {
+        token: SecretRef,
+    },
+    ApiKey {
+        place: ApiKeyPlace,
+        name: String,
+        key: SecretRef,
+    },
+    /// HMAC-SHA256 over the body, or over time, `.` and body, in a header.
+    Hmac {
+        secret: SecretRef,
+        header: String,
+        encoding: HmacEncoding,
+        prefix: String,
+        /// Holds the time in seconds since 1970, which is then signed too.
+        timestamp_header: Option<String>,
+    },
+    /// RFC 6749 section 4.4.
+    OAuth2ClientCredentials {
+        token_url: Url,
+        client_id: String,
+        client_secret: SecretRef,
+        scope: Option<String>,
+    },
+    /// RFC 6749 section 6.
+    OAuth2RefreshToken {
+        token_url: Url,
+        client_id: String,
+        client_secret: Option<SecretRef>,
+        /// The first one; those the token endpoint gives in its place are kept.
+        refresh_token: SecretRef,
+        scope: Option<String>,
+    },
+    /// RFC 7523 section 2.1.
+    OAuth2JwtBearer {
+        token_url: Url,
+        claims: JwtClaims,
+        private_key: SecretRef,
+        algorithm: JwtAlgorithm,
+        key_id: Option<String>,
+    },
+}
+
+/// What an assertion says beside its times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwtClaims {
+    pub issuer: String,
+    pub subject: Option<String>,
+    pub audience: String,
+    pub scope: Option<String>,
+}
+
+/// How an assertion is signed (RFC 7518 section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JwtAlgorithm {
+    Rs256,
+    Es256,
+}
+
+/// An answer that means what a 401 means, of a target that says it otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpiredWhen {
+    pub status: u16,
+    pub holds: Holds,
+}
+
+/// What an answer's body must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// At this JSON pointer (RFC 6901) one of these values.
+    Json { pointer: String, is: Vec<String> },
+    /// This text.
+    Text(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +164,7 @@ pub enum ApiKeyPlace {
 }
 
 /// How a webhook proves who sent it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verify {
     /// `X-Shopify-Hmac-Sha256`: base64 HMAC-SHA256 over the body.
     Shopify {
@@ -115,6 +194,20 @@ pub enum Verify {
     },
 }
 
+impl Verify {
+    /// The word for the kind, as in environment files.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Shopify { .. } => "shopify",
+            Self::GitHub { .. } => "github",
+            Self::StandardWebhooks { .. } => "standard-webhooks",
+            Self::Hmac { .. } => "hmac",
+            Self::Basic { .. } => "basic",
+            Self::Bearer { .. } => "bearer",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HmacEncoding {
     Hex,
@@ -126,6 +219,10 @@ mod credential_tests;
 #[cfg(test)]
 mod egress_tests;
 #[cfg(test)]
+mod grant_tests;
+#[cfg(test)]
 mod learn_tests;
+#[cfg(test)]
+mod replace_tests;
 #[cfg(test)]
 mod test_support;

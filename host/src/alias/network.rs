@@ -19,6 +19,7 @@ pub use super::network_connect::{CONNECT_TIMEOUT, Dial, Resolve, SystemNetwork};
 use super::network_connect::{CheckedDialer, Connect, ConnectError};
 use super::upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
 use crate::clock::{Clock, within};
+use crate::crash_point::{CrashPoint, reached};
 use crate::problem::{Code, Problem};
 
 /// From the request to the first byte of the answer.
@@ -108,6 +109,7 @@ impl Upstream for NetworkUpstream {
         let exchange = async {
             let head = within(&*self.clock, FIRST_BYTE_TIMEOUT.min(timeout), client.request(request)).await;
             let answer = head.ok_or(UpstreamError::TimedOut(FIRST_BYTE_TIMEOUT))?.map_err(|error| classify(&error))?;
+            reached(CrashPoint::RequestSent);
             read(answer, body_bytes_max).await
         };
         let done = within(&*self.clock, timeout, exchange).await.unwrap_or(Err(UpstreamError::TimedOut(timeout)));

@@ -121,6 +121,9 @@ fn check_segment(segment: &str) -> Result<(), PathRefused> {
 }
 
 fn has_encoded_structure(text: &str) -> bool {
+    if !text.contains('%') {
+        return false;
+    }
     let lower = text.to_ascii_lowercase();
     ["%2e", "%2f", "%5c"].iter().any(|code| lower.contains(code))
 }

@@ -2,6 +2,7 @@
 //!
 //! Depends on `endpoint`. Sends one request without effect (HEAD, or GET where HEAD is not known) to the base URL.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,8 +23,8 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AliasTest {
     pub alias: String,
-    /// Something answered.
-    pub reachable: bool,
+    /// Something answered; none where nothing was asked.
+    pub reachable: Option<bool>,
     /// Whether the credential was taken; none where the answer does not tell, or there is no credential.
     pub authenticated: Option<bool>,
     /// The HTTP status of the base URL.
@@ -35,36 +36,41 @@ pub struct AliasTest {
 
 impl AliasTest {
     /// A test that came to nothing.
-    pub fn failed(alias: &str, detail: String) -> Self {
-        Self { alias: alias.to_owned(), reachable: false, authenticated: None, status: None, detail, took_ms: 0 }
+    fn failed(alias: &str, detail: String) -> Self {
+        Self { reachable: Some(false), ..Self::not_asked(alias, detail) }
+    }
+
+    /// A test that did not take place.
+    pub fn not_asked(alias: &str, detail: String) -> Self {
+        Self { alias: alias.to_owned(), reachable: None, authenticated: None, status: None, detail, took_ms: 0 }
     }
 }
 
 /// Tests `endpoint`, whatever is known of its health, and learns from a good answer.
-pub async fn run(endpoint: &Endpoint, clock: &dyn Clock) -> AliasTest {
+pub async fn run(endpoint: &Arc<Endpoint>, clock: &dyn Clock) -> AliasTest {
     let started = clock.now();
     let mut test = match &endpoint.alias.url {
         Some(url) => ask(endpoint, url).await,
-        None => AliasTest::failed(&endpoint.alias.name, "the alias has no url: it only verifies webhooks".to_owned()),
+        None => AliasTest::not_asked(&endpoint.alias.name, "the alias has no url: it only verifies webhooks".to_owned()),
     };
     test.took_ms = u64::try_from(clock.now().since(started).as_millis()).unwrap_or(u64::MAX);
     test
 }
 
-async fn ask(endpoint: &Endpoint, url: &Url) -> AliasTest {
+async fn ask(endpoint: &Arc<Endpoint>, url: &Url) -> AliasTest {
     let failed = |detail: String| AliasTest::failed(&endpoint.alias.name, detail);
     let ticket = endpoint.turnstile.force();
     let credential = match endpoint.renew(ticket).await {
         Ok(credential) => credential,
         // The token endpoint answered, and said no.
         Err(EgressError::CredentialRefused(detail)) => {
-            return AliasTest { reachable: true, authenticated: Some(false), ..failed(detail) };
+            return AliasTest { reachable: Some(true), authenticated: Some(false), ..failed(detail) };
         }
-        Err(error) => return failed(error.to_string()),
+        Err(error) => return came_to_nothing(endpoint, &error),
     };
     match request(endpoint, url, &credential, ticket).await {
         Ok(heard) => {
-            let test = judge(endpoint, heard.answer.status);
+            let test = judge(endpoint, &heard);
             if test.authenticated == Some(true) {
                 endpoint.taken();
             }
@@ -73,7 +79,22 @@ async fn ask(endpoint: &Endpoint, url: &Url) -> AliasTest {
             }
             test
         }
-        Err(error) => failed(error.to_string()),
+        Err(error) => came_to_nothing(endpoint, &error),
+    }
+}
+
+fn came_to_nothing(endpoint: &Endpoint, error: &EgressError) -> AliasTest {
+    let alias = &endpoint.alias.name;
+    match error {
+        // A test is a request like any other: what the alias's owner promised the target holds for it, too.
+        EgressError::RateUsedUp { .. } | EgressError::RateTooLow(_) => {
+            let standing = endpoint.turnstile.standing(endpoint.now());
+            let until = standing.condition.until.map_or_else(|| "for now".to_owned(), |until| format!("before {until}"));
+            let limit = standing.limited_by.map_or_else(String::new, |limit| format!(" of {limit}"));
+            AliasTest::not_asked(alias, format!("its own rate{limit} leaves no room for a request {until}"))
+        }
+        EgressError::Denied(_) => AliasTest::not_asked(alias, error.to_string()),
+        _ => AliasTest::failed(alias, error.to_string()),
     }
 }
 
@@ -91,16 +112,17 @@ async fn request(endpoint: &Endpoint, url: &Url, credential: &Credential, ticket
 
 /// A base URL often has nothing of its own, and many servers look for the page before they look at who asks: 404 tells nothing.
 /// A token that the token endpoint gave out does.
-fn judge(endpoint: &Endpoint, status: StatusCode) -> AliasTest {
+fn judge(endpoint: &Endpoint, heard: &Heard) -> AliasTest {
+    let status = heard.answer.status;
     let number = status.as_u16();
-    let by_token = matches!(endpoint.alias.auth, Auth::OAuth2ClientCredentials { .. });
+    let by_token = endpoint.alias.auth.token_url().is_some();
     let (authenticated, detail) = match (&endpoint.alias.auth, status) {
         (Auth::None, _) => (None, format!("answers {number}; the alias has no credential")),
-        (_, StatusCode::UNAUTHORIZED) => (Some(false), "answers 401: the credential is refused".to_owned()),
+        (_, _) if endpoint.says_expired(heard) => (Some(false), format!("answers {number}: the credential is refused")),
         (_, status) if by_token => (Some(true), format!("answers {}; the token endpoint gave a token", status.as_u16())),
         (_, status) if status.is_success() => (Some(true), format!("answers {number} to the credential")),
         (_, _) => (None, format!("answers {number} on its base URL, which does not tell whether the credential is taken")),
     };
     let alias = endpoint.alias.name.clone();
-    AliasTest { alias, reachable: true, authenticated, status: Some(number), detail, took_ms: 0 }
+    AliasTest { alias, reachable: Some(true), authenticated, status: Some(number), detail, took_ms: 0 }
 }

@@ -209,6 +209,25 @@ impl Rate {
         self.fullest(now)
     }
 
+    /// How long `deliveries` of `integration` take at least, if nobody else sends anything: what is left of each limit goes at once,
+    /// the rest at its pace.
+    pub fn time_for(&mut self, integration: &str, deliveries: u64, now: Timestamp) -> Duration {
+        self.forget(now);
+        let requests = deliveries.saturating_mul(u64::from(self.needs(integration)));
+        let take = |window: &Window| {
+            let later = requests.saturating_sub(u64::from(window.left()));
+            let periods = later as f64 / f64::from(window.limit.requests.max(1));
+            Duration::try_from_secs_f64(window.limit.period.as_secs_f64() * periods).unwrap_or(Duration::MAX)
+        };
+        self.windows.iter().map(take).max().unwrap_or_default()
+    }
+
+    /// The limit that leaves no room at `now`, the one for longest first; if all have room again, the one with the least of it.
+    pub fn tightest(&self, now: Timestamp) -> Option<RateLimit> {
+        let full = self.fullest(now).map(|(_, limit)| limit);
+        full.or_else(|| self.windows.iter().min_by_key(|window| window.left()).map(|window| window.limit))
+    }
+
     fn fullest(&self, now: Timestamp) -> Option<(Timestamp, RateLimit)> {
         let full = |window: &Window| window.earliest(now, 1).filter(|at| *at > now).map(|at| (at, window.limit));
         self.windows.iter().filter_map(full).max_by_key(|(at, _)| *at)

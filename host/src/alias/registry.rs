@@ -3,7 +3,7 @@
 //! Owns the rules on what a plugin may ask of an alias and the view of their states. Depends on the other files of this room.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,9 +17,10 @@ use super::health::Hold;
 use super::probe::{self, AliasTest};
 use super::rate::{RateLimit, RateUse};
 use super::secret::SecretSource;
-use super::turnstile::{Gate, Kept};
+use super::turnstile::{Gate, Kept, Standing};
 use super::upstream::Upstream;
-use super::{Alias, Environment, headers, path};
+use super::vault::Vault;
+use super::{Alias, Environment, Verify, headers, path};
 use crate::clock::{Clock, Timestamp};
 use crate::integration::{Allow, Owner};
 use crate::random::Random;
@@ -108,18 +109,29 @@ pub struct AliasStatus {
     pub name: String,
     pub owner: Option<Owner>,
     pub url: Option<String>,
-    /// `none`, `basic`, `bearer`, `api-key`, `oauth2-client-credentials`.
+    /// The kind, as in environment files; `none` where there is none.
     pub auth: &'static str,
+    /// How it proves who sent a webhook; none where it verifies none.
+    pub verify: Option<&'static str>,
     /// `healthy`, `throttled`, `open`, `credential-refused`, `paused`.
     pub state: &'static str,
     /// `closed`, `open`, `half-open`: one request finds out whether the target is back.
     pub breaker: &'static str,
     /// What is used of its rate.
     pub rate: Vec<RateUse>,
+    /// The limit of its own rate that throttles it: `20/s`. Without `until` it sends all the while, no more than that.
+    pub limited_by: Option<String>,
     pub since: Timestamp,
     /// Nothing is sent before this, unless the state changes by itself.
     pub until: Option<Timestamp>,
     pub detail: Option<String>,
+}
+
+impl AliasStatus {
+    /// Whether nothing is sent for now.
+    pub fn is_held(&self) -> bool {
+        self.state != "healthy" && !(self.limited_by.is_some() && self.until.is_none())
+    }
 }
 
 /// What is kept of an alias over a restart.
@@ -134,23 +146,65 @@ pub struct KeptAlias {
 /// The aliases of the running environment. Share it as an `Arc`.
 #[derive(Debug)]
 pub struct Aliases {
-    endpoints: BTreeMap<String, Endpoint>,
+    endpoints: RwLock<Arc<Endpoints>>,
     around: Arc<Surroundings>,
+}
+
+type Endpoints = BTreeMap<String, Arc<Endpoint>>;
+
+/// What [`Aliases`] work with.
+#[derive(Debug)]
+pub struct AliasesParts {
+    pub secrets: Arc<dyn SecretSource>,
+    pub vault: Arc<Vault>,
+    pub upstream: Arc<dyn Upstream>,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
 }
 
 impl Aliases {
     /// The aliases of `environment`, all taken to be healthy. Reads no secret yet.
-    pub fn new(
+    pub fn new(environment: &Environment, parts: AliasesParts) -> Self {
+        let AliasesParts { secrets, vault, upstream, clock, random } = parts;
+        let (changes, to_keep) = (watch::Sender::new(0), Notify::new());
+        let around = Arc::new(Surroundings { secrets, vault, upstream, clock, random, changes, to_keep });
+        let endpoint = |alias: &Alias| (alias.name.clone(), Arc::new(Endpoint::new(alias.clone(), Arc::clone(&around))));
+        let endpoints: Endpoints = environment.aliases.values().map(endpoint).collect();
+        Self { endpoints: RwLock::new(Arc::new(endpoints)), around }
+    }
+
+    /// [`Aliases::new`], keeping tokens nowhere but in memory.
+    #[cfg(test)]
+    pub fn in_memory(
         environment: &Environment,
         secrets: Arc<dyn SecretSource>,
         upstream: Arc<dyn Upstream>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
-        let (changes, to_keep) = (watch::Sender::new(0), Notify::new());
-        let around = Arc::new(Surroundings { secrets, upstream, clock, random, changes, to_keep });
-        let endpoint = |alias: &Alias| (alias.name.clone(), Endpoint::new(alias.clone(), Arc::clone(&around)));
-        Self { endpoints: environment.aliases.values().map(endpoint).collect(), around }
+        Self::new(environment, AliasesParts { secrets, vault: super::vault::tests::vault(), upstream, clock, random })
+    }
+
+    /// From now on the aliases are those of `environment`. What is under way ends where it began. An alias that leads where it led
+    /// keeps what is known of its target; one that leads elsewhere is taken to be healthy. Only one should replace at a time.
+    pub async fn replace(&self, environment: &Environment) {
+        let before = self.endpoints();
+        let mut endpoints = Endpoints::new();
+        for alias in environment.aliases.values() {
+            let endpoint = match before.get(&alias.name) {
+                Some(same) if same.alias == *alias => Arc::clone(same),
+                Some(old) => Arc::new(old.succeeded_by(alias.clone()).await),
+                None => Arc::new(Endpoint::new(alias.clone(), Arc::clone(&self.around))),
+            };
+            endpoints.insert(alias.name.clone(), endpoint);
+        }
+        *self.endpoints.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(endpoints);
+        self.around.changes.send_modify(|tick| *tick += 1);
+        self.around.to_keep.notify_one();
+    }
+
+    fn endpoints(&self) -> Arc<Endpoints> {
+        Arc::clone(&self.endpoints.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Sends one request of a plugin through `alias`, within what `allow` lets through (nothing in it: everything).
@@ -164,24 +218,31 @@ impl Aliases {
     /// Where `integration` asks for leave to start deliveries that use `aliases`. Unknown aliases let everybody through: the
     /// delivery will say what is wrong. `bell` is rung when it is worth asking again.
     pub fn entrance<'a>(&self, integration: &str, aliases: impl IntoIterator<Item = &'a str>, bell: Arc<Notify>) -> Entrance {
-        let turnstiles = aliases.into_iter().filter_map(|alias| self.endpoints.get(alias)).map(|endpoint| Arc::clone(&endpoint.turnstile));
+        let endpoints = self.endpoints();
+        let turnstiles = aliases.into_iter().filter_map(|alias| endpoints.get(alias)).map(|endpoint| Arc::clone(&endpoint.turnstile));
         Entrance::new(integration, turnstiles.collect(), bell, Arc::clone(&self.around.clock))
     }
 
     /// Whether the target of `alias` may be asked now. An unknown alias is open: the delivery will say what is wrong.
     pub fn gate(&self, alias: &str) -> Gate {
-        self.endpoints.get(alias).map_or(Gate::Open, |endpoint| endpoint.turnstile.gate(self.around.clock.now()))
+        self.endpoints().get(alias).map_or(Gate::Open, |endpoint| endpoint.turnstile.gate(self.around.clock.now()))
     }
 
     /// All aliases, by name.
     pub fn states(&self) -> Vec<AliasStatus> {
         let now = self.around.clock.now();
-        self.endpoints.values().map(|endpoint| status(endpoint, now)).collect()
+        self.endpoints().values().map(|endpoint| status(endpoint, now)).collect()
+    }
+
+    /// How long `deliveries` of `integration` take at least by the rate of `alias`, if nobody else sends anything.
+    pub fn time_for(&self, alias: &str, integration: &str, deliveries: u64) -> Duration {
+        let time = |endpoint: &Endpoint| endpoint.turnstile.time_for(integration, deliveries, self.around.clock.now());
+        self.endpoints().get(alias).map_or(Duration::ZERO, |endpoint| time(endpoint))
     }
 
     /// A person keeps back what is sent through `alias`, since then and for that reason. False where there is no such alias.
     pub fn pause(&self, alias: &str, since: Timestamp, reason: &str) -> bool {
-        let Some(endpoint) = self.endpoints.get(alias) else { return false };
+        let Some(endpoint) = self.endpoints().get(alias).cloned() else { return false };
         endpoint.turnstile.pause(since, reason.to_owned(), self.around.clock.now());
         endpoint.changed();
         true
@@ -189,7 +250,7 @@ impl Aliases {
 
     /// `alias` goes on, slowly at first. False where it was not paused.
     pub fn resume(&self, alias: &str) -> bool {
-        let Some(endpoint) = self.endpoints.get(alias) else { return false };
+        let Some(endpoint) = self.endpoints().get(alias).cloned() else { return false };
         let news = endpoint.turnstile.resume(self.around.clock.now());
         if news {
             endpoint.changed();
@@ -199,18 +260,19 @@ impl Aliases {
 
     /// Since when `alias` is paused, and why.
     pub fn paused(&self, alias: &str) -> Option<(Timestamp, String)> {
-        self.endpoints.get(alias)?.turnstile.paused()
+        self.endpoints().get(alias)?.turnstile.paused()
     }
 
-    /// Ticks at every change of a state. The end of a wait is not told: that is its `until`.
+    /// Ticks at every change of a state. The end of a wait is not told: that is its `until`; nor is what an alias's own rate does.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.around.changes.subscribe()
     }
 
     /// Takes up what was kept before a restart, of those aliases that still lead where they led.
     pub fn restore(&self, kept: Vec<KeptAlias>) {
+        let endpoints = self.endpoints();
         for KeptAlias { name, url, kept } in kept {
-            if let Some(endpoint) = self.endpoints.get(&name).filter(|endpoint| url_of(endpoint) == url) {
+            if let Some(endpoint) = endpoints.get(&name).filter(|endpoint| url_of(endpoint) == url) {
                 endpoint.turnstile.restore(kept, self.around.clock.now());
             }
         }
@@ -220,8 +282,8 @@ impl Aliases {
     pub async fn next_to_keep(&self) -> Vec<KeptAlias> {
         loop {
             let now = self.around.clock.now();
-            let kept = |endpoint: &Endpoint| endpoint.turnstile.changed_to_keep(now).map(|kept| keep(endpoint, kept));
-            let changed: Vec<_> = self.endpoints.values().filter_map(kept).collect();
+            let kept = |endpoint: &Arc<Endpoint>| endpoint.turnstile.changed_to_keep(now).map(|kept| keep(endpoint, kept));
+            let changed: Vec<_> = self.endpoints().values().filter_map(kept).collect();
             if !changed.is_empty() {
                 return changed;
             }
@@ -232,15 +294,15 @@ impl Aliases {
     /// What is to be kept of all aliases when nothing more is sent.
     pub fn all_to_keep(&self) -> Vec<KeptAlias> {
         let now = self.around.clock.now();
-        self.endpoints.values().map(|endpoint| keep(endpoint, endpoint.turnstile.kept(now))).collect()
+        self.endpoints().values().map(|endpoint| keep(endpoint, endpoint.turnstile.kept(now))).collect()
     }
 
     /// Asks the endpoint of `alias` for its base URL with a credential made anew. Where that shows that the credential is taken, a
     /// refused alias is released.
     pub async fn test(&self, alias: &str) -> AliasTest {
         match self.endpoint(alias) {
-            Ok(endpoint) => probe::run(endpoint, &*self.around.clock).await,
-            Err(error) => AliasTest::failed(alias, error.to_string()),
+            Ok(endpoint) => probe::run(&endpoint, &*self.around.clock).await,
+            Err(error) => AliasTest::not_asked(alias, error.to_string()),
         }
     }
 
@@ -250,42 +312,64 @@ impl Aliases {
         let mut changes = self.changes();
         loop {
             changes.borrow_and_update();
-            if !self.endpoints.values().any(|endpoint| endpoint.turnstile.is_refused()) {
+            if !self.endpoints().values().any(|endpoint| endpoint.turnstile.is_refused()) {
                 // The sender lives in `self`, so this ends with a change only.
                 let _ = changes.changed().await;
                 continue;
             }
             self.around.clock.sleep(REFUSED_SECRET_EVERY).await;
-            for endpoint in self.endpoints.values().filter(|endpoint| endpoint.turnstile.is_refused()) {
+            for endpoint in self.endpoints().values().filter(|endpoint| endpoint.turnstile.is_refused()) {
                 self.release_if_changed(endpoint).await;
             }
         }
     }
 
-    async fn release_if_changed(&self, endpoint: &Endpoint) {
-        let Some(reference) = endpoint.alias.auth.secret() else { return };
+    /// Whether it was changed, and so released.
+    async fn release_if_changed(&self, endpoint: &Endpoint) -> bool {
         // Still no secret to read: nothing has changed.
-        let Ok(secret) = self.around.secrets.read(reference) else { return };
-        if endpoint.turnstile.is_refused_with_other_than(&secret) {
+        let Ok(given) = endpoint.given() else { return false };
+        let is_changed = endpoint.turnstile.is_refused_with_other_than(&given.joined());
+        if is_changed {
             endpoint.release("there is a new secret; delivery resumes").await;
+        }
+        is_changed
+    }
+
+    /// Releases refused aliases whose secrets are others now, at once: somebody has set one. Gives their names.
+    pub async fn secrets_changed(&self) -> Vec<String> {
+        let mut released = Vec::new();
+        for (name, endpoint) in self.endpoints().iter().filter(|(_, endpoint)| endpoint.turnstile.is_refused()) {
+            if self.release_if_changed(endpoint).await {
+                released.push(name.clone());
+            }
+        }
+        released
+    }
+
+    /// Ends when no token is being asked for: what was given is kept.
+    pub async fn settle_tokens(&self) {
+        for endpoint in self.endpoints().values() {
+            endpoint.settle().await;
         }
     }
 
-    fn endpoint(&self, alias: &str) -> Result<&Endpoint, EgressError> {
-        self.endpoints.get(alias).ok_or_else(|| EgressError::Denied(format!("there is no alias {alias}")))
+    fn endpoint(&self, alias: &str) -> Result<Arc<Endpoint>, EgressError> {
+        self.endpoints().get(alias).cloned().ok_or_else(|| EgressError::Denied(format!("there is no alias {alias}")))
     }
 }
 
 fn status(endpoint: &Endpoint, now: Timestamp) -> AliasStatus {
-    let (condition, rate) = endpoint.turnstile.condition(now);
+    let Standing { condition, rate, limited_by } = endpoint.turnstile.standing(now);
     AliasStatus {
         name: endpoint.alias.name.clone(),
         owner: endpoint.alias.owner.clone(),
         url: url_of(endpoint),
         auth: endpoint.alias.auth.kind(),
+        verify: endpoint.alias.verify.as_ref().map(Verify::kind),
         state: condition.hold.map_or("healthy", Hold::as_str),
         breaker: condition.breaker,
         rate,
+        limited_by: limited_by.map(|limit| limit.to_string()),
         since: condition.since,
         until: condition.until,
         detail: condition.detail,
@@ -329,7 +413,7 @@ fn prepare(alias: &Alias, allow: &[Allow], request: EgressRequest) -> Result<Pre
     if request.body.len() > REQUEST_BODY_BYTES_MAX {
         return Err(denied(format!("the body is over {} MiB", REQUEST_BODY_BYTES_MAX >> 20)));
     }
-    let headers = headers::build(&request.headers, alias.auth.own_header(), &request.idempotency_key)
+    let headers = headers::build(&request.headers, &alias.auth.own_headers(), &request.idempotency_key)
         .map_err(|refused| denied(refused.to_string()))?;
     let timeout = request.timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
     Ok(Prepared { method, url, headers, body: request.body, timeout, sender: request.sender })

@@ -8,20 +8,41 @@ use zeroize::Zeroizing;
 
 use crate::problem::{Code, Problem};
 
-/// Where a secret is to be found. Holds no secret.
+/// A secret's name, and where it is to be found. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum SecretRef {
+pub struct SecretRef {
+    /// `crm.client-secret`: the alias and the key; `shop.verify.secret` for what verifies.
+    pub name: String,
+    pub place: SecretPlace,
+}
+
+/// Where a secret is to be found, if nobody set it with `lockgate secret set`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SecretPlace {
     /// `{ env = "CRM_SECRET" }`
     Env(String),
     /// `{ file = "secrets/crm" }`, relative to the workspace; a trailing line break is cut.
     File(PathBuf),
+    /// `{ store = true }`: nowhere else.
+    Store,
+}
+
+impl SecretRef {
+    pub fn env(name: impl Into<String>, variable: impl Into<String>) -> Self {
+        Self { name: name.into(), place: SecretPlace::Env(variable.into()) }
+    }
+
+    pub fn file(name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self { name: name.into(), place: SecretPlace::File(path.into()) }
+    }
 }
 
 impl fmt::Display for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Env(name) => write!(f, "environment variable {name}"),
-            Self::File(path) => write!(f, "file {}", path.display()),
+        match &self.place {
+            SecretPlace::Env(name) => write!(f, "environment variable {name}"),
+            SecretPlace::File(path) => write!(f, "file {}", path.display()),
+            SecretPlace::Store => write!(f, "the secrets store ({})", self.name),
         }
     }
 }
@@ -80,9 +101,10 @@ const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 impl SecretSource for MachineSecrets {
     fn read(&self, reference: &SecretRef) -> Result<Secret, Problem> {
-        let bytes = match reference {
-            SecretRef::Env(name) => std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec).unwrap_or_default(),
-            SecretRef::File(path) => read_file(&self.workspace.join(path))?,
+        let bytes = match &reference.place {
+            SecretPlace::Env(name) => std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec).unwrap_or_default(),
+            SecretPlace::File(path) => read_file(&self.workspace.join(path))?,
+            SecretPlace::Store => Vec::new(),
         };
         if bytes.is_empty() {
             return Err(missing(reference));
@@ -91,10 +113,13 @@ impl SecretSource for MachineSecrets {
     }
 }
 
-fn missing(reference: &SecretRef) -> Problem {
-    let fix = match reference {
-        SecretRef::Env(name) => format!("set {name} in the environment of the host"),
-        SecretRef::File(path) => format!("write the secret into {}", path.display()),
+/// That there is no secret behind `reference`.
+pub fn missing(reference: &SecretRef) -> Problem {
+    let set = format!("lockgate secret set {}", reference.name);
+    let fix = match &reference.place {
+        SecretPlace::Env(name) => format!("set {name} in the environment of the host, or: {set}"),
+        SecretPlace::File(path) => format!("write the secret into {}, or: {set}", path.display()),
+        SecretPlace::Store => set,
     };
     Problem::new(Code::MissingSecret, format!("{reference} holds no secret")).fix(fix)
 }

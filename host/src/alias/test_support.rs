@@ -17,7 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::network::{Dial, NetworkUpstream, Resolve};
 use super::secret::{Secret, SecretRef, SecretSource};
-use super::{Alias, Aliases, Auth, EgressRequest, Environment, RateLimit, Sender};
+use super::vault::tests::{MemoryRows, vault_over};
+use super::{Alias, Aliases, AliasesParts, Auth, EgressRequest, Environment, ExpiredWhen, RateLimit, Sender};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::integration::Owner;
 use crate::problem::{Code, Problem};
@@ -172,29 +173,60 @@ pub struct Bench {
 impl Bench {
     /// `crm` at `base`, which is reached through `network`; the secret is `s3cret/value+1`.
     pub fn new(base: &str, auth: Auth, network: Arc<FakeNetwork>) -> Self {
-        Self::build(base, auth, Vec::new(), network)
+        Self::build(alias_at(base, auth), network, &Arc::default())
     }
 
     /// `crm` at `server` under `/base`, which takes no more requests than `rate`.
     pub fn limited(server: &Server, auth: Auth, rate: Vec<RateLimit>) -> Self {
-        let base = format!("http://{}/base", server.address);
-        Self::build(&base, auth, rate, FakeNetwork::new(&[], Some(server.address)))
+        Self::build(Alias { rate, ..of_server(server, auth) }, network_of(server), &Arc::default())
     }
 
-    fn build(base: &str, auth: Auth, rate: Vec<RateLimit>, network: Arc<FakeNetwork>) -> Self {
-        let secrets = Arc::new(TableSecrets::default());
-        secrets.set("file secrets/crm", SECRET);
+    /// `crm` at `server` under `/base`, whose tokens are kept in `rows`.
+    pub fn kept(server: &Server, auth: Auth, rows: &Arc<MemoryRows>) -> Self {
+        Self::build(of_server(server, auth), network_of(server), rows)
+    }
+
+    /// `crm` at `server` under `/base`, whose answers say in their own way that a credential has expired.
+    pub fn with_rule(server: &Server, auth: Auth, rule: ExpiredWhen) -> Self {
+        Self::build(Alias { expired_when: Some(rule), ..of_server(server, auth) }, network_of(server), &Arc::default())
+    }
+
+    /// `crm` at `server` under `/base`, over the machine's network.
+    pub fn anywhere(server: &Server, auth: Auth) -> Self {
+        let clock = Arc::new(ManualClock::at(START));
+        let upstream = Arc::new(NetworkUpstream::system(Arc::clone(&clock) as Arc<dyn Clock>).unwrap());
+        Self::over(of_server(server, auth), network_of(server), upstream, clock, &Arc::default())
+    }
+
+    fn build(alias: Alias, network: Arc<FakeNetwork>, rows: &Arc<MemoryRows>) -> Self {
         let clock = Arc::new(ManualClock::at(START));
         let (resolve, dial) = (Arc::clone(&network), Arc::clone(&network));
         let upstream = Arc::new(NetworkUpstream::new(Arc::clone(&clock) as Arc<dyn Clock>, resolve, dial).unwrap());
-        let aliases = limited_aliases_at(base, auth, rate, Arc::clone(&secrets) as _, upstream, Arc::clone(&clock) as _);
-        Self { aliases, clock, secrets, network }
+        Self::over(alias, network, upstream, clock, rows)
+    }
+
+    fn over(
+        alias: Alias,
+        network: Arc<FakeNetwork>,
+        upstream: Arc<NetworkUpstream>,
+        clock: Arc<ManualClock>,
+        rows: &Arc<MemoryRows>,
+    ) -> Self {
+        let secrets = Arc::new(TableSecrets::default());
+        secrets.set("file secrets/crm", SECRET);
+        let parts = AliasesParts {
+            secrets: Arc::clone(&secrets) as _,
+            vault: vault_over(rows),
+            upstream,
+            clock: Arc::clone(&clock) as _,
+            random: Arc::new(SeededRandom::new(1)),
+        };
+        Self { aliases: Arc::new(Aliases::new(&environment_of(alias), parts)), clock, secrets, network }
     }
 
     /// `crm` at `server` under `/base`.
     pub fn at(server: &Server, auth: Auth) -> Self {
-        let base = format!("http://{}/base", server.address);
-        Self::new(&base, auth, FakeNetwork::new(&[], Some(server.address)))
+        Self::build(of_server(server, auth), network_of(server), &Arc::default())
     }
 
     /// The state `crm` is shown in.
@@ -213,33 +245,76 @@ pub fn aliases_at(
     upstream: Arc<dyn super::upstream::Upstream>,
     clock: Arc<dyn Clock>,
 ) -> Arc<Aliases> {
-    limited_aliases_at(base, auth, Vec::new(), secrets, upstream, clock)
+    let environment = environment_of(alias_at(base, auth));
+    Arc::new(Aliases::in_memory(&environment, secrets, upstream, clock, Arc::new(SeededRandom::new(1))))
 }
 
-fn limited_aliases_at(
-    base: &str,
-    auth: Auth,
-    rate: Vec<RateLimit>,
-    secrets: Arc<dyn SecretSource>,
-    upstream: Arc<dyn super::upstream::Upstream>,
-    clock: Arc<dyn Clock>,
-) -> Arc<Aliases> {
-    let alias = Alias {
+fn environment_of(alias: Alias) -> Environment {
+    Environment { name: "dev".to_owned(), values: BTreeMap::new(), aliases: BTreeMap::from([(alias.name.clone(), alias)]) }
+}
+
+fn of_server(server: &Server, auth: Auth) -> Alias {
+    alias_at(&format!("http://{}/base", server.address), auth)
+}
+
+fn network_of(server: &Server) -> Arc<FakeNetwork> {
+    FakeNetwork::new(&[], Some(server.address))
+}
+
+/// `crm`, which may dial loopback.
+pub fn alias_at(base: &str, auth: Auth) -> Alias {
+    Alias {
         name: "crm".to_owned(),
         owner: Some(Owner { team: None, contact: "crm-team@acme.example".to_owned() }),
         url: Some(base.parse().unwrap()),
         auth,
-        rate,
+        expired_when: None,
+        rate: Vec::new(),
         network: vec!["127.0.0.0/8".parse().unwrap()],
         verify: None,
-    };
-    let aliases = BTreeMap::from([("crm".to_owned(), alias)]);
-    let environment = Environment { name: "dev".to_owned(), values: BTreeMap::new(), aliases };
-    Arc::new(Aliases::new(&environment, secrets, upstream, clock, Arc::new(SeededRandom::new(1))))
+    }
+}
+
+/// What is logged while it lives, on this thread.
+pub struct Logged {
+    log: Log,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Logged {
+    pub fn start() -> Self {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+        Self { log, _guard: tracing::subscriber::set_default(subscriber) }
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The lines that hold `part`.
+    pub fn lines(&self, part: &str) -> Vec<String> {
+        self.text().lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
+    }
 }
 
 pub fn secret() -> SecretRef {
-    SecretRef::File("secrets/crm".into())
+    SecretRef::file("crm.secret", "secrets/crm")
 }
 
 pub fn basic() -> Auth {

@@ -1,6 +1,6 @@
-//! OAuth 2.0 client credentials (RFC 6749 section 4.4): one request to the token endpoint, and what its answer means.
+//! OAuth 2.0 (RFC 6749): one request to the token endpoint, and what its answer means.
 //!
-//! Depends on `upstream`. When a token is fetched, kept and thrown away is `credential`'s business.
+//! Depends on `upstream`. When a token is fetched, kept and thrown away is `grant`'s business.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -21,8 +22,12 @@ pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
 const TOKEN_RESPONSE_BYTES_MAX: usize = 64 * 1024;
 /// How long a token is used whose endpoint does not say (`expires_in` is optional, RFC 6749 section 5.1): a 401 ends it earlier.
 const LIFETIME_UNSAID: Duration = Duration::from_secs(30 * 60);
+/// However short-lived its tokens, an endpoint is not asked more than once in this time for their age.
+const LIFETIME_MIN: Duration = Duration::from_secs(1);
 /// The longest a token is used without asking again.
 const LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// An endpoint that names a longer one is mistaken, or means milliseconds.
+const LIFETIME_SENSIBLE_SECONDS: f64 = 10.0 * 365.0 * 24.0 * 60.0 * 60.0;
 /// A token is replaced this long before it expires, or a tenth of its life before if that is less.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 
@@ -32,6 +37,10 @@ pub struct Token {
     pub access_token: Secret,
     /// How long it is used; the margin is taken off.
     pub usable_for: Duration,
+    /// To be used in the place of the one that got it (RFC 6749 section 6).
+    pub refresh_token: Option<Secret>,
+    /// What is odd about its lifetime, for people.
+    pub oddity: Option<String>,
 }
 
 /// Why there is no token.
@@ -51,31 +60,32 @@ pub enum TokenFailure {
 #[derive(Debug)]
 pub struct Client<'a> {
     pub token_url: &'a Url,
-    pub client_id: &'a str,
-    pub client_secret: &'a Secret,
+    pub client_id: Option<&'a str>,
+    pub client_secret: Option<&'a Secret>,
     pub scope: Option<&'a str>,
+    pub grant: Grant<'a>,
+}
+
+/// By what a token is asked for.
+#[derive(Debug)]
+pub enum Grant<'a> {
+    /// RFC 6749 section 4.4.
+    ClientCredentials,
+    /// RFC 6749 section 6.
+    RefreshToken(&'a Secret),
+    /// RFC 7523 section 2.1.
+    JwtBearer(&'a str),
 }
 
 impl Client<'_> {
     /// The request for a token. `template` says whose connections are used.
     ///
-    /// The client proves itself by HTTP Basic, which every server has to support (RFC 6749 section 2.3.1); id and secret are
-    /// form-encoded first, as that section asks.
+    /// A client that has a secret proves itself by HTTP Basic, which every server has to support (RFC 6749 section 2.3.1); id and
+    /// secret are form-encoded first, as that section asks. One that has none only says who it is (section 3.2.1).
     pub fn request(&self, template: UpstreamRequest) -> UpstreamRequest {
-        let encode = |bytes: &[u8]| url::form_urlencoded::byte_serialize(bytes).collect::<String>();
-        let pair = Zeroizing::new(format!("{}:{}", encode(self.client_id.as_bytes()), encode(self.client_secret.expose())));
-        let basic = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("grant_type", "client_credentials");
-        if let Some(scope) = self.scope {
-            form.append_pair("scope", scope);
-        }
-
         let mut headers = HeaderMap::new();
-        // Base64 is always header text.
-        if let Ok(mut authorization) = HeaderValue::from_str(&basic) {
-            authorization.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, authorization);
+        if let (Some(id), Some(secret)) = (self.client_id, self.client_secret) {
+            headers.extend(basic(id, secret).map(|value| (header::AUTHORIZATION, value)));
         }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
@@ -84,12 +94,42 @@ impl Client<'_> {
             method: Method::POST,
             url: self.token_url.clone(),
             headers,
-            body: Bytes::from(form.finish()),
+            body: self.form(),
             timeout: TOKEN_TIMEOUT,
             body_bytes_max: TOKEN_RESPONSE_BYTES_MAX,
             ..template
         }
     }
+
+    fn form(&self) -> Bytes {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        match &self.grant {
+            Grant::ClientCredentials => form.append_pair("grant_type", "client_credentials"),
+            Grant::RefreshToken(token) => {
+                form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", &String::from_utf8_lossy(token.expose()))
+            }
+            Grant::JwtBearer(assertion) => form.append_pair("grant_type", JWT_BEARER).append_pair("assertion", assertion),
+        };
+        if let (Some(id), None) = (self.client_id, self.client_secret) {
+            form.append_pair("client_id", id);
+        }
+        if let Some(scope) = self.scope {
+            form.append_pair("scope", scope);
+        }
+        Bytes::from(form.finish())
+    }
+}
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+fn basic(client_id: &str, client_secret: &Secret) -> Option<HeaderValue> {
+    let encode = |bytes: &[u8]| url::form_urlencoded::byte_serialize(bytes).collect::<String>();
+    let pair = Zeroizing::new(format!("{}:{}", encode(client_id.as_bytes()), encode(client_secret.expose())));
+    let basic = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+    // Base64 is always header text.
+    let mut value = HeaderValue::from_str(&basic).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// RFC 6749 section 5.1. Some endpoints send the number as text.
@@ -97,7 +137,8 @@ impl Client<'_> {
 struct Granted {
     access_token: String,
     token_type: Option<String>,
-    expires_in: Option<serde_json::Value>,
+    expires_in: Option<Value>,
+    refresh_token: Option<String>,
 }
 
 /// RFC 6749 section 5.2.
@@ -147,13 +188,31 @@ fn granted(body: &[u8]) -> Result<Token, TokenFailure> {
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(unavailable("with a token that cannot be sent"));
     }
-    let lifetime = granted.expires_in.as_ref().and_then(seconds).unwrap_or(LIFETIME_UNSAID).min(LIFETIME_MAX);
-    Ok(Token { access_token: Secret::new(token), usable_for: lifetime - EXPIRY_MARGIN.min(lifetime / 10) })
+    let (lifetime, oddity) = lifetime(granted.expires_in.as_ref());
+    let refresh_token = granted.refresh_token.filter(|token| !token.is_empty()).map(Secret::new);
+    let usable_for = (lifetime - EXPIRY_MARGIN.min(lifetime / 10)).max(LIFETIME_MIN);
+    Ok(Token { access_token: Secret::new(token), usable_for, refresh_token, oddity })
 }
 
-fn seconds(value: &serde_json::Value) -> Option<Duration> {
-    let seconds = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
-    Duration::try_from_secs_f64(seconds).ok()
+/// How long a token lives, and what is odd about what was said. One that has expired before it came is tried all the same: if the
+/// target takes it the endpoint only said it wrongly, and if not, that is a credential that is refused.
+fn lifetime(said: Option<&Value>) -> (Duration, Option<String>) {
+    let said = match said {
+        None | Some(Value::Null) => return (LIFETIME_UNSAID, None),
+        Some(said) => said,
+    };
+    let seconds = said.as_f64().or_else(|| said.as_str()?.trim().parse().ok());
+    match seconds.filter(|seconds| !seconds.is_nan()) {
+        None => (LIFETIME_UNSAID, Some("is no number".to_owned())),
+        Some(seconds) if seconds <= 0.0 => (LIFETIME_UNSAID, Some(format!("is {}: it has expired before it came", shown(seconds)))),
+        Some(seconds) if seconds > LIFETIME_SENSIBLE_SECONDS => (LIFETIME_MAX, Some(format!("is {}: more than ten years", shown(seconds)))),
+        Some(seconds) => (Duration::try_from_secs_f64(seconds).unwrap_or(LIFETIME_MAX).min(LIFETIME_MAX), None),
+    }
+}
+
+/// A number as people are told it: never longer than a word.
+fn shown(number: f64) -> String {
+    if number.abs() < 1e15 { format!("{number}") } else { format!("{number:e}") }
 }
 
 #[cfg(test)]
@@ -204,7 +263,32 @@ mod tests {
         assert_eq!(meaning(200, r#"{"access_token":"a","token_type":"Bearer","expires_in":3600}"#), Ok(3540));
         assert_eq!(meaning(200, r#"{"access_token":"a","token_type":"bearer","expires_in":"100"}"#), Ok(90));
         assert_eq!(meaning(200, r#"{"access_token":"a"}"#), Ok(1740));
-        assert_eq!(meaning(200, r#"{"access_token":"a","expires_in":-5}"#), Ok(1740));
-        assert_eq!(meaning(200, r#"{"access_token":"a","expires_in":1e300}"#), Ok(1740));
+        assert_eq!(meaning(200, r#"{"access_token":"a","expires_in":null}"#), Ok(1740));
+        assert_eq!(meaning(200, r#"{"access_token":"a","expires_in":31536000}"#), Ok(24 * 3600 - 60));
+        assert_eq!(meaning(200, r#"{"access_token":"a","expires_in":0.001}"#), Ok(1), "no endpoint is asked in a circle");
+    }
+
+    #[test]
+    fn a_lifetime_that_makes_no_sense_is_named_and_bounded() {
+        let hours_24 = 24 * 3600 - 60;
+        for (said, usable, what) in [
+            ("-1", 1740, "is -1: it has expired before it came"),
+            ("0", 1740, "is 0: it has expired before it came"),
+            ("\"-0\"", 1740, "is -0: it has expired"),
+            ("-1e400", 1740, "is no number"),
+            ("1000000000000", hours_24, "is 1000000000000: more than ten years"),
+            ("1e300", hours_24, "is 1e300: more than ten years"),
+            ("\"inf\"", hours_24, "is inf: more than ten years"),
+            ("\"NaN\"", 1740, "is no number"),
+            ("\"soon\"", 1740, "is no number"),
+            ("\"\"", 1740, "is no number"),
+            ("true", 1740, "is no number"),
+            ("[3600]", 1740, "is no number"),
+        ] {
+            let answer = UpstreamResponse::new(StatusCode::OK, format!(r#"{{"access_token":"a","expires_in":{said}}}"#));
+            let token = read(Ok(answer), 0).unwrap_or_else(|failure| panic!("{said}: {failure:?}"));
+            assert_eq!(token.usable_for.as_secs(), usable, "{said}");
+            assert!(token.oddity.as_ref().is_some_and(|oddity| oddity.contains(what)), "{said}: {:?}", token.oddity);
+        }
     }
 }

@@ -20,8 +20,10 @@ use crate::random::Random;
 
 /// How long the one delivery that finds out whether a target is back may take before another is started.
 const TRIAL_WITHIN: Duration = Duration::from_secs(10);
-/// An alias whose rate is used up for less than this is not shown as throttled.
+/// An alias whose rate is used up for less than this sends all the while.
 const SHOWN_FROM: Duration = Duration::from_secs(2);
+/// Whom the rate turns away asks again within [`SHOWN_FROM`]: if nobody was for as long as this, it is no bottleneck any more.
+const BOTTLENECK_FOR: Duration = Duration::from_secs(5);
 
 /// Whether deliveries to an alias may be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,25 @@ pub struct Kept {
     cleanly: bool,
 }
 
+/// A time in which there was more to send than the rate lets through.
+#[derive(Clone, Copy, Debug)]
+struct Bottleneck {
+    since: Timestamp,
+    /// When somebody was last turned away for it.
+    last: Timestamp,
+    limit: RateLimit,
+}
+
+/// How an alias is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Without `until` where it is throttled by its rate and sends all the while.
+    pub condition: Condition,
+    pub rate: Vec<RateUse>,
+    /// The limit of its own that throttles it.
+    pub limited_by: Option<RateLimit>,
+}
+
 /// The gate of one alias.
 #[derive(Debug)]
 pub struct Turnstile(Mutex<Inside>);
@@ -68,6 +89,7 @@ struct Inside {
     health: Health,
     rate: Rate,
     turns: Turns,
+    bottleneck: Option<Bottleneck>,
     /// Seats taken while the alias limits them, counted anew whenever the limit becomes another one.
     taken: usize,
     epoch: u64,
@@ -81,7 +103,16 @@ impl Turnstile {
         let (health, rate) = (Health::new(now), Rate::new(rate));
         // What is kept of a rate is there from the first request on.
         let is_to_be_kept = rate.is_limited();
-        Self(Mutex::new(Inside { health, rate, turns: Turns::default(), taken: 0, epoch: 0, taken_at: now, is_to_be_kept }))
+        Self(Mutex::new(Inside {
+            health,
+            rate,
+            turns: Turns::default(),
+            bottleneck: None,
+            taken: 0,
+            epoch: 0,
+            taken_at: now,
+            is_to_be_kept,
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -130,6 +161,9 @@ impl Turnstile {
     pub fn slot(&self, integration: &Arc<str>, now: Timestamp, timeout: Duration) -> Result<Timestamp, Refused> {
         let mut inside = self.lock();
         let at = inside.rate.send(integration, now, timeout);
+        if at != Ok(now) {
+            inside.turned_away(now);
+        }
         inside.is_to_be_kept |= inside.rate.is_to_be_kept();
         at
     }
@@ -214,17 +248,29 @@ impl Turnstile {
         self.lock().health.is_open()
     }
 
-    /// How the alias is shown: its health, and where that is good, whether its rate is used up for longer than a moment.
-    pub fn condition(&self, now: Timestamp) -> (Condition, Vec<RateUse>) {
+    /// How the alias is shown: its health, and where that is good, whether its own rate throttles it.
+    pub fn standing(&self, now: Timestamp) -> Standing {
         let mut inside = self.lock();
         let mut condition = inside.health.condition(now);
-        if let (None, Some((until, limit))) = (condition.hold, inside.rate.used_up_until(now))
-            && until.since(now) >= SHOWN_FROM
-        {
-            (condition.hold, condition.until) = (Some(Hold::Throttled), Some(until));
-            condition.detail = Some(format!("its rate of {limit} is used up"));
+        let mut limited_by = None;
+        if condition.hold.is_none() {
+            if let Some((until, limit)) = inside.rate.used_up_until(now)
+                && until.since(now) >= SHOWN_FROM
+            {
+                (condition.until, limited_by) = (Some(until), Some(limit));
+                condition.detail = Some(format!("its rate of {limit} is used up"));
+            } else if let Some(Bottleneck { since, limit, .. }) = inside.bottleneck(now) {
+                (condition.since, limited_by) = (since, Some(limit));
+                condition.detail = Some(format!("its rate of {limit} is the bottleneck"));
+            }
+            condition.hold = limited_by.map(|_| Hold::Throttled);
         }
-        (condition, inside.rate.shown(now))
+        Standing { condition, rate: inside.rate.shown(now), limited_by }
+    }
+
+    /// See [`Rate::time_for`].
+    pub fn time_for(&self, integration: &str, deliveries: u64, now: Timestamp) -> Duration {
+        self.lock().rate.time_for(integration, deliveries, now)
     }
 
     /// What is to be written of it, if that has changed since it was asked last.
@@ -245,6 +291,22 @@ impl Turnstile {
     pub fn kept(&self, now: Timestamp) -> Kept {
         let mut inside = self.lock();
         Kept { health: inside.health.kept(), rate: inside.rate.kept(now), cleanly: true }
+    }
+
+    /// The alias has another rate now. What was sent counts within the limits that stay.
+    pub fn limit(&self, limits: &[RateLimit], now: Timestamp) {
+        let mut inside = self.lock();
+        let sent = inside.rate.kept(now);
+        inside.rate = Rate::new(limits);
+        inside.rate.restore(&sent, true, now);
+        inside.changed(now);
+    }
+
+    /// The alias leads to another target now: what was known of the old one is forgotten, and what is still heard of it ignored.
+    pub fn lead_elsewhere(&self, now: Timestamp) {
+        let mut inside = self.lock();
+        inside.health = inside.health.of_another_target(now);
+        inside.changed(now);
     }
 
     /// Takes up what was written before a restart.
@@ -271,7 +333,11 @@ impl Inside {
             self.turns.ring(now);
             return Err(now.plus(TURN_WITHIN));
         }
-        let room = self.room(limit, now).min(if self.rate.is_limited() { self.rate.seats(&who.integration, now) } else { usize::MAX });
+        let by_rate = if self.rate.is_limited() { self.rate.seats(&who.integration, now) } else { usize::MAX };
+        if by_rate == 0 {
+            self.turned_away(now);
+        }
+        let room = self.room(limit, now).min(by_rate);
         let sharers = self.turns.count_with(&who.integration);
         let seats = room.div_ceil(sharers).min(wanted);
         if seats == 0 {
@@ -287,6 +353,16 @@ impl Inside {
             self.rate.hold(&who.integration, u32::try_from(seats).unwrap_or(u32::MAX));
         }
         Ok(Granted { seats, counted: Some(Counted { epoch }) })
+    }
+
+    /// Somebody has to wait for the rate.
+    fn turned_away(&mut self, now: Timestamp) {
+        let since = self.bottleneck(now).map_or(now, |bottleneck| bottleneck.since);
+        self.bottleneck = self.rate.tightest(now).map(|limit| Bottleneck { since, last: now, limit });
+    }
+
+    fn bottleneck(&self, now: Timestamp) -> Option<Bottleneck> {
+        self.bottleneck.filter(|bottleneck| bottleneck.last.plus(BOTTLENECK_FOR) > now)
     }
 
     /// Seats that the target's health leaves.

@@ -176,11 +176,12 @@ fn an_alias_whose_rate_is_used_up_for_long_is_shown_as_throttled() {
     for _ in 0..2 {
         turnstile.slot(&"a".into(), at(0), SECOND).unwrap();
     }
-    let (condition, used) = turnstile.condition(at(10));
-    assert_eq!((condition.hold, condition.detail), (None, None), "full for a moment");
-    assert_eq!(used.iter().map(|rate| format!("{} of {}", rate.used, rate.limit)).collect::<Vec<_>>(), ["2 of 2/s", "2 of 3/m"]);
+    let Standing { condition, rate, limited_by } = turnstile.standing(at(10));
+    assert_eq!((condition.hold, condition.detail, limited_by), (None, None, None), "full for a moment");
+    assert_eq!(rate.iter().map(|rate| format!("{} of {}", rate.used, rate.limit)).collect::<Vec<_>>(), ["2 of 2/s", "2 of 3/m"]);
     turnstile.slot(&"a".into(), at(1_000), SECOND).unwrap();
-    let (condition, _) = turnstile.condition(at(1_010));
+    let Standing { condition, limited_by, .. } = turnstile.standing(at(1_010));
+    assert_eq!(limited_by, Some(limits[1]));
     assert_eq!((condition.hold, condition.until), (Some(Hold::Throttled), Some(at(60_000))));
     assert_eq!(condition.detail.as_deref(), Some("its rate of 3/m is used up"));
     assert_eq!(turnstile.gate(at(1_010)), Gate::Open, "the target itself is well");
@@ -204,10 +205,40 @@ fn a_rate_outlives_the_host_and_a_crash_gives_nothing_away() {
     let again = |kept: &Kept| {
         let turnstile = Turnstile::new(&limits, at(50_000));
         turnstile.restore(serde_json::from_str(&serde_json::to_string(kept).unwrap()).unwrap(), at(50_000));
-        let (_, used) = turnstile.condition(at(50_000));
-        used.iter().map(|rate| rate.used).collect::<Vec<_>>()
+        turnstile.standing(at(50_000)).rate.iter().map(|rate| rate.used).collect::<Vec<_>>()
     };
     let after_crash = again(&written);
     assert!((100..=120).contains(&after_crash[1]) && after_crash[0] == 2, "{after_crash:?}");
     assert_eq!(again(&turnstile.kept(at(50_000))), [1, 100], "exactly, if it ended by itself");
+}
+
+#[test]
+fn a_rate_that_those_who_wait_wait_for_is_named_while_it_sends() {
+    let limits = [RateLimit { requests: 2, period: SECOND }, RateLimit { requests: 90_000, period: 86_400 * SECOND }];
+    let turnstile = Turnstile::new(&limits, at(0));
+    let a = who("a");
+    for second in 0..20 {
+        let now = at(second * 1_000);
+        let granted = turnstile.admit(&a, 8, now).unwrap();
+        for _ in 0..granted.seats {
+            turnstile.slot(&a.integration, now, SECOND).unwrap();
+        }
+        end(&turnstile, &a, granted, now);
+        assert_eq!(seats(&turnstile, &a, 8, now), 0);
+        let Standing { condition, limited_by, .. } = turnstile.standing(now.plus(SECOND));
+        assert_eq!((condition.hold, condition.since, condition.until, limited_by), (Some(Hold::Throttled), at(0), None, Some(limits[0])));
+        assert_eq!(condition.detail.as_deref(), Some("its rate of 2/s is the bottleneck"));
+    }
+    assert_eq!(turnstile.standing(at(24_000)).limited_by, None, "nobody has asked for more since");
+}
+
+#[test]
+fn says_how_long_what_waits_takes_by_the_rate_at_least() {
+    let limits = [RateLimit { requests: 2, period: SECOND }, RateLimit { requests: 100, period: 3_600 * SECOND }];
+    let turnstile = Turnstile::new(&limits, at(0));
+    for (deliveries, seconds) in [(0, 0), (2, 0), (22, 10), (100, 49), (150, 1_800)] {
+        assert_eq!(turnstile.time_for("a", deliveries, at(0)), seconds * SECOND, "{deliveries}");
+    }
+    assert_eq!(Turnstile::new(&[], at(0)).time_for("a", 1_000, at(0)), Duration::ZERO);
+    assert!(turnstile.time_for("a", u64::MAX, at(0)) > 1_000_000 * SECOND);
 }

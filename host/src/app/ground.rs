@@ -9,19 +9,21 @@ use tracing::warn;
 
 use super::releases::Active;
 use super::running;
-use crate::admin::{Api, ApiParts, Sessions, token};
+use crate::admin::{Api, ApiParts, LiveEnvironment, LiveParts, Sessions, token};
 use crate::alias::network::NetworkUpstream;
 use crate::alias::secret::SecretSource;
-use crate::alias::{Aliases, Environment};
+use crate::alias::vault::Vault;
+use crate::alias::{Aliases, AliasesParts, Environment};
 use crate::backup;
 use crate::clock::{Clock, SystemClock};
-use crate::config::HostConfig;
+use crate::config::{EnvironmentFile, HostConfig};
 use crate::delivery::{Catalog, Delivery, Pauses};
 use crate::ingress::{Intake, IntakeLimits, IntakeParts, Routes};
 use crate::message_store::sqlite::{DATABASE_FILE, Options, SqliteStore};
 use crate::plugin::{PluginInvoker, host_key};
 use crate::problem::{Code, Problem, Problems};
 use crate::random::{OsRandom, Random};
+use crate::source;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
 
@@ -41,8 +43,7 @@ pub struct Ground {
 impl Ground {
     /// Opens the data folder, which is this host's own from then on, and sets the clock to no earlier than the folder has seen.
     pub fn open(config: &HostConfig, clock: Arc<SystemClock>, events: Arc<Events>) -> Result<Self, Problem> {
-        refuse_emptied(&config.data)?;
-        let store = SqliteStore::open(&config.data, Options::new(clock.clone()))?;
+        let store = open_store(&config.data, &clock)?;
         // Of a host that was killed: the folder is ours, so no other host runs on it.
         running::remove(&config.data);
         backup::clear_leftovers(&config.data);
@@ -58,9 +59,10 @@ impl Ground {
         Ok(Self { clock, random: Arc::new(OsRandom), metrics: Arc::new(Metrics::new()), events, store })
     }
 
-    pub fn aliases(&self, environment: &Environment, secrets: &Arc<dyn SecretSource>) -> Result<Arc<Aliases>, Problem> {
+    pub fn aliases(&self, environment: &Environment, secrets: &Arc<dyn SecretSource>, vault: &Arc<Vault>) -> Result<Arc<Aliases>, Problem> {
         let upstream = Arc::new(NetworkUpstream::system(self.clock.clone())?);
-        Ok(Arc::new(Aliases::new(environment, secrets.clone(), upstream, self.clock.clone(), self.random.clone())))
+        let (secrets, vault, clock, random) = (secrets.clone(), vault.clone(), self.clock.clone(), self.random.clone());
+        Ok(Arc::new(Aliases::new(environment, AliasesParts { secrets, vault, upstream, clock, random })))
     }
 
     pub fn intake(
@@ -88,17 +90,35 @@ impl Ground {
     pub fn api(
         &self,
         config: &HostConfig,
-        intake: &Arc<Intake>,
-        aliases: &Arc<Aliases>,
+        environment: EnvironmentFile,
+        live: LiveParts,
         pauses: &Arc<Pauses>,
         at: SocketAddr,
     ) -> Result<Arc<Api>, Problem> {
         let token = token::load_or_create(&config.data, &*self.random)?;
-        let (intake, store, aliases, pauses) = (intake.clone(), self.store.clone(), aliases.clone(), pauses.clone());
+        let (intake, store, aliases, pauses) = (live.intake.clone(), self.store.clone(), live.aliases.clone(), pauses.clone());
+        let file = environment.places.file().to_owned();
+        let environment = LiveEnvironment::new(environment, file, live);
         let sessions = Arc::new(Sessions::new(self.clock.clone(), self.random.clone()));
         let (metrics, events, clock) = (self.metrics.clone(), self.events.clone(), self.clock.clone());
-        let parts = ApiParts { intake, store, aliases, pauses, metrics, events, clock, sessions, data: config.data.clone() };
+        let data = config.data.clone();
+        let parts = ApiParts { intake, store, aliases, pauses, metrics, events, clock, sessions, environment, data };
         Ok(Api::new(parts, at, token))
+    }
+
+    pub fn sources(&self, delivery: &Delivery, aliases: &Arc<Aliases>, config: &HostConfig) -> source::Around {
+        source::Around {
+            store: delivery.store.clone(),
+            plugins: delivery.plugins.clone(),
+            catalog: delivery.catalog.clone(),
+            aliases: aliases.clone(),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            metrics: self.metrics.clone(),
+            events: self.events.clone(),
+            pauses: delivery.pauses.clone(),
+            limits: source::Limits { body_bytes: config.body_bytes_max, waiting: config.waiting_max },
+        }
     }
 
     pub fn delivery(&self, config: &HostConfig, plugins: Arc<dyn PluginInvoker>, catalog: Arc<Catalog>, pauses: &Arc<Pauses>) -> Delivery {
@@ -114,6 +134,12 @@ impl Ground {
             pauses: pauses.clone(),
         }
     }
+}
+
+/// Opens the store of the data folder `data`, which is this process's own from then on.
+pub fn open_store(data: &Path, clock: &Arc<SystemClock>) -> Result<SqliteStore, Problem> {
+    refuse_emptied(data)?;
+    SqliteStore::open(data, Options::new(clock.clone()))
 }
 
 /// A folder that was used has a host key, and then a database: without it, starting afresh would forget in silence what was

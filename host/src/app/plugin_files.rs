@@ -7,7 +7,13 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use crate::integration::PinnedPlugin;
+use crate::partial;
 use crate::problem::{Code, Problem};
+
+/// Takes away what a host left that ended while it wrote one.
+pub fn clear_partial(data: &Path) {
+    partial::clear(&folder(data));
+}
 
 /// Keeps `bytes` under `digest`. Durable when this returns. Keeping the same again mends a file that is damaged, and else does
 /// nothing.
@@ -39,13 +45,17 @@ pub fn read(data: &Path, pinned: &PinnedPlugin) -> Result<Vec<u8>, Problem> {
 }
 
 fn path(data: &Path, digest: &str) -> PathBuf {
-    data.join("plugins").join(format!("{digest}.wasm"))
+    folder(data).join(format!("{digest}.wasm"))
+}
+
+fn folder(data: &Path) -> PathBuf {
+    data.join("plugins")
 }
 
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let Some(folder) = path.parent() else { return Err(std::io::Error::other("no folder")) };
     std::fs::create_dir_all(folder)?;
-    let mut partial = tempfile::NamedTempFile::new_in(folder)?;
+    let mut partial = partial::in_folder(folder)?;
     partial.write_all(bytes)?;
     partial.as_file().sync_all()?;
     partial.persist(path).map_err(|error| error.error)?;

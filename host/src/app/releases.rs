@@ -8,6 +8,7 @@ use super::plugin_files;
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::config::prepare::Prepared;
+use crate::crash_point::{CrashPoint, reached};
 use crate::integration::{Integration, Order, Release, ReleaseId};
 use crate::message_store::StoreError;
 use crate::message_store::sqlite::SqliteStore;
@@ -34,6 +35,7 @@ pub async fn settle(prepared: &Prepared, store: &SqliteStore, clock: &dyn Clock,
     let before = active(store).await?;
     let wanted: Vec<(Release, ReleaseId)> = prepared.releases().into_iter().map(|release| (release.clone(), release.id())).collect();
     let differing = differing(&before, &wanted);
+    plugin_files::clear_partial(&prepared.workspace.host.data);
     mend(prepared, &before)?;
     if before.is_empty() || (deploy && !differing.is_empty()) {
         activate(prepared, store, clock, &wanted, &before).await?;
@@ -70,7 +72,8 @@ fn differing(before: &[(Release, ReleaseId)], wanted: &[(Release, ReleaseId)]) -
     names.into_iter().filter(|name| before.get(*name) != wanted.get(*name)).cloned().collect()
 }
 
-/// Components first, then the releases that pin them, then which are active: whatever stops it in between, nothing active lacks anything.
+/// Components first, then the releases that pin them, then which are active, all at once: whatever stops it in between, nothing active
+/// lacks anything, nor one that it feeds.
 async fn activate(
     prepared: &Prepared,
     store: &SqliteStore,
@@ -82,12 +85,14 @@ async fn activate(
         plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes)?;
     }
     let releases = store.releases();
-    for (release, id) in wanted {
-        if before.iter().any(|(_, active)| active == id) {
-            continue;
-        }
+    let new: Vec<_> = wanted.iter().filter(|(_, id)| before.iter().all(|(_, active)| active != id)).collect();
+    for (release, _) in &new {
         releases.put(release, clock.now()).await.map_err(|error| failed(&error))?;
-        releases.activate(&release.integration, id, clock.now()).await.map_err(|error| failed(&error))?;
+    }
+    let ids = new.iter().map(|(release, id)| (release.integration.clone(), id.clone())).collect();
+    releases.activate(ids, clock.now()).await.map_err(|error| failed(&error))?;
+    reached(CrashPoint::ReleaseSwitched);
+    for (release, id) in new {
         info!(integration = release.integration, release = id.short(), "release activated");
     }
     for (release, _) in before {

@@ -34,7 +34,12 @@ pub fn accept(number: u64, integration: &str) -> Accept {
     let key = customer(number).to_string();
     Accept {
         dedup: Some(Dedup { scope: origin.clone(), token: Sha256::digest(&body).into(), expires_at: ACCEPTED_AT.plus(REMEMBERED) }),
-        deliveries: vec![NewDelivery { integration: integration.to_owned(), lane: Lane::Key(key.clone()), due_at: ACCEPTED_AT }],
+        deliveries: vec![NewDelivery {
+            integration: integration.to_owned(),
+            lane: Lane::Key(key.clone()),
+            due_at: ACCEPTED_AT,
+            record: None,
+        }],
         waiting_max: WaitingMax::each(u64::MAX),
         message: Arc::new(Message {
             id: MessageId(id(number)),

@@ -160,6 +160,7 @@ fn call(component: &[u8], order: &[u8]) -> Call {
             accepted_at,
         }),
         others: Vec::new(),
+        cursor: None,
         attempt: 0,
         replay: 0,
         idempotency_base: "ab".repeat(32),

@@ -41,7 +41,7 @@ mod tests {
         let upstream = Arc::new(ScriptedUpstream::new(|_| Err(UpstreamError::TooLarge)));
         let secrets = Arc::new(MachineSecrets::new("."));
         let clock = Arc::new(ManualClock::at(Timestamp(0)));
-        let egress: Arc<dyn Egress> = Arc::new(Aliases::new(&environment, secrets, upstream, clock, Arc::new(SeededRandom::new(1))));
+        let egress: Arc<dyn Egress> = Arc::new(Aliases::in_memory(&environment, secrets, upstream, clock, Arc::new(SeededRandom::new(1))));
         let request = EgressRequest {
             sender: Sender { integration: "orders".into(), message: 1 },
             method: "GET".into(),

@@ -22,7 +22,7 @@ use crate::problem::{Code, Problem};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  lockgate backup /backups/lockgate-$(date +%F).tar
+  lockgate backup /backups/lockgate-2026-11-22.tar
   lockgate restore /backups/lockgate-2026-11-22.tar --check")]
 pub struct BackupCommand {
     /// The file to write; it must not be there yet

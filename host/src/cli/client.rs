@@ -151,7 +151,7 @@ fn refusal(value: &Value, status: http::StatusCode) -> Problem {
     let stated = value["code"].as_str().and_then(|text| Code::ALL.iter().find(|(_, code, _)| *code == text));
     let code = stated.map_or(Code::Internal, |(code, _, _)| *code);
     let detail = value["detail"].as_str().or(value["title"].as_str()).map_or_else(|| status.to_string(), str::to_owned);
-    let problem = Problem::new(code, detail);
+    let problem = Problem::new(code, with_problems(detail, &value["problems"]));
     match (value["fix"].as_str(), code) {
         (Some(fix), _) => problem.fix(fix),
         (None, Code::Unauthorized) => {
@@ -159,6 +159,17 @@ fn refusal(value: &Value, status: http::StatusCode) -> Problem {
         }
         (None, _) => problem,
     }
+}
+
+/// `detail`, and each of the host's `problems` on lines of its own.
+fn with_problems(mut detail: String, problems: &Value) -> String {
+    let text = |problem: &Value, field: &str| problem[field].as_str().unwrap_or_default().to_owned();
+    for problem in problems.as_array().into_iter().flatten() {
+        let place = problem["file"].as_str().map(|file| format!("{file}:{}:{}: ", problem["line"], problem["column"]));
+        detail += &format!("\n  {}{} {}", place.unwrap_or_default(), text(problem, "code"), text(problem, "message"));
+        detail += &problem["fix"].as_str().map(|fix| format!("\n    fix: {fix}")).unwrap_or_default();
+    }
+    detail
 }
 
 /// Where the workspace's host keeps its data; none if the folder is no workspace.

@@ -1,6 +1,7 @@
 //! `lockgate demo`: the main job, from nothing.
 
 use clap::Args;
+use serde_json::json;
 
 use super::example::project;
 use super::progress::Progress;
@@ -8,7 +9,6 @@ use super::run::{Signals, prepare_workspace};
 use super::{Common, Failure, output};
 use crate::config::prepare::MissingLock;
 use crate::demo::{Story, World, tell};
-use crate::problem::{Code, Problem};
 use crate::telemetry::logging;
 
 /// Where the example is in the project's folder.
@@ -23,6 +23,7 @@ const EXAMPLE: &str = "examples/shop-to-crm";
 Examples:
   lockgate demo            then look around; Ctrl-C ends it
   lockgate demo --exit     end with 0 after the report, with 1 if a promise was not seen
+  lockgate demo --exit --json | jq '.report.messages[] | [.name, .way[].outcome]'
 
 The log is silent unless something is wrong; LOCKGATE_LOG=info shows it.")]
 pub struct Demo {
@@ -37,7 +38,12 @@ impl Demo {
         let example = project(&common.directory, EXAMPLE, "demo")?.join(EXAMPLE);
         let progress = Progress::new(common.json);
         let prepared = prepare_workspace(&example, "dev", MissingLock::Ignore, &progress)?;
-        let mut world = World::start(prepared, &|text| progress.step(text)).await?;
+        let mut signals = Signals::new()?;
+        let step = |text: &str| progress.step(text);
+        let mut world = tokio::select! {
+            world = World::start(prepared, &step) => world?,
+            signal = signals.next() => return Err(Failure::Interrupted(signal)),
+        };
         drop(progress);
         if !common.json {
             output::line("Lockgate demo: web shop → canonical orders → CRM and audit, from examples/shop-to-crm");
@@ -48,23 +54,22 @@ impl Demo {
                 output::line(text);
             }
         };
-        let mut signals = Signals::new()?;
         let story = Story { example: &example, say: &say };
         let told = tokio::select! {
-            told = tell(&story, &mut world) => told,
-            () = signals.next() => Err(Problem::new(Code::WrongUsage, "the demo was interrupted").fix("run it again")),
+            told = tell(&story, &mut world) => told.map_err(Failure::from),
+            signal = signals.next() => Err(Failure::Interrupted(signal)),
         };
+        if let (Ok(report), true) = (&told, common.json) {
+            output::json(&json!({ "demo": "done", "report": report }));
+        }
         if told.is_ok() && !self.exit {
             leave_open(common, &world);
             signals.next().await;
         }
-        if common.json && told.is_ok() {
-            output::json(&serde_json::json!({ "demo": "done" }));
-        }
         let World { host, data, .. } = world;
         host.stop().await;
         drop(data);
-        Ok(told?)
+        told.map(drop)
     }
 }
 

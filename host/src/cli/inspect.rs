@@ -75,7 +75,8 @@ fn print(facts: &Facts) {
     }
     let harmless = facts.imports.iter().filter(|import| is_harmless(import.kind)).count();
     if harmless > 0 {
-        output::line(format_args!("    {harmless} interfaces of its language's runtime (all of them: --json)"));
+        let interfaces = if harmless == 1 { "interface" } else { "interfaces" };
+        output::line(format_args!("    {harmless} {interfaces} of its language's runtime (all of them: --json)"));
         output::line("      virtual time, seeded chance, output into the log; no files, no network");
     }
 }

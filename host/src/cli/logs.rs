@@ -12,6 +12,7 @@ use super::output::{on_one_line, text};
 use super::run::Signals;
 use super::{Common, Failure, moment, output};
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::message::ID_CHARS_SHOWN;
 use crate::moment::Moment;
 use crate::problem::{Code, Problem};
 use crate::telemetry::events::{Kind, Level, MessagePrefix};
@@ -23,8 +24,6 @@ const NOTHING: &str =
     "nothing to show; deliveries that go well are told only to who follows (lockgate logs -f), and lockgate messages has them all";
 /// How often a host that went away is looked for.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Characters of a message's id on a line: its time to the millisecond.
-const ID_CHARS: usize = 13;
 
 /// Show what happens: lines of plugins, failures, outcomes, aliases, what people did
 ///
@@ -74,7 +73,7 @@ impl Logs {
         let mut signals = Signals::new()?;
         tokio::select! {
             ended = self.show(common) => Ok(ended?),
-            () = signals.next() => Ok(()),
+            _ = signals.next() => Ok(()),
         }
     }
 
@@ -165,13 +164,13 @@ fn gap(gap: &Value) -> String {
     }
 }
 
-/// `23:54:47.467Z INFO  orders-to-crm 0198c2d4-5e6f delivered took-ms=12`. Nothing in it acts on a terminal.
+/// `23:54:47.467Z INFO  orders-to-crm 0198c2d4-5e6f-7000 delivered took-ms=12`. Nothing in it acts on a terminal.
 fn line(event: &Value, now: Timestamp) -> String {
     let level = text(event, "level").to_uppercase();
     let mut line = format!("{} {level:<5}", moment::beside(&text(event, "time"), &now.to_string()));
     let (said, fields) = (text(event, "text"), event["fields"].as_object());
     let plugin = event["fields"]["plugin"].as_str().filter(|_| event["kind"] == "log");
-    let id = event["message"].as_str().map(|id| id.chars().take(ID_CHARS).collect::<String>());
+    let id = event["message"].as_str().map(|id| id.chars().take(ID_CHARS_SHOWN).collect::<String>());
     let parts = [event["integration"].as_str(), id.as_deref()].into_iter().flatten().map(on_one_line);
     let parts = parts.chain(plugin.map(|plugin| format!("{}:", on_one_line(plugin))));
     parts.chain([said.clone()]).for_each(|part| line.extend([" ", &part]));
@@ -206,9 +205,9 @@ mod tests {
     #[test]
     fn shows_an_event_on_one_line() {
         let outcome = event("outcome", "delivered", json!({ "outcome": "delivered", "took-ms": 12 }));
-        assert_eq!(line(&outcome, NOW), "22:13:20.123Z INFO  orders 0198c2d4-5e6f delivered took-ms=12");
+        assert_eq!(line(&outcome, NOW), "22:13:20.123Z INFO  orders 0198c2d4-5e6f-7000 delivered took-ms=12");
         let log = event("log", "upserted", json!({ "plugin": "crm@1.0.0", "id": "001", "name": "a \"b\"", "none": "" }));
-        assert_eq!(line(&log, NOW), r#"22:13:20.123Z INFO  orders 0198c2d4-5e6f crm@1.0.0: upserted id=001 name="a \"b\"""#);
+        assert_eq!(line(&log, NOW), r#"22:13:20.123Z INFO  orders 0198c2d4-5e6f-7000 crm@1.0.0: upserted id=001 name="a \"b\"""#);
         let alias = event("alias", "alias crm is open", json!({ "alias": "crm", "state": "open", "owner": "crm-team" }));
         assert!(line(&alias, NOW).ends_with(" alias crm is open owner=crm-team"));
         let host = json!({ "time": "2023-11-13T22:13:20.123Z", "level": "error", "kind": "host", "integration": null, "message": null,

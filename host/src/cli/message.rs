@@ -21,7 +21,8 @@ Examples:
   lockgate message ID --bodies                            with what was sent and what was answered
   lockgate message ID --full --json | jq -r .body.text    the body as it came")]
 pub struct Message {
-    /// The message's id, as `send`, `messages` and the answer to the sender give it, or at least its first 8 digits
+    /// The message's id, as `send`, `messages` and the answer to the sender give it, or at least its first 8 digits: as many as no other
+    /// starts with. Messages of the same minute share 8, of the same millisecond 12
     id: String,
     /// Show what each request sent and was answered, up to the 64 KiB that are kept of each
     #[arg(long)]
@@ -132,6 +133,9 @@ fn attempt(attempt: &Value) -> Vec<String> {
     let mut lines = vec![format!("attempt {}{times}{spent} (release {release}{replay})", text(attempt, "result"))];
     if !attempt["detail"].is_null() {
         lines.push(format!("  {}: {}", text(attempt, "code"), text(attempt, "detail")));
+    }
+    if attempt["trace"]["may-repeat"] == true {
+        lines.push("  may repeat what an attempt before it sent, which the end of the host cut off".to_owned());
     }
     for call in list(&attempt["trace"]["calls"]) {
         let batch = call["batch"].as_u64().map(|size| format!("batch of {size}, ")).unwrap_or_default();

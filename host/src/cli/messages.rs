@@ -11,7 +11,11 @@ use crate::clock::Timestamp;
 use crate::message_store::sqlite::ledger::State;
 use crate::moment::Moment;
 
-/// List messages, newest first: when, id, key, and how each integration stands with it
+/// Tracked values shown of a message, and characters of each.
+const TRACKED_SHOWN: usize = 3;
+const TRACKED_CHARS_SHOWN: usize = 32;
+
+/// List messages, newest first: when, id, key, tracked values, and how each integration stands with it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -45,12 +49,16 @@ pub struct Messages {
     /// Only those accepted before: 30m, 24h, 7d ago, or a time
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
-    /// Only those before this one, as the end of the last page says
-    #[arg(long, value_name = "SEQ")]
+    /// Only those before this one: the number that the end of the last page says
+    #[arg(long, value_name = "SEQ", value_parser = seq)]
     before: Option<i64>,
     /// At most so many, 1 to 1000
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
+}
+
+fn seq(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "expected a number, as the end of the last page says; a time is given with --until".to_owned())
 }
 
 fn tracked(text: &str) -> Result<String, String> {
@@ -91,7 +99,7 @@ impl Messages {
             output::line(nothing(filtered, before.is_some(), &answer));
         } else {
             let rows: Vec<Vec<String>> = messages.iter().flat_map(|message| rows(message, now)).collect();
-            table::print(&["ACCEPTED", "ID", "KEY", "INTEGRATION", "STATE"], &rows);
+            table::print(&["ACCEPTED", "ID", "KEY", "TRACKED", "INTEGRATION", "STATE"], &rows);
         }
         match (answer["next"].as_i64(), answer["searched-to"].as_str()) {
             (Some(before), Some(searched_to)) => {
@@ -114,9 +122,18 @@ fn nothing(filtered: bool, paged: bool, answer: &Value) -> &'static str {
     }
 }
 
+/// `order=#1001, customer=7`; of many the first.
+fn tracked_values(message: &Value) -> String {
+    let tracked = list(&message["tracked"]);
+    let shown = tracked.iter().take(TRACKED_SHOWN).map(|tracked| format!("{}={}", text(tracked, "name"), text(tracked, "value")));
+    let more = (tracked.len() > TRACKED_SHOWN).then(|| format!("and {} more", tracked.len() - TRACKED_SHOWN));
+    let shown: Vec<String> = shown.map(|value| table::cut(&value, TRACKED_CHARS_SHOWN)).chain(more).collect();
+    if shown.is_empty() { "-".to_owned() } else { shown.join(", ") }
+}
+
 /// One row for each integration that has the message; the message itself stands in the first.
 fn rows(message: &Value, now: Timestamp) -> Vec<Vec<String>> {
-    let first = [moment::short(&text(message, "accepted-at"), now), text(message, "id"), text(message, "key")];
+    let first = [moment::short(&text(message, "accepted-at"), now), text(message, "id"), text(message, "key"), tracked_values(message)];
     let row = |(index, standing): (usize, &Value)| {
         let parts =
             standing["children"].as_u64().filter(|children| *children > 1).map(|children| format!(" as {children}")).unwrap_or_default();
@@ -134,6 +151,21 @@ fn rows(message: &Value, now: Timestamp) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_what_a_message_is_found_by() {
+        let tracked: Vec<Value> = (1..=5).map(|n| serde_json::json!({ "name": "order", "value": format!("#{n}") })).collect();
+        let mut message = serde_json::json!({ "accepted-at": "-", "id": "i", "key": "k", "tracked": tracked, "integrations": [] });
+        assert_eq!(rows(&message, Timestamp(0)), [["-", "i", "k", "order=#1, order=#2, order=#3, and 2 more", "-", "-"]]);
+        message["tracked"] = serde_json::json!([{ "name": "note", "value": "x".repeat(500) }]);
+        assert_eq!(rows(&message, Timestamp(0))[0][3].chars().count(), TRACKED_CHARS_SHOWN);
+    }
+
+    #[test]
+    fn says_what_it_takes_where_a_page_is_to_begin() {
+        assert_eq!(seq("17"), Ok(17));
+        assert!(seq("foo").is_err_and(|told| told.contains("expected a number") && told.contains("--until")));
+    }
 
     #[test]
     fn an_empty_page_says_why_it_is_empty() {

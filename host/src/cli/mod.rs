@@ -15,6 +15,7 @@ mod dead_letters;
 mod demo;
 mod edit;
 mod editor;
+mod env;
 mod event_stream;
 mod example;
 mod inspect;
@@ -25,6 +26,8 @@ mod output;
 mod pause;
 mod progress;
 mod run;
+mod screen;
+mod secret;
 mod send;
 mod status;
 mod table;
@@ -59,8 +62,10 @@ Start here:
   lockgate console               the same and more, in the browser
   lockgate logs -f               what happens, as it happens
 
-Exit status: 0 done, 1 the answer is no (a check failed), 2 wrong usage,
-3 the host cannot be reached. Error codes (LG-…): docs/errors.md";
+Exit status: 0 done, 1 the answer is no (a check failed, a host that does not
+take the token), 2 wrong usage,
+3 the host cannot be reached, 130 or 143 ended by Ctrl-C or SIGTERM before it
+was done. Error codes (LG-…): docs/errors.md";
 
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
@@ -98,6 +103,12 @@ enum Command {
     /// List or test aliases: endpoints, and whether they answer and authenticate
     #[command(subcommand)]
     Alias(alias::Alias),
+    /// Set, list or forget secrets that are kept sealed in the data folder
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
+    /// Put a changed environment file into the running host
+    #[command(subcommand)]
+    Env(env::Env),
     Pause(pause::PauseCommand),
     Resume(pause::ResumeCommand),
     Backup(backup::BackupCommand),
@@ -115,6 +126,8 @@ pub enum Failure {
     No,
     /// It could not be done.
     Problems(Problems),
+    /// It was told to end, by the signal of this number, before it was done.
+    Interrupted(u8),
 }
 
 impl From<Problem> for Failure {
@@ -145,6 +158,8 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::No) => ExitCode::from(1),
+        // What a shell says of a command that a signal ended.
+        Err(Failure::Interrupted(signal)) => ExitCode::from(128_u8.saturating_add(signal)),
         Err(Failure::Problems(problems)) => fail(&common, &problems),
     }
 }
@@ -193,6 +208,8 @@ impl Cli {
             Command::Status(status) => status.run(&common).await,
             Command::Logs(logs) => logs.run(&common).await,
             Command::Alias(alias) => alias.run(&common).await,
+            Command::Secret(secret) => secret.run(&common).await,
+            Command::Env(env) => env.run(&common).await,
             Command::Pause(pause) => pause.run(&common).await,
             Command::Resume(resume) => resume.run(&common).await,
             Command::Backup(backup) => backup.run(&common).await,

@@ -13,6 +13,7 @@ use crate::alias::secret::MachineSecrets;
 use crate::app::{Host, Start};
 use crate::clock::SystemClock;
 use crate::config::prepare::{MissingLock, Prepared, prepare};
+use crate::crash_point;
 use crate::problem::{Code, Problem, Problems};
 use crate::telemetry::events::Events;
 use crate::telemetry::logging::{self, LogFormat};
@@ -63,6 +64,7 @@ enum Format {
 
 impl Run {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
+        crash_point::arm()?;
         let clock = Arc::new(SystemClock::new());
         let events = Events::new(clock.clone());
         logging::init(if self.log_format == Format::Json { LogFormat::Json } else { LogFormat::Human }, &events)?;
@@ -76,7 +78,7 @@ impl Run {
         let show = |text: &str| progress.step(text);
         let host = tokio::select! {
             host = Host::start(start, &show) => host?,
-            () = signals.next() => return Ok(()),
+            _ = signals.next() => return Ok(()),
         };
         drop(progress);
         self.tell(common, &host);
@@ -84,7 +86,7 @@ impl Run {
         tokio::select! {
             () = host.stop() => {}
             // A second signal: everything that was acknowledged is on disk, so ending now loses nothing.
-            () = signals.next() => std::process::exit(0),
+            _ = signals.next() => std::process::exit(0),
         }
         Ok(())
     }
@@ -149,11 +151,13 @@ impl Signals {
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    /// The next of either.
-    pub async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
+    /// The next of either: its number.
+    pub async fn next(&mut self) -> u8 {
+        let kind = tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+        };
+        // Numbers of signals are small.
+        u8::try_from(kind.as_raw_value()).unwrap_or_default()
     }
 }

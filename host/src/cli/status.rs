@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::client::Client;
 use super::output::{list, text};
 use super::run::Signals;
+use super::screen::{self, Screen};
 use super::{Common, Failure, moment, output, table};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::problem::{Code, Problem};
@@ -17,13 +18,11 @@ use crate::problem::{Code, Problem};
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// Integrations named behind an alias; the others are counted.
 const NAMES_MAX: usize = 4;
-/// Clears the screen and goes to its first line (ECMA-48).
-const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
 /// Show integrations and aliases: what waits and why, how fast it goes, and what needs a person
 ///
 /// An integration is `idle` (nothing waits), `delivering`, `held` by an alias that sends nothing for now, or `inactive` (not active any
-/// more, but not empty). An alias is `healthy`, `throttled` (its target asked to wait, or its rate is used up), `open` (too
+/// more, but not empty). An alias is `healthy`, `throttled` (its target asked to wait, or its own rate holds up what waits), `open` (too
 /// many requests failed: its breaker lets one through now and then) or `credential-refused`. Waiting costs no attempt and no message.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -32,7 +31,7 @@ Examples:
   lockgate status --watch
   lockgate status --json | jq '.integrations[] | select(.waiting > 0)'")]
 pub struct Status {
-    /// Show it again every two seconds until Ctrl-C; with --json one object a line
+    /// Show it again every two seconds until Ctrl-C, on a screen of its own where there is a terminal; with --json one object a line
     #[arg(short, long)]
     watch: bool,
 }
@@ -44,7 +43,7 @@ impl Status {
             let mut signals = Signals::new()?;
             return tokio::select! {
                 ended = watch(common, status) => ended,
-                () = signals.next() => Ok(()),
+                _ = signals.next() => Ok(()),
             };
         }
         if common.json {
@@ -63,10 +62,12 @@ async fn ask(common: &Common) -> Result<Value, Problem> {
 /// A host that goes away is looked for again: it may be restarting.
 async fn watch(common: &Common, first: Value) -> Result<(), Failure> {
     let clock = SystemClock::new();
+    // Left however this ends: by a signal it is dropped.
+    let screen = (!common.json && std::io::stdout().is_terminal()).then(|| Screen::enter(std::io::stdout()));
     let mut status: Result<Value, Problem> = Ok(first);
     loop {
         match status {
-            Ok(status) => show(common, &status),
+            Ok(status) => show(common, &status, screen.as_ref()),
             Err(problem) if problem.code == Code::HostUnreachable => output::complaint(&format!("{}; looking again", problem.message)),
             Err(problem) => return Err(problem.into()),
         }
@@ -75,12 +76,17 @@ async fn watch(common: &Common, first: Value) -> Result<(), Failure> {
     }
 }
 
-fn show(common: &Common, status: &Value) {
+fn show(common: &Common, status: &Value, screen: Option<&Screen<std::io::Stdout>>) {
     if common.json {
         return output::line(status);
     }
-    let clear = if std::io::stdout().is_terminal() { CLEAR } else { "" };
-    output::line(format_args!("{clear}{}\n", lines(status, moment::now()).join("\n")));
+    let now = moment::now();
+    let mut shown = vec![format!("as of {}, every {} s; Ctrl-C ends it", moment::short(&text(status, "time"), now), WATCH_EVERY.as_secs())];
+    shown.extend(lines(status, now));
+    output::line(match screen {
+        Some(_) => screen::frame(shown, screen::height()),
+        None => shown.join("\n") + "\n",
+    });
 }
 
 /// The status as two tables, then what waits by itself and what needs a person.
@@ -124,10 +130,11 @@ fn legend(integrations: &[Value], now: Timestamp) -> String {
 /// An alias that waits for its target.
 fn held_up(alias: &Value, now: Timestamp) -> Option<String> {
     let passing = matches!(alias["state"].as_str(), Some("open" | "throttled"));
-    let until = moment::short(&text(alias, "until"), now);
+    // Without a time it goes on all the while, as fast as its rate allows.
+    let until = alias["until"].as_str().map_or_else(String::new, |until| format!("; next request at {}", moment::short(until, now)));
     passing.then(|| {
         let (name, state, hanging) = (text(alias, "name"), text(alias, "state"), hanging(alias));
-        format!("  alias {name} {state}: {hanging}; next request at {until}\n    {}", text(alias, "detail"))
+        format!("  alias {name} {state}: {hanging}{until}\n    {}", text(alias, "detail"))
     })
 }
 
@@ -179,6 +186,11 @@ fn hanging(alias: &Value) -> String {
 fn left_over(entry: &Value) -> Vec<String> {
     let name = text(entry, "name");
     let mut lines = Vec::new();
+    // What a target or much that waits keeps from being asked goes on by itself, and is listed where that is.
+    for source in list(&entry["sources"]).iter().filter(|source| source["result"] == "failed") {
+        let (source, code, detail, next) = (text(source, "source"), text(source, "code"), text(source, "detail"), text(source, "next-at"));
+        lines.push(format!("  {source} of {name} fails: {code}; next at {next}\n    {detail}"));
+    }
     if let Some(count @ 1..) = entry["dead-letters"].as_u64() {
         lines.push(format!(
             "  {count} dead {} in {name}: lockgate dead-letters list --integration {name}",
@@ -201,11 +213,16 @@ fn integration(entry: &Value) -> Vec<String> {
         text(entry, "state"),
         text(entry, "waiting"),
         duration("oldest-waiting-ms"),
-        per_minute(entry["per-minute"].as_f64().unwrap_or(0.0)),
+        if is_held(entry) { "-".to_owned() } else { per_minute(entry["per-minute"].as_f64().unwrap_or(0.0)) },
         duration("p99-ms"),
         text(entry, "dead-letters"),
         drains_in(entry),
     ]
+}
+
+/// Whether an alias or a person lets nothing through, so that no figure of the past says how it goes on.
+fn is_held(entry: &Value) -> bool {
+    matches!(entry["state"].as_str(), Some("held" | "paused")) && entry["drained-in-s"].is_null()
 }
 
 /// `0.4`, `12`, `3600`.
@@ -218,6 +235,7 @@ fn drains_in(entry: &Value) -> String {
     match (entry["waiting"].as_u64(), entry["drained-in-s"].as_u64()) {
         (Some(0) | None, _) => "-".to_owned(),
         (_, Some(seconds)) => moment::duration_ms(seconds.saturating_mul(1_000)),
+        _ if is_held(entry) => "-".to_owned(),
         _ => "unknown".to_owned(),
     }
 }
@@ -264,6 +282,27 @@ mod tests {
         assert!(text.contains(cause), "{text}");
         assert_eq!(text.matches("alias crm").count(), 1);
         assert!(!text.contains('\u{1b}'), "what came from a target does nothing to the terminal");
+    }
+
+    #[test]
+    fn says_nothing_of_how_fast_it_goes_while_nothing_goes() {
+        let mut status = status();
+        status["integrations"][0]["drained-in-s"] = Value::Null;
+        status["integrations"][1]["state"] = "delivering".into();
+        status["integrations"][1]["drained-in-s"] = Value::Null;
+        let lines = lines(&status, NOW);
+        assert_eq!(lines[1], "order-to-system-1  held        100000   118 min  -        119 s  12    -");
+        assert_eq!(lines[2], "order-to-system-2  delivering  100000   118 min  3600     119 s  12    unknown");
+    }
+
+    #[test]
+    fn names_a_rate_that_lets_through_less_than_comes() {
+        let alias = json!({
+            "name": "crm", "state": "throttled", "until": null, "limited-by": "20/s", "detail": "its rate of 20/s is the bottleneck",
+            "integrations": ["orders"], "waiting": 400,
+        });
+        let told = "  alias crm throttled: 400 waiting in orders\n    its rate of 20/s is the bottleneck";
+        assert_eq!(held_up(&alias, NOW).as_deref(), Some(told));
     }
 
     #[test]

@@ -44,7 +44,8 @@ fn on_one_line(cell: &str) -> String {
     cell.replace(['\n', '\t'], " ")
 }
 
-fn cut(cell: &str, width: usize) -> String {
+/// As many characters of `cell` as `width`, the last a mark where there were more.
+pub fn cut(cell: &str, width: usize) -> String {
     if cell.chars().count() <= width { cell.to_owned() } else { cell.chars().take(width.saturating_sub(1)).chain(['…']).collect() }
 }
 

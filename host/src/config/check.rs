@@ -5,7 +5,7 @@
 use super::integration::IntegrationFile;
 use super::values;
 use super::workspace::{Workspace, use_paths};
-use crate::integration::{Grant, Sink, Step};
+use crate::integration::{Grant, Integration, Sink, Step};
 use crate::plugin::component::{Facts, ImportKind};
 use crate::plugin::manifest::Role;
 use crate::problem::{Code, Location, Problem, Problems};
@@ -17,19 +17,9 @@ pub fn check<'f>(workspace: &Workspace, facts: &dyn Fn(&Step) -> Option<&'f Fact
     for file in &workspace.integrations {
         for ((place, step), path) in file.integration.uses().zip(use_paths(&file.integration)) {
             let Some(facts) = facts(step) else { continue };
-            let is_sink = matches!(&file.integration.sink, Sink::Plugin(sink) if std::ptr::eq(sink, step));
-            let is_batch = is_sink && file.integration.delivery.batch.is_some();
+            let is_batch = path == "sink" && file.integration.delivery.batch.is_some();
             let checked = Use { workspace, file, place: &place, path: &path, step, facts, is_batch };
-            checked.role(
-                if is_batch {
-                    Role::BatchSink
-                } else if is_sink {
-                    Role::Sink
-                } else {
-                    Role::Transformer
-                },
-                &mut problems,
-            );
+            checked.role(if is_batch { Role::BatchSink } else { role_of(&file.integration, step) }, &mut problems);
             checked.writes(&mut problems);
             checked.imports(&mut problems);
             checked.slots(&mut problems);
@@ -38,6 +28,17 @@ pub fn check<'f>(workspace: &Workspace, facts: &dyn Fn(&Step) -> Option<&'f Fact
     }
     problems.0.sort_by(|a, b| a.location.cmp(&b.location));
     problems
+}
+
+/// The role a plugin needs where it is used.
+fn role_of(integration: &Integration, step: &Step) -> Role {
+    if matches!(&integration.sink, Sink::Plugin(sink) if std::ptr::eq(sink, step)) {
+        Role::Sink
+    } else if integration.polls().any(|(_, poll)| std::ptr::eq(&poll.step, step)) {
+        Role::Source
+    } else {
+        Role::Transformer
+    }
 }
 
 /// One use of a plugin by an integration.
@@ -79,7 +80,8 @@ impl Use<'_> {
         let fix = match needed {
             Role::Sink => "a [sink] needs a plugin that exports lockgate:plugin/sink@0.1.0",
             Role::BatchSink => "take `batch` away, or use a plugin that exports lockgate:plugin/batch-sink@0.1.0",
-            _ => "a [[step]] needs a plugin that exports lockgate:plugin/transformer@0.1.0",
+            Role::Source => "a `poll` needs a plugin that exports lockgate:plugin/source@0.1.0",
+            Role::Transformer => "a [[step]] needs a plugin that exports lockgate:plugin/transformer@0.1.0",
         };
         let below = if needed == Role::BatchSink { "batch" } else { "plugin" };
         problems.push(self.problem(Code::WrongRole, below, &format!("{is}, and a {needed} is needed here")).fix(fix));
@@ -144,8 +146,9 @@ impl Use<'_> {
 
     /// `[[step]] 2 of integrations/order-to-crm.toml`
     fn section(&self) -> String {
-        let section = match self.place.strip_prefix("step ") {
-            Some(number) => format!("[[step]] {number}"),
+        let section = match self.place.split_once(' ') {
+            Some(("step", number)) => format!("[[step]] {number}"),
+            Some((_, number)) => format!("`poll` of [[source]] {number}"),
             None => "[sink]".to_owned(),
         };
         format!("{section} of {}", self.file.places.file().display())

@@ -1,6 +1,8 @@
 //! What `environments/<env>.toml` takes and refuses, pinned by the text people see.
 
 use super::*;
+use crate::alias::secret::SecretRef;
+use crate::alias::{ApiKeyPlace, ExpiredWhen, Holds, JwtAlgorithm, Verify};
 
 fn parse(text: &str) -> Result<Environment, String> {
     EnvironmentFile::parse("dev", "dev.toml", text).map(|file| file.environment).map_err(|problems| problems.to_string())
@@ -36,7 +38,7 @@ auth = { bearer = { token = { file = "a", env = "B" } } }
         "dev.toml:9:33: LG-1005 `alias.c.verify.shopify.secret` is written into the file",
         "dev.toml:12:19: LG-1005 `alias.d.auth.bearer` must be a table; it is a text",
         "dev.toml:15:31: LG-1003 unknown key `alias.e.auth.bearer.token.value`",
-        "dev.toml:18:29: LG-1005 `alias.f.auth.bearer.token` must have either `env` or `file`",
+        "dev.toml:18:29: LG-1005 `alias.f.auth.bearer.token` must have either `env`, `file` or `store`",
     ] {
         assert!(problems.contains(part), "{part}\n---\n{problems}");
     }
@@ -134,12 +136,93 @@ verify = { standard-webhooks = { secret = { env = "S" } } }
     assert_eq!(values, ["count=1000", "new-order-stage=Prospecting", "on=true", "ratio=1.50"]);
     let crm = &environment.aliases["crm"];
     assert!(
-        matches!(&crm.auth, Auth::OAuth2ClientCredentials { client_secret: SecretRef::Env(name), scope: None, .. } if name == "CRM_SECRET")
+        matches!(&crm.auth, Auth::OAuth2ClientCredentials { client_secret, scope: None, .. } if *client_secret == SecretRef::env("crm.client-secret", "CRM_SECRET"))
     );
     assert_eq!((crm.url.as_ref().unwrap().as_str(), crm.network.len()), ("http://127.0.0.1:9010/services/data/v60.0", 2));
     assert_eq!(crm.rate.iter().map(ToString::to_string).collect::<Vec<_>>(), ["20/s", "90000/day"]);
-    assert!(matches!(&environment.aliases["shop"].verify, Some(Verify::Shopify { secret: SecretRef::File(_) })));
+    assert!(
+        matches!(&environment.aliases["shop"].verify, Some(Verify::Shopify { secret }) if *secret == SecretRef::file("shop.verify.secret", "secrets/shop"))
+    );
     assert!(matches!(&environment.aliases["k"].verify, Some(Verify::Hmac { header, prefix, .. }) if header == "x-sig" && prefix == "v1="));
     assert!(matches!(&environment.aliases["k"].auth, Auth::ApiKey { place: ApiKeyPlace::Query, name, .. } if name == "key"));
     assert!(matches!(&environment.aliases["b"].auth, Auth::Basic { username, .. } if username == "u"));
+}
+
+#[test]
+fn refuses_grants_signatures_and_rules_that_cannot_work() {
+    let text = r#"
+[alias.a]
+url = "https://a.example"
+auth = { oauth2-refresh-token = { token-url = "https://a.example/token", client-id = "x", refresh-token = "hunter2" } }
+[alias.b]
+url = "https://b.example"
+auth = { oauth2-jwt-bearer = { token-url = "https://b.example/token", issuer = "x", audience = "y", private-key = { file = "key.pem" }, algorithm = "HS256" } }
+[alias.c]
+url = "https://c.example"
+auth = { hmac = { secret = { store = false }, header = "X-Sig", encoding = "hex", timestamp-header = "x-sig" } }
+[alias.d]
+url = "https://d.example"
+auth = { hmac = { secret = { store = true }, header = "X-Sig", encoding = "hex", timestamp-header = "x-sig" } }
+expired-when = { json = "error/code", is = [] }
+[alias.e]
+url = "https://e.example"
+expired-when = { status = 1000, contains = "x", json = "/a" }
+[alias.f]
+url = "https://f.example"
+auth = { bearer = { token = { env = "A", store = true } } }
+expired-when = { json = "/a~2" }
+"#;
+    let problems = parse(text).unwrap_err();
+    assert!(!problems.contains("hunter2"), "{problems}");
+    for part in [
+        "4:107: LG-1005 `alias.a.auth.oauth2-refresh-token.refresh-token` is written into the file",
+        "7:149: LG-1005 `alias.b.auth.oauth2-jwt-bearer.algorithm` = \"HS256\": expected one of `RS256`, `ES256`",
+        "10:38: LG-1005 `alias.c.auth.hmac.secret.store` can only be true",
+        "13:101: LG-1005 `alias.d.auth.hmac.timestamp-header` is the header of the signature too",
+        "14:25: LG-1005 `alias.d.expired-when.json` = \"error/code\": expected a JSON pointer such as `/error/code`",
+        "14:44: LG-1005 `alias.d.expired-when.is` is empty",
+        "17:16: LG-1005 `alias.e.expired-when` must have either `json` and `is`, or `contains`",
+        "17:16: LG-1004 `alias.e.expired-when` without an `auth` that could expire",
+        "17:27: LG-1005 `alias.e.expired-when.status` = 1000: must be from 200 to 599",
+        "20:29: LG-1005 `alias.f.auth.bearer.token` must have either `env`, `file` or `store`",
+        "21:16: LG-1004 `alias.f.expired-when.is` is missing",
+        "21:25: LG-1005 `alias.f.expired-when.json` = \"/a~2\"",
+    ] {
+        assert!(problems.contains(&format!("dev.toml:{part}")), "{part}\n---\n{problems}");
+    }
+}
+
+#[test]
+fn reads_grants_signatures_and_what_says_that_a_token_has_expired() {
+    let text = r#"
+[alias.refreshed]
+url = "https://a.example"
+auth = { oauth2-refresh-token = { token-url = "https://a.example/token", client-id = "x", client-secret = { store = true }, refresh-token = { env = "R" } } }
+expired-when = { json = "/error/code", is = ["TOKEN_EXPIRED", 7] }
+[alias.asserted]
+url = "https://b.example"
+auth = { oauth2-jwt-bearer = { token-url = "https://b.example/token", issuer = "i", subject = "s", audience = "a", private-key = { file = "key.pem" }, algorithm = "ES256", scope = "x" } }
+expired-when = { status = 403, contains = "session expired" }
+[alias.signed]
+url = "https://c.example"
+auth = { hmac = { secret = { env = "S" }, header = "X-Signature", encoding = "base64", prefix = "v1=", timestamp-header = "X-Time" } }
+verify = { shopify = { secret = { env = "V" } } }
+"#;
+    let environment = parse(text).unwrap();
+    let names = crate::config::secret_names(&environment);
+    let expected = ["asserted.private-key", "refreshed.client-secret", "refreshed.refresh-token", "signed.secret", "signed.verify.secret"];
+    assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    let refreshed = &environment.aliases["refreshed"];
+    assert!(
+        matches!(&refreshed.auth, Auth::OAuth2RefreshToken { client_secret: Some(_), refresh_token, .. } if *refresh_token == SecretRef::env("refreshed.refresh-token", "R"))
+    );
+    let is = vec!["TOKEN_EXPIRED".to_owned(), "7".to_owned()];
+    assert_eq!(refreshed.expired_when, Some(ExpiredWhen { status: 200, holds: Holds::Json { pointer: "/error/code".to_owned(), is } }));
+    let asserted = &environment.aliases["asserted"];
+    assert!(
+        matches!(&asserted.auth, Auth::OAuth2JwtBearer { claims, algorithm: JwtAlgorithm::Es256, key_id: None, .. } if claims.subject.as_deref() == Some("s"))
+    );
+    assert_eq!(asserted.expired_when, Some(ExpiredWhen { status: 403, holds: Holds::Text("session expired".to_owned()) }));
+    let Auth::Hmac { header, prefix, timestamp_header, .. } = &environment.aliases["signed"].auth else { panic!("no hmac") };
+    assert_eq!((header.as_str(), prefix.as_str(), timestamp_header.as_deref()), ("x-signature", "v1=", Some("x-time")));
 }

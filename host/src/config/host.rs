@@ -6,8 +6,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::auth::place;
 use super::quantity;
 use super::reader::{Keys, Node, Page, Table};
+use crate::alias::secret::SecretPlace;
 use crate::integration::WaitingMax;
 use crate::problem::Problems;
 
@@ -28,6 +30,8 @@ pub struct HostConfig {
     pub body_bytes_max: usize,
     /// How many deliveries may wait before intake answers 429 for one integration, 503 for all.
     pub waiting_max: WaitingMax,
+    /// Where the key of the secrets store is; none: where the user's own is.
+    pub secrets_key: Option<SecretPlace>,
     pub retention: Retention,
 }
 
@@ -57,6 +61,7 @@ impl Default for HostConfig {
             plugin_paths: vec!["plugins".into()],
             body_bytes_max: 4 << 20,
             waiting_max: WaitingMax::default(),
+            secrets_key: None,
             retention: Retention::default(),
         }
     }
@@ -71,10 +76,11 @@ const RETENTION_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const WAITING_CEILING: u64 = 100_000_000;
 const PLUGIN_PATHS_MAX: usize = 16;
 
-const ROOT: Keys = Keys { known: &["host", "plugins", "limits", "retention"], not_built: &["alerts", "approval", "backup"] };
+const ROOT: Keys = Keys { known: &["host", "plugins", "limits", "retention", "secrets"], not_built: &["alerts", "approval", "backup"] };
 const HOST: Keys = Keys { known: &["ingress", "admin", "data", "drain"], not_built: &["tls"] };
 const PLUGINS: Keys = Keys::all(&["paths"]);
 const RETENTION: Keys = Keys::all(&["messages", "bodies"]);
+const SECRETS: Keys = Keys::all(&["key"]);
 const LIMITS: Keys = Keys::all(&["body", "waiting", "waiting-in-all"]);
 
 impl HostConfig {
@@ -86,6 +92,9 @@ impl HostConfig {
     /// The same with its paths under the workspace `dir`.
     pub fn under(mut self, dir: &Path) -> Self {
         self.data = dir.join(&self.data);
+        if let Some(SecretPlace::File(path)) = &mut self.secrets_key {
+            *path = dir.join(&*path);
+        }
         self.plugin_paths = self.plugin_paths.iter().map(|path| dir.join(path)).collect();
         self
     }
@@ -135,7 +144,22 @@ fn read(root: &Table<'_>) -> HostConfig {
             }
         }
     }
+    if let Some(secrets) = root.optional("secrets").and_then(|node| node.table(SECRETS, KEY_EXAMPLE)) {
+        config.secrets_key = secrets.optional("key").and_then(|node| secrets_key(&node));
+    }
     config
+}
+
+const KEY_EXAMPLE: &str = "{ file = \"/etc/lockgate/secrets.key\" }";
+
+fn secrets_key(node: &Node<'_>) -> Option<SecretPlace> {
+    match place(node, "key", KEY_EXAMPLE)? {
+        SecretPlace::Store => {
+            node.invalid("opens the secrets store, and so cannot be in it", KEY_EXAMPLE);
+            None
+        }
+        place => Some(place),
+    }
 }
 
 /// None is for ever.
@@ -215,7 +239,7 @@ mod tests {
              lockgate.toml:8:11: LG-1005 `limits.waiting` = 0: must be from 1 to 100000000\n  \
              fix: for example `waiting = 100000`\n\
              lockgate.toml:9:2: LG-1003 `alerts` is not built in this version\n  \
-             fix: remove `alerts`; known here: host, plugins, limits, retention"
+             fix: remove `alerts`; known here: host, plugins, limits, retention, secrets"
         );
     }
 
@@ -233,10 +257,11 @@ mod tests {
 
     #[test]
     fn reads_every_key() {
-        let text = "[host]\ningress = \"0.0.0.0:80\"\nadmin = \"[::1]:81\"\ndata = \"../d\"\ndrain = \"1m\"\n[plugins]\npaths = [\"a\", \"../b\"]\n[limits]\nbody = \"512KiB\"\nwaiting = 5\nwaiting-in-all = 50\n";
+        let text = "[host]\ningress = \"0.0.0.0:80\"\nadmin = \"[::1]:81\"\ndata = \"../d\"\ndrain = \"1m\"\n[plugins]\npaths = [\"a\", \"../b\"]\n[limits]\nbody = \"512KiB\"\nwaiting = 5\nwaiting-in-all = 50\n[secrets]\nkey = { file = \"k\" }\n";
         let config = parse(text).unwrap().under(Path::new("/w"));
         assert_eq!((config.ingress.port(), config.admin.port(), config.drain), (80, 81, Duration::from_secs(60)));
         assert_eq!((config.body_bytes_max, config.waiting_max), (524_288, WaitingMax { integration: 5, host: 50 }));
+        assert_eq!(config.secrets_key, Some(SecretPlace::File("/w/k".into())));
         assert_eq!((config.data, config.plugin_paths), ("/w/../d".into(), vec!["/w/a".into(), "/w/../b".into()]));
     }
 }

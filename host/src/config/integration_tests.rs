@@ -1,6 +1,8 @@
 //! What `integrations/<name>.toml` takes and refuses, pinned by the text people see.
 
+use super::source::webhook_path;
 use super::*;
+use crate::integration::select::Selector;
 use crate::integration::{Allow, Batching, Grant, Sink};
 
 /// The example of the reference, reduced to what is built.
@@ -122,10 +124,8 @@ fn refuses_what_is_not_built_and_says_so() {
 description = "d"
 owner = { team = "t", contact = "c", alerts = "ops" }
 [[source]]
-poll = { plugin = "a" }
+channel = { name = "in", from = "now" }
 contract = "order"
-[[source]]
-schedule = "1h"
 [[step]]
 mapping = "m"
 plugin = "p"
@@ -136,15 +136,7 @@ contract = "x"
 window = "30d"
 "#;
     let found = mistakes(text);
-    for key in [
-        "integration.owner.alerts",
-        "source 1.poll",
-        "source 1.contract",
-        "source 2.schedule",
-        "step 1.mapping",
-        "sink.contract",
-        "promise",
-    ] {
+    for key in ["integration.owner.alerts", "source 1.contract", "source 1.channel.from", "step 1.mapping", "sink.contract", "promise"] {
         assert!(found.iter().any(|line| line.contains(&format!("LG-1003 `{key}` is not built in this version"))), "{key}: {found:#?}");
     }
 }
@@ -169,6 +161,10 @@ fn refuses_a_url_anywhere() {
 fn shows_where_the_syntax_is_broken() {
     assert_eq!(mistakes("[integration\nx = 1\n")[0], "1:13: LG-1002 not valid TOML: unclosed table, expected `]`");
     assert!(mistakes("a = 1\na = 2\n")[0].starts_with("2:1: LG-1002 not valid TOML: duplicate key"));
+    let unclosed = "[[source]]\nid = [\"header:X\"\nkey = \"json:/id\"\n\n[sink]\nplugin = \"a@1\"\n\n[delivery]\norder = \"key\"\n";
+    let told = mistakes(unclosed);
+    assert_eq!(told.len(), 1, "what follows from the first mistake is not told: {told:?}");
+    assert!(told[0].starts_with("3:1: LG-1002 not valid TOML: "), "{told:?}");
     assert!(mistakes("").contains(&"1:1: LG-1004 `sink` is missing".to_owned()));
 }
 
@@ -299,4 +295,50 @@ fn is_safe_where_nothing_is_said() {
     let integration = parse(MINIMAL).unwrap();
     assert_eq!(integration.delivery, DeliveryPolicy::default());
     assert_eq!((integration.sink, integration.steps.len()), (Sink::Channel("out".into()), 0));
+}
+
+/// `MINIMAL` with this source.
+fn with_source(source: &str) -> String {
+    MINIMAL.replace("channel = \"in\"", source)
+}
+
+#[test]
+fn refuses_polls_and_schedules_that_mean_nothing() {
+    let poll = "poll = { plugin = \"shop@1\"";
+    for (source, mistake) in [
+        (format!("{poll} }}"), "`source 1.poll` must have either `every` or `schedule`"),
+        (format!("{poll}, every = \"0s\" }}"), "`source 1.poll.every` = \"0s\": must be from 1s to 365d"),
+        (format!("{poll}, every = \"1m\", slots = 1 }}"), "unknown key `source 1.poll.slots`"),
+        (
+            format!("{poll}, every = \"1m\" }}\nwhen = {{ \"header:a\" = [\"b\"] }}"),
+            "`when` is for webhooks; the plugin says what it fetches",
+        ),
+        (format!("{poll}, every = \"1m\" }}\nchannel = \"in\""), "must have one of `webhook`, `poll`, `schedule` and `channel`"),
+        ("schedule = { cron = \"0 0 30 2 *\", zone = \"UTC\" }".to_owned(), "it never fires: there is no such day"),
+        ("schedule = { cron = \"0 2 * * *\", zone = \"Mars/Olympus\" }".to_owned(), "there is no such time zone"),
+        ("schedule = { cron = \"0 2 * * *\" }".to_owned(), "`source 1.schedule.zone` is missing"),
+        ("schedule = { cron = \"0 2 * * *\", zone = \"UTC\" }\nid = [\"body\"]".to_owned(), "`id` is for webhooks; a time comes once"),
+    ] {
+        let found = mistakes(&with_source(&source));
+        assert!(found.len() == 1 && found[0].contains(mistake), "{source}: {found:?}");
+    }
+}
+
+#[test]
+fn two_polls_of_one_plugin_need_names_of_their_own() {
+    let poll = |rest: &str| format!("poll = {{ plugin = \"shop@1\", every = \"1m\"{rest} }}");
+    let both = |second: &str| with_source(&format!("{}\n[[source]]\n{}", poll(""), poll(second)));
+    let found = mistakes(&both(", config = { of = \"refunds\" }"));
+    assert!(found.len() == 1 && found[0].contains("`source 2` polls under the name `shop`, as another source does"), "{found:?}");
+    let integration = parse(&both(", name = \"refunds\"")).unwrap();
+    assert_eq!(integration.uses().map(|(place, _)| place).collect::<Vec<_>>(), ["source 1", "source 2"]);
+}
+
+#[test]
+fn an_order_by_key_asks_schedules_for_a_key_and_lets_items_bring_theirs() {
+    let ordered = |source: &str| format!("{}[delivery]\norder = \"key\"\n", with_source(source));
+    let schedule = "schedule = { cron = \"0 2 * * *\", zone = \"UTC\" }";
+    assert!(mistakes(&ordered(schedule))[0].contains("and a schedule source has no `key` to order by"));
+    assert!(parse(&ordered(&format!("{schedule}\nkey = \"json:/schedule\""))).is_ok());
+    assert!(parse(&ordered("poll = { plugin = \"shop@1\", every = \"1m\" }")).is_ok());
 }

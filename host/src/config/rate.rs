@@ -23,7 +23,8 @@ pub fn limits(node: &Node<'_>) -> Option<Vec<RateLimit>> {
     for (index, (later, node)) in limits.iter().zip(&nodes).enumerate() {
         for (earlier, number) in limits.iter().take(index).zip(1..) {
             if let Some(why) = contradiction(*earlier, number, *later) {
-                node.note(Code::WrongValue, format!("`{}` = \"{later}\" {why}", node.name()), "remove one of the two");
+                let fix = "remove the one that is never reached, or change one of the two";
+                node.note(Code::WrongValue, format!("`{}` = \"{later}\" {why}", node.name()), fix);
             }
         }
     }
@@ -36,8 +37,17 @@ fn contradiction(earlier: RateLimit, number: usize, later: RateLimit) -> Option<
     if earlier.period == later.period {
         return Some(format!("is for the same time as entry {number}, \"{earlier}\""));
     }
-    (shorter.requests > longer.requests)
-        .then(|| format!("contradicts entry {number}: \"{shorter}\" is never reached, since \"{longer}\" allows fewer in a longer time"))
+    if shorter.requests > longer.requests {
+        return Some(format!(
+            "contradicts entry {number}: \"{shorter}\" is never reached, since \"{longer}\" allows fewer in a longer time"
+        ));
+    }
+    // As many of the shorter time begin within the longer one.
+    let times = longer.period.as_secs().div_ceil(shorter.period.as_secs().max(1));
+    let at_most = u64::from(shorter.requests).saturating_mul(times);
+    (u64::from(longer.requests) >= at_most).then(|| {
+        format!("contradicts entry {number}: \"{longer}\" is never reached, since \"{shorter}\" allows at most {at_most} in that time")
+    })
 }
 
 /// A number of requests, `/`, and a time.
@@ -77,6 +87,19 @@ mod tests {
         }
         for endless in ["1/32d", "1/99999999999999999999d", "1000000001/s", "99999999999999999999/s"] {
             assert!(limit(endless).is_err(), "{endless}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_limit_that_another_keeps_from_being_reached() {
+        let why = |earlier: &str, later: &str| contradiction(limit(earlier).unwrap(), 1, limit(later).unwrap());
+        let never = "contradicts entry 1: \"100/10s\" is never reached, since \"5/s\" allows at most 50 in that time";
+        assert_eq!(why("5/s", "100/10s").as_deref(), Some(never));
+        assert_eq!(why("100/10s", "5/s").as_deref(), Some(never), "in whatever order");
+        assert!(why("5/s", "50/10s").is_some_and(|why| why.contains("\"50/10s\" is never reached")));
+        assert!(why("7/4s", "21/10s").is_some(), "three spans of 4 s begin within 10 s");
+        for (earlier, later) in [("5/s", "49/10s"), ("7/4s", "20/10s"), ("20/s", "90000/day")] {
+            assert_eq!(why(earlier, later), None, "{earlier} {later}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Reads TOML without losing places: collects every mistake of a file, never only the first, each with line and column.
+//! Reads TOML without losing places: collects every mistake of a file, each with line and column; of mistakes in the syntax the first.
 //!
 //! A [`Page`] is one file; a [`Node`] one value of it; a [`Table`] one table whose keys are all known. What cannot be
 //! read is noted on the page and comes back as `None`, so that reading goes on. Depends on `problem` only; `plugin`
@@ -61,12 +61,13 @@ impl<'t> Page<'t> {
     /// Reads the page with `read`, which gets the top-level table.
     ///
     /// # Errors
-    /// Everything `read` noted, in the order of the file; mistakes in the syntax alone if there are any.
+    /// Everything `read` noted, in the order of the file; the first mistake in the syntax alone if there is one.
     pub fn read<T>(self, keys: Keys, read: impl FnOnce(&Table<'_>) -> Option<T>) -> Result<(T, Places), Problems> {
         let (root, errors) = DeTable::parse_recoverable(self.text);
-        for error in errors {
-            let span = error.span().unwrap_or(0..0);
-            self.note(Code::FileSyntax, span.start, format!("not valid TOML: {}", error.message()), "see https://toml.io");
+        // The others mostly follow from the first: behind a bracket that is missing nothing is what it seems.
+        let start = |error: &toml::de::Error| error.span().unwrap_or_default().start;
+        if let Some(error) = errors.into_iter().min_by_key(start) {
+            self.note(Code::FileSyntax, start(&error), format!("not valid TOML: {}", error.message()), "see https://toml.io");
         }
         if !self.problems.borrow().is_empty() {
             return Err(self.into_problems());
@@ -135,6 +136,11 @@ impl Places {
                 None => return Location { file: self.file.clone(), line: 1, column: 1 },
             }
         }
+    }
+
+    /// The whole file.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The file all this is about.

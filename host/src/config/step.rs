@@ -57,7 +57,8 @@ pub fn sink(node: &Node<'_>) -> Option<Sink> {
     }
 }
 
-fn plugin_use(table: &Table<'_>) -> Option<Step> {
+/// A plugin and what it is given, from a table with these keys: `plugin`, `config`, `grant`, `bind`.
+pub fn plugin_use(table: &Table<'_>) -> Option<Step> {
     let plugin =
         table.required("plugin", "plugin = \"shop-order@1.2\"").and_then(|node| node.parsed("\"shop-order@1.2\"", plugin_requirement));
     let config = table.optional("config").map_or_else(|| Some(Map::new()), |node| config(&node));

@@ -13,7 +13,7 @@ use super::integration::IntegrationFile;
 use super::name::{NAME_RULE, is_name};
 use super::reader::nearest;
 use super::values;
-use crate::integration::{Entry, Integration, Source};
+use crate::integration::{Entry, Integration, Sink, Source};
 use crate::plugin::library::Requirement;
 use crate::problem::{Code, Problem, Problems};
 
@@ -141,7 +141,9 @@ impl Workspace {
 
 /// Where each of `Integration::uses` stands in its file.
 pub fn use_paths(integration: &Integration) -> impl Iterator<Item = String> + use<> {
-    (0..integration.steps.len()).map(|index| format!("step/{index}")).chain(Some("sink".to_owned()))
+    let sink = matches!(integration.sink, Sink::Plugin(_)).then(|| "sink".to_owned());
+    let polls: Vec<_> = integration.polls().map(|(index, _)| format!("source/{index}/poll")).collect();
+    (0..integration.steps.len()).map(|index| format!("step/{index}")).chain(sink).chain(polls)
 }
 
 /// Every alias an integration names: its place, its name, and the section of the alias that is needed.
@@ -221,7 +223,8 @@ pub fn read_files(dir: &Path) -> Result<(HostConfig, Vec<IntegrationFile>), Prob
     }
 }
 
-fn read_environment(dir: &Path, name: &str) -> Result<EnvironmentFile, Problems> {
+/// The environment `name` of `dir`.
+pub fn read_environment(dir: &Path, name: &str) -> Result<EnvironmentFile, Problems> {
     let folder = dir.join("environments");
     let path = folder.join(format!("{name}.toml"));
     if is_name(name) && is_there(&path) {

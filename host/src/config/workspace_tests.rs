@@ -1,7 +1,7 @@
 //! What a workspace must have and how its files must fit together, pinned by the text people see.
 
 use super::*;
-use crate::alias::secret::{MachineSecrets, Secret, SecretRef, SecretSource};
+use crate::alias::secret::{MachineSecrets, Secret, SecretPlace, SecretRef, SecretSource};
 use crate::config::missing_secrets;
 
 const HEAD: &str = "[integration]\ndescription = \"d\"\nowner = { team = \"t\", contact = \"c\" }\n";
@@ -206,9 +206,9 @@ struct Table(&'static [&'static str]);
 
 impl SecretSource for Table {
     fn read(&self, reference: &SecretRef) -> Result<Secret, Problem> {
-        match reference {
-            SecretRef::Env(name) if self.0.contains(&name.as_str()) => Ok(Secret::new("s")),
-            other => MachineSecrets::new("/nonexistent").read(other),
+        match &reference.place {
+            SecretPlace::Env(name) if self.0.contains(&name.as_str()) => Ok(Secret::new("s")),
+            _ => MachineSecrets::new("/nonexistent").read(reference),
         }
     }
 }
@@ -227,7 +227,7 @@ fn names_the_secrets_that_used_aliases_lack() {
     assert_eq!(
         problems.to_string().replace(&dir.path().display().to_string(), "DIR"),
         "DIR/environments/dev.toml:3:29: LG-1013 alias used: environment variable LOCKGATE_TEST_NOWHERE holds no secret\n  \
-         fix: set LOCKGATE_TEST_NOWHERE in the environment of the host"
+         fix: set LOCKGATE_TEST_NOWHERE in the environment of the host, or: lockgate secret set used.token"
     );
     assert!(missing_secrets(&workspace, &Table(&["THERE", "LOCKGATE_TEST_NOWHERE"])).is_empty());
 }

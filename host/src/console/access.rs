@@ -19,8 +19,8 @@ use crate::ingress::answer::Refusal;
 use crate::ingress::body::BodyLimits;
 use crate::problem::Code;
 
-/// The longest form: a page of ids and a reason, with room to spare.
-const FORM_LIMITS: BodyLimits = BodyLimits { bytes: 256 * 1024, within: Duration::from_secs(30) };
+/// The longest form: an edited message of 256 KiB, each of its bytes written as three.
+const FORM_LIMITS: BodyLimits = BodyLimits { bytes: 1024 * 1024, within: Duration::from_secs(30) };
 const FORM_TYPE: &str = "application/x-www-form-urlencoded";
 /// The field of a form that holds [`Session::form_token`].
 pub const FORM_TOKEN: &str = "form-token";

@@ -12,6 +12,7 @@ use super::access::{Form, SignedIn};
 use super::page::{Page, Section, Wrong};
 use super::parts::{self, Column, Row, Tone, column, counted, figures, number};
 use super::{integration, live, overview, standing};
+use crate::admin::operate::BY_CONSOLE;
 use crate::admin::overview::{AliasOverview, IntegrationOverview, Overview};
 use crate::admin::parameters::{Parameters, named};
 use crate::admin::{Session, test_alias};
@@ -117,7 +118,7 @@ pub async fn test(
 ) -> Result<Page, Wrong> {
     fields.finish()?;
     let name = named(name)?;
-    let test = test_alias(&console.api.parts, &name).await?;
+    let test = test_alias(&console.api.parts, &name, BY_CONSOLE).await?;
     page(&console, &session, &name, Some(&test)).await
 }
 
@@ -133,10 +134,11 @@ async fn page(console: &Console, session: &Session, name: &str, test: Option<&Al
 
 fn found(test: &AliasTest) -> Markup {
     let (tone, standing) = match (test.reachable, test.authenticated) {
-        (false, _) => (Tone::Bad, "No answer"),
-        (true, Some(true)) => (Tone::Good, "Answers, and takes the credential"),
-        (true, Some(false)) => (Tone::Bad, "Answers, and refuses the credential"),
-        (true, None) => (Tone::Good, "Answers; it says nothing about the credential"),
+        (None, _) => (Tone::Warn, "Not asked"),
+        (Some(false), _) => (Tone::Bad, "No answer"),
+        (Some(true), Some(true)) => (Tone::Good, "Answers, and takes the credential"),
+        (Some(true), Some(false)) => (Tone::Bad, "Answers, and refuses the credential"),
+        (Some(true), None) => (Tone::Good, "Answers; it says nothing about the credential"),
     };
     parts::banner(tone, html! { p { strong { (standing) } " (" (parts::outside(&test.detail)) ", " (test.took_ms) " ms)" } })
 }

@@ -68,6 +68,9 @@ fn attempt(timeline: &Timeline, row: &AttemptRow, open: Option<AttemptId>) -> Ma
                 }
             }
             p.small.muted { "Release " code { (row.release.get(..RELEASE_SHOWN).unwrap_or(&row.release)) } }
+            @if row.trace["may-repeat"] == true {
+                p { "May repeat what an attempt before it sent, which the end of the host cut off." }
+            }
             @if calls.is_empty() { p.muted { "No plugin was called." } }
             ul.calls { @for traced in calls { li { (call(traced)) } } }
             @if let Some(omitted) = row.trace["omitted"].as_u64() {

@@ -16,7 +16,10 @@ use crate::admin::overview::{IntegrationOverview, Overview};
 use crate::admin::parameters::named;
 use crate::admin::store_refusal::refusal;
 use crate::clock::Timestamp;
-use crate::integration::{DeliveryPolicy, Entry, Integration, Jitter, Order, Owner, PinnedPlugin, Release, ReleaseId, Sink, Source, Step};
+use crate::config::quantity;
+use crate::integration::{
+    DeliveryPolicy, Entry, Integration, Jitter, Occasion, Order, Owner, PinnedPlugin, Poll, Release, ReleaseId, Sink, Source, Step,
+};
 use crate::message_store::sqlite::ledger::{DeadLetterGroupRow, GroupQuery};
 
 /// Groups of dead letters shown here; their own page has all of them.
@@ -128,13 +131,23 @@ fn dead_letters(one: &IntegrationOverview, groups: &[DeadLetterGroupRow], now: T
 /// What does not change until the next release.
 fn made_of(integration: &Integration, release: Option<&(Release, ReleaseId, Timestamp)>) -> Markup {
     let pinned = release.map_or(&[][..], |(release, _, _)| &release.plugins);
+    let shown = |(index, (place, step)): (usize, (String, &Step))| {
+        let shown = plugin(&place, step, pinned.get(index));
+        (place, shown)
+    };
+    let uses: Vec<(String, Markup)> = integration.uses().enumerate().map(shown).collect();
     html! {
         section aria-labelledby="way" {
             h2 #way { "The way of a message" }
             @if !integration.description.is_empty() { p { (parts::outside(&integration.description)) } }
             ol.way {
-                @for entry in &integration.sources { li { (source(entry)) } }
-                @for (index, (place, step)) in integration.uses().enumerate() { li { (plugin(&place, step, pinned.get(index))) } }
+                @for (index, entry) in integration.sources.iter().enumerate() {
+                    li {
+                        (source(entry))
+                        @for (_, shown) in uses.iter().filter(|(place, _)| *place == format!("source {}", index + 1)) { (shown) }
+                    }
+                }
+                @for (_, shown) in uses.iter().filter(|(place, _)| !place.starts_with("source ")) { li { (shown) } }
                 @if let Sink::Channel(name) = &integration.sink {
                     li { h3 { "sink" } p { "channel " strong { (name) } } }
                 }
@@ -162,11 +175,11 @@ fn source(source: &Source) -> Markup {
         }
     }
     let id: Vec<String> = source.id.iter().map(ToString::to_string).collect();
-    let is_webhook = matches!(source.entry, Entry::Webhook { .. });
-    if !id.is_empty() {
-        facts.push(("Same message if same", selectors(id)));
-    } else if is_webhook {
-        facts.push(("Same message if same", html! { "body" }));
+    match &source.entry {
+        _ if !id.is_empty() => facts.push(("Same message if same", selectors(id))),
+        Entry::Webhook { .. } => facts.push(("Same message if same", html! { "body" })),
+        Entry::Poll(_) => facts.push(("Same message if same", html! { "id of the item" })),
+        Entry::Channel { .. } | Entry::Schedule(_) => {}
     }
     if let Some(key) = &source.key {
         facts.push(("In order by", selectors(vec![key.to_string()])));
@@ -181,6 +194,9 @@ fn source(source: &Source) -> Markup {
             @match &source.entry {
                 Entry::Webhook { path, .. } => { "webhook " strong.mono { (path) } },
                 Entry::Channel { name } => { "channel " strong { (name) } },
+                Entry::Poll(Poll { name, when: Occasion::Every(every), .. }) => { "poll " strong { (name) } " every " (quantity::shown(*every)) },
+                Entry::Poll(Poll { name, when: Occasion::At(schedule), .. }) => { "poll " strong { (name) } " at " span.mono { (schedule) } },
+                Entry::Schedule(schedule) => { "schedule " strong.mono { (schedule) } },
             }
         }
         (parts::facts(&facts))

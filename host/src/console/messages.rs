@@ -15,6 +15,7 @@ use crate::admin::parameters::{Parameters, wrong};
 use crate::admin::store_refusal::refusal;
 use crate::clock::Timestamp;
 use crate::ingress::answer::Refusal;
+use crate::message::ID_CHARS_SHOWN;
 use crate::message::IdPrefix;
 use crate::message_store::sqlite::Ledger;
 use crate::message_store::sqlite::ledger::{MessagePage, MessageRow, State as Standing};
@@ -22,8 +23,6 @@ use crate::moment::Moment;
 
 /// Integrations offered in a list; of more, the name is typed.
 const OFFERED_MAX: usize = 50;
-/// Digits of an id that are shown: the time it was made at, and enough of the rest.
-const ID_SHOWN: usize = 18;
 /// Tracked values a list shows of a message.
 const TRACKED_SHOWN: usize = 3;
 /// Characters a list shows of a key or a tracked value.
@@ -239,7 +238,7 @@ pub fn table(messages: &[MessageRow], now: Timestamp) -> Markup {
 
 /// The beginning of an id.
 pub fn short(id: &str) -> &str {
-    id.get(..ID_SHOWN).unwrap_or(id)
+    id.get(..ID_CHARS_SHOWN).unwrap_or(id)
 }
 
 /// The key and the tracked values, of which a list has room for a few.

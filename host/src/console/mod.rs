@@ -10,6 +10,7 @@ mod assets;
 mod bodies;
 mod curve;
 mod dead_letters;
+mod edit;
 mod history;
 mod integration;
 mod live;

@@ -7,12 +7,12 @@ use axum::extract::State;
 use http::StatusCode;
 use maud::{Markup, html};
 
-use super::Console;
 use super::access::{Form, SignedIn};
 use super::page::{Page, Section, Wrong};
 use super::parts::{self, Row, Tone, column};
+use super::{Console, edit};
 use crate::admin::Session;
-use crate::admin::operate::{Action, Became, Done, Results, Selection, act};
+use crate::admin::operate::{Action, BY_CONSOLE, Became, Done, Results, Selection, act};
 use crate::admin::parameters::{Parameters, wrong};
 use crate::ingress::answer::Refusal;
 use crate::message_store::sqlite::ledger::{DeadLetterGroupRow, DeadLetterRow};
@@ -30,6 +30,7 @@ pub fn one(session: &Session, letter: &DeadLetterRow) -> Markup {
     html! {
         div.actions {
             (parts::form(session, REPLAY, html! { (id(letter.id)) button.primary { "Replay" } }))
+            a.button href=(edit::address(letter.id)) { "Edit…" }
             (parts::form(session, DISCARD, html! { (id(letter.id)) button.danger { "Discard…" } }))
         }
     }
@@ -126,7 +127,8 @@ fn is_own(path: &str) -> bool {
 /// `POST /dead-letters/replay`
 pub async fn replay(State(console): State<Arc<Console>>, SignedIn(session): SignedIn, Form(given): Form) -> Result<Page, Wrong> {
     let asked = Asked::read(given)?;
-    let results = act(&console.api.parts, asked.selection(), Action::Replay { superseded: asked.superseded, rate: None }).await?;
+    let results =
+        act(&console.api.parts, asked.selection(), Action::Replay { superseded: asked.superseded, rate: None }, BY_CONSOLE).await?;
     let superseded: Vec<DeadLetterId> =
         results.results.iter().filter(|done| matches!(done.became, Became::Superseded { .. })).map(|done| done.id).collect();
     let more = html! { (asked.fields()) button.primary { "Replay more" } };
@@ -143,7 +145,7 @@ pub async fn replay(State(console): State<Arc<Console>>, SignedIn(session): Sign
 pub async fn discard(State(console): State<Arc<Console>>, SignedIn(session): SignedIn, Form(given): Form) -> Result<Page, Wrong> {
     let asked = Asked::read(given)?;
     let Some(reason) = asked.reason.clone().filter(|reason| !reason.trim().is_empty()) else { return Ok(ask_why(&session, &asked)) };
-    let results = act(&console.api.parts, asked.selection(), Action::Discard { reason: reason.clone() }).await?;
+    let results = act(&console.api.parts, asked.selection(), Action::Discard { reason: reason.clone() }, BY_CONSOLE).await?;
     let more = html! { (asked.fields()) input type="hidden" name="reason" value=(reason); button.danger { "Discard more" } };
     let body = html! {
         (told(&results))
@@ -216,7 +218,7 @@ fn told(results: &Results) -> Markup {
     }
 }
 
-fn became(became: &Became) -> String {
+pub fn became(became: &Became) -> String {
     match became {
         Became::Queued { replay } => format!("On its way again, as replay {replay}"),
         Became::Superseded { newer } => format!("Not replayed: {newer} newer of its key delivered since"),

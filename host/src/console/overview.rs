@@ -99,6 +99,8 @@ fn sums(overview: &Overview) -> Markup {
 fn news(overview: &Overview) -> Markup {
     let ill: Vec<_> = standing::worst_aliases_first(overview).into_iter().filter(|alias| !alias.is_healthy()).collect();
     let left_over = overview.integrations.iter().filter(|one| one.state == IntegrationState::Inactive && one.waiting > 0);
+    let failing = overview.integrations.iter().flat_map(|one| one.sources.iter().map(move |source| (one, source)));
+    let failing = failing.filter_map(|(one, source)| Some((one, source, source.failing()?)));
     html! {
         @if !overview.intake_open {
             (parts::banner(Tone::Warn, html! { p { strong { "Intake is closed: the host is going down." } " Senders are told to come back." } }))
@@ -108,6 +110,15 @@ fn news(overview: &Overview) -> Markup {
             p { a href="/aliases" { "And " (counted((ill.len() - CAUSES_SHOWN) as u64, "more alias", "more aliases")) " that are not healthy" } }
         }
         @for one in overview.integrations.iter().filter(|one| one.paused.is_some()).take(CAUSES_SHOWN) { (paused(one, overview)) }
+        @for (one, source, state) in failing.take(CAUSES_SHOWN) {
+            (parts::banner(Tone::Bad, html! {
+                p {
+                    strong { (source.source) " of " a href=(super::integration::path(&one.name)) { (one.name) } " fails: " (state.last.code.as_deref().unwrap_or_default()) }
+                    ". It is asked again by itself."
+                }
+                @if let Some(detail) = &state.last.detail { p.muted.small { (parts::outside(detail)) } }
+            }))
+        }
         @for one in left_over.take(CAUSES_SHOWN) {
             (parts::banner(Tone::Bad, html! {
                 p { strong { (counted(one.waiting, "message", "messages")) " in " (one.name) ", which is not active any more." } }

@@ -25,6 +25,7 @@ fn integration(name: &str) -> IntegrationOverview {
         drained_in: None,
         latency: None,
         curve: None,
+        sources: Vec::new(),
     }
 }
 
@@ -39,14 +40,16 @@ fn alias(name: &str, state: &'static str, integrations: &[&str], waiting: u64) -
         owner: None,
         url: None,
         auth: "none",
+        verify: None,
         state,
         breaker: "closed",
         rate: Vec::new(),
+        limited_by: None,
         since: Timestamp(NOW.0 - 720_000),
         until: None,
         detail: (state != "healthy").then(|| "<b>no</b>\u{202e}".to_owned()),
     };
-    AliasOverview { status, integrations: integrations.iter().map(|name| (*name).to_owned()).collect(), waiting }
+    AliasOverview { status, integrations: integrations.iter().map(|name| (*name).to_owned()).collect(), waiting, busy: 0 }
 }
 
 fn overview(integrations: Vec<IntegrationOverview>, aliases: Vec<AliasOverview>) -> Overview {

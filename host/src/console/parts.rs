@@ -200,13 +200,14 @@ fn between(from: Timestamp, to: Timestamp) -> String {
     coarse(to.since(from).max(Duration::from_secs(1)))
 }
 
-/// How long something has waited, in steps of ten seconds at first: what is shown live should not change for its own sake.
+/// How long something has waited: to the second where seconds matter, then in steps; what is shown live should not change for its own
+/// sake.
 pub fn coarse(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if seconds == 0 {
         return "< 1 s".to_owned();
     }
-    duration_of(Duration::from_secs(if (10..120).contains(&seconds) { seconds / 10 * 10 } else { seconds }))
+    duration_of(Duration::from_secs(if (60..120).contains(&seconds) { seconds / 10 * 10 } else { seconds }))
 }
 
 /// How long something took.
@@ -301,9 +302,11 @@ mod tests {
     }
 
     #[test]
-    fn shows_an_age_that_does_not_change_every_second() {
+    fn shows_an_age_to_the_second_under_a_minute_and_in_steps_beyond() {
         let now = Timestamp(1_772_400_000_000);
-        for (age_s, shown) in [(0, "1 s ago"), (9, "9 s ago"), (19, "10 s ago"), (65, "60 s ago"), (130, "2 min ago"), (7_300, "2 h ago")] {
+        for (age_s, shown) in
+            [(0, "1 s ago"), (9, "9 s ago"), (19, "19 s ago"), (59, "59 s ago"), (69, "60 s ago"), (130, "2 min ago"), (7_300, "2 h ago")]
+        {
             let markup = ago(Timestamp(now.0 - age_s * 1_000), now).into_string();
             assert!(markup.contains(&format!(">{shown}<")), "{markup}");
             assert!(markup.contains("datetime=\"2026-"), "{markup}");

@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, get, post};
 use http::StatusCode;
 
 use super::page::Wrong;
-use super::{Console, access, aliases, assets, dead_letters, integration, message, messages, operate, overview, sign_in};
+use super::{Console, access, aliases, assets, dead_letters, edit, integration, message, messages, operate, overview, sign_in};
 use crate::ingress::answer::Refusal;
 use crate::problem::Code;
 
@@ -41,6 +41,7 @@ pub(super) fn routes() -> Vec<Route> {
         page("/dead-letters/{cause}", get(dead_letters::of_cause)),
         page("/dead-letters/replay", post(operate::replay)),
         page("/dead-letters/discard", post(operate::discard)),
+        page("/dead-letters/{cause}/edit", get(edit::ask).post(edit::deliver)),
         page("/aliases", get(aliases::list)),
         page("/live/aliases", get(aliases::watch_list)),
         page("/aliases/{name}", get(aliases::show)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::feeds::Feeds;
 use crate::clock::Timestamp;
-use crate::integration::{Batching, Binding, Entry, Grant, Integration, PinnedPlugin, ReleaseId, Sink, Step};
+use crate::integration::{Batching, Binding, Entry, Grant, Integration, PinnedPlugin, Poll, ReleaseId, Sink, Step};
 use crate::message::Message;
 use crate::message_store::NewDelivery;
 use crate::message_store::routing::delivery_for;
@@ -19,14 +19,24 @@ pub struct Runnable {
     pub steps: Vec<Use>,
     /// None where the sink is a channel.
     pub sink: Option<Use>,
+    pub polls: Vec<PollUse>,
     /// Whom its channels feed.
     pub feeds: Feeds,
+}
+
+/// The plugin of a source that polls.
+#[derive(Clone, Debug)]
+pub struct PollUse {
+    /// Its place among the integration's sources, from 0.
+    pub source: usize,
+    pub poll: Poll,
+    pub used: Use,
 }
 
 /// A plugin in its place, with everything its calls are given.
 #[derive(Clone, Debug)]
 pub struct Use {
-    /// `step 1`, `sink`.
+    /// `step 1`, `sink`, `source 1`.
     pub place: String,
     pub plugin: PinnedPlugin,
     pub config: Arc<str>,
@@ -38,12 +48,15 @@ impl Runnable {
     /// Joins an integration with its pinned plugins and resolved configurations, both in the order of `Integration::uses`.
     /// None if their numbers differ: the release is damaged.
     pub fn new(integration: Integration, release: ReleaseId, pinned: &[(PinnedPlugin, Arc<str>)]) -> Option<Self> {
-        let mut uses: Vec<Use> = integration.uses().zip(pinned).map(|((place, step), pin)| used(place, step, pin)).collect();
-        if uses.len() != pinned.len() || integration.uses().count() != pinned.len() {
+        let mut uses = integration.uses().zip(pinned).map(|((place, step), pin)| used(place, step, pin));
+        let steps: Vec<Use> = uses.by_ref().take(integration.steps.len()).collect();
+        let sink = matches!(integration.sink, Sink::Plugin(_)).then(|| uses.next()).flatten();
+        let polls = integration.polls().zip(uses);
+        let polls: Vec<_> = polls.map(|((source, poll), used)| PollUse { source, poll: poll.clone(), used }).collect();
+        if integration.uses().count() != pinned.len() {
             return None;
         }
-        let sink = matches!(integration.sink, Sink::Plugin(_)).then(|| uses.pop()).flatten();
-        Some(Self { integration, release, steps: uses, sink, feeds: Feeds::default() })
+        Some(Self { integration, release, steps, sink, polls, feeds: Feeds::default() })
     }
 
     /// How its sink is given several messages at once; none where it takes them one by one.
@@ -56,9 +69,16 @@ impl Runnable {
         if self.batching().is_some() { Export::DeliverBatch } else { Export::Deliver }
     }
 
-    /// The aliases its plugins may use.
+    /// The aliases its steps and its sink may use.
     pub fn aliases(&self) -> BTreeSet<&str> {
-        self.steps.iter().chain(&self.sink).flat_map(|used| used.bindings.values()).map(|binding| binding.alias.as_str()).collect()
+        self.steps.iter().chain(&self.sink).flat_map(Use::aliases).collect()
+    }
+}
+
+impl Use {
+    /// The aliases its plugin may use.
+    pub fn aliases(&self) -> impl Iterator<Item = &str> {
+        self.bindings.values().map(|binding| binding.alias.as_str())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info_span};
+use tracing::Instrument;
 
 use super::batch::Place;
 use super::catalog::{Catalog, Runnable, Use};
@@ -14,6 +14,7 @@ use super::idempotency::idempotency_base;
 use super::outgoing::{carry, children, sink_append};
 use super::pauses::Pauses;
 use super::stopped::Stopped;
+use super::telling::running_span;
 use crate::clock::Clock;
 use crate::message::{self, FailureClass, Message};
 use crate::message_store::{Append, Leased, MessageStore, Stage, UNSETTLED_STARTS_MAX, WaitingMax};
@@ -60,22 +61,30 @@ enum Made {
 }
 
 impl Delivery {
-    /// Runs a leased delivery and settles it. Returns when what happened is on disk.
+    /// Runs a leased delivery and settles it. Returns when what happened is on disk; `walked` is called when only that is left to wait for.
     ///
     /// Once `give_up` is cancelled the way is left where it is, and the delivery is settled as one that waits: the next start
     /// of the host runs it again, under the same idempotency keys. One with a place in a batch shares the call of its sink.
-    pub async fn deliver(&self, runnable: &Runnable, leased: &Leased, place: Option<Place>, give_up: &CancellationToken) {
-        let span = info_span!("delivery", integration = %leased.integration, message = %leased.message.id, replay = leased.replay);
+    pub async fn deliver(
+        &self,
+        runnable: &Runnable,
+        leased: &Leased,
+        place: Option<Place>,
+        give_up: &CancellationToken,
+        walked: impl FnOnce(),
+    ) {
         async {
             let started_at = self.clock.now();
             let mut gathered = Gathered::default();
+            gathered.trace.may_repeat = leased.may_repeat;
             let end = self.walk_to_the_end(runnable, leased, place, &mut gathered, give_up).await;
             let settle = self.settlement(runnable, leased, end, &mut gathered, started_at);
+            walked();
             self.settle(leased, Arc::new(settle), give_up).await;
             // The row locks end here, with what they guard on disk.
             drop(gathered);
         }
-        .instrument(span)
+        .instrument(running_span(leased))
         .await;
     }
 
@@ -131,7 +140,7 @@ impl Delivery {
                         next.extend(drafts.into_iter().map(|draft| carry(message, draft)));
                     }
                     Output::Skip { code, detail } => skipped = skipped.or(Some((code, detail))),
-                    Output::Receipt { .. } | Output::Each(_) => return Err(wrong_output(step)),
+                    Output::Receipt { .. } | Output::Each(_) | Output::Page(_) => return Err(wrong_output(step)),
                 }
                 if next.len() > CARRIED_MAX {
                     return Err(too_many(step));
@@ -170,7 +179,7 @@ impl Delivery {
                 Ok(End::Delivered { receipt, append: None })
             }
             Output::Skip { code, detail } => Ok(End::Skipped { code, detail }),
-            Output::Drafts(_) | Output::Each(_) => Err(wrong_output(sink)),
+            Output::Drafts(_) | Output::Each(_) | Output::Page(_) => Err(wrong_output(sink)),
         }
     }
 
@@ -206,6 +215,7 @@ pub(super) fn call(used: &Use, export: Export, leased: &Leased, message: &Arc<Me
         integration: leased.integration.clone(),
         message: message.clone(),
         others: Vec::new(),
+        cursor: None,
         attempt: leased.attempts,
         replay: leased.replay,
         idempotency_base: idempotency_base(&leased.integration, leased.message.id, leased.replay, step),

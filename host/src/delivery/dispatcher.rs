@@ -19,6 +19,7 @@ use super::deliver::Delivery;
 use super::pauses::Width;
 use crate::alias::{Admission, Aliases, Entrance};
 use crate::clock::{Clock, within};
+use crate::crash_point::{CrashPoint, reached};
 use crate::integration::Integration;
 use crate::message_store::{Lease, Leased, StoreError, Wake};
 use crate::telemetry::events::{Event, Kind, Level};
@@ -83,6 +84,9 @@ pub(super) struct Lane {
     permits: Arc<Semaphore>,
     /// Of the deliveries in batches, those that may run their steps at once.
     pub(super) steps: Arc<Semaphore>,
+    /// For deliveries that are over but for their settlement: as many as may be under way. One that gets none keeps its place until it
+    /// is settled, so that a store that is slow holds up who fills it.
+    settling: Arc<Semaphore>,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) loops: TaskTracker,
     under_way: TaskTracker,
@@ -107,6 +111,7 @@ impl Dispatcher {
                 bell,
                 permits: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
                 steps: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
+                settling: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
                 stop: stopped.clone(),
                 loops: loops.clone(),
                 under_way: under_way.clone(),
@@ -269,12 +274,20 @@ impl Lane {
         }
     }
 
-    /// Starts one delivery, which has `held` as long as it runs.
+    /// Starts one delivery, which has `held` as long as it is on its way, and until it is settled where too many settle already.
     pub(super) fn start(&self, leased: Leased, place: Option<Place>, held: impl Send + 'static) {
-        let (delivery, runnable, ends) = (self.delivery.clone(), self.runnable.clone(), self.ends.clone());
+        reached(CrashPoint::Leased);
+        let (delivery, runnable, ends, settling) = (self.delivery.clone(), self.runnable.clone(), self.ends.clone(), self.settling.clone());
         self.under_way.spawn(async move {
-            let _held = held;
-            let delivered = AssertUnwindSafe(delivery.deliver(&runnable, &leased, place, &ends.give_up)).catch_unwind();
+            let mut held = Some(held);
+            let mut settles = None;
+            let walked = || {
+                settles = settling.try_acquire_owned().ok();
+                if settles.is_some() {
+                    held = None;
+                }
+            };
+            let delivered = AssertUnwindSafe(delivery.deliver(&runnable, &leased, place, &ends.give_up, walked)).catch_unwind();
             if let Some(Err(_panic)) = ends.cut.run_until_cancelled(delivered).await {
                 // A fault in the host itself while it settled: the lease stays taken, so that it is not run in circles; the next
                 // start counts it as one that never settled.

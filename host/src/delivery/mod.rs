@@ -20,13 +20,14 @@ mod stopped;
 mod telling;
 mod trace;
 
-pub use catalog::{Catalog, Runnable, Use};
+pub use catalog::{Catalog, PollUse, Runnable, Use};
 pub use decide::{Decision, Tries, decide};
 pub use deliver::Delivery;
 pub use dispatcher::{Bells, Dispatcher};
 pub use fingerprint::fingerprint;
 pub use idempotency::idempotency_base;
+pub use outgoing::{Sending, UNKNOWN_CONTENT_TYPE, queue_appends};
 pub use pauses::{Pause, Pauses};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,7 +16,8 @@ use crate::plugin::{Draft, QueueSend};
 
 /// How long a `dedup-token` of the queue capability is remembered.
 const QUEUE_DEDUP_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-const UNKNOWN_CONTENT_TYPE: &str = "application/octet-stream";
+/// Of a draft that names none.
+pub const UNKNOWN_CONTENT_TYPE: &str = "application/octet-stream";
 
 /// What the next plugin is shown: the draft's content under the message's identity.
 pub fn carry(message: &Message, draft: Draft) -> Arc<Message> {
@@ -52,15 +53,25 @@ pub fn sink_append(catalog: &Catalog, runnable: &Runnable, leased: &Leased, cont
     Some(append(catalog, channel, message, unchanged, None, now))
 }
 
+/// On whose behalf a call sent to channels.
+#[derive(Clone, Copy, Debug)]
+pub struct Sending<'a> {
+    pub integration: &'a str,
+    /// What the call was about: the ids of what it sent follow from this one's.
+    pub about: &'a Message,
+    /// The message they were made from; none for a poll, which is about none.
+    pub parent: Option<MessageId>,
+    pub replay: u32,
+}
+
 /// The appends of a call's queue sends.
-pub fn queue_appends(catalog: &Catalog, leased: &Leased, sends: Vec<QueueSend>, now: Timestamp) -> Vec<Append> {
+pub fn queue_appends(catalog: &Catalog, by: Sending<'_>, sends: Vec<QueueSend>, now: Timestamp) -> Vec<Append> {
     sends
         .into_iter()
         .zip(0_u32..)
         .map(|(send, ordinal)| {
-            let parent = &leased.message;
-            let id = parent.id.derive(&leased.integration, &format!("queue {}", send.channel), ordinal, leased.replay);
-            let message = with_draft(parent, id, Some(parent.id), format!("channel {}", send.channel), now, send.draft);
+            let id = by.about.id.derive(by.integration, &format!("queue {}", send.channel), ordinal, by.replay);
+            let message = with_draft(by.about, id, by.parent, format!("channel {}", send.channel), now, send.draft);
             let dedup = send.dedup_token.map(|token| Dedup {
                 scope: format!("channel {}", send.channel),
                 token: Sha256::digest(token.as_bytes()).into(),

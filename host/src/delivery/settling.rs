@@ -11,8 +11,9 @@ use super::decide::{Decision, Tries, decide};
 use super::deliver::{Delivery, End};
 use super::fingerprint::fingerprint;
 use super::gathered::Gathered;
-use super::outgoing::queue_appends;
+use super::outgoing::{Sending, queue_appends};
 use super::stopped::Stopped;
+use super::telling::say_of;
 use crate::clock::Timestamp;
 use crate::integration::Order;
 use crate::message_store::{Attempt, Leased, Settle, Settlement, StoreError};
@@ -36,7 +37,13 @@ impl Delivery {
         let why = end.as_ref().err().map(Stopped::why);
         let (settlement, appends, key_values) = match end {
             Ok(end) => {
-                let mut appends = queue_appends(&self.catalog, leased, std::mem::take(&mut gathered.effects.sends), ended_at);
+                let by = Sending {
+                    integration: &leased.integration,
+                    about: &leased.message,
+                    parent: Some(leased.message.id),
+                    replay: leased.replay,
+                };
+                let mut appends = queue_appends(&self.catalog, by, std::mem::take(&mut gathered.effects.sends), ended_at);
                 let settlement = match end {
                     End::Delivered { receipt, append } => {
                         appends.extend(append.map(|append| *append));
@@ -97,8 +104,14 @@ impl Delivery {
                 Ok(()) => return self.tell(leased, &settle),
                 Err(StoreError::NotLeased) => return debug!("settled already, or taken away by an operator"),
                 Err(StoreError::Closed) => return debug!("not settled: the host is shutting down; it will be run again"),
-                Err(why) if given_up => return error!(code = "LG-3005", %why, "not settled before the host's end; it will be run again"),
-                Err(why) => error!(code = "LG-3005", %why, "a settlement could not be stored; trying again"),
+                Err(why) if given_up => {
+                    let _span = say_of(leased);
+                    return error!(code = "LG-3005", %why, "not settled before the host's end; it will be run again");
+                }
+                Err(why) => {
+                    let _span = say_of(leased);
+                    error!(code = "LG-3005", %why, "a settlement could not be stored; trying again");
+                }
             }
             tokio::select! {
                 biased;

@@ -1,6 +1,7 @@
 //! What became of a delivery, told to who wants to know once it is on disk: metrics, log and events.
 
-use tracing::{debug, error, info, warn};
+use tracing::span::EnteredSpan;
+use tracing::{Level as LogLevel, Span, debug, enabled, error, info, info_span, warn};
 
 use super::deliver::Delivery;
 use crate::clock::Timestamp;
@@ -8,9 +9,25 @@ use crate::message::{FailureClass, Outcome};
 use crate::message_store::{Append, AppendedMessage, Lane, Leased, Settle, Settlement};
 use crate::telemetry::events::{Detail, Event, Kind, Level};
 
+/// What a delivery runs in. Most have nothing to say at the usual level: a span in which no line is said need not be made.
+pub(super) fn running_span(leased: &Leased) -> Span {
+    if enabled!(LogLevel::DEBUG) { span_of(leased) } else { Span::none() }
+}
+
+fn span_of(leased: &Leased) -> Span {
+    info_span!("delivery", integration = %leased.integration, message = %leased.message.id, replay = leased.replay)
+}
+
+/// The span of a line that is about to be said, where there is none yet.
+pub(super) fn say_of(leased: &Leased) -> Option<EnteredSpan> {
+    Span::current().is_none().then(|| span_of(leased).entered())
+}
+
 impl Delivery {
     /// Tells of a settlement that is on disk.
     pub(super) fn tell(&self, leased: &Leased, settle: &Settle) {
+        let is_silent = matches!(settle.settlement, Settlement::Delivered { .. });
+        let _span = if is_silent { None } else { say_of(leased) };
         self.tell_unkeyed(settle);
         let integration = leased.integration.as_str();
         self.metrics.attempt(integration, settle.attempt.result);

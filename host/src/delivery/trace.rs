@@ -21,6 +21,9 @@ pub struct Trace {
     /// Calls between the last but one and the last that are not listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub omitted: Option<u64>,
+    /// The host died while an attempt before this one may have been under way: what it sent may have been sent before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub may_repeat: bool,
     #[serde(skip)]
     sent_requests: bool,
     /// Bytes of bodies that may still be kept.
@@ -30,7 +33,7 @@ pub struct Trace {
 
 impl Default for Trace {
     fn default() -> Self {
-        Self { calls: Vec::new(), omitted: None, sent_requests: false, room: KEPT_ATTEMPT_BYTES_MAX }
+        Self { calls: Vec::new(), omitted: None, may_repeat: false, sent_requests: false, room: KEPT_ATTEMPT_BYTES_MAX }
     }
 }
 
@@ -125,6 +128,7 @@ fn result_word(result: &Result<Output, CallFailure>) -> String {
         Ok(Output::Skip { code, .. }) => format!("skip {code}"),
         Ok(Output::Receipt { .. }) => "receipt".to_owned(),
         Ok(Output::Each(results)) => format!("{} results", results.len()),
+        Ok(Output::Page(page)) => format!("page of {}", page.items.len()),
         Err(CallFailure::Transient { code, .. } | CallFailure::Permanent { code, .. }) => format!("failed {code}"),
         Err(CallFailure::Fault { class, .. }) => format!("failed {class}"),
     }

@@ -4,10 +4,11 @@
 
 pub mod audit;
 pub mod crm;
+mod operator;
 mod shop;
 mod story;
 mod way;
 mod world;
 
-pub use story::{Story, tell};
+pub use story::{Report, Story, tell};
 pub use world::World;

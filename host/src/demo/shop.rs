@@ -9,7 +9,6 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hmac::{Hmac, Mac};
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
@@ -24,7 +23,14 @@ pub const SECRET: &str = "shop-demo-secret";
 #[derive(Debug)]
 pub struct Shop {
     to: SocketAddr,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client,
+}
+
+/// What the demo's people ask the host with.
+pub(super) type Client = hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>;
+
+pub(super) fn client() -> Client {
+    hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http()
 }
 
 /// What the host answered.
@@ -43,7 +49,7 @@ impl Answer {
 
 impl Shop {
     pub fn new(to: SocketAddr) -> Self {
-        Self { to, client: Client::builder(TokioExecutor::new()).build_http() }
+        Self { to, client: client() }
     }
 
     /// Posts an order, signed with the right secret or another.
@@ -53,13 +59,17 @@ impl Shop {
             .header("x-shopify-topic", "orders/create")
             .header("x-shopify-webhook-id", event)
             .header("x-shopify-hmac-sha256", sign(order, secret))
-            .body(Full::new(Bytes::copy_from_slice(order)))
-            .map_err(|error| lost(&error))?;
-        let response = self.client.request(request).await.map_err(|error| lost(&error))?;
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.map_err(|error| lost(&error))?.to_bytes();
-        Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or_default() })
+            .body(Full::new(Bytes::copy_from_slice(order)));
+        ask(&self.client, request).await
     }
+}
+
+/// Sends a request to the host and takes its answer.
+pub(super) async fn ask(client: &Client, request: http::Result<http::Request<Full<Bytes>>>) -> Result<Answer, Problem> {
+    let response = client.request(request.map_err(|error| lost(&error))?).await.map_err(|error| lost(&error))?;
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.map_err(|error| lost(&error))?.to_bytes();
+    Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or_default() })
 }
 
 fn sign(body: &[u8], secret: &str) -> String {
@@ -70,7 +80,7 @@ fn sign(body: &[u8], secret: &str) -> String {
 }
 
 fn lost(error: &dyn std::fmt::Display) -> Problem {
-    Problem::new(Code::Internal, format!("the demo's shop could not reach the host: {error}")).fix("run the demo again")
+    Problem::new(Code::Internal, format!("the demo could not reach its host: {error}")).fix("run the demo again")
 }
 
 /// One of the example's orders, byte for byte.

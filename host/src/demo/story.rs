@@ -3,16 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 
+use super::operator::Operator;
 use super::shop::{Answer, SECRET, Shop, order, renumbered};
-use super::way;
+use super::way::{self, Way};
 use super::world::World;
 use crate::alias::Gate;
 use crate::clock::{Clock, SystemClock};
 use crate::message::MessageId;
 use crate::message_store::sqlite::ledger::{DeadLetterQuery, Timeline, TimelineQuery};
-use crate::message_store::{MessageStore, Replay, Replayed, Superseded};
 use crate::problem::{Code, Problem};
 
 /// How long anything in the demo may take before it is called failed.
@@ -33,6 +34,32 @@ impl std::fmt::Debug for Story<'_> {
     }
 }
 
+/// What became of everything, as the ledger, the CRM and the audit service have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Report {
+    pub messages: Vec<Told>,
+    /// Orders that were accepted.
+    pub accepted: usize,
+    pub opportunities_written: usize,
+    pub audited: usize,
+    /// Opportunities that were written more than once.
+    pub written_twice: usize,
+    /// Requests the CRM had seen before.
+    pub repeats: u64,
+}
+
+/// One order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Told {
+    pub name: String,
+    pub id: MessageId,
+    pub way: Vec<Way>,
+    /// The ways of what it was made into.
+    pub children: Vec<Vec<Way>>,
+}
+
 /// The story under way.
 struct Telling<'a> {
     story: &'a Story<'a>,
@@ -43,11 +70,11 @@ struct Telling<'a> {
     accepted: Vec<(String, MessageId)>,
 }
 
-/// Tells the whole story on `world`.
+/// Tells the whole story on `world`, and reports.
 ///
 /// # Errors
 /// What was promised and not seen.
-pub async fn tell(story: &Story<'_>, world: &mut World) -> Result<(), Problem> {
+pub async fn tell(story: &Story<'_>, world: &mut World) -> Result<Report, Problem> {
     let shop = Shop::new(world.host.ingress);
     let mut telling = Telling { story, world, shop, clock: SystemClock::new(), accepted: Vec::new() };
     telling.orders_come_in().await?;
@@ -124,41 +151,51 @@ impl Telling<'_> {
         self.say(format!("   parked as dead letter {} ({}), since the CRM said:\n      {}", letter.id.0, letter.class, letter.detail));
         self.say("   the order after it was delivered; an administrator now adds the currency to the CRM");
         self.world.crm.accept_all();
-        let replay =
-            Replay { dead_letter: letter.id, now: self.clock.now(), due_at: self.clock.now(), superseded: Superseded::Ask, edit: None };
-        let replayed =
-            self.world.host.store.replay(replay).await.map_err(|why| self.broken(&format!("the dead letter can be replayed: {why}")))?;
-        self.expect(matches!(replayed, Replayed::Queued(1)), "the replay is on its way")?;
+        let replayed = Operator::new().replay(self.world, letter.id).await?;
+        let queued = replayed.status == 200 && replayed.body["results"][0]["result"] == "queued";
+        self.expect(queued, &format!("the replay is on its way: {}", replayed.body))?;
         self.settled().await?;
         let left = ledger.dead_letters(DeadLetterQuery::default()).await.map_err(|why| self.broken(&why.to_string()))?.dead_letters;
         self.say(format!("   replayed and delivered; dead letters left: {}", left.len()));
         self.expect(left.is_empty(), "no dead letter is left")
     }
 
-    async fn report(&mut self) -> Result<(), Problem> {
+    async fn report(&mut self) -> Result<Report, Problem> {
         self.say("\n4. What became of each message, as the ledger has it");
+        let mut messages = Vec::new();
         for (name, id) in &self.accepted {
             let timeline = self.timeline(*id).await?;
-            self.say(format!("   {name:<15} {id}  {}", way::of(&timeline).join("; ")));
+            let way = way::of(&timeline);
+            self.say(format!("   {name:<15} {id}  {}", way::told(&way)));
+            let mut children = Vec::new();
             for child in &timeline.children {
-                let told = way::of(&self.timeline(child.id).await?).join("; ");
-                self.say(format!("      → {told}"));
+                let way = way::of(&self.timeline(child.id).await?);
+                self.say(format!("      → {}", way::told(&way)));
+                children.push(way);
             }
+            messages.push(Told { name: name.clone(), id: *id, way, children });
         }
-        let (writes, doubled, repeats, kept) = {
+        let report = self.counted(messages);
+        let Report { accepted, opportunities_written: writes, audited: kept, written_twice: doubled, repeats, .. } = &report;
+        self.say(format!(
+            "\n   accepted {accepted}, opportunities in the CRM {writes}, audited {kept}: one test order is skipped, one order is two shipments\n   \
+             written twice {doubled}, requests the CRM had seen before {repeats}",
+        ));
+        self.expect(*doubled == 0, "no opportunity is written twice")?;
+        // The test order is skipped; the split one is two.
+        self.expect(writes == accepted && kept == writes, "every order is in the CRM and the audit service, once")?;
+        Ok(report)
+    }
+
+    fn counted(&self, messages: Vec<Told>) -> Report {
+        let (opportunities_written, written_twice, repeats) = {
             let received = self.world.crm.received();
             let opportunities = received.writes.iter().filter(|((kind, _), _)| kind == "Opportunity");
             let doubled = opportunities.clone().filter(|(_, times)| **times > 1).count();
-            (opportunities.count(), doubled, received.repeats, self.world.audit.kept().bodies.len())
+            (opportunities.count(), doubled, received.repeats)
         };
-        self.say(format!(
-            "\n   accepted {}, opportunities in the CRM {writes}, audited {kept}: one test order is skipped, one order is two shipments\n   \
-             written twice {doubled}, requests the CRM had seen before {repeats}",
-            self.accepted.len()
-        ));
-        self.expect(doubled == 0, "no opportunity is written twice")?;
-        // The test order is skipped; the split one is two.
-        self.expect(writes == self.accepted.len() && kept == writes, "every order is in the CRM and the audit service, once")
+        let (accepted, audited) = (self.accepted.len(), self.world.audit.kept().bodies.len());
+        Report { messages, accepted, opportunities_written, audited, written_twice, repeats }
     }
 
     async fn post(&mut self, name: &str, body: &[u8]) -> Result<(), Problem> {

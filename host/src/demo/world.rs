@@ -9,13 +9,16 @@ use url::Url;
 use super::audit::{self, Audit};
 use super::crm::{CLIENT_SECRET, Crm};
 use super::shop;
-use crate::alias::secret::{Secret, SecretRef, SecretSource};
+use crate::alias::secret::{Secret, SecretPlace, SecretRef, SecretSource};
 use crate::alias::{Alias, Auth};
 use crate::app::{Host, Start};
 use crate::clock::SystemClock;
 use crate::config::prepare::Prepared;
 use crate::problem::{Code, Problem, Problems};
 use crate::telemetry::events::Events;
+
+/// The data folder in the demo's own.
+pub(super) const DATA: &str = "data";
 
 /// A host on the example, and the systems it talks to.
 #[derive(Debug)]
@@ -47,7 +50,8 @@ impl World {
 /// The example's environment names fixed ports; the demo's systems are where there was room.
 fn lead_to(prepared: &mut Prepared, crm: &Crm, audit: &Audit, data: &Path) {
     let host = &mut prepared.workspace.host;
-    host.data = data.join("data");
+    host.data = data.join(DATA);
+    host.secrets_key = Some(SecretPlace::File(data.join("secrets.key")));
     host.ingress.set_port(0);
     host.admin.set_port(0);
     let moved = |url: &mut Url, port: u16| {
@@ -76,14 +80,13 @@ struct DemoSecrets;
 
 impl SecretSource for DemoSecrets {
     fn read(&self, reference: &SecretRef) -> Result<Secret, Problem> {
-        let secret = match reference {
-            SecretRef::Env(name) if name == "SHOP_SECRET" => shop::SECRET,
-            SecretRef::Env(name) if name == "CRM_SECRET" => CLIENT_SECRET,
-            SecretRef::Env(name) if name == "AUDIT_TOKEN" => audit::TOKEN,
-            other => {
-                return Err(
-                    Problem::new(Code::MissingSecret, format!("the demo has no {other}")).fix("the demo runs the project's own example")
-                );
+        let secret = match &reference.place {
+            SecretPlace::Env(name) if name == "SHOP_SECRET" => shop::SECRET,
+            SecretPlace::Env(name) if name == "CRM_SECRET" => CLIENT_SECRET,
+            SecretPlace::Env(name) if name == "AUDIT_TOKEN" => audit::TOKEN,
+            _ => {
+                return Err(Problem::new(Code::MissingSecret, format!("the demo has no {reference}"))
+                    .fix("the demo runs the project's own example"));
             }
         };
         Ok(Secret::new(secret))

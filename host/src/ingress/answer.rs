@@ -91,6 +91,13 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// Problem details that say more than a [`Refusal`] does.
+pub fn problem(status: StatusCode, body: &serde_json::Value) -> Response<Body> {
+    let mut response = json(status, body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    response
+}
+
 /// `body` as JSON.
 pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Response<Body> {
     match serde_json::to_vec(body) {

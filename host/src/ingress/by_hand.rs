@@ -8,7 +8,6 @@ use super::answer::Refusal;
 use super::dedup;
 use super::headers::{kept_headers, media_type};
 use super::receive::{Entering, Intake, Receipt};
-use crate::integration::Entry;
 use crate::message::{Message, MessageId};
 use crate::problem::Code;
 
@@ -39,7 +38,7 @@ impl Intake {
         let source = integration.sources.first().ok_or_else(missing)?;
         let now = self.parts.clock.now();
         let headers = kept_headers(&by_hand.headers, None);
-        let dedup = by_hand.dedup.then(|| dedup::token(scope(&source.entry), &source.id, None, &headers, &by_hand.body, now));
+        let dedup = by_hand.dedup.then(|| dedup::token(source.entry.origin(), &source.id, None, &headers, &by_hand.body, now));
         let message = Message {
             id: MessageId::new(now, self.parts.random.as_ref()),
             parent: None,
@@ -51,14 +50,6 @@ impl Intake {
             origin: ORIGIN.to_owned(),
             accepted_at: now,
         };
-        self.take(Entering { message, dedup, readers: vec![(integration, source)] }).await
-    }
-}
-
-/// Where a message that came the usual way has its token.
-fn scope(entry: &Entry) -> String {
-    match entry {
-        Entry::Webhook { path, .. } => format!("webhook {path}"),
-        Entry::Channel { name } => format!("channel {name}"),
+        self.take(Entering { message, dedup, readers: vec![(integration, source)], proved_by: None }).await
     }
 }

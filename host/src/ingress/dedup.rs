@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::alias::Verify;
 use crate::clock::Timestamp;
+use crate::integration::Source;
 use crate::integration::select::Selector;
 use crate::message::Headers;
-use crate::message_store::Dedup;
+use crate::message_store::{Dedup, records};
 
 /// How long a token is remembered: longer than any sender replays.
 pub const DEDUP_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -47,6 +49,24 @@ pub fn token(scope: String, id: &[Selector], signed_id: Option<&str>, headers: &
         }
     }
     Dedup { scope, token: hash.finalize().into(), expires_at: now.plus(DEDUP_KEPT) }
+}
+
+/// What makes a request the same record as what another source of its integration brings: the values that `source` names, where it
+/// names any and the request proves all of them (see [`proves`]). Nobody can keep a record away by sending its id first.
+pub fn record(integration: &str, source: &Source, rule: Option<&Verify>, headers: &Headers, body: &[u8], now: Timestamp) -> Option<Dedup> {
+    if source.id.is_empty() || !source.id.iter().all(|selector| rule.is_some_and(|rule| proves(rule, selector))) {
+        return None;
+    }
+    Some(records::record(integration, &ids(&source.id, headers, body)?, now))
+}
+
+/// Whether a request that `rule` let in proves that this part of it comes from who sent it.
+fn proves(rule: &Verify, selector: &Selector) -> bool {
+    match (rule, selector) {
+        (_, Selector::Json(_) | Selector::Body) | (Verify::Basic { .. } | Verify::Bearer { .. }, _) => true,
+        (Verify::StandardWebhooks { .. }, selector) => is_signed(selector),
+        (Verify::Shopify { .. } | Verify::GitHub { .. } | Verify::Hmac { .. }, Selector::Header(_)) => false,
+    }
 }
 
 /// The sender's id: what every selector finds, or none if one finds nothing.
@@ -129,5 +149,31 @@ mod tests {
         let dedup = token("webhook /in".into(), &[], None, &Headers::default(), b"", NOW);
         assert_eq!(dedup.scope, "webhook /in");
         assert_eq!(dedup.expires_at.since(NOW), Duration::from_secs(604_800));
+    }
+
+    fn recorded(id: &[&str], rule: Option<&Verify>) -> Option<Dedup> {
+        let entry = crate::integration::Entry::Webhook { path: "/in".into(), verify: None, when: Default::default() };
+        let id = id.iter().map(|text| text.parse().unwrap()).collect();
+        let source = Source { entry, id, key: None, track: Default::default() };
+        let headers = Headers(vec![("x-id".into(), "7".into()), ("webhook-id".into(), "msg_1".into())]);
+        record("orders", &source, rule, &headers, b"{\"id\":7,\"at\":\"x\"}", NOW)
+    }
+
+    #[test]
+    fn takes_a_request_for_a_record_only_by_what_its_sender_proved() {
+        let secret = || crate::alias::secret::SecretRef::env("s", "S");
+        let (signed, standard) = (Verify::GitHub { secret: secret() }, Verify::StandardWebhooks { secret: secret() });
+        assert_eq!(recorded(&["json:/id"], None), None, "anybody can send that");
+        assert_eq!(recorded(&["header:x-id"], Some(&signed)), None, "the signature is over the body alone");
+        assert_eq!(recorded(&["header:x-id"], Some(&standard)), None);
+        assert_eq!(recorded(&[], Some(&signed)), None);
+        assert_eq!(recorded(&["json:/gone"], Some(&signed)), None);
+        assert!(recorded(&["header:webhook-id"], Some(&standard)).is_some());
+        assert!(recorded(&["header:x-id"], Some(&Verify::Bearer { token: secret() })).is_some());
+        assert_eq!(
+            recorded(&["json:/id", "json:/at"], Some(&signed)),
+            Some(records::record("orders", &["7", "x"], NOW)),
+            "as an item's id is"
+        );
     }
 }

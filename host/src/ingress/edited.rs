@@ -67,11 +67,11 @@ impl Intake {
     }
 }
 
-/// The source a message came through: that of its webhook, else a channel, on which a message keeps where it entered; what was put in
+/// The source a message came through: the one it says, else a channel, on which a message keeps where it entered; what was put in
 /// by hand came through the first.
 fn source_of<'a>(integration: &'a Integration, entered: &str) -> Option<&'a Source> {
     let sources = &integration.sources;
-    let webhook = |source: &&Source| matches!(&source.entry, Entry::Webhook { path, .. } if entered.strip_prefix("webhook ") == Some(path));
+    let said = |source: &&Source| source.entry.origin() == entered;
     let channel = |source: &&Source| entered != super::by_hand::ORIGIN && matches!(source.entry, Entry::Channel { .. });
-    sources.iter().find(webhook).or_else(|| sources.iter().find(channel)).or(sources.first())
+    sources.iter().find(said).or_else(|| sources.iter().find(channel)).or(sources.first())
 }

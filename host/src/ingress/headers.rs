@@ -104,7 +104,7 @@ mod tests {
         }
         request.insert("connection", HeaderValue::from_static("close, X-Hop"));
         request.insert("x-github-event", HeaderValue::from_static("push"));
-        let verify = Verify::GitHub { secret: SecretRef::Env("S".into()) };
+        let verify = Verify::GitHub { secret: SecretRef::env("a.verify.secret", "S") };
         assert_eq!(kept_headers(&request, Some(&verify)), Headers(vec![("x-github-event".into(), "push".into())]));
     }
 

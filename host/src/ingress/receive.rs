@@ -22,8 +22,9 @@ use super::verify::{self, Refused, Verified};
 use crate::alias::Verify;
 use crate::alias::secret::SecretSource;
 use crate::clock::{Clock, Timestamp};
+use crate::crash_point::{CrashPoint, reached};
 use crate::integration::{Integration, Source, WaitingMax};
-use crate::message::{FailureClass, Key, Message, MessageId, TRACKED_VALUE_BYTES_MAX, Tracked};
+use crate::message::{FailureClass, Key, Message, MessageId, Tracked};
 use crate::message_store::{Accept, Accepted, Dedup, Lane, MessageStore, NewDelivery, StoreError, routing};
 use crate::problem::Code;
 use crate::random::Random;
@@ -110,6 +111,8 @@ pub(super) struct Entering<'a> {
     pub dedup: Option<Dedup>,
     /// The integrations it is for, each with the source it enters through.
     pub readers: Vec<(&'a Integration, &'a Source)>,
+    /// How it proved who sent it; none where it did not, or where nothing may take it for one that came before.
+    pub proved_by: Option<&'a Verify>,
 }
 
 impl Intake {
@@ -215,7 +218,7 @@ impl Intake {
             origin,
             accepted_at: now,
         };
-        let receipt = self.take(Entering { message, dedup: Some(dedup), readers }).await?;
+        let receipt = self.take(Entering { message, dedup: Some(dedup), readers, proved_by: webhook.verify.as_ref() }).await?;
         Ok(answer::json(StatusCode::ACCEPTED, &receipt))
     }
 
@@ -260,23 +263,30 @@ impl Intake {
 
     /// Completes the message by what its readers' sources say, and stores it with one delivery for each of them.
     pub(super) async fn take(&self, entering: Entering<'_>) -> Result<Receipt, Refusal> {
-        let Entering { mut message, dedup, readers } = entering;
+        let Entering { mut message, dedup, readers, proved_by } = entering;
         message.key = key(&readers, &message);
         message.tracked = tracked(&readers, &message);
         let id = message.id;
         let due_at = message.accepted_at;
-        let deliveries: Vec<_> =
-            readers.iter().map(|(integration, source)| routing::delivery_for(integration, source, &message, due_at)).collect();
+        let deliveries: Vec<_> = readers
+            .iter()
+            .map(|(integration, source)| {
+                let record = || dedup::record(&integration.name, source, proved_by, &message.headers, &message.body, due_at);
+                let record = if integration.shares_records() { record() } else { None };
+                NewDelivery { record, ..routing::delivery_for(integration, source, &message, due_at) }
+            })
+            .collect();
         let unkeyed: Vec<(String, String)> = deliveries.iter().filter_map(unkeyed).collect();
         let accept = Accept { message: Arc::new(message), dedup, deliveries, waiting_max: self.limits.waiting_max };
         match self.parts.store.accept(accept).await {
-            Ok(Accepted::New) => {
-                tracing::debug!(message = %id, "a message was accepted");
+            Ok(accepted @ (Accepted::New | Accepted::Partly(_))) => {
+                reached(CrashPoint::BeforeAnswer);
+                let known = if let Accepted::Partly(known) = accepted { known } else { Vec::new() };
+                tracing::debug!(message = %id, ?known, "a message was accepted");
                 for (integration, _) in &readers {
-                    self.parts.metrics.accepted(&integration.name);
-                    self.tell_entered(Kind::Accepted, "accepted", integration, id);
+                    self.tell_entered(integration, id, !known.contains(&integration.name));
                 }
-                for (integration, why) in &unkeyed {
+                for (integration, why) in unkeyed.iter().filter(|(integration, _)| !known.contains(integration)) {
                     self.parts.metrics.dead_lettered(integration, FailureClass::Unkeyed);
                     self.parts.events.tell(Event::unkeyed(why).of(integration).about(id));
                 }
@@ -284,10 +294,7 @@ impl Intake {
             }
             Ok(Accepted::Duplicate(first)) => {
                 tracing::debug!(message = %first, "a message came again");
-                for (integration, _) in &readers {
-                    self.parts.metrics.duplicate(&integration.name);
-                    self.tell_entered(Kind::Duplicate, "came again", integration, first);
-                }
+                readers.iter().for_each(|(integration, _)| self.tell_entered(integration, first, false));
                 Ok(Receipt { id: first, status: ReceiptStatus::Duplicate })
             }
             Ok(Accepted::Full(integration)) => Err(self.full(&integration, due_at)),
@@ -296,7 +303,14 @@ impl Intake {
         }
     }
 
-    fn tell_entered(&self, kind: Kind, text: &'static str, integration: &Integration, id: MessageId) {
+    /// That a message came, which was new to `integration` or not.
+    fn tell_entered(&self, integration: &Integration, id: MessageId, new: bool) {
+        let (kind, text) = if new { (Kind::Accepted, "accepted") } else { (Kind::Duplicate, "came again") };
+        if new {
+            self.parts.metrics.accepted(&integration.name);
+        } else {
+            self.parts.metrics.duplicate(&integration.name);
+        }
         self.parts.events.detail(Detail::Routine, || Event::new(kind, Level::Info, text).of(&integration.name).about(id));
     }
 
@@ -374,15 +388,8 @@ pub(super) fn key(readers: &[(&Integration, &Source)], message: &Message) -> Opt
 /// What the readers track, each name once; the first reader that finds a value has it.
 pub(super) fn tracked(readers: &[(&Integration, &Source)], message: &Message) -> Vec<Tracked> {
     let mut found = BTreeMap::new();
-    for (name, selector) in readers.iter().flat_map(|(_, source)| &source.track) {
-        if let (false, Ok(value)) = (found.contains_key(name), selector.find(&message.headers, &message.body)) {
-            found.insert(name.clone(), cut(value));
-        }
+    for Tracked { name, value } in readers.iter().flat_map(|(_, source)| source.tracked(&message.headers, &message.body)) {
+        found.entry(name).or_insert(value);
     }
     found.into_iter().map(|(name, value)| Tracked { name, value }).collect()
-}
-
-fn cut(mut value: String) -> String {
-    value.truncate(value.floor_char_boundary(TRACKED_VALUE_BYTES_MAX));
-    value
 }

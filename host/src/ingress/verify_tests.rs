@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use super::*;
+use crate::alias::secret::SecretPlace;
 use crate::problem::Code;
 
 /// The body, key and signature of GitHub's documentation.
@@ -22,15 +23,15 @@ struct One(Vec<u8>);
 
 impl SecretSource for One {
     fn read(&self, reference: &SecretRef) -> Result<Secret, Problem> {
-        match reference {
-            SecretRef::Env(name) if name == "GONE" => Err(Problem::new(Code::MissingSecret, "GONE holds no secret")),
+        match &reference.place {
+            SecretPlace::Env(name) if name == "GONE" => Err(Problem::new(Code::MissingSecret, "GONE holds no secret")),
             _ => Ok(Secret::new(self.0.clone())),
         }
     }
 }
 
 fn reference() -> SecretRef {
-    SecretRef::Env("S".to_owned())
+    SecretRef::env("a.verify.secret", "S")
 }
 
 fn headers(list: &[(&str, &str)]) -> HeaderMap {
@@ -107,7 +108,7 @@ fn an_empty_or_missing_secret_refuses_everything() {
     let right = hex::encode(tag(b"", b"body"));
     let signature = format!("sha256={right}");
     assert!(matches!(check(&github_rule(), "", &[("x-hub-signature-256", &signature)], b"body"), Err(Refused::Secret(_))));
-    let gone = Verify::GitHub { secret: SecretRef::Env("GONE".into()) };
+    let gone = Verify::GitHub { secret: SecretRef::env("a.verify.secret", "GONE") };
     assert!(matches!(check(&gone, "x", &[("x-hub-signature-256", &signature)], b"body"), Err(Refused::Secret(_))));
     let rule = Verify::StandardWebhooks { secret: reference() };
     for empty in ["whsec_", "whsec_***", "not base64!"] {

@@ -4,14 +4,16 @@
 
 mod policy;
 mod release;
+mod schedule;
 pub mod select;
+mod source;
 
 pub use policy::{Backoff, Batching, DeliveryPolicy, Jitter, Order, WaitingMax};
 pub use release::{PinnedPlugin, Release, ReleaseId};
+pub use schedule::{NotASchedule, Schedule};
+pub use source::{Entry, Occasion, Poll, Source};
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use select::Selector;
 
 /// One named flow: sources, steps, a sink, delivery policy, owner.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,36 +34,8 @@ pub struct Owner {
     pub contact: String,
 }
 
-/// Where messages enter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    pub entry: Entry,
-    /// What makes two requests the same message: all of these together. Empty: the body alone.
-    pub id: Vec<Selector>,
-    /// What must stay in order. For a channel, none means the key the message already has.
-    pub key: Option<Selector>,
-    /// Values by which people find messages.
-    pub track: BTreeMap<String, Selector>,
-}
-
-/// The kinds of source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
-    Webhook {
-        /// Path on the ingress listener, such as `/shop/orders`.
-        path: String,
-        /// The alias whose `verify` section says how requests prove who sent them; none for `verify = "none"`.
-        verify: Option<String>,
-        /// Every header named here must have one of the values given for it.
-        when: BTreeMap<Selector, Vec<String>>,
-    },
-    Channel {
-        name: String,
-    },
-}
-
 /// A plugin and what this integration gives it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// `shop-order` in `shop-order@1.2`.
     pub plugin: String,
@@ -115,14 +89,28 @@ pub struct Allow {
 }
 
 impl Integration {
-    /// Every plugin use of it, steps first, with its place for messages to people (`step 1`, `sink`).
+    /// Every plugin use of it, with its place for messages to people: steps (`step 1`), `sink`, then the sources that poll
+    /// (`source 1`, counted among all sources). A release pins plugins in this order.
     pub fn uses(&self) -> impl Iterator<Item = (String, &Step)> {
         let steps = self.steps.iter().enumerate().map(|(index, step)| (format!("step {}", index + 1), step));
         let sink = match &self.sink {
             Sink::Plugin(step) => Some(("sink".to_owned(), step)),
             Sink::Channel(_) => None,
         };
-        steps.chain(sink)
+        steps.chain(sink).chain(self.polls().map(|(index, poll)| (format!("source {}", index + 1), &poll.step)))
+    }
+
+    /// The sources that poll, each with its place among all sources, from 0.
+    pub fn polls(&self) -> impl Iterator<Item = (usize, &Poll)> {
+        self.sources.iter().enumerate().filter_map(|(index, source)| match &source.entry {
+            Entry::Poll(poll) => Some((index, poll)),
+            Entry::Webhook { .. } | Entry::Channel { .. } | Entry::Schedule(_) => None,
+        })
+    }
+
+    /// Whether its sources look for the same records: where one polls, what the others brought is not brought again.
+    pub fn shares_records(&self) -> bool {
+        self.polls().next().is_some()
     }
 
     /// The source that reads `channel`, if there is one.

@@ -59,6 +59,9 @@ impl FromStr for MessageId {
 /// Digits of an id that say which message is meant, mostly: the first eight hold the time to a minute.
 pub const ID_DIGITS_MIN: usize = 8;
 
+/// Characters of an id where it is shown shortened: the millisecond it was made in, which several may share, and 12 bits of chance.
+pub const ID_CHARS_SHOWN: usize = 18;
+
 /// An id, or its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdPrefix {

@@ -5,7 +5,7 @@
 mod id;
 mod outcome;
 
-pub use id::{IdPrefix, MessageId, NotAnId};
+pub use id::{ID_CHARS_SHOWN, IdPrefix, MessageId, NotAnId};
 pub use outcome::{FailureClass, Outcome};
 
 use bytes::Bytes;

@@ -6,6 +6,7 @@
 
 pub mod exchange;
 pub mod memory;
+pub mod records;
 pub mod routing;
 pub mod sqlite;
 #[cfg(test)]
@@ -48,6 +49,13 @@ pub trait MessageStore: Send + Sync + 'static {
     /// Records an attempt and what becomes of the delivery, with the effects of the call, all or nothing.
     /// A delivery that is not leased (it was settled, or an operator took it away) gives [`StoreError::NotLeased`].
     async fn settle(&self, settle: Arc<Settle>) -> Result<(), StoreError>;
+
+    /// Where a source of an integration stands; none for one that was never asked.
+    async fn source(&self, integration: &str, source: &str) -> Result<Option<SourceState>, StoreError>;
+
+    /// Takes what a source found, with the effects of the call that found it and the place it goes on from, all or nothing. Where it
+    /// does not stand where it was asked from any more, or as many deliveries wait as may, nothing is done.
+    async fn advance(&self, advance: Arc<Advance>) -> Result<Advanced, StoreError>;
 
     /// When the next delivery of `integration` that is ready and not leased is due; none if there is none.
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError>;
@@ -104,6 +112,8 @@ pub struct NewDelivery {
     pub lane: Lane,
     /// Not before this.
     pub due_at: Timestamp,
+    /// What makes it the same, within its integration, as what another of its sources brought: then it is not made.
+    pub record: Option<Dedup>,
 }
 
 /// Where a delivery stands in order.
@@ -121,7 +131,9 @@ pub enum Lane {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accepted {
     New,
-    /// It was taken before, under this id.
+    /// New to some of its integrations. These had its record already, and get no delivery.
+    Partly(Vec<String>),
+    /// It was taken before, under this id; or each of its integrations had its record already, the first under this id.
     Duplicate(MessageId),
     /// This integration has as many deliveries waiting as it may.
     Full(String),
@@ -187,6 +199,8 @@ pub struct Leased {
     pub failing_since: Option<Timestamp>,
     /// Starts that never settled, not counting this one. At [`UNSETTLED_STARTS_MAX`] it must not be run again.
     pub unsettled_starts: u32,
+    /// Whether a start before this one may have been cut off by the end of its host: what this one sends may have been sent before.
+    pub may_repeat: bool,
 }
 
 /// What [`MessageStore::settle`] takes.
@@ -262,6 +276,61 @@ pub struct KeyValueWrite {
     /// None deletes.
     pub value: Option<Vec<u8>>,
     pub expires_at: Option<Timestamp>,
+}
+
+/// Where a source goes on, and how it went the last time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceState {
+    /// What it gave as the place to go on from; none before it gave any.
+    pub cursor: Option<String>,
+    /// When it is asked again.
+    pub due_at: Timestamp,
+    pub last: SourceResult,
+}
+
+/// How a source was asked the last time, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceResult {
+    /// When it was asked.
+    pub at: Timestamp,
+    /// A word: see `source::result`.
+    pub result: String,
+    /// What failed, as in an [`Attempt`].
+    pub code: Option<String>,
+    pub detail: Option<String>,
+    /// Messages it brought, and how many of them were new.
+    pub items: u64,
+    pub fresh: u64,
+}
+
+/// What [`MessageStore::advance`] takes.
+#[derive(Clone, Debug)]
+pub struct Advance {
+    pub integration: String,
+    pub source: String,
+    /// Where it went on from when it was asked.
+    pub from: Option<String>,
+    /// Where it stands from now on. How many messages were new is the store's to say.
+    pub to: SourceState,
+    /// The messages it found, in order, each with its delivery. One whose record was seen before, in this page too, is not taken;
+    /// its record is remembered for longer.
+    pub found: Vec<(Arc<Message>, NewDelivery)>,
+    pub appends: Vec<Append>,
+    pub key_values: Vec<KeyValueWrite>,
+    /// Where as many deliveries wait already, a page with messages is not taken. One that is taken is taken whole.
+    pub waiting_max: WaitingMax,
+    pub now: Timestamp,
+}
+
+/// What became of an advance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advanced {
+    /// On disk; these messages were new.
+    Done(Vec<MessageId>),
+    /// As many deliveries wait as may.
+    Full,
+    /// It stands elsewhere by now.
+    Moved,
 }
 
 /// What [`MessageStore::replay`] takes.

@@ -7,10 +7,10 @@ use crate::message::Message;
 
 /// The delivery of `message` for `integration`, where it entered through `source`. Due at `due_at`.
 pub fn delivery_for(integration: &Integration, source: &Source, message: &Message, due_at: Timestamp) -> NewDelivery {
-    NewDelivery { integration: integration.name.clone(), lane: lane_for(integration, source, message), due_at }
+    NewDelivery { integration: integration.name.clone(), lane: lane_for(integration, source, message), due_at, record: None }
 }
 
-/// A source's own key rule wins; a channel without one takes the key the message has; a webhook without one has no order.
+/// A source's own key rule wins; a channel or a poll without one takes the key the message has; one without has no order otherwise.
 fn lane_for(integration: &Integration, source: &Source, message: &Message) -> Lane {
     if integration.delivery.order == Order::None {
         return Lane::Free;
@@ -20,12 +20,12 @@ fn lane_for(integration: &Integration, source: &Source, message: &Message) -> La
             Ok(key) => Lane::Key(key.0),
             Err(why) => Lane::Unkeyed(format!("key = \"{selector}\": {why}")),
         },
-        (None, Entry::Channel { name }) => match &message.key {
+        (None, entry @ (Entry::Channel { .. } | Entry::Poll(_))) => match &message.key {
             Some(key) => Lane::Key(key.0.clone()),
             // Nothing says what it must not overtake.
-            None if integration.delivery.order == Order::Strict => Lane::Unkeyed(format!("a message of `{name}` has no key")),
+            None if integration.delivery.order == Order::Strict => Lane::Unkeyed(format!("a message of `{}` has no key", entry.name())),
             None => Lane::Free,
         },
-        (None, Entry::Webhook { .. }) => Lane::Free,
+        (None, Entry::Webhook { .. } | Entry::Schedule(_)) => Lane::Free,
     }
 }

@@ -3,10 +3,10 @@
 //! A file is named by the component's digest and by what compiled it, and starts with an HMAC-SHA256 under the host's key
 //! over both and the code. One that does not verify is compiled anew and replaced.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::DirBuilder;
 use std::hash::{Hash, Hasher};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, Mac};
@@ -15,6 +15,8 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::alias::secret::Secret;
+use crate::crash_point::{CrashPoint, reached};
+use crate::partial;
 use crate::problem::{Code, Problem};
 
 const SEAL_BYTES: usize = 32;
@@ -29,7 +31,7 @@ pub struct CompileCache {
 }
 
 impl CompileCache {
-    /// Makes the folder if need be, closed to everybody but its owner.
+    /// Makes the folder if need be, closed to everybody but its owner. No other host may be using it.
     ///
     /// # Errors
     /// LG-3001 if the folder cannot be made or belongs to somebody else.
@@ -48,6 +50,7 @@ impl CompileCache {
         if owner != rustix::process::geteuid().as_raw() {
             return Err(unwritable("belongs to another user".to_owned()));
         }
+        partial::clear(&folder);
         Ok(Self { folder, key })
     }
 
@@ -82,13 +85,13 @@ impl CompileCache {
         let code = component.serialize()?;
         let Some(mac) = self.mac(engine, digest, &code) else { return Ok(()) };
         let path = self.path(engine, digest);
-        let mut beside = tempfile::Builder::new()
-            .prefix(".writing-")
-            .make_in(&self.folder, |path| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path))?;
+        let mut beside = partial::in_folder(&self.folder)?;
         beside.write_all(&mac.finalize().into_bytes())?;
         beside.write_all(&code)?;
         beside.as_file().sync_all()?;
+        reached(CrashPoint::CompileCacheWriting);
         beside.persist(&path).map_err(|error| error.error)?;
+        reached(CrashPoint::CompileCacheWritten);
         Ok(())
     }
 

@@ -25,6 +25,7 @@ use crate::capability::key_value::{KeyValue, Stored};
 use crate::capability::log::{CallLog, OpenLine, Output as PrintedTo};
 use crate::capability::queue::{Channels, Queue};
 use crate::clock::{Clock, within};
+use crate::crash_point::{CrashPoint, reached};
 use crate::message::FailureClass;
 use crate::message_store::KeyValueRead;
 use crate::problem::Problem;
@@ -169,11 +170,11 @@ impl WasmInvoker {
 
     /// Whether all that a call gave back, and sent to channels, is within the limit on output.
     fn bounded(&self, output: &Output, sent_bytes: usize) -> Result<(), Stop> {
-        let Output::Drafts(drafts) = output else { return Ok(()) };
-        if drafts.len() > self.limits.output_messages {
-            return Err(Stop::OutputTooLarge { what: "messages", used: drafts.len(), limit: self.limits.output_messages });
+        let (messages, bytes) = output.size();
+        if messages > self.limits.output_messages {
+            return Err(Stop::OutputTooLarge { what: "messages", used: messages, limit: self.limits.output_messages });
         }
-        let used = drafts.iter().fold(sent_bytes, |sum, draft| sum.saturating_add(draft.bytes()));
+        let used = sent_bytes.saturating_add(bytes);
         if used > self.limits.output_bytes {
             return Err(Stop::OutputTooLarge { what: "bytes", used, limit: self.limits.output_bytes });
         }
@@ -192,6 +193,7 @@ impl PluginInvoker for WasmInvoker {
         let shared = self.shared(call);
         let mut store = self.store(shared.clone(), carried);
         let result = self.run(&mut store, &prepared).await;
+        reached(CrashPoint::GuestDone);
         let state = store.into_data();
         let (key_values, locks) = state.key_value.into_effects();
         let (requests, obstacle) = state.http.into_record();

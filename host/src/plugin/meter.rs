@@ -16,6 +16,7 @@ use super::engine::TICK;
 use super::fault::Stop;
 use super::limits::Limits;
 use super::state::Shared;
+use crate::crash_point::{CrashPoint, reached};
 
 /// Counts one call's use. Shared by the call's future, its epoch callback and its host functions.
 ///
@@ -106,6 +107,7 @@ impl Meter {
 
     /// Counts a host call.
     pub fn host_call(&self) -> Result<(), Stop> {
+        reached(CrashPoint::GuestRunning);
         let before = self.host_calls.fetch_add(1, Ordering::Relaxed);
         if before < self.host_calls_max { Ok(()) } else { Err(Stop::HostCallsExceeded { limit: self.host_calls_max }) }
     }

@@ -59,10 +59,13 @@ pub struct Call {
     pub export: Export,
     /// The integration the call is for; all it can reach is this integration's.
     pub integration: String,
-    /// What the plugin is shown. Behind another step: that step's draft, with the id, key and time of the message.
+    /// What the plugin is shown. Behind another step: that step's draft, with the id, key and time of the message. A poll is shown
+    /// none: its own has no content, and an id that stands for the poll in logs.
     pub message: Arc<Message>,
     /// The other messages of a batch, behind the first; none for every export but [`Export::DeliverBatch`].
     pub others: Vec<Arc<Message>>,
+    /// Where a poll goes on; none at its first, and for what is no poll.
+    pub cursor: Option<Arc<str>>,
     pub attempt: u32,
     pub replay: u32,
     /// Hex text, see `delivery::idempotency`.
@@ -90,11 +93,12 @@ pub enum Export {
     Transform,
     Deliver,
     DeliverBatch,
+    Poll,
 }
 
 impl Export {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Transform, Self::Deliver, Self::DeliverBatch];
+    pub const ALL: [Self; 4] = [Self::Transform, Self::Deliver, Self::DeliverBatch, Self::Poll];
 }
 
 /// What a call did.
@@ -126,6 +130,27 @@ pub enum Output {
     },
     /// What became of each message of a batch, in its order.
     Each(Vec<Result<Output, CallFailure>>),
+    Page(Page),
+}
+
+/// What one poll found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// In the order in which they are to be delivered.
+    pub items: Vec<Item>,
+    /// Where the next poll starts.
+    pub cursor: String,
+    /// There is more to fetch now.
+    pub more: bool,
+}
+
+/// A message found by a poll.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The source's id of the record at this version.
+    pub id: String,
+    pub key: Option<String>,
+    pub draft: Draft,
 }
 
 /// What a plugin gives back for the host to make a message of.
@@ -143,6 +168,25 @@ impl Draft {
         let headers = self.headers.0.iter().map(|(name, value)| name.len().saturating_add(value.len()));
         let tracked = self.tracked.iter().map(|tracked| tracked.name.len().saturating_add(tracked.value.len()));
         headers.chain(tracked).fold(self.content_type.len().saturating_add(self.body.len()), usize::saturating_add)
+    }
+}
+
+impl Output {
+    /// How many messages it holds, and the bytes of everything in it.
+    pub fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Drafts(drafts) => (drafts.len(), drafts.iter().map(Draft::bytes).fold(0, usize::saturating_add)),
+            Self::Page(Page { items, cursor, .. }) => {
+                (items.len(), items.iter().map(Item::bytes).fold(cursor.len(), usize::saturating_add))
+            }
+            Self::Skip { .. } | Self::Receipt { .. } | Self::Each(_) => (0, 0),
+        }
+    }
+}
+
+impl Item {
+    fn bytes(&self) -> usize {
+        self.draft.bytes().saturating_add(self.id.len()).saturating_add(self.key.as_ref().map_or(0, String::len))
     }
 }
 

@@ -92,10 +92,11 @@ pub fn environment(script: &Script) -> Environment {
         auth: Auth::OAuth2ClientCredentials {
             token_url: format!("http://{name}.example/token").parse().unwrap(),
             client_id: "client".into(),
-            client_secret: SecretRef::File(name.into()),
+            client_secret: SecretRef::file(format!("{name}.client-secret"), name),
             scope: None,
         },
         rate: rate.to_vec(),
+        expired_when: None,
         network: Vec::new(),
         verify: None,
     };

@@ -12,8 +12,8 @@ use super::target::Label;
 use crate::clock::{Clock, Timestamp};
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::{
-    Accept, Accepted, DeliveryId, Discard, KeyValueRead, Lane, Lease, Leased, MessageStore, NewDelivery, Replay, Replayed, Settle,
-    Settlement, StoreError,
+    Accept, Accepted, Advance, Advanced, DeliveryId, Discard, KeyValueRead, Lane, Lease, Leased, MessageStore, NewDelivery, Replay,
+    Replayed, Settle, Settlement, SourceState, StoreError,
 };
 
 /// In which order the host took orders in.
@@ -200,6 +200,14 @@ impl MessageStore for Watched {
             self.blame(&integration, &order, settlement);
         }
         Ok(())
+    }
+
+    async fn source(&self, integration: &str, source: &str) -> Result<Option<SourceState>, StoreError> {
+        self.store.source(integration, source).await
+    }
+
+    async fn advance(&self, advance: Arc<Advance>) -> Result<Advanced, StoreError> {
+        self.store.advance(advance).await
     }
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {

@@ -14,7 +14,7 @@ use super::history::History;
 use super::ledger::Watched;
 use super::script::{Kind, Order, Post, START, Script, TARGETS, in_force};
 use super::target::{Label, Target, World};
-use crate::alias::secret::{Secret, SecretRef, SecretSource};
+use crate::alias::secret::{Secret, SecretPlace, SecretRef, SecretSource};
 use crate::alias::{Aliases, KeptAlias};
 use crate::capability::http::Outside;
 use crate::capability::key_value::Stored;
@@ -85,7 +85,7 @@ struct Secrets {
 
 impl SecretSource for Secrets {
     fn read(&self, reference: &SecretRef) -> Result<Secret, Problem> {
-        let of_crm = *reference == SecretRef::File(TARGETS[0].into());
+        let of_crm = reference.place == SecretPlace::File(TARGETS[0].into());
         let held = if of_crm { in_force(&self.script.secret_held, self.clock.now()) } else { Some(super::script::FIRST_SECRET) };
         held.map(|secret| Secret::new(secret.as_bytes())).ok_or_else(|| Problem::new(Code::MissingSecret, "none"))
     }
@@ -168,7 +168,7 @@ impl Simulation {
         let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock.clone()));
         let environment = environment(&self.script);
         let secrets: Arc<dyn SecretSource> = self.secrets.clone();
-        let aliases = Arc::new(Aliases::new(&environment, secrets.clone(), self.world.clone(), clock.clone(), self.random.clone()));
+        let aliases = Arc::new(Aliases::in_memory(&environment, secrets.clone(), self.world.clone(), clock.clone(), self.random.clone()));
         aliases.restore(self.kept.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect());
         let outside = Outside { egress: aliases.clone(), clock: clock.clone(), metrics: metrics.clone() };
         let stored = Stored { reads: self.store.store.clone(), locks: Arc::new(RowLocks::default()), clock: clock.clone() };

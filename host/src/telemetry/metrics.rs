@@ -93,6 +93,7 @@ pub struct Metrics {
     skipped: Count<ByIntegration>,
     dead_lettered: Count<ByClass>,
     attempts: Count<ByResult>,
+    polls: Count<ByResult>,
     delivery: Times<ByIntegration>,
     http_out: Times<ByAnswer>,
     plugin: Times<ByPlugin>,
@@ -116,6 +117,7 @@ impl Metrics {
             skipped: Family::default(),
             dead_lettered: Family::default(),
             attempts: Family::default(),
+            polls: Family::default(),
             delivery: Family::new_with_constructor(|| Histogram::new(DELIVERY_BUCKETS_SECONDS)),
             http_out: Family::new_with_constructor(|| Histogram::new(HTTP_BUCKETS_SECONDS)),
             plugin: Family::new_with_constructor(|| Histogram::new(PLUGIN_BUCKETS_SECONDS)),
@@ -140,6 +142,7 @@ impl Metrics {
         to.register("messages_skipped", "Deliveries a plugin had nothing to do for", self.skipped.clone());
         to.register("messages_dead_lettered", "Deliveries parked for people", self.dead_lettered.clone());
         to.register("attempts", "Attempts at a delivery", self.attempts.clone());
+        to.register("polls", "Polls of an integration's sources", self.polls.clone());
         to.register("delivery_seconds", "From accepted to delivered", self.delivery.clone());
         to.register("http_out_seconds", "Requests sent to targets, by answer", self.http_out.clone());
         to.register("plugin_seconds", "Wall time of plugin calls", self.plugin.clone());
@@ -211,6 +214,11 @@ impl Metrics {
     /// An attempt ended; `result` is the ledger's word for it.
     pub fn attempt(&self, integration: &str, result: &'static str) {
         self.attempts.get_or_create(&ByResult { integration: integration.to_owned(), result }).inc();
+    }
+
+    /// A source was asked; `result` is `polled`, `waited` or `failed`.
+    pub fn polled(&self, integration: &str, result: &'static str) {
+        self.polls.get_or_create(&ByResult { integration: integration.to_owned(), result }).inc();
     }
 
     /// A request went out; `answer` is the status, or what stood in the way: `200`, `unreachable`.
@@ -286,6 +294,7 @@ mod tests {
         metrics.skipped("orders");
         metrics.dead_lettered("orders", FailureClass::GaveUp);
         metrics.attempt("orders", "failed");
+        metrics.polled("orders", "polled");
         metrics.http_out("crm", "200", Duration::from_millis(3));
         metrics.plugin_call("shop-order", "1.2.0", Duration::from_micros(200));
         metrics.plugin_failure("shop-order", "permanent");
@@ -299,6 +308,7 @@ mod tests {
             "lockgate_messages_skipped_total{integration=\"orders\"} 1",
             "lockgate_messages_dead_lettered_total{integration=\"orders\",class=\"gave-up\"} 1",
             "lockgate_attempts_total{integration=\"orders\",result=\"failed\"} 1",
+            "lockgate_polls_total{integration=\"orders\",result=\"polled\"} 1",
             "lockgate_delivery_seconds_count{integration=\"orders\"} 1",
             "lockgate_http_out_seconds_count{alias=\"crm\",status=\"200\"} 1",
             "lockgate_plugin_seconds_count{plugin=\"shop-order\",version=\"1.2.0\"} 1",

@@ -159,7 +159,9 @@ async fn tells_what_came_and_what_people_did() {
     let accepted = [("accepted", id), ("operator", id), ("accepted", dead), ("outcome", dead), ("operator", dead)];
     assert_eq!(shown, [&accepted[..], &[("operator", None), ("operator", None)]].concat());
     assert_eq!((&events[3]["fields"]["outcome"], &events[3]["fields"]["class"]), (&json!("dead-lettered"), &json!("unkeyed")));
-    assert_eq!(events[5]["fields"], json!({ "asked": 1, "done": 1 }));
+    let replayed = json!({ "by": "through the API", "dead-letters": "1", "asked": 1, "done": 1, "chosen": "class unkeyed" });
+    assert_eq!(events[5]["fields"], replayed);
+    assert_eq!((&events[6]["fields"]["by"], &events[6]["fields"]["alias"]), (&json!("through the API"), &json!("crm")));
     let heard = format!("{} {events:?}", listening.heard);
     assert!(!heard.contains(PASSWORD) && !heard.contains(TOKEN));
 }

@@ -17,12 +17,13 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Api, ApiParts, Sessions};
+use super::{Api, ApiParts, LiveEnvironment, LiveParts, Sessions};
 use crate::alias::scripted::ScriptedUpstream;
 use crate::alias::secret::{Secret, SecretRef};
 use crate::alias::upstream::UpstreamResponse;
 use crate::alias::{Alias, Aliases, Auth, Environment};
 use crate::clock::ManualClock;
+use crate::config::EnvironmentFile;
 use crate::console::Console;
 use crate::ingress::tests::support::{Reply, TableSecrets, clock, environment, intake_over, integration, send, webhook};
 use crate::ingress::{Intake, IntakeLimits, ServeLimits, serve};
@@ -61,11 +62,16 @@ impl Host {
             intake_over(Arc::new(store.clone()), (metrics.clone(), events.clone()), vec![orders], &environment, IntakeLimits::default());
         let secrets = Arc::new(TableSecrets(BTreeMap::from([("CRM".to_owned(), PASSWORD.as_bytes().to_vec())])));
         let upstream = Arc::new(ScriptedUpstream::new(|_| Ok(UpstreamResponse::new(StatusCode::OK, "fine"))));
-        let aliases = Arc::new(Aliases::new(&environment, secrets, upstream, clock(), Arc::new(SeededRandom::new(1))));
+        let aliases = Arc::new(Aliases::in_memory(&environment, secrets.clone(), upstream, clock(), Arc::new(SeededRandom::new(1))));
         // Sessions age when a test says so.
         let hands = Arc::new(ManualClock::at(clock().now()));
         let sessions = Arc::new(Sessions::new(hands.clone(), Arc::new(SeededRandom::new(2))));
         let (kept, told) = (sessions.clone(), events.clone());
+        let vault = crate::alias::vault::tests::vault();
+        let text = "[alias.crm]\nurl = \"http://crm.example/base\"\nauth = { basic = { username = \"lockgate\", password = { env = \"CRM\" } } }\n";
+        let running = EnvironmentFile::parse("test", "environments/test.toml", text).unwrap();
+        let live = LiveParts { aliases: aliases.clone(), intake: intake.clone(), vault, secrets, events: events.clone(), clock: clock() };
+        let environment = LiveEnvironment::new(running, "environments/test.toml".into(), live);
         let parts = ApiParts {
             intake: intake.clone(),
             store: store.clone(),
@@ -75,6 +81,7 @@ impl Host {
             events: told,
             clock: clock(),
             sessions: kept,
+            environment,
             data: folder.path().to_owned(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -126,7 +133,8 @@ fn with_crm() -> Environment {
         name: "crm".into(),
         owner: None,
         url: Some("http://crm.example/base".parse().unwrap()),
-        auth: Auth::Basic { username: "lockgate".into(), password: SecretRef::Env("CRM".into()) },
+        auth: Auth::Basic { username: "lockgate".into(), password: SecretRef::env("crm.password", "CRM") },
+        expired_when: None,
         rate: Vec::new(),
         network: Vec::new(),
         verify: None,

@@ -130,7 +130,7 @@ async fn replays_all_that_fit_oldest_first() {
     }
     let fingerprint = host.json("/api/v1/dead-letters").await["dead-letters"][0]["fingerprint"].clone();
     assert_eq!(
-        host.post("/api/v1/dead-letters/replay", "", r#"{"integration":"other"}"#).await.json(),
+        host.post("/api/v1/dead-letters/replay", "", r#"{"integration":"orders","class":"gave-up"}"#).await.json(),
         json!({ "results": [], "more": false })
     );
     let body = json!({ "fingerprint": fingerprint, "superseded": "anyway" }).to_string();

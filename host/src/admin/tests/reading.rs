@@ -16,7 +16,6 @@ async fn finds_messages_by_what_people_know_of_them() {
         ("?track=order%3D%231002", vec![&second]),
         ("?outcome=dead-lettered", vec![&dead]),
         ("?outcome=waiting&integration=orders", vec![&second, &first]),
-        ("?integration=other", vec![]),
         ("?since=2999-01-01T00:00:00Z", vec![]),
         ("?until=2999-01-01T00:00:00Z&limit=1", vec![&dead]),
         ("?until=2000-01-01T00:00:00Z", vec![]),
@@ -29,6 +28,26 @@ async fn finds_messages_by_what_people_know_of_them() {
         let ids: Vec<_> = found["messages"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
         assert_eq!(ids, expected, "{query}");
     }
+}
+
+#[tokio::test]
+async fn a_mistyped_integration_is_told_and_one_that_was_active_is_not() {
+    let host = Host::start().await;
+    host.put_dead("#1").await;
+    let gone = crate::integration::Release { integration: "returns".into(), file: String::new(), plugins: Vec::new() };
+    host.store.releases().put(&gone, crate::clock::Timestamp(0)).await.unwrap();
+    for path in ["messages?", "dead-letters?", "dead-letters?group=fingerprint&", "events?follow=false&"] {
+        let told = host.get(&format!("/api/v1/{path}integration=oders")).await;
+        told.assert_problem(404, Code::NotFound);
+        assert!(told.body.contains("there is no integration oders; did you mean orders?"), "{told:?}");
+        assert_eq!(host.get(&format!("/api/v1/{path}integration=returns")).await.status, 200, "{path}");
+    }
+    for (what, more) in [("replay", ""), ("discard", r#","reason":"x""#)] {
+        let ask = |name: &str| format!(r#"{{"integration":"{name}"{more}}}"#);
+        host.post(&format!("/api/v1/dead-letters/{what}"), "", &ask("oders")).await.assert_problem(404, Code::NotFound);
+        assert_eq!(host.post(&format!("/api/v1/dead-letters/{what}"), "", &ask("returns")).await.status, 200);
+    }
+    assert_eq!(host.json("/api/v1/dead-letters").await["dead-letters"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

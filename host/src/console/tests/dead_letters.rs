@@ -74,6 +74,43 @@ async fn a_form_that_is_sent_twice_has_one_effect_and_says_so() {
 }
 
 #[tokio::test]
+async fn an_edit_shows_what_is_different_and_is_done_when_somebody_is_sure() {
+    let host = Host::start().await;
+    let message = host.put_dead("</textarea><b>").await;
+    let browser = Browser::signed_in(&host).await;
+    let page = browser.get(&format!("/messages/{message}")).await.body;
+    assert!(page.contains("href=\"/dead-letters/1/edit\""), "{page}");
+    let form = browser.get("/dead-letters/1/edit").await;
+    assert!(form.status == 200 && form.body.contains("&quot;name&quot;: &quot;&lt;/textarea&gt;&lt;b&gt;&quot;"), "{form:?}");
+
+    let edited = "body=%7B%22id%22%3A7%2C%0D%0A%22name%22%3A%22%3Ci%3E%22%7D";
+    for (fields, why) in [
+        (format!("{edited}&reason=+"), "say why"),
+        ("body=%7B%22id%22%3A&reason=typo".to_owned(), "line 1, column"),
+        ("body=%7B%22name%22%3A%22b%22%7D&reason=typo".to_owned(), "key"),
+    ] {
+        let page = browser.fill_in("/dead-letters/1/edit", &fields).await;
+        assert!(page.status == 400 && page.body.contains("Nothing was done") && page.body.contains(why), "{why}: {page:?}");
+    }
+    let shown = browser.fill_in("/dead-letters/1/edit", &format!("{edited}&reason=%3Cu%3Eid+added")).await.body;
+    for part in ["What is different", "/id", "/name", "&lt;i&gt;", "Deliver this in its place", "&lt;u&gt;id added"] {
+        assert!(shown.contains(part) && !shown.contains("<i>") && !shown.contains("<u>"), "{part}: {shown}");
+    }
+    assert_eq!(open_ones(&host).await, 1, "nothing was done so far");
+
+    let done = browser.fill_in("/dead-letters/1/edit", &format!("{edited}&reason=id+added&sure=yes")).await.body;
+    assert!(done.contains("On its way as"), "{done}");
+    assert_eq!(open_ones(&host).await, 0);
+    let page = browser.get(&format!("/messages/{message}")).await.body;
+    assert!(page.contains("id added"), "{page}");
+    let late = browser.fill_in("/dead-letters/1/edit", &format!("{edited}&reason=me+too&sure=yes")).await.body;
+    assert!(late.contains("Already edited at"), "{late}");
+    assert_eq!(browser.get("/dead-letters/1/edit").await.status, 404);
+    assert_eq!(browser.get("/dead-letters/99/edit").await.status, 404);
+    assert_eq!(browser.get("/dead-letters/odd/edit").await.status, 400);
+}
+
+#[tokio::test]
 async fn asks_why_before_it_discards_and_does_nothing_without_a_reason() {
     let host = Host::start().await;
     host.put_dead("a").await;

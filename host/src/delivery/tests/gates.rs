@@ -222,7 +222,7 @@ async fn a_wait_of_days_is_kept_to_by_all_and_uses_no_attempt_and_a_person_can_e
         assert!(asked <= 16, "those that were under way: {asked}");
         if ended {
             mended.store(true, std::sync::atomic::Ordering::SeqCst);
-            assert!(tokio::join!(scene.lab.aliases.test("crm"), scene.pass(seconds(1))).0.reachable);
+            assert!(tokio::join!(scene.lab.aliases.test("crm"), scene.pass(seconds(1))).0.reachable.unwrap());
         } else {
             scene.lab.pass_in_steps(seconds(60), 20, seconds(3 * 86_400 - 20)).await;
             assert_eq!(scene.target.asked().len(), asked, "not before it asked");
@@ -268,7 +268,7 @@ async fn a_target_that_hangs_holds_up_its_own_integration_only() {
 
 #[tokio::test]
 async fn a_credential_that_was_refused_is_tried_again_by_one_delivery() {
-    let refusing = Alias { auth: Auth::Bearer { token: SecretRef::Env("GONE".into()) }, ..alias("crm", &[]) };
+    let refusing = Alias { auth: Auth::Bearer { token: SecretRef::env("crm.token", "GONE") }, ..alias("crm", &[]) };
     let scene = Scene::new(vec![posting("a", "crm"), posting("b", "crm")], vec![refusing], |_| (ms(5), status(200)));
     let _dispatcher = scene.lab.start();
     for integration in ["a", "b"] {

@@ -21,7 +21,8 @@ use crate::message::{Headers, Key, Message, MessageId, Outcome, Tracked};
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::routing::delivery_for;
 use crate::message_store::{
-    Accept, Accepted, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError, Superseded, WaitingMax,
+    Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceState,
+    StoreError, Superseded, WaitingMax,
 };
 use crate::plugin::{CallFailure, Draft, Output, PluginInvoker};
 use crate::problem::Problem;
@@ -243,6 +244,7 @@ fn aliases(clock: Arc<ManualClock>, random: Arc<dyn Random>) -> Aliases {
         url: Some("http://crm.example/".parse().unwrap()),
         auth: Auth::None,
         rate: Vec::new(),
+        expired_when: None,
         network: Vec::new(),
         verify: None,
     };
@@ -255,7 +257,7 @@ fn aliases(clock: Arc<ManualClock>, random: Arc<dyn Random>) -> Aliases {
         }
         Ok(UpstreamResponse::new(http::StatusCode::OK, "fine"))
     });
-    Aliases::new(&environment, Arc::new(NoSecrets), Arc::new(upstream), clock, random)
+    Aliases::in_memory(&environment, Arc::new(NoSecrets), Arc::new(upstream), clock, random)
 }
 
 /// How long after [`START`] the target of `crm` cannot be reached.
@@ -307,6 +309,14 @@ impl MessageStore for Reluctant {
             Ok(_) => Err(StoreError::Full),
             Err(_) => self.store.settle(settle).await,
         }
+    }
+
+    async fn source(&self, integration: &str, source: &str) -> Result<Option<SourceState>, StoreError> {
+        self.store.source(integration, source).await
+    }
+
+    async fn advance(&self, advance: Arc<Advance>) -> Result<Advanced, StoreError> {
+        self.store.advance(advance).await
     }
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {

@@ -3,7 +3,7 @@
 mod batches;
 mod deciding;
 mod gates;
-mod lab;
+pub(crate) mod lab;
 mod stopping;
 mod target;
 mod telling;

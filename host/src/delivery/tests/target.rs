@@ -155,7 +155,7 @@ impl Scene {
         });
         let aliases = aliases.into_iter().map(|alias| (alias.name.clone(), alias)).collect();
         let environment = Environment { name: "test".into(), values: BTreeMap::new(), aliases };
-        let aliases = Arc::new(Aliases::new(&environment, Arc::new(NoSecrets), target.clone(), clock.clone(), random.clone()));
+        let aliases = Arc::new(Aliases::in_memory(&environment, Arc::new(NoSecrets), target.clone(), clock.clone(), random.clone()));
         let calls = Arc::new(AtomicUsize::new(0));
         let outside = Outside { egress: aliases.clone(), clock: clock.clone(), metrics: Arc::new(Metrics::new()) };
         let posting = Arc::new(Posting { outside, calls: calls.clone() });
@@ -200,6 +200,7 @@ pub fn alias(name: &str, rate: &[RateLimit]) -> Alias {
         url: Some(format!("http://{name}.example/").parse().unwrap()),
         auth: Auth::None,
         rate: rate.to_vec(),
+        expired_when: None,
         network: Vec::new(),
         verify: None,
     }

@@ -11,12 +11,15 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::alias::secret::{Secret, SecretRef, SecretSource};
+use crate::alias::secret::{Secret, SecretPlace, SecretRef, SecretSource};
 use crate::alias::{Alias, Auth, Environment, Verify};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::ingress::{Handler, Intake, IntakeLimits, IntakeParts, Routes, ServeLimits, serve};
 use crate::integration::{DeliveryPolicy, Entry, Integration, Owner, Sink, Source};
-use crate::message_store::{Accept, Accepted, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError};
+use crate::message_store::{
+    Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceState,
+    StoreError,
+};
 use crate::problem::{Code, Problem};
 use crate::random::SeededRandom;
 use crate::telemetry::Metrics;
@@ -72,6 +75,14 @@ impl MessageStore for ScriptedStore {
         Err(StoreError::NotLeased)
     }
 
+    async fn source(&self, _: &str, _: &str) -> Result<Option<SourceState>, StoreError> {
+        Ok(None)
+    }
+
+    async fn advance(&self, _: Arc<Advance>) -> Result<Advanced, StoreError> {
+        Ok(Advanced::Moved)
+    }
+
     async fn next_due(&self, _: &str) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
     }
@@ -102,9 +113,9 @@ pub struct TableSecrets(pub BTreeMap<String, Vec<u8>>);
 
 impl SecretSource for TableSecrets {
     fn read(&self, reference: &SecretRef) -> Result<Secret, Problem> {
-        let found = match reference {
-            SecretRef::Env(name) => self.0.get(name),
-            SecretRef::File(_) => None,
+        let found = match &reference.place {
+            SecretPlace::Env(name) => self.0.get(name),
+            SecretPlace::File(_) | SecretPlace::Store => None,
         };
         found.map(|bytes| Secret::new(bytes.clone())).ok_or_else(|| Problem::new(Code::MissingSecret, "none"))
     }
@@ -138,6 +149,7 @@ pub fn environment(aliases: Vec<(&str, Verify)>) -> Environment {
             url: None,
             auth: Auth::None,
             rate: Vec::new(),
+            expired_when: None,
             network: Vec::new(),
             verify: Some(verify),
         };

@@ -12,7 +12,7 @@ use crate::integration::{Entry, Source};
 use crate::problem::Code;
 
 fn secret() -> SecretRef {
-    SecretRef::Env("SECRET".into())
+    SecretRef::env("shop.verify.secret", "SECRET")
 }
 
 fn hmac(key: &[u8], text: &str) -> Vec<u8> {
@@ -59,7 +59,7 @@ async fn refuses_what_is_not_signed_and_stores_nothing() {
 
 #[tokio::test]
 async fn asks_to_come_back_where_the_secret_is_missing() {
-    let host = host(webhook("/in", Some("shop")), Verify::Shopify { secret: SecretRef::Env("NOT_SET".into()) }).await;
+    let host = host(webhook("/in", Some("shop")), Verify::Shopify { secret: SecretRef::env("shop.verify.secret", "NOT_SET") }).await;
     let reply = host.post("/in", &shopify("1", "genuine"), "genuine").await;
     reply.assert_problem(503, Code::IntakeBusy);
     assert!(reply.header("retry-after").is_some());
@@ -87,7 +87,8 @@ async fn lets_a_forged_id_suppress_no_genuine_message() {
 
 #[tokio::test]
 async fn keeps_no_signature_but_the_id_it_covers() {
-    let host = host(webhook("/in", Some("shop")), Verify::StandardWebhooks { secret: SecretRef::Env("STANDARD".into()) }).await;
+    let host =
+        host(webhook("/in", Some("shop")), Verify::StandardWebhooks { secret: SecretRef::env("shop.verify.secret", "STANDARD") }).await;
     assert_eq!(host.post("/in", &standard("msg_1", "{}"), "{}").await.status, 202);
     let headers = host.store.taken()[0].message.headers.clone();
     assert_eq!(headers.get("webhook-signature"), None);
@@ -96,7 +97,8 @@ async fn keeps_no_signature_but_the_id_it_covers() {
 
 #[tokio::test]
 async fn goes_by_the_signed_id_of_standard_webhooks() {
-    let host = host(webhook("/in", Some("shop")), Verify::StandardWebhooks { secret: SecretRef::Env("STANDARD".into()) }).await;
+    let host =
+        host(webhook("/in", Some("shop")), Verify::StandardWebhooks { secret: SecretRef::env("shop.verify.secret", "STANDARD") }).await;
     let first = host.post("/in", &standard("msg_1", "{\"sent\":1}"), "{\"sent\":1}").await.json();
     let again = host.post("/in", &standard("msg_1", "{\"sent\":2}"), "{\"sent\":2}").await.json();
     assert_eq!(again, serde_json::json!({ "id": first["id"], "status": "duplicate" }));

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 pub use state::{DeadLetter, Ended};
 
 use super::{
-    Accept, Accepted, ClosedLetter, DeliveryId, Discard, KeyValueRead, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError,
-    Wake,
+    Accept, Accepted, Advance, Advanced, ClosedLetter, DeliveryId, Discard, KeyValueRead, Lease, Leased, MessageStore, Replay, Replayed,
+    Settle, SourceState, StoreError, Wake,
 };
 use crate::clock::Timestamp;
 use crate::message::{Message, MessageId, Tracked};
@@ -114,6 +114,14 @@ impl MessageStore for MemoryStore {
 
     async fn settle(&self, settle: Arc<Settle>) -> Result<(), StoreError> {
         self.transact(|memory| memory.settle(Arc::unwrap_or_clone(settle)))
+    }
+
+    async fn source(&self, integration: &str, source: &str) -> Result<Option<SourceState>, StoreError> {
+        Ok(self.lock().sources.get(&(integration.to_owned(), source.to_owned())).cloned())
+    }
+
+    async fn advance(&self, advance: Arc<Advance>) -> Result<Advanced, StoreError> {
+        Ok(self.transact(|memory| memory.advance(Arc::unwrap_or_clone(advance))))
     }
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {

@@ -7,8 +7,9 @@ use super::queue::Queue;
 use crate::clock::Timestamp;
 use crate::message::{self, FailureClass, Message, MessageId, Outcome, Tracked};
 use crate::message_store::{
-    Accept, Accepted, Append, AppendedMessage, ClosedLetter, DeadLetterId, Dedup, DeliveryId, KeyValueWrite, Lane, Lease, Leased,
-    NEWER_COUNTED_MAX, NewDelivery, Replay, Replayed, SUPERSEDED, Settle, Settlement, Stage, StoreError, Superseded, unkeyed_fingerprint,
+    Accept, Accepted, Advance, Advanced, Append, AppendedMessage, ClosedLetter, DeadLetterId, Dedup, DeliveryId, KeyValueWrite, Lane,
+    Lease, Leased, NEWER_COUNTED_MAX, NewDelivery, Replay, Replayed, SUPERSEDED, Settle, Settlement, SourceState, Stage, StoreError,
+    Superseded, unkeyed_fingerprint,
 };
 
 /// How a delivery ended.
@@ -95,6 +96,7 @@ pub(super) struct Memory {
     /// Bytes of keys and values, by integration.
     pub(super) key_values_used: HashMap<String, u64>,
     pub(super) tracked: HashMap<usize, Vec<Tracked>>,
+    pub(super) sources: BTreeMap<(String, String), SourceState>,
     pub(super) wakes: BTreeSet<String>,
 }
 
@@ -104,25 +106,68 @@ impl Memory {
         if let Some(first) = self.seen(accept.dedup.as_ref(), at) {
             return Accepted::Duplicate(first);
         }
-        for delivery in &accept.deliveries {
+        let (known, deliveries): (Vec<_>, Vec<_>) =
+            accept.deliveries.into_iter().partition(|delivery| self.seen(delivery.record.as_ref(), at).is_some());
+        if deliveries.is_empty()
+            && let Some(first) = known.first().and_then(|delivery| self.seen(delivery.record.as_ref(), at))
+        {
+            return Accepted::Duplicate(first);
+        }
+        for delivery in &deliveries {
             let same = |integration: &str| integration == delivery.integration;
-            let coming = accept.deliveries.iter().filter(|other| same(&other.integration) && !matches!(other.lane, Lane::Unkeyed(_)));
+            let coming = deliveries.iter().filter(|other| same(&other.integration) && !matches!(other.lane, Lane::Unkeyed(_)));
             let (coming, waiting) = (coming.count(), self.deliveries.waiting(&delivery.integration));
             if coming > 0 && u64::try_from(coming + waiting).unwrap_or(u64::MAX) > accept.waiting_max.integration {
                 return Accepted::Full(delivery.integration.clone());
             }
         }
-        let coming = accept.deliveries.iter().filter(|delivery| !matches!(delivery.lane, Lane::Unkeyed(_))).count();
+        let coming = deliveries.iter().filter(|delivery| !matches!(delivery.lane, Lane::Unkeyed(_))).count();
         if coming > 0 && u64::try_from(coming + self.deliveries.len()).unwrap_or(u64::MAX) > accept.waiting_max.host {
             return Accepted::HostFull;
         }
         let id = accept.message.id;
         let Some(seq) = self.insert(accept.message) else { return Accepted::Duplicate(id) };
         self.remember(accept.dedup, id);
-        for delivery in accept.deliveries {
+        for delivery in deliveries {
+            self.remember(delivery.record.clone(), id);
             self.deliver(seq, delivery);
         }
-        Accepted::New
+        let known: Vec<String> = known.into_iter().map(|delivery| delivery.integration).collect();
+        if known.is_empty() { Accepted::New } else { Accepted::Partly(known) }
+    }
+
+    pub(super) fn advance(&mut self, advance: Advance) -> Advanced {
+        let name = (advance.integration.clone(), advance.source);
+        if self.sources.get(&name).and_then(|state| state.cursor.clone()) != advance.from {
+            return Advanced::Moved;
+        }
+        let (own, all) = (self.deliveries.waiting(&advance.integration), self.deliveries.len());
+        let is_full = own as u64 >= advance.waiting_max.integration || all as u64 >= advance.waiting_max.host;
+        if is_full && !advance.found.is_empty() {
+            return Advanced::Full;
+        }
+        let mut fresh = Vec::new();
+        for (message, delivery) in advance.found {
+            if let Some(first) = self.seen(delivery.record.as_ref(), advance.now) {
+                self.remember(delivery.record, first);
+                continue;
+            }
+            let id = message.id;
+            let Some(seq) = self.insert(message) else { continue };
+            fresh.push(id);
+            self.remember(delivery.record.clone(), id);
+            self.deliver(seq, delivery);
+        }
+        for write in advance.key_values {
+            self.write(write);
+        }
+        for append in advance.appends {
+            self.append(append, advance.now);
+        }
+        let mut state = advance.to;
+        state.last.fresh = u64::try_from(fresh.len()).unwrap_or(u64::MAX);
+        self.sources.insert(name, state);
+        Advanced::Done(fresh)
     }
 
     fn append(&mut self, append: Append, at: Timestamp) {
@@ -254,6 +299,7 @@ impl Memory {
                 first_started_at: *delivery.first_started_at.get_or_insert(now),
                 failing_since,
                 unsettled_starts,
+                may_repeat: unsettled_starts > 0,
             }
         })
     }

@@ -1,6 +1,6 @@
 //! One group commit after the other: [`Committer`], which has the connection that writes and all that follows from it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rusqlite::Connection;
@@ -8,9 +8,11 @@ use rusqlite::Connection;
 use super::checkpoint::{self, Beside, PASSIVE, TRUNCATE};
 use super::failure::{Failure, Reach, problem};
 use super::leases::Leases;
+use super::open::note_end;
 use super::writer::{Command, OnFatal};
 use super::writing::{Disk, Effects, Waiting, Writing};
 use crate::clock::{Clock, Timestamp};
+use crate::crash_point::{CrashPoint, reached};
 use crate::message_store::{DeliveryId, StoreError, Wake};
 
 /// How far the log may grow.
@@ -57,6 +59,8 @@ pub(super) struct Committer {
     last_seen_time: Timestamp,
     log: LogLimits,
     commits: Arc<AtomicU64>,
+    /// When the last commit returned, in milliseconds; none yet: never.
+    committed_at: Arc<AtomicI64>,
     checkpoint: Beside,
     /// Rows ever written by the connection, as of the last checkpoint.
     rows_at_checkpoint: u64,
@@ -97,6 +101,7 @@ impl Committer {
             last_seen_time: start.last_seen_time,
             log: start.log,
             commits: Arc::default(),
+            committed_at: Arc::new(AtomicI64::new(i64::MIN)),
             rows_at_checkpoint: 0,
             bytes_since_checkpoint: 0,
         }
@@ -106,8 +111,17 @@ impl Committer {
         Arc::clone(&self.commits)
     }
 
+    pub(super) fn committed_at(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.committed_at)
+    }
+
     pub(super) fn on_fatal(&self) -> OnFatal {
         Arc::clone(&self.on_fatal)
+    }
+
+    /// Whether there are starts to be noted.
+    pub(super) fn has_notes(&self) -> bool {
+        self.leases.lock().has_notes()
     }
 
     /// Does `commands` and commits them together, or tells all of them why not.
@@ -146,6 +160,7 @@ impl Committer {
         notes: &mut Vec<(DeliveryId, Timestamp)>,
     ) -> Result<bool, (Failure, Reach)> {
         let before = self.connection.total_changes();
+        reached(CrashPoint::BeforeBegin);
         self.statement("BEGIN IMMEDIATE").map_err(|failure| (failure, Reach::Group))?;
         let done = self.run(commands, effects, notes, before);
         match done {
@@ -153,9 +168,10 @@ impl Committer {
                 self.roll_back();
                 Ok(false)
             }
-            Ok(true) => match self.statement("COMMIT") {
+            Ok(true) => match self.commit_transaction() {
                 Ok(()) => {
                     self.commits.fetch_add(1, Ordering::Relaxed);
+                    self.committed_at.store(self.clock.now().0, Ordering::Relaxed);
                     Ok(true)
                 }
                 Err(failure) => {
@@ -264,6 +280,13 @@ impl Committer {
         Ok(())
     }
 
+    fn commit_transaction(&self) -> Result<(), Failure> {
+        reached(CrashPoint::BeforeCommit);
+        self.statement("COMMIT")?;
+        reached(CrashPoint::Committed);
+        Ok(())
+    }
+
     fn statement(&self, sql: &str) -> Result<(), Failure> {
         self.connection.prepare_cached(sql)?.execute([])?;
         Ok(())
@@ -345,10 +368,13 @@ impl Committer {
         (self.on_fatal)(problem);
     }
 
-    /// The last starts, and an empty log for the next process.
+    /// The last starts, the end, and an empty log for the next process.
     pub(super) fn finish(&mut self) {
         let beside = self.checkpoint.ended(true).map_or(Ok(0), |ended| self.pages(ended));
         if beside.is_ok() && self.commit(Vec::new()).is_ok() {
+            if let Err(error) = note_end(&self.connection, self.generation) {
+                tracing::warn!(%error, "the end could not be noted; the next start takes it for a crash");
+            }
             let _ = self.checkpoint.ended(true);
             let _ = self.pages(checkpoint::run(&self.connection, TRUNCATE));
         }

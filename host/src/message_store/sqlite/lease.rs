@@ -74,6 +74,7 @@ fn first_start(fresh: Fresh, lease: &Lease) -> Leased {
         first_started_at: lease.now,
         failing_since: None,
         unsettled_starts: 0,
+        may_repeat: false,
     }
 }
 
@@ -84,6 +85,7 @@ struct Fields {
     waits: u32,
     replay: u32,
     unsettled_starts: u32,
+    may_repeat: bool,
     first_started_at: Option<i64>,
     failing_since: Option<i64>,
     due_at: i64,
@@ -110,12 +112,15 @@ fn pick(connection: &Connection, out: &mut HandedOut, lease: &Lease) -> Done<Vec
         if table.holds(id) {
             continue;
         }
+        let unsettled_starts = count(row, 6)?;
         let leased = Fields {
             stage: rows::stage(row, 2)?,
             attempts: count(row, 3)?,
             waits: count(row, 4)?,
             replay: count(row, 5)?,
-            unsettled_starts: count(row, 6)?,
+            unsettled_starts,
+            // A start is noted a moment after it: of a host that died, what was there then may have been started all the same.
+            may_repeat: unsettled_starts > 0 || Some(id) <= table.interrupted_until(),
             first_started_at: row.get(7)?,
             failing_since: row.get(8)?,
             due_at: row.get(9)?,
@@ -151,6 +156,7 @@ fn load(connection: &Connection, due: Due, lease: &Lease) -> Done<Leased> {
         first_started_at: due.leased.first_started_at.map_or(lease.now, Timestamp),
         failing_since: due.leased.failing_since.map(|since| Timestamp(since).plus(lease.now.since(Timestamp(due.leased.due_at)))),
         unsettled_starts: due.leased.unsettled_starts,
+        may_repeat: due.leased.may_repeat,
     })
 }
 

@@ -24,6 +24,7 @@ pub(super) struct Table {
     unnoted: BTreeSet<DeliveryId>,
     /// What may be leased without a read.
     ready: Ready,
+    interrupted_until: Option<DeliveryId>,
 }
 
 #[derive(Debug)]
@@ -53,6 +54,11 @@ enum State {
 }
 
 impl Leases {
+    /// Nothing is handed out. A host died while deliveries up to `interrupted_until` were there.
+    pub(super) fn new(interrupted_until: Option<DeliveryId>) -> Self {
+        Self(Mutex::new(Table { interrupted_until, ..Table::default() }))
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,6 +95,11 @@ impl Table {
         if !self.holds(fresh.id) {
             self.ready.came(integration, fresh);
         }
+    }
+
+    /// Deliveries up to this one may have been under way when a host died.
+    pub(super) fn interrupted_until(&self) -> Option<DeliveryId> {
+        self.interrupted_until
     }
 
     /// What is known of the deliveries that are ready.
@@ -153,6 +164,11 @@ impl Table {
                 self.by_integration.remove(&held.integration);
             }
         }
+    }
+
+    /// Whether there are starts to be noted.
+    pub(super) fn has_notes(&self) -> bool {
+        !self.unnoted.is_empty()
     }
 
     /// Takes the starts that are to be noted with this group.

@@ -1,7 +1,7 @@
 //! The message store of a running host: one SQLite file in the data folder.
 //!
 //! Depends on `message`, `integration`'s release type and the clock. [`SqliteStore`] is the [`MessageStore`];
-//! [`KeyValue`], [`Releases`], [`AliasStates`], [`PauseRows`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
+//! [`KeyValue`], [`Releases`], [`AliasStates`], [`PauseRows`], [`Sealed`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
 //! tables), `writer` and `group` (how anything gets written), `checkpoint` (how the log becomes the database), `leases` (what is handed
 //! out), `ready` (what is handed out without a read), and a file for each command.
 
@@ -29,7 +29,9 @@ mod releases;
 mod retention;
 mod rows;
 mod schema;
+mod sealed;
 mod settle;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -50,11 +52,16 @@ pub use open::{DATABASE_FILE, LOCK_FILE};
 pub use pauses::{PauseRow, PauseRows};
 pub use releases::Releases;
 pub use retention::Forgotten;
+pub use sealed::{Sealed, SealedEntry};
 pub use writer::OnFatal;
 
 use super::exchange::Exchange;
-use super::{Accept, Accepted, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, StoreError, Wake};
+use super::{
+    Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceState,
+    StoreError, Wake,
+};
 use crate::clock::{Clock, Timestamp};
+use crate::crash_point;
 use crate::problem::{Code, Problem};
 use checkpoint::Beside;
 use group::{Committer, WakeSlot};
@@ -149,7 +156,7 @@ impl SqliteStore {
     /// The same, standing on `medium`.
     fn open_on(medium: &Medium, folder: &Path, options: Options) -> Result<Self, Problem> {
         let opened = open::open(folder, medium)?;
-        let leases = Arc::new(Leases::default());
+        let leases = Arc::new(Leases::new(opened.interrupted_until));
         let wake = WakeSlot::default();
         let waiting = Waiting::load(&opened.writer).map_err(|error| failure::problem(&error))?;
         let committer = Committer::new(group::Start {
@@ -226,6 +233,11 @@ impl SqliteStore {
         PauseRows { inner: Arc::clone(&self.inner) }
     }
 
+    /// The secrets store's rows.
+    pub fn sealed(&self) -> Sealed {
+        Sealed { inner: Arc::clone(&self.inner) }
+    }
+
     /// What happened to messages.
     pub fn ledger(&self) -> Ledger {
         self.inner.ledger.clone()
@@ -286,6 +298,11 @@ impl SqliteStore {
 #[async_trait]
 impl MessageStore for SqliteStore {
     async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError> {
+        if crash_point::acknowledges_early() {
+            let writer = Arc::clone(&self.inner);
+            tokio::spawn(async move { writer.writer.run(0, move |writing| accept::accept(writing, &accept)).await });
+            return Ok(Accepted::New);
+        }
         self.inner.writer.run(accept.message.body.len(), move |writing| accept::accept(writing, &accept)).await
     }
 
@@ -310,6 +327,17 @@ impl MessageStore for SqliteStore {
 
     async fn settle(&self, settle: Arc<Settle>) -> Result<(), StoreError> {
         self.inner.writer.run(bytes_of(&settle), move |writing| settle::settle(writing, &settle)).await
+    }
+
+    async fn source(&self, integration: &str, source: &str) -> Result<Option<SourceState>, StoreError> {
+        let (integration, source) = (integration.to_owned(), source.to_owned());
+        self.inner.readers.read(move |connection| sources::state(connection, &integration, &source)).await
+    }
+
+    async fn advance(&self, advance: Arc<Advance>) -> Result<Advanced, StoreError> {
+        let found: usize = advance.found.iter().map(|(message, _)| message.body.len()).sum();
+        let bytes = found + bytes_of_effects(&advance.appends, &advance.key_values);
+        self.inner.writer.run(bytes, move |writing| sources::advance(writing, &advance)).await
     }
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {
@@ -340,11 +368,15 @@ fn bytes_of(settle: &Settle) -> usize {
         super::Settlement::FannedOut { children } => children.iter().map(|child| child.body.len()).sum(),
         _ => 0,
     };
-    let appends = settle.appends.iter().map(|append| match &append.message {
+    let exchanges = settle.attempt.exchanges.iter().map(Exchange::kept_bytes);
+    children + bytes_of_effects(&settle.appends, &settle.key_values) + exchanges.sum::<usize>()
+}
+
+fn bytes_of_effects(appends: &[super::Append], key_values: &[super::KeyValueWrite]) -> usize {
+    let appends = appends.iter().map(|append| match &append.message {
         super::AppendedMessage::New(message) => message.body.len(),
         super::AppendedMessage::Existing(_) => 0,
     });
-    let values = settle.key_values.iter().map(|write| write.value.as_ref().map_or(0, Vec::len));
-    let exchanges = settle.attempt.exchanges.iter().map(Exchange::kept_bytes);
-    children + appends.sum::<usize>() + values.sum::<usize>() + exchanges.sum::<usize>()
+    let values = key_values.iter().map(|write| write.value.as_ref().map_or(0, Vec::len));
+    appends.sum::<usize>() + values.sum::<usize>()
 }

@@ -7,11 +7,12 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::group::LogLimits;
 use super::{failure, schema};
 use crate::clock::Timestamp;
+use crate::message_store::DeliveryId;
 use crate::problem::{Code, Problem};
 
 /// The database file in the data folder.
@@ -42,6 +43,8 @@ pub(super) struct Opened {
     /// How many processes have opened the folder, this one counted.
     pub generation: i64,
     pub last_seen_time: Timestamp,
+    /// The last delivery there was when a host on this folder last ended without a word.
+    pub interrupted_until: Option<DeliveryId>,
 }
 
 /// What the database stands on. Tests put something else than the machine's own disk under it.
@@ -78,8 +81,8 @@ pub(super) fn open(folder: &Path, medium: &Medium) -> Result<Opened, Problem> {
     let mut writer = open_writer(&database, medium).map_err(|error| told(folder, &error))?;
     refuse_newer(folder, &writer)?;
     prepare(&database, &mut writer, medium)?;
-    let (generation, last_seen_time) = raise_generation(&writer).map_err(|error| told(folder, &error))?;
-    Ok(Opened { lock, database, writer, generation, last_seen_time })
+    let Raised { generation, last_seen_time, interrupted_until } = raise_generation(&mut writer).map_err(|error| told(folder, &error))?;
+    Ok(Opened { lock, database, writer, generation, last_seen_time, interrupted_until })
 }
 
 /// A connection that can only read.
@@ -252,11 +255,36 @@ fn check(database: &Path, writer: &Connection) -> Result<(), Problem> {
         .fix("keep a copy of the data folder and restore the last backup"))
 }
 
-/// A transaction of its own, on disk before anything else is written.
-fn raise_generation(writer: &Connection) -> rusqlite::Result<(i64, Timestamp)> {
-    writer.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'", [])?;
-    let value = |name: &str| writer.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0));
-    Ok((value("generation")?, Timestamp(value("last-seen-time")?)))
+/// What a folder knows of the processes that opened it.
+struct Raised {
+    generation: i64,
+    last_seen_time: Timestamp,
+    interrupted_until: Option<DeliveryId>,
+}
+
+/// A transaction of its own, on disk before anything else is written. If the last process did not say that it has ended, what was there
+/// then may have been under way.
+fn raise_generation(writer: &mut Connection) -> rusqlite::Result<Raised> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute(
+        "INSERT OR REPLACE INTO meta (name, value) SELECT 'interrupted-until', seq FROM sqlite_sequence WHERE name = 'delivery'
+         AND (SELECT value FROM meta WHERE name = 'generation') IS NOT (SELECT value FROM meta WHERE name = 'ended-generation')",
+        [],
+    )?;
+    transaction.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'", [])?;
+    let value = |name: &str| transaction.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0));
+    let raised = Raised {
+        generation: value("generation")?,
+        last_seen_time: Timestamp(value("last-seen-time")?),
+        interrupted_until: value("interrupted-until").optional()?.map(DeliveryId),
+    };
+    transaction.commit()?;
+    Ok(raised)
+}
+
+/// The process with this generation has nothing under way any more: its successor need not ask what it had.
+pub(super) fn note_end(writer: &Connection, generation: i64) -> rusqlite::Result<()> {
+    writer.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('ended-generation', ?1)", [generation]).map(drop)
 }
 
 fn told(place: &Path, error: &rusqlite::Error) -> Problem {

@@ -12,9 +12,11 @@ use crate::message::Message;
 use crate::message_store::DeliveryId;
 
 /// Deliveries of one integration that are kept. More are a backlog, which is read in batches.
-const FRESH_MAX: usize = 1024;
-/// Bytes of bodies that are kept, of all integrations.
+const FRESH_MAX: usize = 4096;
+/// Bytes that are kept, of all integrations.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What a message takes beside its body, roughly: headers, texts, the places it is held in.
+const BESIDE_BODY_BYTES: usize = 1024;
 
 /// A time that never comes.
 pub(super) const NEVER: Timestamp = Timestamp(i64::MAX);
@@ -44,8 +46,12 @@ pub(super) struct Fresh {
 impl Ready {
     /// At most `limit` of those that are due; none where the database is to be asked.
     pub(super) fn take(&mut self, integration: &str, now: Timestamp, limit: usize) -> Option<Vec<Fresh>> {
-        let known = self.known.get_mut(integration).filter(|known| now < known.until)?;
-        let due = known.fresh.iter().take(limit).take_while(|fresh| fresh.due_at <= now).count();
+        let known = self.known.get_mut(integration)?;
+        let due = known.fresh.iter().take(limit).take_while(|fresh| fresh.due_at <= now && fresh.due_at < known.until).count();
+        // Those that are due before `until` go before all that is not known, however late it is; what is missing may be among that.
+        if due < limit && now >= known.until {
+            return None;
+        }
         let taken: Vec<_> = known.fresh.drain(..due).collect();
         self.bytes -= taken.iter().map(bytes_of).sum::<usize>();
         Some(taken)
@@ -63,12 +69,15 @@ impl Ready {
         self.known.insert(integration.to_owned(), Known { until, fresh: VecDeque::new() });
     }
 
-    /// A delivery has come that is due as soon as it is there.
+    /// A delivery has come that is due as soon as it is there. Where there is no room for it, what came before it is still known.
     pub(super) fn came(&mut self, integration: &str, fresh: Fresh) {
         let bytes = bytes_of(&fresh);
         let Some(known) = self.known.get_mut(integration) else { return };
         if known.fresh.len() >= FRESH_MAX || self.bytes + bytes > BYTES_MAX {
-            return self.forget(integration);
+            known.until = known.until.min(fresh.due_at);
+        }
+        if fresh.due_at >= known.until {
+            return;
         }
         self.bytes += bytes;
         known.fresh.push_back(fresh);
@@ -90,7 +99,7 @@ impl Ready {
 }
 
 fn bytes_of(fresh: &Fresh) -> usize {
-    fresh.message.body.len()
+    fresh.message.body.len() + BESIDE_BODY_BYTES
 }
 
 #[cfg(test)]
@@ -146,16 +155,38 @@ mod tests {
     }
 
     #[test]
-    fn forgets_an_integration_that_has_more_than_is_kept() {
+    fn hands_out_what_came_before_there_was_no_more_room_and_then_says_nothing() {
+        let kept = i64::try_from(FRESH_MAX).unwrap();
         let mut ready = Ready::default();
         ready.know("crm", NEVER);
         ready.know("erp", NEVER);
         ready.came("erp", fresh(9, 0, "body"));
-        for id in 0..=i64::try_from(FRESH_MAX).unwrap() {
-            ready.came("crm", fresh(id, 0, "body"));
+        for id in 0..kept + 10 {
+            ready.came("crm", fresh(id, id / 8, "body"));
         }
-        assert_eq!(ids(ready.take("crm", Timestamp(1), 1)), None);
+        let now = Timestamp(2 * kept);
+        assert_eq!(ready.next_due("crm"), Some(Timestamp(0)));
+        assert_eq!(ids(ready.take("crm", now, 2)), Some(vec![0, 1]));
+        // Room again: but what comes now is younger than what was not kept.
+        ready.came("crm", fresh(kept + 10, 3 * kept, "body"));
+        assert_eq!(ids(ready.take("crm", now, FRESH_MAX - 1)), None);
+        assert_eq!(ids(ready.take("crm", now, FRESH_MAX - 2)), Some((2..kept).collect()));
+        assert_eq!(ids(ready.take("crm", now, 1)), None);
+        assert_eq!(ready.next_due("crm"), Some(Timestamp(kept / 8)));
         assert_eq!(ids(ready.take("erp", Timestamp(1), 1)), Some(vec![9]));
+        assert_eq!(ready.bytes, 0);
+    }
+
+    #[test]
+    fn one_that_is_due_when_the_first_without_room_was_is_handed_out_by_the_read() {
+        let kept = i64::try_from(FRESH_MAX).unwrap();
+        let mut ready = Ready::default();
+        ready.know("crm", NEVER);
+        for id in 0..=kept {
+            ready.came("crm", fresh(id, 5, "body"));
+        }
+        assert_eq!(ids(ready.take("crm", Timestamp(5), 1)), None);
+        ready.know("crm", NEVER);
         assert_eq!(ready.bytes, 0);
     }
 }

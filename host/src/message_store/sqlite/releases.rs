@@ -1,5 +1,6 @@
 //! The releases in the data folder and which of them are active: [`Releases`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -7,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Inner;
 use super::rows;
 use crate::clock::Timestamp;
+use crate::crash_point::{CrashPoint, reached};
 use crate::integration::{Release, ReleaseId};
 use crate::message_store::StoreError;
 use crate::problem::{Code, Problem};
@@ -32,22 +34,24 @@ impl Releases {
         self.inner.writer.run(0, write).await
     }
 
-    /// Makes a stored release the active one of its integration.
+    /// Makes stored releases the active ones of their integrations: all of them or none, since one may feed another.
     ///
     /// # Errors
-    /// [`StoreError::Failed`] with `LG-7004` if the integration has no such release.
-    pub async fn activate(&self, integration: &str, release: &ReleaseId, activated_at: Timestamp) -> Result<(), StoreError> {
-        let (integration, release) = (integration.to_owned(), release.clone());
+    /// [`StoreError::Failed`] with `LG-7004` if an integration has no such release.
+    pub async fn activate(&self, releases: Vec<(String, ReleaseId)>, activated_at: Timestamp) -> Result<(), StoreError> {
         let write = move |writing: &mut super::writing::Writing<'_>| {
-            let activated = writing
-                .connection
-                .prepare_cached(
-                    "INSERT INTO active_release (integration, release, activated_at)
-                     SELECT integration, id, ?3 FROM release WHERE id = ?1 AND integration = ?2
-                     ON CONFLICT (integration) DO UPDATE SET release = excluded.release, activated_at = excluded.activated_at",
-                )?
-                .execute((&release.0, &integration, activated_at.0))?;
-            if activated == 1 { Ok(()) } else { Err(no_such_release(&integration, &release).into()) }
+            let mut activate = writing.connection.prepare_cached(
+                "INSERT INTO active_release (integration, release, activated_at)
+                 SELECT integration, id, ?3 FROM release WHERE id = ?1 AND integration = ?2
+                 ON CONFLICT (integration) DO UPDATE SET release = excluded.release, activated_at = excluded.activated_at",
+            )?;
+            for (integration, release) in &releases {
+                if activate.execute((&release.0, integration, activated_at.0))? != 1 {
+                    return Err(no_such_release(integration, release).into());
+                }
+                reached(CrashPoint::ReleaseSwitching);
+            }
+            Ok(())
         };
         self.inner.writer.run(0, write).await
     }
@@ -82,6 +86,16 @@ impl Releases {
             )?;
             let found = find.query_row([&integration], |row| Ok((rows::json(row, 0)?, ReleaseId(row.get(1)?), Timestamp(row.get(2)?))));
             Ok(found.optional()?)
+        };
+        self.inner.people.read(read).await
+    }
+
+    /// The integrations that have a release, active or not.
+    pub async fn integrations(&self) -> Result<BTreeSet<String>, StoreError> {
+        let read = |connection: &Connection| {
+            let mut find = connection.prepare_cached("SELECT DISTINCT integration FROM release")?;
+            let found = find.query_map([], |row| row.get(0))?;
+            Ok(found.collect::<Result<_, _>>()?)
         };
         self.inner.people.read(read).await
     }

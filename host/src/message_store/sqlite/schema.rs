@@ -5,12 +5,15 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::crash_point::{CrashPoint, reached};
+
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8];
+const MIGRATIONS: &[&str] =
+    &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10];
 
 /// The version this program writes.
-pub(super) const NEWEST: i64 = 8;
-const _: () = assert!(MIGRATIONS.len() == 8, "NEWEST counts the migrations");
+pub(super) const NEWEST: i64 = 10;
+const _: () = assert!(MIGRATIONS.len() == 10, "NEWEST counts the migrations");
 
 /// The version of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -32,180 +35,13 @@ pub(super) fn migrate_to(connection: &mut Connection, to: i64) -> rusqlite::Resu
     for (migration, version) in MIGRATIONS.iter().zip(1..=to).filter(|(_, version)| *version > from) {
         transaction.execute_batch(migration)?;
         transaction.pragma_update(None, "user_version", version)?;
+        reached(CrashPoint::Migration);
     }
     transaction.commit()
 }
 
-const VERSION_1: &str = "
-CREATE TABLE meta (
-    name  TEXT PRIMARY KEY,
-    value INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-INSERT INTO meta (name, value) VALUES ('generation', 0), ('last-seen-time', 0);
-
--- Immutable. AUTOINCREMENT: a seq is an age, and is never given twice.
-CREATE TABLE message (
-    seq          INTEGER PRIMARY KEY AUTOINCREMENT,
-    id           BLOB NOT NULL UNIQUE,
-    parent       BLOB,
-    key          TEXT,
-    content_type TEXT NOT NULL,
-    headers      TEXT NOT NULL,
-    tracked      TEXT NOT NULL,
-    origin       TEXT NOT NULL,
-    accepted_at  INTEGER NOT NULL,
-    body         BLOB NOT NULL
-) STRICT;
-CREATE INDEX message_parent ON message (parent) WHERE parent IS NOT NULL;
-CREATE INDEX message_key ON message (key) WHERE key IS NOT NULL;
-
-CREATE TABLE tracked (
-    name    TEXT NOT NULL,
-    value   TEXT NOT NULL,
-    message INTEGER NOT NULL REFERENCES message (seq),
-    PRIMARY KEY (name, value, message)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE dedup (
-    scope      TEXT NOT NULL,
-    token      BLOB NOT NULL,
-    message    BLOB NOT NULL,
-    expires_at INTEGER NOT NULL,
-    PRIMARY KEY (scope, token)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX dedup_expiry ON dedup (expires_at);
-
--- Small, changes often, deleted when settled. `origin` is the seq of the message that took the place in the lane,
--- `ordinal` the place among its children.
-CREATE TABLE delivery (
-    id               INTEGER PRIMARY KEY AUTOINCREMENT,
-    integration      TEXT NOT NULL,
-    message          INTEGER NOT NULL REFERENCES message (seq),
-    stage            TEXT NOT NULL CHECK (stage IN ('steps', 'sink')),
-    lane             TEXT,
-    origin           INTEGER NOT NULL,
-    ordinal          INTEGER NOT NULL DEFAULT 0,
-    state            TEXT NOT NULL CHECK (state IN ('ready', 'behind')),
-    due_at           INTEGER NOT NULL,
-    attempts         INTEGER NOT NULL DEFAULT 0,
-    waits            INTEGER NOT NULL DEFAULT 0,
-    replay           INTEGER NOT NULL DEFAULT 0,
-    starts_unsettled INTEGER NOT NULL DEFAULT 0,
-    generation       INTEGER,
-    first_started_at INTEGER,
-    failing_since    INTEGER
-) STRICT;
-CREATE INDEX delivery_ready ON delivery (integration, due_at, origin, ordinal) WHERE state = 'ready';
-CREATE INDEX delivery_lane ON delivery (integration, lane, origin, ordinal) WHERE lane IS NOT NULL;
-CREATE INDEX delivery_message ON delivery (message);
-
--- How a message stands with each integration that reads it: `waiting`, or its last outcome.
-CREATE TABLE standing (
-    message     INTEGER NOT NULL REFERENCES message (seq),
-    integration TEXT NOT NULL,
-    state       TEXT NOT NULL,
-    PRIMARY KEY (message, integration)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX standing_state ON standing (integration, state, message);
-
--- Attempts that only waited, one after the other for the same reason, are one row: `times` counts them.
-CREATE TABLE attempt (
-    id          INTEGER PRIMARY KEY,
-    message     INTEGER NOT NULL REFERENCES message (seq),
-    integration TEXT NOT NULL,
-    delivery    INTEGER NOT NULL,
-    stage       TEXT NOT NULL,
-    replay      INTEGER NOT NULL,
-    release     TEXT NOT NULL,
-    started_at  INTEGER NOT NULL,
-    ended_at    INTEGER NOT NULL,
-    times       INTEGER NOT NULL DEFAULT 1,
-    result      TEXT NOT NULL,
-    code        TEXT,
-    detail      TEXT,
-    trace       TEXT NOT NULL
-) STRICT;
-CREATE INDEX attempt_message ON attempt (message);
-
-CREATE TABLE outcome (
-    id          INTEGER PRIMARY KEY,
-    message     INTEGER NOT NULL REFERENCES message (seq),
-    integration TEXT NOT NULL,
-    stage       TEXT NOT NULL,
-    lane        TEXT,
-    origin      INTEGER NOT NULL,
-    replay      INTEGER NOT NULL,
-    outcome     TEXT NOT NULL,
-    code        TEXT,
-    detail      TEXT,
-    receipt     TEXT,
-    settled_at  INTEGER NOT NULL
-) STRICT;
-CREATE INDEX outcome_message ON outcome (message);
-CREATE INDEX outcome_lane ON outcome (integration, lane, origin) WHERE lane IS NOT NULL AND outcome IN ('delivered', 'skipped');
-
--- Outcomes counted by minute, for rates.
-CREATE TABLE tally (
-    integration TEXT NOT NULL,
-    outcome     TEXT NOT NULL,
-    minute      INTEGER NOT NULL,
-    count       INTEGER NOT NULL,
-    PRIMARY KEY (minute, integration, outcome)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE dead_letter (
-    id          INTEGER PRIMARY KEY AUTOINCREMENT,
-    message     INTEGER NOT NULL REFERENCES message (seq),
-    integration TEXT NOT NULL,
-    stage       TEXT NOT NULL,
-    lane        TEXT,
-    origin      INTEGER NOT NULL,
-    ordinal     INTEGER NOT NULL,
-    replay      INTEGER NOT NULL,
-    attempts    INTEGER NOT NULL,
-    waits       INTEGER NOT NULL,
-    class       TEXT NOT NULL,
-    code        TEXT NOT NULL,
-    detail      TEXT NOT NULL,
-    fingerprint TEXT NOT NULL,
-    died_at     INTEGER NOT NULL,
-    status      TEXT NOT NULL CHECK (status IN ('open', 'replayed', 'discarded')),
-    closed_at   INTEGER,
-    reason      TEXT
-) STRICT;
-CREATE INDEX dead_letter_status ON dead_letter (status);
-CREATE INDEX dead_letter_fingerprint ON dead_letter (status, fingerprint);
-CREATE INDEX dead_letter_integration ON dead_letter (status, integration);
-CREATE INDEX dead_letter_message ON dead_letter (message);
-
-CREATE TABLE key_value (
-    integration TEXT NOT NULL,
-    key         TEXT NOT NULL,
-    value       BLOB NOT NULL,
-    expires_at  INTEGER,
-    PRIMARY KEY (integration, key)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX key_value_expiry ON key_value (expires_at) WHERE expires_at IS NOT NULL;
-
--- Bytes of keys and values, so that a quota costs no sum.
-CREATE TABLE key_value_used (
-    integration TEXT PRIMARY KEY,
-    bytes       INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE release (
-    id          TEXT PRIMARY KEY,
-    integration TEXT NOT NULL,
-    content     TEXT NOT NULL,
-    stored_at   INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE active_release (
-    integration  TEXT PRIMARY KEY,
-    release      TEXT NOT NULL REFERENCES release (id),
-    activated_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-";
+/// In a file of its own, so that the kill test, too, can make a database as the first version left it.
+const VERSION_1: &str = include_str!("version_1.sql");
 
 /// Plugins find tracked values after a message is stored: how many it has is asked at each settlement that brings some.
 const VERSION_2: &str = "CREATE INDEX tracked_message ON tracked (message);";
@@ -322,5 +158,33 @@ CREATE TABLE pause (
     since  INTEGER NOT NULL,
     reason TEXT NOT NULL,
     PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+";
+
+/// The secrets store: what people set, and the tokens aliases hold. The key that opens them is not in the data folder.
+const VERSION_9: &str = "
+CREATE TABLE sealed (
+    kind       TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    sealed     BLOB NOT NULL,
+    written_at INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Where a source that the host asks itself goes on, and how it went the last time.
+const VERSION_10: &str = "
+CREATE TABLE source (
+    integration TEXT NOT NULL,
+    source      TEXT NOT NULL,
+    cursor      TEXT,
+    due_at      INTEGER NOT NULL,
+    asked_at    INTEGER NOT NULL,
+    result      TEXT NOT NULL,
+    code        TEXT,
+    detail      TEXT,
+    items       INTEGER NOT NULL,
+    fresh       INTEGER NOT NULL,
+    PRIMARY KEY (integration, source)
 ) STRICT, WITHOUT ROWID;
 ";

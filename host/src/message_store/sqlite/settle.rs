@@ -8,6 +8,7 @@ use super::rows::{self, DeliveryRow, NewRow};
 use super::writing::Writing;
 use super::{accept, exchanges, key_value, lane};
 use crate::clock::Timestamp;
+use crate::crash_point::{CrashPoint, reached};
 use crate::message::{Message, Outcome};
 use crate::message_store::{Attempt, DeliveryId, Settle, Settlement, Stage, StoreError};
 
@@ -80,6 +81,7 @@ fn end(writing: &mut Writing<'_>, row: &DeliveryRow, settle: &Settle, started_at
                 Some(_) if *stops_lane => lane::stop(writing, row)?,
                 _ => rows::delete_delivery(writing, row)?,
             }
+            reached(CrashPoint::DeadLetter);
             // The attempt that killed it counts, unless it only waited.
             let attempts = row.attempts + i64::from(attempt.result == "failed");
             let died = Died { class: *class, code, detail, fingerprint, attempts, waits: row.waits, at };
@@ -109,6 +111,7 @@ fn replace(writing: &mut Writing<'_>, parent: &DeliveryRow, children: &[Message]
             fresh: None,
         };
         rows::insert_delivery(writing, &row)?;
+        reached(CrashPoint::FanOut);
         made += 1;
     }
     rows::has_children(writing, parent.message, &parent.integration, made)

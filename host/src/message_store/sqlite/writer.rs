@@ -4,16 +4,17 @@
 //! has returned; one that fails takes only itself back. A failed commit or fsync ends the process: nobody knows then
 //! what is on disk, so nothing may be acknowledged and nothing may be tried again.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::failure::Done;
 use super::group::Committer;
 use super::writing::Writing;
-use crate::clock::{Clock, within};
+use crate::clock::{Clock, Timestamp, within};
 use crate::message_store::{CLAIM_WITHIN, StoreError};
 use crate::problem::{Code, Problem};
 
@@ -26,6 +27,10 @@ const GROUP_COMMANDS_MAX: usize = 1024;
 /// A group commit takes no further command once it has this many bytes of bodies.
 const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// How long a start waits to be noted with a commit that comes anyway, where one came that lately: under load there always is one.
+/// Otherwise a start gets a commit of its own at once, so that a delivery that brings the host down is counted.
+const NOTED_WITHIN: Duration = Duration::from_millis(2);
+
 /// The sending side.
 pub(super) struct Writer {
     sender: Mutex<Option<mpsc::Sender<Queued>>>,
@@ -33,6 +38,9 @@ pub(super) struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
     clock: Arc<dyn Clock>,
     commits: Arc<AtomicU64>,
+    committed_at: Arc<AtomicI64>,
+    /// Somebody waits to say that there are starts to be noted.
+    poked: Arc<AtomicBool>,
 }
 
 /// What waits in the queue.
@@ -63,7 +71,7 @@ impl Writer {
     /// Starts the thread.
     pub(super) fn start(mut committer: Committer, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(QUEUED_COMMANDS_MAX);
-        let commits = committer.commits();
+        let (commits, committed_at) = (committer.commits(), committer.committed_at());
         let thread = std::thread::Builder::new().name("message-store".into()).spawn(move || serve(&mut committer, receiver))?;
         Ok(Self {
             sender: Mutex::new(Some(sender)),
@@ -71,6 +79,8 @@ impl Writer {
             thread: Mutex::new(Some(thread)),
             clock,
             commits,
+            committed_at,
+            poked: Arc::default(),
         })
     }
 
@@ -99,12 +109,29 @@ impl Writer {
         }
     }
 
-    /// Makes sure that a group commit comes soon.
+    /// Makes sure that a group commit comes soon. To be called in a runtime.
     pub(super) fn poke(&self) {
-        if let Some(sender) = self.sender() {
-            // A full queue means that one is coming.
-            let _ = sender.try_send(Queued::Poke);
+        let committed_at = Timestamp(self.committed_at.load(Ordering::Relaxed));
+        if self.clock.now().since(committed_at) > NOTED_WITHIN {
+            if let Some(sender) = self.sender() {
+                // A full queue means that one is coming.
+                let _ = sender.try_send(Queued::Poke);
+            }
+            return;
         }
+        if self.poked.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // Held weakly: a writer that is told to close waits for nobody.
+        let (sender, poked) = (self.sender().map(|sender| sender.downgrade()), Arc::clone(&self.poked));
+        let wait = self.clock.sleep(NOTED_WITHIN);
+        tokio::spawn(async move {
+            wait.await;
+            poked.store(false, Ordering::SeqCst);
+            if let Some(sender) = sender.and_then(|sender| sender.upgrade()) {
+                let _ = sender.try_send(Queued::Poke);
+            }
+        });
     }
 
     /// Whether it takes commands.
@@ -145,7 +172,10 @@ fn kilobytes(bytes: usize) -> u32 {
 fn serve(committer: &mut Committer, mut receiver: mpsc::Receiver<Queued>) {
     let _watch = EndsTheProcess(committer.on_fatal());
     while let Some(first) = receiver.blocking_recv() {
-        if committer.commit(gather(first, &mut receiver)).is_err() {
+        let commands = gather(first, &mut receiver);
+        // A start may have been noted with the commit before.
+        let is_idle = commands.is_empty() && !committer.has_notes();
+        if !is_idle && committer.commit(commands).is_err() {
             return;
         }
     }

@@ -3,6 +3,7 @@
 mod behaviour;
 mod lanes;
 mod operators;
+mod sources;
 mod strict;
 pub mod world;
 
@@ -91,5 +92,12 @@ both! {
         an_edited_message_with_another_key_stands_in_that_keys_lane,
         an_edit_behind_newer_deliveries_of_its_key_asks,
         an_edited_child_goes_to_the_sink,
+    },
+    sources::{
+        a_page_commits_with_its_cursor_and_its_effects,
+        of_two_pages_from_one_cursor_one_is_taken_and_nothing_of_the_other,
+        a_page_is_taken_whole_or_not_at_all_where_much_waits,
+        a_record_is_taken_once_from_whichever_source_it_comes,
+        a_record_that_is_found_again_and_again_stays_known,
     },
 }

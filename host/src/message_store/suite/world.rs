@@ -259,7 +259,12 @@ impl World {
 
     pub fn deliveries(&self, readers: &[(&str, Lane)]) -> Vec<NewDelivery> {
         let due_at = self.now();
-        let deliver = |(integration, lane): &(&str, Lane)| NewDelivery { integration: (*integration).into(), lane: lane.clone(), due_at };
+        let deliver = |(integration, lane): &(&str, Lane)| NewDelivery {
+            integration: (*integration).into(),
+            lane: lane.clone(),
+            due_at,
+            record: None,
+        };
         readers.iter().map(deliver).collect()
     }
 

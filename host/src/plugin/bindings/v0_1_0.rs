@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasmtime::component::{HasData, Instance, InstancePre, Linker};
 use wasmtime::{AsContextMut, Store};
 
-use self::generated::exports::lockgate::plugin::{batch_sink, sink, transformer};
+use self::generated::exports::lockgate::plugin::{batch_sink, sink, source, transformer};
 use self::generated::lockgate::plugin::{config, http, key_value, log, queue, types};
 use crate::capability::http as http_capability;
 use crate::capability::key_value::{Answer, KvError};
@@ -15,7 +15,7 @@ use crate::message::{Headers, Message, Tracked};
 use crate::plugin::fault::{CODE_BYTES_MAX, DETAIL_BYTES_MAX, Stop, cut};
 use crate::plugin::offer::Offer;
 use crate::plugin::state::CallState;
-use crate::plugin::{Call, CallFailure, Draft, Export, Output, QueueSend};
+use crate::plugin::{Call, CallFailure, Draft, Export, Item, Output, Page, QueueSend};
 
 mod generated {
     wasmtime::component::bindgen!({
@@ -44,6 +44,7 @@ pub fn interface_of(export: Export) -> &'static str {
         Export::Transform => "lockgate:plugin/transformer@0.1.0",
         Export::Deliver => "lockgate:plugin/sink@0.1.0",
         Export::DeliverBatch => "lockgate:plugin/batch-sink@0.1.0",
+        Export::Poll => "lockgate:plugin/source@0.1.0",
     }
 }
 
@@ -79,6 +80,7 @@ pub struct Exports {
     transformer: Option<transformer::GuestIndices>,
     sink: Option<sink::GuestIndices>,
     batch_sink: Option<batch_sink::GuestIndices>,
+    source: Option<source::GuestIndices>,
 }
 
 impl std::fmt::Debug for Exports {
@@ -94,6 +96,7 @@ impl Exports {
             transformer: transformer::GuestIndices::new(component).ok(),
             sink: sink::GuestIndices::new(component).ok(),
             batch_sink: batch_sink::GuestIndices::new(component).ok(),
+            source: source::GuestIndices::new(component).ok(),
         }
     }
 
@@ -103,6 +106,7 @@ impl Exports {
             Export::Transform => self.transformer.is_some(),
             Export::Deliver => self.sink.is_some(),
             Export::DeliverBatch => self.batch_sink.is_some(),
+            Export::Poll => self.source.is_some(),
         }
     }
 
@@ -136,6 +140,10 @@ impl Exports {
                 let results = guest.call_deliver_batch(store, &messages, context).await?;
                 let results = results.into_iter().map(|result| result.map(Output::from).map_err(CallFailure::from));
                 Ok(Ok(Output::Each(results.collect())))
+            }
+            Export::Poll => {
+                let guest = self.source.as_ref().ok_or_else(lacks)?.load(store.as_context_mut(), instance).map_err(wrong_type)?;
+                Ok(guest.call_poll(store, call.cursor.as_deref()).await?.map(Output::from).map_err(CallFailure::from))
             }
         }
     }
@@ -344,6 +352,13 @@ impl From<types::Delivered> for Output {
             }
             types::Delivered::Skip(skip) => skip.into(),
         }
+    }
+}
+
+impl From<source::Page> for Output {
+    fn from(source::Page { items, cursor, more }: source::Page) -> Self {
+        let items = items.into_iter().map(|source::Item { id, key, draft }| Item { id, key, draft: draft.into() });
+        Self::Page(Page { items: items.collect(), cursor, more })
     }
 }
 

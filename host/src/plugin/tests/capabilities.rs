@@ -132,3 +132,30 @@ async fn reports_the_obstacle_a_target_is() {
     let obstacle = report.obstacle.unwrap();
     assert_eq!((obstacle.kind, obstacle.alias.as_str()), (ObstacleKind::Unreachable, "crm"));
 }
+
+/// A poll of a target that answers with `body`.
+async fn poll(body: &'static str) -> (Fixture, Report) {
+    let fixture = fixture_with(Limits::default(), Arc::new(SystemClock::new()), Box::new(move |_| Some(answer(200, body))));
+    let call = Call { export: Export::Poll, cursor: Some("a".into()), ..call("") };
+    let report = fixture.invoker.invoke(call, Effects::default()).await;
+    (fixture, report)
+}
+
+#[tokio::test]
+async fn polls_from_its_cursor_and_gives_a_page_back() {
+    let (fixture, report) = poll("b\nmore\n1 k one").await;
+    let Ok(Output::Page(page)) = report.result else { panic!("{:?}", report.result) };
+    assert_eq!((page.cursor.as_str(), page.more, page.items.len()), ("b", true, 1));
+    let item = &page.items[0];
+    assert_eq!((item.id.as_str(), item.key.as_deref(), &item.draft.body[..]), ("1", Some("k"), b"one".as_slice()));
+    assert_eq!(fixture.egress.sent.lock().unwrap()[0].1.path, "/changes?since=a");
+}
+
+#[tokio::test]
+async fn a_page_has_the_limits_of_any_output() {
+    let many: &'static str = Box::leak(format!("b\nend\n{}", "1 k x\n".repeat(10_001)).into_boxed_str());
+    let (_, report) = poll(many).await;
+    let (class, detail) = fault(report);
+    assert_eq!(class, FailureClass::OutputTooLarge);
+    assert!(detail.contains("10001") && detail.contains("messages"), "{detail}");
+}

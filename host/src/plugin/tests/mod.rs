@@ -168,6 +168,7 @@ pub fn call(body: &str) -> Call {
             accepted_at: Timestamp(1_700_000_000_000),
         }),
         others: Vec::new(),
+        cursor: None,
         attempt: 2,
         replay: 1,
         idempotency_base: "ab".repeat(32),

@@ -60,6 +60,8 @@ pub enum Kind {
     Attempt,
     /// A delivery ended.
     Outcome,
+    /// A source that the host asks itself: it was polled, could not be, or is well again.
+    Source,
     /// An alias changed its state.
     Alias,
     /// A plugin wrote a line.
@@ -79,6 +81,7 @@ impl Kind {
         Self::Refused,
         Self::Attempt,
         Self::Outcome,
+        Self::Source,
         Self::Alias,
         Self::Log,
         Self::Operator,
@@ -94,6 +97,7 @@ impl Kind {
             Self::Refused => "refused",
             Self::Attempt => "attempt",
             Self::Outcome => "outcome",
+            Self::Source => "source",
             Self::Alias => "alias",
             Self::Log => "log",
             Self::Operator => "operator",

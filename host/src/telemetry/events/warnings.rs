@@ -10,7 +10,8 @@ use tracing_subscriber::layer::{Context, Layer};
 use super::{Event, Events, Kind, Level};
 
 /// Where every line of the log stands beside an event that says it better.
-const TOLD_ALREADY: [&str; 4] = ["plugin", "lockgate::delivery::telling", "lockgate::ingress::receive", "lockgate::alias::endpoint"];
+const TOLD_ALREADY: [&str; 5] =
+    ["plugin", "lockgate::delivery::telling", "lockgate::source::telling", "lockgate::ingress::receive", "lockgate::alias::endpoint"];
 
 /// Tells each warning and error of the log. What the log's own filter leaves out is not told.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ impl transformer::Guest for Odd {
         let size = || rest.parse::<usize>().unwrap_or(0);
         match word {
             "echo" => return Ok(transformer::Output::Drafts(vec![draft(message.body)])),
+            "tally" => return tally(rest),
             "skip" => return Ok(transformer::Output::Skip(Skip { code: "odd".into(), detail: rest.into() })),
             "transient" => {
                 return Err(Failure::Transient(TransientFailure { code: "busy".into(), detail: rest.into(), retry_after: Some(250) }));
@@ -97,10 +98,46 @@ impl batch_sink::Guest for Odd {
     }
 }
 
+/// Asks its target, which answers with lines: the next cursor, `more` or `end`, then `id key body` for each item.
 impl source::Guest for Odd {
-    fn poll(_cursor: Option<String>) -> Result<source::Page, Failure> {
-        Err(Failure::Permanent(PermanentFailure { code: "no-source".into(), detail: String::new() }))
+    fn poll(cursor: Option<String>) -> Result<source::Page, Failure> {
+        let request = http::Request {
+            method: "GET".into(),
+            path: format!("/changes?since={}", cursor.unwrap_or_default()),
+            headers: Vec::new(),
+            body: Vec::new(),
+            label: None,
+            timeout_ms: None,
+        };
+        let transient = |detail| Failure::Transient(TransientFailure { code: "not-fetched".into(), detail, retry_after: None });
+        let answer = http::send("target", &request).map_err(|error| transient(format!("{error:?}")))?;
+        if answer.status != 200 {
+            return Err(transient(answer.status.to_string()));
+        }
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let mut lines = text.lines();
+        let (cursor, more) = (lines.next().unwrap_or_default().to_owned(), lines.next() == Some("more"));
+        let item = |line: &str| {
+            let mut parts = line.splitn(3, ' ').map(str::to_owned);
+            let mut part = || parts.next().unwrap_or_default();
+            source::Item { id: part(), key: Some(part()), draft: draft(part().into_bytes()) }
+        };
+        Ok(source::Page { items: lines.map(item).collect(), cursor, more })
     }
+}
+
+/// `KEY NUMBER PARTS` counts one more of KEY and gives so many parts, `KEY NUMBER 0` and on; none of them is a failure for good.
+fn tally(rest: &str) -> Result<transformer::Output, Failure> {
+    let (of, parts) = rest.rsplit_once(' ').unwrap_or((rest, ""));
+    let (key, _) = of.split_once(' ').unwrap_or((of, ""));
+    if let Err(error) = key_value::increment(key, 1) {
+        return Err(Failure::Permanent(PermanentFailure { code: "not-counted".into(), detail: format!("{error:?}") }));
+    }
+    let drafts: Vec<_> = (0..parts.parse::<usize>().unwrap_or(0)).map(|part| draft(format!("{of} {part}").into_bytes())).collect();
+    if drafts.is_empty() {
+        return Err(Failure::Permanent(PermanentFailure { code: "poison".into(), detail: of.into() }));
+    }
+    Ok(transformer::Output::Drafts(drafts))
 }
 
 fn draft(body: Vec<u8>) -> Draft {

@@ -34,10 +34,11 @@ pub use rows::{
 };
 
 use super::readers::Readers;
+use super::sources;
 use super::writing::Waiting;
 use crate::clock::Timestamp;
 use crate::message::{IdPrefix, MessageId};
-use crate::message_store::{AttemptId, DeadLetterId, StoreError};
+use crate::message_store::{AttemptId, DeadLetterId, SourceState, StoreError};
 
 /// Rows in an answer at most, whatever was asked for.
 pub const ROWS_MAX: usize = 1000;
@@ -109,6 +110,11 @@ impl Ledger {
     pub async fn queue(&self, now: Timestamp) -> Result<Vec<QueueRow>, StoreError> {
         let waiting = self.waiting.counts();
         self.readers.read_snapshot(move |connection| queue::find(connection, &waiting, now)).await
+    }
+
+    /// Where every source stands that was ever asked, with its integration and its name.
+    pub async fn sources(&self) -> Result<Vec<(String, String, SourceState)>, StoreError> {
+        self.readers.read(sources::all).await
     }
 
     /// How deliveries ended in the last hour, by integration. One whose last hour was empty is not there.

@@ -137,7 +137,30 @@ async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
     }
     let revived = SqliteStore::open(copy.path(), options()).unwrap();
     let leased = revived.lease(Lease { integration: "crm".into(), now: START, limit: 1 }).await.unwrap();
-    assert_eq!(leased.iter().map(body).collect::<Vec<_>>(), ["1"]);
+    assert_eq!(leased.iter().map(|leased| (body(leased), leased.may_repeat)).collect::<Vec<_>>(), [("1", true)]);
+}
+
+#[tokio::test]
+async fn what_waited_while_a_host_ended_as_it_should_repeats_nothing_and_what_came_after_a_crash_neither() {
+    let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let world = World::new(InMemory::default());
+    let lease = || Lease { integration: "crm".into(), now: START, limit: 9 };
+    let may_repeat = async |store: &SqliteStore| {
+        let leased = store.lease(lease()).await.unwrap();
+        leased.iter().map(|leased| (body(leased).to_owned(), leased.may_repeat)).collect::<Vec<_>>()
+    };
+    let store = SqliteStore::open(folder.path(), options()).unwrap();
+    store.accept(one_more(&world, "1")).await.unwrap();
+    store.close().await;
+    drop(store);
+    let store = SqliteStore::open(folder.path(), options()).unwrap();
+    for name in [DATABASE_FILE.to_owned(), format!("{DATABASE_FILE}-wal")] {
+        std::fs::copy(folder.path().join(&name), copy.path().join(&name)).unwrap();
+    }
+    assert_eq!(may_repeat(&store).await, [("1".into(), false)]);
+    let after_a_crash = SqliteStore::open(copy.path(), options()).unwrap();
+    after_a_crash.accept(one_more(&world, "2")).await.unwrap();
+    assert_eq!(may_repeat(&after_a_crash).await, [("1".into(), true), ("2".into(), false)]);
 }
 
 fn one_more(world: &World, body: &str) -> Accept {

@@ -10,3 +10,4 @@ mod questions;
 mod races;
 mod releases;
 mod retention;
+mod sealed;

@@ -17,11 +17,22 @@ async fn a_release_that_was_not_stored_or_is_another_integrations_is_not_activat
     let releases = disk.sqlite().releases();
     let crm = releases.put(&release("crm", "a"), START).await.unwrap();
     for (integration, id) in [("crm", ReleaseId("00".repeat(32))), ("audit", crm)] {
-        match releases.activate(integration, &id, START).await {
+        match releases.activate(vec![(integration.into(), id)], START).await {
             Err(StoreError::Failed(problem)) => assert_eq!(problem.code, Code::NotFound),
             other => panic!("{other:?}"),
         }
     }
+    assert!(releases.active().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn all_releases_are_activated_or_none() {
+    let disk = OnDisk::open();
+    let releases = disk.sqlite().releases();
+    let crm = releases.put(&release("crm", "a"), START).await.unwrap();
+    let missing = ReleaseId("00".repeat(32));
+    let activated = releases.activate(vec![("crm".into(), crm), ("audit".into(), missing)], START).await;
+    assert!(matches!(activated, Err(StoreError::Failed(_))), "{activated:?}");
     assert!(releases.active().await.unwrap().is_empty());
 }
 
@@ -33,7 +44,7 @@ async fn the_active_release_of_each_integration_is_the_one_activated_last() {
     for stored in [&old, &new, &audit, &new] {
         let id = releases.put(stored, START).await.unwrap();
         assert_eq!(id, stored.id());
-        releases.activate(&stored.integration, &id, START).await.unwrap();
+        releases.activate(vec![(stored.integration.clone(), id)], START).await.unwrap();
     }
     assert_eq!(releases.active().await.unwrap(), [(audit.clone(), audit.id()), (new.clone(), new.id())]);
     assert_eq!(releases.get(&old.id()).await.unwrap(), Some(old));

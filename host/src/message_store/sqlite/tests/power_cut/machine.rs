@@ -71,7 +71,8 @@ impl State {
         let tables = find.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
         let mut state = BTreeMap::new();
         for table in tables {
-            let but = if table == "meta" { "WHERE name <> 'generation'" } else { "" };
+            // What a process says of itself, and not of what it was told.
+            let but = if table == "meta" { "WHERE name NOT IN ('generation', 'ended-generation', 'interrupted-until')" } else { "" };
             let content = rows(connection, &format!("SELECT * FROM {table} {but}"))?;
             state.insert(table, content);
         }

@@ -1,0 +1,246 @@
+//! [`LiveEnvironment`]: the environment that runs, and how another takes its place while messages flow. `GET` and
+//! `POST /api/v1/environment`.
+//!
+//! Aliases are replaced at once. Values are part of what plugins were configured with at the start, so they wait for the next one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use http::{Response, StatusCode};
+use serde::Serialize;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::api::Api;
+use super::parameters::Parameters;
+use crate::alias::Aliases;
+use crate::alias::secret::SecretSource;
+use crate::alias::vault::Vault;
+use crate::clock::Clock;
+use crate::config::{EnvironmentFile, missing_secrets_of, used_aliases_of};
+use crate::ingress::answer::{self, Refusal};
+use crate::ingress::body::BodyLimits;
+use crate::ingress::{Intake, Routes};
+use crate::problem::{Code, Problem, Problems};
+use crate::telemetry::events::{Event, Events, Kind, Level};
+
+/// As large as a file may be.
+const TEXT_LIMITS: BodyLimits = BodyLimits { bytes: 1024 * 1024, within: std::time::Duration::from_secs(30) };
+
+/// What an environment is put into.
+#[derive(Debug)]
+pub struct LiveParts {
+    pub aliases: Arc<Aliases>,
+    pub intake: Arc<Intake>,
+    pub vault: Arc<Vault>,
+    pub secrets: Arc<dyn SecretSource>,
+    pub events: Arc<Events>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The environment that runs.
+#[derive(Debug)]
+pub struct LiveEnvironment {
+    name: String,
+    /// What the next start reads.
+    file: PathBuf,
+    running: Mutex<EnvironmentFile>,
+    parts: LiveParts,
+}
+
+/// What differs between the environment that runs and another, and whether that took its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Applied {
+    pub environment: String,
+    pub applied: bool,
+    /// Lines of the file, by where they stand: `alias.crm.url`. Secrets stand there by reference only.
+    pub changes: Vec<Change>,
+    /// What is to be known beside that.
+    pub notes: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    pub key: String,
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+impl LiveEnvironment {
+    /// `running` is what runs; a start reads it from `file`.
+    pub fn new(running: EnvironmentFile, file: PathBuf, parts: LiveParts) -> Arc<Self> {
+        Arc::new(Self { name: running.environment.name.clone(), file, running: Mutex::new(running), parts })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The secrets store.
+    pub fn vault(&self) -> &Vault {
+        &self.parts.vault
+    }
+
+    /// What runs; it stays until the guard is dropped.
+    pub async fn running(&self) -> MutexGuard<'_, EnvironmentFile> {
+        self.running.lock().await
+    }
+
+    /// Puts the environment that `text` describes in the place of the one that runs; with `plan` only says what would change.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, and everything of it that what runs needs and does not find. Nothing is changed then.
+    pub async fn apply(&self, text: &str, plan: bool) -> Result<Applied, Problems> {
+        let mut running = self.running.lock().await;
+        let next = EnvironmentFile::parse(&self.name, format!("environments/{}.toml", self.name), text)?;
+        let routes = self.fits(&next)?;
+        let changes = changes(running.places.text(), text);
+        let mut applied = Applied { environment: self.name.clone(), applied: false, notes: self.notes(&changes, text), changes };
+        if plan || applied.changes.is_empty() {
+            return Ok(applied);
+        }
+        self.parts.aliases.replace(&next.environment).await;
+        self.parts.intake.replace_routes(routes);
+        *running = next;
+        applied.applied = true;
+        self.tell(&applied);
+        Ok(applied)
+    }
+
+    /// Whether what runs finds what it needs in `next`; gives the routes with its rules.
+    fn fits(&self, next: &EnvironmentFile) -> Result<Routes, Problems> {
+        let integrations: Vec<_> = self.parts.intake.routes().integrations().cloned().collect();
+        let mut problems = Problems::default();
+        for integration in &integrations {
+            let bound: BTreeSet<&str> =
+                integration.uses().flat_map(|(_, step)| step.bindings.values()).map(|binding| binding.alias.as_str()).collect();
+            for alias in bound {
+                let found = next.environment.aliases.get(alias);
+                if found.is_none_or(|alias| alias.url.is_none()) {
+                    let lacks = if found.is_none() { "is not there" } else { "has no `url`" };
+                    let message = format!("alias `{alias}`, which the active release of {} uses, {lacks}", integration.name);
+                    let fix = format!("add [alias.{alias}] with a `url`, or first run a release that does not use it");
+                    problems.push(Problem::new(Code::UnknownAlias, message).fix(fix));
+                }
+            }
+        }
+        let used = used_aliases_of(integrations.iter().map(|integration| &**integration));
+        problems.0.extend(missing_secrets_of(&used, next, &*self.parts.secrets).0);
+        if next.environment.aliases.values().any(|alias| alias.auth.token_url().is_some()) {
+            problems.0.extend(self.parts.vault.prepare().err());
+        }
+        match Routes::build(&integrations, &next.environment) {
+            Ok(routes) => problems.or(routes),
+            Err(more) => {
+                problems.0.extend(more.0);
+                Err(problems)
+            }
+        }
+    }
+
+    fn notes(&self, changes: &[Change], text: &str) -> Vec<String> {
+        let mut notes = Vec::new();
+        if changes.iter().any(|change| change.key.starts_with("values.")) {
+            notes.push("values are read at a start: those that differ count from the next start of the host on".to_owned());
+        }
+        if std::fs::read_to_string(&self.file).is_ok_and(|own| own != text) {
+            notes.push(format!("the host's own {} is another: its next start reads that one", self.file.display()));
+        }
+        notes
+    }
+
+    fn tell(&self, applied: &Applied) {
+        let keys: Vec<&str> = applied.changes.iter().map(|change| change.key.as_str()).collect();
+        tracing::info!(environment = self.name, changed = keys.join(", "), "another environment was applied");
+        let event = Event::new(Kind::Operator, Level::Info, "another environment was applied").with("environment", self.name.clone());
+        self.parts.events.tell(event.with("changes", keys.len() as u64));
+    }
+}
+
+/// What differs between two files, key by key.
+fn changes(before: &str, after: &str) -> Vec<Change> {
+    let (before, after) = (flat(before), flat(after));
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let change = |key: &String| Change { key: key.clone(), before: before.get(key).cloned(), after: after.get(key).cloned() };
+    keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).map(change).collect()
+}
+
+/// Every value of a file that was read before, by where it stands.
+fn flat(text: &str) -> BTreeMap<String, String> {
+    fn collect(key: String, value: &toml::Value, found: &mut BTreeMap<String, String>) {
+        match value {
+            toml::Value::Table(table) => {
+                for (name, value) in table {
+                    collect(format!("{key}.{name}"), value, found);
+                }
+            }
+            other => drop(found.insert(key, other.to_string())),
+        }
+    }
+    let mut found = BTreeMap::new();
+    for (name, value) in toml::from_str::<toml::Table>(text).unwrap_or_default() {
+        collect(name, &value, &mut found);
+    }
+    found
+}
+
+/// Which environment runs.
+pub async fn show(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
+    Parameters::parse(request.uri().query()).finish()?;
+    let live = &api.parts.environment;
+    Ok(answer::json(StatusCode::OK, &serde_json::json!({ "name": live.name, "file": live.file })))
+}
+
+/// Takes the request's body for the file of the environment `name`, which must be the one that runs.
+pub async fn apply(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
+    let mut query = Parameters::parse(request.uri().query());
+    let name = query.one("name")?;
+    let plan = query.read("plan", "true or false")?.unwrap_or(false);
+    query.finish()?;
+    let live = &api.parts.environment;
+    if let Some(name) = name.filter(|name| *name != live.name) {
+        let detail = format!("the host runs the environment {}, not {name}", live.name);
+        return Err(Refusal::new(StatusCode::CONFLICT, Code::NoEnvironment, detail));
+    }
+    let body = api.body(request, TEXT_LIMITS).await?;
+    let text = std::str::from_utf8(&body.bytes).map_err(|_| super::parameters::wrong("the file is not UTF-8"))?;
+    match live.apply(text, plan).await {
+        Ok(applied) => Ok(answer::json(StatusCode::OK, &applied)),
+        Err(problems) => {
+            let code = problems.0.first().map_or(Code::Internal, |problem| problem.code);
+            let refusal =
+                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, code, "the environment does not fit what runs; nothing was changed");
+            let mut body = refusal.body();
+            body["problems"] = serde_json::to_value(&problems.0).unwrap_or_default();
+            Ok(answer::problem(refusal.status, &body))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_each_value_that_came_went_or_is_another() {
+        let before = "[values]\nstage = \"a\"\n[alias.crm]\nurl = \"https://a.example\"\nrate = [\"5/s\"]\nauth = { basic = { username = \"u\", password = { env = \"P\" } } }\n";
+        let after = "[alias.crm]\nurl = \"https://b.example\"\nauth = { basic = { username = \"u\", password = { env = \"Q\" } } }\nrate = [ \"5/s\" ]\n[alias.new]\nurl = \"https://c.example\"\n";
+        let told: Vec<String> = changes(before, after)
+            .into_iter()
+            .map(|Change { key, before, after }| format!("{key}: {} → {}", before.unwrap_or_default(), after.unwrap_or_default()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "alias.crm.auth.basic.password.env: \"P\" → \"Q\"",
+                "alias.crm.url: \"https://a.example\" → \"https://b.example\"",
+                "alias.new.url:  → \"https://c.example\"",
+                "values.stage: \"a\" → ",
+            ]
+        );
+        assert_eq!(changes(before, before), []);
+    }
+}

@@ -1,0 +1,88 @@
+//! `GET /api/v1/secrets`, `PUT` and `DELETE /api/v1/secrets/{name}`: what is in the secrets store; names and times, never a value.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::api::{Api, ApiParts};
+use super::parameters::{Parameters, named};
+use crate::alias::secret::Secret;
+use crate::alias::vault::SECRET_BYTES_MAX;
+use crate::config::{secret_names, secret_references};
+use crate::ingress::answer::{self, Refusal};
+use crate::ingress::body::BodyLimits;
+use crate::problem::{Code, Problem};
+use crate::telemetry::events::{Event, Kind, Level};
+
+const SECRET_LIMITS: BodyLimits = BodyLimits { bytes: SECRET_BYTES_MAX, within: Duration::from_secs(30) };
+
+/// Every secret the environment names, and every one that is set.
+pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
+    Parameters::parse(request.uri().query()).finish()?;
+    let live = &api.parts.environment;
+    let running = live.running().await;
+    let mut secrets: BTreeMap<String, Value> = secret_references(&running.environment)
+        .into_iter()
+        .map(|reference| (reference.name.clone(), json!({ "name": reference.name, "set-at": null, "otherwise": reference.to_string() })))
+        .collect();
+    for set in live.vault().list() {
+        let entry = secrets.entry(set.name.clone()).or_insert_with(|| json!({ "name": set.name, "otherwise": null }));
+        entry["set-at"] = set.set_at.to_string().into();
+    }
+    Ok(answer::json(StatusCode::OK, &json!({ "secrets": secrets.into_values().collect::<Vec<_>>() })))
+}
+
+/// Takes the request's body, byte for byte, for the secret of this name. Aliases that were refused without it go on.
+pub async fn set(
+    State(api): State<Arc<Api>>,
+    name: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
+    let name = named(name)?;
+    Parameters::parse(request.uri().query()).finish()?;
+    let live = &api.parts.environment;
+    let names = secret_names(&live.running().await.environment);
+    if !names.contains(&name) {
+        let known: Vec<_> = names.into_iter().collect();
+        let detail = format!("the environment {} has no secret of that name; it has: {}", live.name(), known.join(", "));
+        return Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, detail));
+    }
+    let body = api.body(request, SECRET_LIMITS).await?;
+    let now = api.parts.clock.now();
+    live.vault().set(&name, Secret::new(&body.bytes[..]), now).await.map_err(|problem| refused(&problem))?;
+    let released = api.parts.aliases.secrets_changed().await;
+    tell(&api.parts, "a secret was set", &name);
+    Ok(answer::json(StatusCode::OK, &json!({ "name": name, "set-at": now.to_string(), "released": released })))
+}
+
+/// Forgets what was set: what the environment's file names counts again.
+pub async fn unset(
+    State(api): State<Arc<Api>>,
+    name: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
+    let name = named(name)?;
+    Parameters::parse(request.uri().query()).finish()?;
+    if !api.parts.environment.vault().unset(&name).await.map_err(|problem| refused(&problem))? {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, "no secret of that name is set"));
+    }
+    tell(&api.parts, "a secret was unset", &name);
+    Ok(answer::json(StatusCode::OK, &json!({ "name": name })))
+}
+
+fn tell(parts: &ApiParts, what: &'static str, name: &str) {
+    tracing::info!(secret = name, "{what}");
+    parts.events.tell(Event::new(Kind::Operator, Level::Info, what).with("secret", name.to_owned()));
+}
+
+fn refused(problem: &Problem) -> Refusal {
+    let status = if problem.code == Code::WrongValue { StatusCode::BAD_REQUEST } else { StatusCode::SERVICE_UNAVAILABLE };
+    let fix = problem.fix.as_ref().map(|fix| format!("; fix: {fix}")).unwrap_or_default();
+    Refusal::new(status, problem.code, format!("{}{fix}", problem.message))
+}

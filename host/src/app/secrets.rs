@@ -1,0 +1,95 @@
+//! The secrets store of a data folder: the vault over its sealed rows, with the key that `lockgate.toml` names.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::ground::open_store;
+use crate::alias::Environment;
+use crate::alias::secret::SecretPlace;
+use crate::alias::vault::{KeyPlace, SealedKind, SealedRow, SealedRows, Vault};
+use crate::clock::SystemClock;
+use crate::config::HostConfig;
+use crate::message_store::StoreError;
+use crate::message_store::sqlite::{Sealed, SealedEntry, SqliteStore};
+use crate::problem::{Code, Problem};
+use crate::random::{OsRandom, Random};
+
+/// Opens the secrets store of `store`, which is in the data folder of `config`.
+///
+/// # Errors
+/// LG-3010 if the key is in the data folder, or is needed and not there or another; LG-3005 if the rows cannot be read.
+pub async fn open(config: &HostConfig, store: &SqliteStore, random: Arc<dyn Random>) -> Result<Vault, Problem> {
+    let place = match &config.secrets_key {
+        Some(SecretPlace::Env(name)) => KeyPlace::Env(name.clone()),
+        Some(SecretPlace::File(path)) => KeyPlace::File(path.clone()),
+        Some(SecretPlace::Store) | None => KeyPlace::of_user(),
+    };
+    if place.is_within(&config.data) {
+        let fix = "name a file elsewhere in lockgate.toml: [secrets] key = { file = \"/etc/lockgate/secrets.key\" }";
+        return Err(place.problem("is in the data folder, so that a copy of the folder would open what is sealed in it").fix(fix));
+    }
+    let rows = store.sealed();
+    let written = rows.all().await.map_err(|why| failed(&why))?;
+    let row = |entry: SealedEntry| {
+        let SealedEntry { kind, name, sealed, written_at } = entry;
+        SealedKind::parse(&kind).map(|kind| SealedRow { kind, name, sealed, written_at })
+    };
+    Vault::open(place, Arc::new(Rows(rows)), written.into_iter().filter_map(row).collect(), random)
+}
+
+/// Opens the data folder of a host that does not run, and its secrets store.
+///
+/// # Errors
+/// LG-3002 if a host runs on it; as [`open`].
+pub async fn open_stopped(config: &HostConfig) -> Result<(SqliteStore, Vault), Problem> {
+    let store = open_folder(config)?;
+    let vault = open(config, &store, Arc::new(OsRandom)).await?;
+    Ok((store, vault))
+}
+
+/// Forgets everything that is sealed in the data folder of a host that does not run; the key is not needed for that.
+///
+/// # Errors
+/// LG-3002 if a host runs on it.
+pub async fn forget_all(config: &HostConfig) -> Result<(), Problem> {
+    let store = open_folder(config)?;
+    let forgotten = store.sealed().remove_all().await.map_err(|why| failed(&why));
+    store.close().await;
+    forgotten
+}
+
+fn open_folder(config: &HostConfig) -> Result<SqliteStore, Problem> {
+    open_store(&config.data, &Arc::new(SystemClock::new()))
+}
+
+/// Finds out now whether tokens could be kept, where an alias has any.
+pub fn prepare(vault: &Vault, environment: &Environment) -> Result<(), Problem> {
+    let has_tokens = environment.aliases.values().any(|alias| alias.auth.token_url().is_some());
+    if has_tokens { vault.prepare() } else { Ok(()) }
+}
+
+/// The rows in the database.
+#[derive(Debug)]
+struct Rows(Sealed);
+
+#[async_trait]
+impl SealedRows for Rows {
+    async fn put(&self, row: SealedRow) -> Result<(), Problem> {
+        let SealedRow { kind, name, sealed, written_at } = row;
+        let entry = SealedEntry { kind: kind.as_str().to_owned(), name, sealed, written_at };
+        self.0.put(entry).await.map_err(|why| failed(&why))
+    }
+
+    async fn remove(&self, kind: SealedKind, name: &str) -> Result<(), Problem> {
+        self.0.remove(kind.as_str().to_owned(), name.to_owned()).await.map_err(|why| failed(&why))
+    }
+}
+
+fn failed(why: &StoreError) -> Problem {
+    match why {
+        StoreError::Failed(problem) => problem.clone(),
+        StoreError::Full => Problem::new(Code::DiskFull, "the disk of the data folder is full").fix("free space on it"),
+        other => Problem::new(Code::StoreFailed, format!("secrets store: {other}")).fix("look at the disk and the host's log"),
+    }
+}

@@ -1,0 +1,260 @@
+//! `lockgate secret`: what is in the secrets store, of a host that runs or of one that is stopped. Never a value.
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use http::Method;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::client::{Client, encoded, or_fix};
+use super::output::{list, text};
+use super::run::Signals;
+use super::{Common, Failure, moment, output, table};
+use crate::alias::secret::Secret;
+use crate::alias::vault::SECRET_BYTES_MAX;
+use crate::app::secrets;
+use crate::clock::{Clock, SystemClock};
+use crate::config::workspace::{environment_names, read_environment, read_files};
+use crate::config::{HostConfig, secret_names};
+use crate::problem::{Code, Problem};
+
+const LISTED: &str = "`lockgate secret list` shows the names";
+
+#[derive(Debug, Subcommand)]
+pub enum SecretCommand {
+    Set(Set),
+    List(List),
+    Unset(Unset),
+}
+
+/// Set a secret: sealed in the data folder, it goes before what the environment's file refers to
+///
+/// NAME is the alias and the key of its `auth`, such as crm.client-secret, or with `verify` between them what checks webhooks:
+/// shop.verify.secret. The value is asked for at a terminal, without showing it, and read from standard input otherwise; a trailing line break
+/// is cut. An alias that was refused goes on by itself. Works with a host that runs, and with one that is stopped.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate secret set crm.client-secret
+  cat key.pem | lockgate secret set crm.private-key")]
+pub struct Set {
+    /// The secret's name
+    name: String,
+}
+
+/// List the secrets of the environment: which are set, and since when; never a value
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate secret list
+  lockgate secret list --json | jq -r '.secrets[] | select(.\"set-at\" != null) | .name'")]
+pub struct List {}
+
+/// Forget a secret that was set: what the environment's file refers to counts again
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate secret unset crm.client-secret
+  lockgate secret unset --all    of a stopped host whose key is lost")]
+pub struct Unset {
+    /// The secret's name
+    #[arg(required_unless_present = "all")]
+    name: Option<String>,
+    /// All of them and all tokens, of a stopped host; the key is not needed
+    #[arg(long, conflicts_with = "name")]
+    all: bool,
+}
+
+impl SecretCommand {
+    pub async fn run(self, common: &Common) -> Result<(), Failure> {
+        match self {
+            Self::Set(asked) => set(common, &asked.name).await,
+            Self::List(_) => show(common).await,
+            Self::Unset(Unset { name: Some(name), .. }) => unset(common, &name).await,
+            Self::Unset(_) => unset_all(common).await,
+        }
+    }
+}
+
+async fn set(common: &Common, name: &str) -> Result<(), Failure> {
+    let secret = value(name).await?;
+    let body = Bytes::copy_from_slice(secret.expose());
+    let asked = ask(common, Method::PUT, &format!("/api/v1/secrets/{}", encoded(name)), body).await;
+    let answer = match asked.map_err(|problem| or_fix(problem, LISTED))? {
+        Some(answer) => answer,
+        None => {
+            let config = stopped(common)?;
+            check_name(&common.directory, name)?;
+            let (store, vault) = secrets::open_stopped(&config).await?;
+            let clock = SystemClock::new();
+            clock.not_before(store.last_seen_time());
+            let kept = vault.set(name, secret, clock.now()).await;
+            drop(vault);
+            store.close().await;
+            kept?;
+            json!({ "name": name, "set-at": clock.now().to_string(), "released": [] })
+        }
+    };
+    if common.json {
+        output::json(&answer);
+        return Ok(());
+    }
+    output::line(format_args!("{name} is set"));
+    for alias in list(&answer["released"]) {
+        output::line(format_args!("alias {} goes on", alias.as_str().unwrap_or_default()));
+    }
+    Ok(())
+}
+
+async fn show(common: &Common) -> Result<(), Failure> {
+    let answer = match ask(common, Method::GET, "/api/v1/secrets", Bytes::new()).await? {
+        Some(answer) => answer,
+        None => {
+            let (store, vault) = secrets::open_stopped(&stopped(common)?).await?;
+            let set = vault.list().into_iter().map(|set| json!({ "name": set.name, "set-at": set.set_at.to_string(), "otherwise": null }));
+            let answer = json!({ "secrets": set.collect::<Vec<_>>() });
+            drop(vault);
+            store.close().await;
+            answer
+        }
+    };
+    if common.json {
+        output::json(&answer);
+        return Ok(());
+    }
+    let now = moment::now();
+    let set = |secret: &Value| if secret["set-at"].is_null() { "-".to_owned() } else { moment::short(&text(secret, "set-at"), now) };
+    let row = |secret: &Value| vec![text(secret, "name"), set(secret), text(secret, "otherwise")];
+    table::print(&["SECRET", "SET", "OTHERWISE"], &list(&answer["secrets"]).iter().map(row).collect::<Vec<_>>());
+    Ok(())
+}
+
+async fn unset(common: &Common, name: &str) -> Result<(), Failure> {
+    let asked = ask(common, Method::DELETE, &format!("/api/v1/secrets/{}", encoded(name)), Bytes::new()).await;
+    if asked.map_err(|problem| or_fix(problem, LISTED))?.is_none() {
+        let (store, vault) = secrets::open_stopped(&stopped(common)?).await?;
+        let was_set = vault.unset(name).await;
+        drop(vault);
+        store.close().await;
+        if !was_set? {
+            return Err(Problem::new(Code::NotFound, "no secret of that name is set").fix(LISTED).into());
+        }
+    }
+    tell(common, &json!({ "name": name }), &format!("{name} is not set any more"));
+    Ok(())
+}
+
+async fn unset_all(common: &Common) -> Result<(), Failure> {
+    if ask(common, Method::GET, "/api/v1/secrets", Bytes::new()).await?.is_some() {
+        return Err(Problem::new(Code::WrongUsage, "the host runs").fix("stop it first, or: lockgate secret unset NAME").into());
+    }
+    secrets::forget_all(&stopped(common)?).await?;
+    tell(common, &json!({}), "no secret is set any more");
+    Ok(())
+}
+
+fn tell(common: &Common, answer: &Value, line: &str) {
+    if common.json { output::json(answer) } else { output::line(line) }
+}
+
+/// What the host says; none if there is none on this machine's workspace, and so nobody else has the data folder.
+async fn ask(common: &Common, method: Method, path: &str, body: Bytes) -> Result<Option<Value>, Problem> {
+    let client = match Client::find(common) {
+        Err(problem) if problem.code == Code::HostUnreachable => return Ok(None),
+        found => found?,
+    };
+    match client.ask(method, path, "application/octet-stream", body).await {
+        // One that was killed leaves its address behind. If it only does not answer, the data folder is its own all the same.
+        Err(problem) if problem.code == Code::HostUnreachable && common.host.is_none() => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
+fn stopped(common: &Common) -> Result<HostConfig, Failure> {
+    Ok(read_files(&common.directory)?.0)
+}
+
+/// That some environment of the workspace has a secret of this name.
+fn check_name(dir: &Path, name: &str) -> Result<(), Problem> {
+    let read = environment_names(dir).into_iter().filter_map(|environment| read_environment(dir, &environment).ok());
+    let names: BTreeSet<String> = read.flat_map(|file| secret_names(&file.environment)).collect();
+    if names.contains(name) {
+        return Ok(());
+    }
+    let known = names.into_iter().collect::<Vec<_>>().join(", ");
+    Err(Problem::new(Code::NotFound, format!("no environment of {} has a secret {name:?}", dir.display()))
+        .fix(format!("it is one of: {known}")))
+}
+
+/// From a person who types, or from standard input. Never from an argument, which everybody on the machine can see.
+async fn value(name: &str) -> Result<Secret, Problem> {
+    let mut bytes = if std::io::stdin().is_terminal() { typed(name).await? } else { piped()? };
+    if matches!(bytes.last(), Some(b'\n')) {
+        bytes.pop();
+        if matches!(bytes.last(), Some(b'\r')) {
+            bytes.pop();
+        }
+    }
+    if bytes.is_empty() {
+        return Err(Problem::new(Code::WrongUsage, "no secret was given").fix("type it, or pipe it in: lockgate secret set NAME < file"));
+    }
+    Ok(Secret::new(&**bytes))
+}
+
+fn piped() -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let unread = |error: std::io::Error| Problem::new(Code::FileUnreadable, format!("standard input: {error}"));
+    let mut bytes = Zeroizing::new(Vec::new());
+    std::io::stdin().take(SECRET_BYTES_MAX as u64 + 3).read_to_end(&mut bytes).map_err(unread)?;
+    Ok(bytes)
+}
+
+/// A line that is not shown while it is typed. Whoever is interrupted gets the terminal back as it was.
+async fn typed(name: &str) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let silence = Silence::begin()?;
+    {
+        use std::io::Write;
+        // Who cannot read the question is waited for all the same.
+        drop(write!(std::io::stderr(), "{name} (not shown): ").and_then(|()| std::io::stderr().flush()));
+    }
+    let read = tokio::task::spawn_blocking(|| {
+        let mut line = Zeroizing::new(String::new());
+        std::io::stdin().read_line(&mut line).map(|_| Zeroizing::new(line.as_bytes().to_vec()))
+    });
+    let mut signals = Signals::new()?;
+    let line = tokio::select! {
+        line = read => line.ok().and_then(Result::ok),
+        _ = signals.next() => None,
+    };
+    drop(silence);
+    output::complaint("");
+    line.ok_or_else(|| Problem::new(Code::WrongUsage, "nothing was typed; nothing was set"))
+}
+
+/// A terminal that shows nothing of what is typed, until it is dropped.
+struct Silence(Termios);
+
+impl Silence {
+    fn begin() -> Result<Self, Problem> {
+        let cannot = |error: rustix::io::Errno| {
+            Problem::new(Code::WrongUsage, format!("the terminal cannot be kept from showing what is typed: {error}"))
+                .fix("pipe the secret in: lockgate secret set NAME < file")
+        };
+        let before = tcgetattr(std::io::stdin()).map_err(cannot)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(std::io::stdin(), OptionalActions::Flush, &silent).map_err(cannot)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        // A terminal that is gone needs nothing back.
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
+    }
+}
