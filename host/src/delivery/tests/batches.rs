@@ -331,10 +331,12 @@ async fn a_gate_that_closes_while_a_batch_fills_gives_its_messages_back_and_they
     let lab = Lab::new(vec![batching(10, &[])], plugins);
     let _dispatcher = lab.start();
     let ids = send(&lab, 3, NONE_ODD).await;
+    lab.clock.advance(ms(1_950));
+    lab.idle().await;
     while !matches!(lab.aliases.gate("crm"), crate::alias::Gate::Closed { .. }) {
         assert!(!lab.request().await);
     }
-    lab.clock.advance(seconds(2));
+    lab.clock.advance(ms(50));
     lab.idle().await;
     assert!(all(&calls).is_empty());
     lab.pass(seconds(10)).await;
