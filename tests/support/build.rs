@@ -58,11 +58,19 @@ pub fn plugin_files() -> &'static Path {
 /// The guest that does the one odd thing that a message's body names.
 pub fn odd_guest() -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
-    FILE.get_or_init(|| {
-        let target = root().join("target").join("guests");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", "guest-odd", "--target", "wasm32-wasip2", "--profile", "plugin", "--target-dir"]);
-        assert!(cargo.arg(&target).current_dir(root()).status().unwrap().success(), "the guest does not build");
-        target.join("wasm32-wasip2").join("plugin").join("guest_odd.wasm")
-    })
+    FILE.get_or_init(|| guest("odd"))
+}
+
+/// The guest that posts the messages of a batch as lines of one request.
+pub fn bulk_guest() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| guest("bulk"))
+}
+
+fn guest(name: &str) -> PathBuf {
+    let target = root().join("target").join("guests");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "plugin", "--target-dir"]).arg(&target);
+    assert!(cargo.args(["--package", &format!("guest-{name}")]).current_dir(root()).status().unwrap().success(), "{name} does not build");
+    target.join("wasm32-wasip2").join("plugin").join(format!("guest_{name}.wasm"))
 }

@@ -80,6 +80,7 @@ fn delivery(policy: &DeliveryPolicy) -> Value {
     json!({
         "order": policy.order.as_str(),
         "concurrency": policy.concurrency,
+        "batch": policy.batch.map(|batch| json!({ "max": batch.max, "within-ms": batch.within.as_millis() })),
         "give-up-after-s": policy.give_up_after.as_secs(),
         "attempts": policy.attempts,
         "backoff": {

@@ -90,7 +90,7 @@ fn load(config: &HostConfig, plugins: &Plugins, catalog: &Catalog, progress: &(d
 fn uses(runnable: &Runnable) -> impl Iterator<Item = (&Runnable, &Use, Export)> {
     let steps = runnable.steps.iter().map(move |used| (runnable, used, Export::Transform));
     let polls = runnable.polls.iter().map(move |poll| (runnable, &poll.used, Export::Poll));
-    steps.chain(runnable.sink.iter().map(move |used| (runnable, used, Export::Deliver))).chain(polls)
+    steps.chain(runnable.sink.iter().map(move |used| (runnable, used, runnable.sink_export()))).chain(polls)
 }
 
 fn runnable(active: &Active, environment: &Environment) -> Result<Runnable, Problem> {

@@ -159,6 +159,7 @@ fn call(component: &[u8], order: &[u8]) -> Call {
             origin: "webhook /orders".into(),
             accepted_at,
         }),
+        others: Vec::new(),
         cursor: None,
         attempt: 0,
         replay: 0,

@@ -138,8 +138,9 @@ fn attempt(attempt: &Value) -> Vec<String> {
         lines.push("  may repeat what an attempt before it sent, which the end of the host cut off".to_owned());
     }
     for call in list(&attempt["trace"]["calls"]) {
+        let batch = call["batch"].as_u64().map(|size| format!("batch of {size}, ")).unwrap_or_default();
         lines.push(format!(
-            "  {:<6}  {} {}: {} (in {}, {} µs CPU)",
+            "  {:<6}  {} {}: {} ({batch}in {}, {} µs CPU)",
             text(call, "place"),
             text(call, "plugin"),
             text(call, "version"),

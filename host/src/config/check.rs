@@ -17,8 +17,10 @@ pub fn check<'f>(workspace: &Workspace, facts: &dyn Fn(&Step) -> Option<&'f Fact
     for file in &workspace.integrations {
         for ((place, step), path) in file.integration.uses().zip(use_paths(&file.integration)) {
             let Some(facts) = facts(step) else { continue };
-            let checked = Use { workspace, file, place: &place, path: &path, step, facts };
-            checked.role(role_of(&file.integration, step), &mut problems);
+            let is_batch = path == "sink" && file.integration.delivery.batch.is_some();
+            let checked = Use { workspace, file, place: &place, path: &path, step, facts, is_batch };
+            checked.role(if is_batch { Role::BatchSink } else { role_of(&file.integration, step) }, &mut problems);
+            checked.writes(&mut problems);
             checked.imports(&mut problems);
             checked.slots(&mut problems);
             checked.config(&mut problems);
@@ -49,6 +51,8 @@ struct Use<'a> {
     path: &'a str,
     step: &'a Step,
     facts: &'a Facts,
+    /// A sink that is given batches.
+    is_batch: bool,
 }
 
 impl Use<'_> {
@@ -66,14 +70,33 @@ impl Use<'_> {
         if self.facts.roles.contains(&needed) {
             return;
         }
+        if needed == Role::Sink && self.facts.roles.contains(&Role::BatchSink) {
+            let what = "takes messages in batches only, and nothing says how large they may be";
+            let fix = format!("add `batch = {{ max = 100, within = \"1s\" }}` to {}", self.section());
+            return problems.push(self.problem(Code::WrongRole, "plugin", what).fix(fix));
+        }
         let roles: Vec<_> = self.facts.roles.iter().map(Role::to_string).collect();
         let is = if roles.is_empty() { "has no role this host knows".to_owned() } else { format!("is a {}", roles.join(" and a ")) };
         let fix = match needed {
             Role::Sink => "a [sink] needs a plugin that exports lockgate:plugin/sink@0.1.0",
+            Role::BatchSink => "take `batch` away, or use a plugin that exports lockgate:plugin/batch-sink@0.1.0",
             Role::Source => "a `poll` needs a plugin that exports lockgate:plugin/source@0.1.0",
             Role::Transformer => "a [[step]] needs a plugin that exports lockgate:plugin/transformer@0.1.0",
         };
-        problems.push(self.problem(Code::WrongRole, "plugin", &format!("{is}, and a {needed} is needed here")).fix(fix));
+        let below = if needed == Role::BatchSink { "batch" } else { "plugin" };
+        problems.push(self.problem(Code::WrongRole, below, &format!("{is}, and a {needed} is needed here")).fix(fix));
+    }
+
+    /// What a call writes commits with the message it is about. A batch is about many, which settle each on its own.
+    fn writes(&self, problems: &mut Problems) {
+        if let Some(grant) = self.step.grants.iter().next().filter(|_| self.is_batch) {
+            let what = format!(
+                "takes batches, and is granted {}: what one call writes could not commit with each of its messages",
+                grant.as_str()
+            );
+            let fix = "take `grant` away, and let a step do it, or take `batch` away";
+            problems.push(self.problem(Code::WrongValue, "grant", &what).fix(fix));
+        }
     }
 
     fn imports(&self, problems: &mut Problems) {
@@ -87,11 +110,11 @@ impl Use<'_> {
             }
             if let Some(grant) = import.kind.grant().filter(|grant| !self.step.grants.contains(grant)) {
                 let what = format!("imports {}, which is not granted", import.name);
-                problems.push(self.problem(Code::NotGranted, "plugin", &what).fix(format!(
-                    "add `{}` to {}",
-                    self.grant_line(grant),
-                    self.section()
-                )));
+                let fix = match self.is_batch {
+                    true => "no batch sink is granted it: build the plugin without, or take `batch` away".to_owned(),
+                    false => format!("add `{}` to {}", self.grant_line(grant), self.section()),
+                };
+                problems.push(self.problem(Code::NotGranted, "plugin", &what).fix(fix));
             }
         }
         if let Some(import) = self.facts.imports(ImportKind::Http)

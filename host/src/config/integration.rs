@@ -1,6 +1,6 @@
 //! `integrations/<name>.toml`: one integration as its owner writes it.
 //!
-//! Reads the head and the delivery policy; sources are in `source`, steps and the sink in `step`. Depends on `integration`'s
+//! Reads the head and the delivery policy; sources are in `source`, steps and the sink in `step`, its batches in `batch`. Depends on `integration`'s
 //! types and `config::reader`.
 
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::batch;
 use super::host::bounded_duration;
 use super::name;
 use super::reader::{Keys, Node, Page, Places, Table};
@@ -63,7 +64,8 @@ fn read(name: &str, root: &Table<'_>) -> Option<Integration> {
     let sources = source::sources(root);
     let steps = step::steps(root);
     let sink = root.required("sink", "[sink]").and_then(|node| step::sink(&node));
-    let delivery = delivery(root, &sources);
+    let mut delivery = delivery(root, &sources);
+    batch::batching(root, &mut delivery);
     Some(Integration {
         name: name.to_owned(),
         description: description?.to_owned(),

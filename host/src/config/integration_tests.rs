@@ -3,7 +3,7 @@
 use super::source::webhook_path;
 use super::*;
 use crate::integration::select::Selector;
-use crate::integration::{Allow, Grant, Sink};
+use crate::integration::{Allow, Batching, Grant, Sink};
 
 /// The example of the reference, reduced to what is built.
 const EXAMPLE: &str = r#"
@@ -209,6 +209,38 @@ fn refuses_paths_and_rules_that_lead_elsewhere() {
 }
 
 #[test]
+fn refuses_batches_that_contradict_the_rest_or_are_none() {
+    let with_batch = |batch: &str, delivery: &str| {
+        let sink = format!("plugin = \"p\"\nbatch = {batch}");
+        mistakes(&format!("{}[delivery]\n{delivery}\n", with("").replace("channel = \"out\"", &sink)))
+    };
+    assert_eq!(
+        with_batch("{}", "order = \"strict\""),
+        ["8:9: LG-1005 `sink.batch` and `delivery.order` = \"strict\": strict order with batches across keys"]
+    );
+    assert_eq!(
+        with_batch("{ max = 1000 }", "concurrency = 11"),
+        ["8:9: LG-1005 `sink.batch.max` = 1000 and `delivery.concurrency` = 11: 11000 messages would be held at once; 10000 are the most"]
+    );
+    assert_eq!(with_batch("{ max = 1 }", ""), ["8:17: LG-1005 `sink.batch.max` = 1 is no batch"]);
+    for bad in ["{ max = 0 }", "{ max = 1001 }", "{ within = \"6m\" }", "{ size = 10 }", "100", "{ max = \"100\" }"] {
+        assert_eq!(with_batch(bad, "").len(), 1, "{bad}");
+    }
+    assert_eq!(mistakes(&with("batch = {}\n")), ["8:1: LG-1003 `sink.batch` is for plugins; this sink is a channel"]);
+}
+
+#[test]
+fn a_batch_is_as_the_sink_says_and_safe_where_it_says_nothing() {
+    let read = |batch: &str| {
+        let sink = format!("plugin = \"p\"\n{batch}");
+        parse(&with("").replace("channel = \"out\"", &sink)).unwrap().delivery.batch
+    };
+    assert_eq!(read(""), None);
+    assert_eq!(read("batch = {}"), Some(Batching { max: 100, within: Duration::from_secs(1) }));
+    assert_eq!(read("batch = { max = 1000, within = \"0s\" }"), Some(Batching { max: 1000, within: Duration::ZERO }));
+}
+
+#[test]
 fn refuses_a_file_whose_name_is_not_a_name() {
     let problems = IntegrationFile::parse("My Flow", "My Flow.toml", MINIMAL).unwrap_err();
     assert!(problems.to_string().starts_with("My Flow.toml:1:1: LG-1005 `My Flow.toml` does not name an integration"), "{problems}");
@@ -247,7 +279,8 @@ fn reads_the_example_of_the_reference() {
     assert_eq!((sink.plugin.as_str(), sink.bindings["target"].alias.as_str()), ("salesforce", "crm"));
     let second = Duration::from_secs;
     let backoff = Backoff { base: second(2), cap: second(60), jitter: Jitter::None };
-    let delivery = DeliveryPolicy { order: Order::Key, concurrency: 4, give_up_after: second(7200), attempts: Some(10), backoff };
+    let delivery =
+        DeliveryPolicy { order: Order::Key, concurrency: 4, give_up_after: second(7200), attempts: Some(10), backoff, batch: None };
     assert_eq!(integration.delivery, delivery);
 }
 

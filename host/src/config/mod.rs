@@ -4,6 +4,7 @@
 //! that is wrong is reported at once, each mistake with its place and its fix.
 
 mod auth;
+mod batch;
 mod channels;
 pub mod check;
 mod environment;

@@ -128,6 +128,38 @@ fn names_slots_configs_and_roles_that_do_not_fit() {
 }
 
 #[test]
+fn a_sink_takes_batches_if_both_it_and_its_integration_say_so_and_writes_nothing_of_its_own() {
+    let folder = Folder::new("[sink]\nplugin = \"s\"\n");
+    folder.put("plugins/s@1.0.0.wasm", component("batch-sink", &[]));
+    assert_eq!(
+        folder.problems(),
+        "integrations/a.toml:7:10: LG-2005 integration a, sink: plugin s takes messages in batches only, and nothing says how large they may be\n  \
+         fix: add `batch = { max = 100, within = \"1s\" }` to [sink] of integrations/a.toml"
+    );
+    folder.put("integrations/a.toml", format!("{HOOK}[sink]\nplugin = \"s\"\nbatch = {{}}\n"));
+    assert!(folder.prepare().is_ok());
+
+    folder.put("plugins/s@1.0.0.wasm", component("sink", &[]));
+    assert_eq!(
+        folder.problems(),
+        "integrations/a.toml:8:9: LG-2005 integration a, sink: plugin s is a sink, and a batch-sink is needed here\n  \
+         fix: take `batch` away, or use a plugin that exports lockgate:plugin/batch-sink@0.1.0"
+    );
+    folder.put("plugins/s@1.0.0.wasm", component("batch-sink", &["lockgate:plugin/queue@0.1.0"]));
+    assert_eq!(
+        folder.problems(),
+        "integrations/a.toml:7:10: LG-2003 integration a, sink: plugin s imports lockgate:plugin/queue@0.1.0, which is not granted\n  \
+         fix: no batch sink is granted it: build the plugin without, or take `batch` away"
+    );
+    folder.put("integrations/a.toml", format!("{HOOK}[sink]\nplugin = \"s\"\ngrant = [\"queue\"]\nbatch = {{}}\n"));
+    assert_eq!(
+        folder.problems(),
+        "integrations/a.toml:8:9: LG-1005 integration a, sink: plugin s takes batches, and is granted queue: what one call writes could not commit with each of its messages\n  \
+         fix: take `grant` away, and let a step do it, or take `batch` away"
+    );
+}
+
+#[test]
 fn refuses_files_that_are_not_what_their_name_says() {
     let folder = Folder::new("[sink]\nplugin = \"s\"\n");
     folder.put("plugins/s.wasm", component("sink", &[]));

@@ -21,7 +21,7 @@ const CONFIG_BYTES_MAX: usize = 64 * 1024;
 const LIST_MAX: usize = 10_000;
 
 const STEP: Keys = Keys { known: &["plugin", "config", "grant", "bind"], not_built: &["mapping"] };
-const SINK: Keys = Keys { known: &["plugin", "channel", "config", "grant", "bind"], not_built: &["mapping", "contract", "batch"] };
+const SINK: Keys = Keys { known: &["plugin", "channel", "config", "grant", "bind", "batch"], not_built: &["mapping", "contract"] };
 const BINDING: Keys = Keys::all(&["alias", "allow"]);
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 
@@ -39,7 +39,7 @@ pub fn sink(node: &Node<'_>) -> Option<Sink> {
     match (table.optional("plugin"), table.optional("channel")) {
         (Some(_), None) => plugin_use(&table).map(Sink::Plugin),
         (None, Some(channel)) => {
-            for key in ["config", "grant", "bind"].into_iter().filter(|key| table.optional(key).is_some()) {
+            for key in ["config", "grant", "bind", "batch"].into_iter().filter(|key| table.optional(key).is_some()) {
                 table.wrong_key(
                     key,
                     Code::UnknownKey,

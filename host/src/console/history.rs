@@ -103,6 +103,7 @@ fn call(call: &Value) -> Markup {
         p {
             span.muted { (text(call, "place")) } " "
             strong { (text(call, "plugin")) } " " (text(call, "version")) ": " (text(call, "result"))
+            @if let Some(size) = call["batch"].as_u64() { span.muted { ", in a batch of " (size) "," } }
             span.muted { " in " (moment::duration_us(call["wall-us"].as_u64().unwrap_or_default())) ", CPU " (moment::duration_us(call["cpu-us"].as_u64().unwrap_or_default())) }
         }
         @let requests = list(&call["requests"]);

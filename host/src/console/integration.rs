@@ -234,7 +234,7 @@ fn plugin(place: &str, step: &Step, pinned: Option<&PinnedPlugin>) -> Markup {
 }
 
 fn rules(integration: &Integration, release: Option<&(Release, ReleaseId, Timestamp)>) -> Markup {
-    let DeliveryPolicy { order, concurrency, give_up_after, attempts, backoff } = &integration.delivery;
+    let DeliveryPolicy { order, concurrency, give_up_after, attempts, backoff, batch } = &integration.delivery;
     let jitter = match backoff.jitter {
         Jitter::Full => "drawn at random up to that",
         Jitter::None => "exactly that",
@@ -245,7 +245,13 @@ fn rules(integration: &Integration, release: Option<&(Release, ReleaseId, Timest
             "Order",
             html! { @match order { Order::Key => "by key: one of a key at a time", Order::Strict => "strict: one of a key at a time, and a dead letter stops its key", Order::None => "none" } },
         ),
-        ("At once", html! { (concurrency) }),
+        (
+            "At once",
+            html! {
+                (concurrency)
+                @if let Some(batch) = batch { " batches, each of at most " (batch.max) " messages within " (parts::duration_of(batch.within)) }
+            },
+        ),
         (
             "Gives up after",
             html! { (parts::duration_of(*give_up_after)) @if let Some(attempts) = attempts { ", or " (attempts) " attempts" } },

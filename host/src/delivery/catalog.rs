@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::feeds::Feeds;
 use super::retirements::Retirements;
 use crate::clock::Timestamp;
-use crate::integration::{Binding, Entry, Grant, Integration, PinnedPlugin, Poll, ReleaseId, Sink, Step};
+use crate::integration::{Batching, Binding, Entry, Grant, Integration, PinnedPlugin, Poll, ReleaseId, Sink, Step};
 use crate::message::Message;
 use crate::message_store::NewDelivery;
 use crate::message_store::routing::delivery_for;
+use crate::plugin::Export;
 
 /// One active release.
 #[derive(Debug)]
@@ -57,6 +58,16 @@ impl Runnable {
             return None;
         }
         Some(Self { integration, release, steps, sink, polls, feeds: Feeds::default() })
+    }
+
+    /// How its sink is given several messages at once; none where it takes them one by one.
+    pub fn batching(&self) -> Option<Batching> {
+        self.sink.as_ref().and(self.integration.delivery.batch)
+    }
+
+    /// The export its sink is called at.
+    pub fn sink_export(&self) -> Export {
+        if self.batching().is_some() { Export::DeliverBatch } else { Export::Deliver }
     }
 
     /// The aliases its steps and its sink may use.

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::batch::Place;
 use super::catalog::{Catalog, Runnable, Use};
 use super::gathered::Gathered;
 use super::idempotency::idempotency_base;
@@ -63,13 +64,20 @@ impl Delivery {
     /// Runs a leased delivery and settles it. Returns when what happened is on disk; `walked` is called when only that is left to wait for.
     ///
     /// Once `give_up` is cancelled the way is left where it is, and the delivery is settled as one that waits: the next start
-    /// of the host runs it again, under the same idempotency keys.
-    pub async fn deliver(&self, runnable: &Runnable, leased: &Leased, give_up: &CancellationToken, walked: impl FnOnce()) {
+    /// of the host runs it again, under the same idempotency keys. One with a place in a batch shares the call of its sink.
+    pub async fn deliver(
+        &self,
+        runnable: &Runnable,
+        leased: &Leased,
+        place: Option<Place>,
+        give_up: &CancellationToken,
+        walked: impl FnOnce(),
+    ) {
         async {
             let started_at = self.clock.now();
             let mut gathered = Gathered::default();
             gathered.trace.may_repeat = leased.may_repeat;
-            let end = self.walk_to_the_end(runnable, leased, &mut gathered, give_up).await;
+            let end = self.walk_to_the_end(runnable, leased, place, &mut gathered, give_up).await;
             let settle = self.settlement(runnable, leased, end, &mut gathered, started_at);
             walked();
             self.settle(leased, Arc::new(settle), give_up).await;
@@ -85,11 +93,12 @@ impl Delivery {
         &self,
         runnable: &Runnable,
         leased: &Leased,
+        place: Option<Place>,
         gathered: &mut Gathered,
         give_up: &CancellationToken,
     ) -> Result<End, Stopped> {
         // What was gathered is not committed after a panic, so nothing half changed is seen again.
-        let walk = AssertUnwindSafe(self.walk(runnable, leased, gathered)).catch_unwind();
+        let walk = AssertUnwindSafe(self.walk(runnable, leased, place, gathered)).catch_unwind();
         tokio::select! {
             biased;
             end = walk => end.unwrap_or_else(|_panic| Err(Stopped::panicked())),
@@ -98,18 +107,21 @@ impl Delivery {
     }
 
     /// The way of one message: steps, then nothing, one or many, then the sink.
-    async fn walk(&self, runnable: &Runnable, leased: &Leased, gathered: &mut Gathered) -> Result<End, Stopped> {
+    async fn walk(&self, runnable: &Runnable, leased: &Leased, place: Option<Place>, gathered: &mut Gathered) -> Result<End, Stopped> {
         if leased.unsettled_starts >= UNSETTLED_STARTS_MAX {
             return Err(crashed(leased));
         }
         let made = match leased.stage {
-            Stage::Steps => self.steps(runnable, leased, gathered).await?,
+            Stage::Steps => {
+                let _turn = Place::turn(place.as_ref()).await;
+                self.steps(runnable, leased, gathered).await?
+            }
             Stage::Sink => Made::Messages(vec![leased.message.clone()]),
         };
         match made {
             Made::Nothing { code, detail } => Ok(End::Skipped { code, detail }),
             Made::Messages(messages) => match messages.as_slice() {
-                [one] => self.sink(runnable, leased, one, gathered).await,
+                [one] => self.sink(runnable, leased, one, place, gathered).await,
                 many => Ok(End::FannedOut { children: children(leased, many, self.clock.now()) }),
             },
         }
@@ -128,7 +140,7 @@ impl Delivery {
                         next.extend(drafts.into_iter().map(|draft| carry(message, draft)));
                     }
                     Output::Skip { code, detail } => skipped = skipped.or(Some((code, detail))),
-                    Output::Receipt { .. } | Output::Page(_) => return Err(wrong_output(step)),
+                    Output::Receipt { .. } | Output::Each(_) | Output::Page(_) => return Err(wrong_output(step)),
                 }
                 if next.len() > CARRIED_MAX {
                     return Err(too_many(step));
@@ -143,20 +155,31 @@ impl Delivery {
         Ok(Made::Messages(carried))
     }
 
-    /// Hands one message to the sink: a channel or a plugin.
-    async fn sink(&self, runnable: &Runnable, leased: &Leased, message: &Arc<Message>, gathered: &mut Gathered) -> Result<End, Stopped> {
+    /// Hands one message to the sink: a channel, or a plugin that takes it alone or together with others.
+    async fn sink(
+        &self,
+        runnable: &Runnable,
+        leased: &Leased,
+        message: &Arc<Message>,
+        place: Option<Place>,
+        gathered: &mut Gathered,
+    ) -> Result<End, Stopped> {
         let Some(sink) = &runnable.sink else {
             let append = sink_append(&self.catalog, runnable, leased, message, self.clock.now());
             let receipt = append.as_ref().map_or(serde_json::Value::Null, |append| serde_json::json!({ "channel": append.channel }));
             return Ok(End::Delivered { receipt, append: append.map(Box::new) });
         };
-        match self.call(sink, Export::Deliver, leased, message, 0, gathered).await? {
+        let output = match place {
+            Some(place) => self.call_together(place, sink, leased, message, gathered).await?,
+            None => self.call(sink, Export::Deliver, leased, message, 0, gathered).await?,
+        };
+        match output {
             Output::Receipt { remote_id, remote_version, detail } => {
                 let receipt = serde_json::json!({ "remote-id": remote_id, "remote-version": remote_version, "detail": detail });
                 Ok(End::Delivered { receipt, append: None })
             }
             Output::Skip { code, detail } => Ok(End::Skipped { code, detail }),
-            Output::Drafts(_) | Output::Page(_) => Err(wrong_output(sink)),
+            Output::Drafts(_) | Output::Each(_) | Output::Page(_) => Err(wrong_output(sink)),
         }
     }
 
@@ -184,13 +207,14 @@ impl Delivery {
 }
 
 /// What the plugin of `used` is given. The same message gives the same call at every attempt, but for the attempt's number.
-fn call(used: &Use, export: Export, leased: &Leased, message: &Arc<Message>, ordinal: u32) -> Call {
+pub(super) fn call(used: &Use, export: Export, leased: &Leased, message: &Arc<Message>, ordinal: u32) -> Call {
     let step = (export == Export::Transform).then_some((used.place.as_str(), ordinal));
     Call {
         plugin: used.plugin.clone(),
         export,
         integration: leased.integration.clone(),
         message: message.clone(),
+        others: Vec::new(),
         cursor: None,
         attempt: leased.attempts,
         replay: leased.replay,

@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use super::batch::{LEASED_AT_ONCE, Place};
 use super::catalog::Runnable;
 use super::deliver::Delivery;
 use super::pauses::Width;
-use crate::alias::{Admission, Aliases, Entrance, Seat};
+use crate::alias::{Admission, Aliases, Entrance};
 use crate::clock::{Clock, within};
 use crate::crash_point::{CrashPoint, reached};
 use crate::integration::Integration;
@@ -66,29 +67,34 @@ pub struct Dispatcher {
 
 /// How deliveries under way are ended by force.
 #[derive(Clone, Debug, Default)]
-struct Ends {
+pub(super) struct Ends {
     /// They leave their way where it is and settle.
     give_up: CancellationToken,
     /// They are dropped where they stand.
-    cut: CancellationToken,
+    pub(super) cut: CancellationToken,
 }
 
 /// One integration's loop and what it needs.
-struct Lane {
-    delivery: Delivery,
+pub(super) struct Lane {
+    pub(super) delivery: Delivery,
     /// To the aliases of the integration. It rings the bell when a gate opens earlier than it said.
-    entrance: Entrance,
-    runnable: Arc<Runnable>,
+    pub(super) entrance: Entrance,
+    pub(super) runnable: Arc<Runnable>,
     bell: Arc<Notify>,
     permits: Arc<Semaphore>,
+    /// Of the deliveries in batches, those that may run their steps at once.
+    pub(super) steps: Arc<Semaphore>,
     /// For deliveries that are over but for their settlement: as many as may be under way. One that gets none keeps its place until it
     /// is settled, so that a store that is slow holds up who fills it.
     settling: Arc<Semaphore>,
-    stop: watch::Receiver<bool>,
+    pub(super) stop: watch::Receiver<bool>,
+    pub(super) loops: TaskTracker,
     under_way: TaskTracker,
-    ends: Ends,
+    pub(super) ends: Ends,
     /// Who has so much waiting that nothing more is made for it.
     held_back_by: Option<String>,
+    /// What is due has waited for a batch to fill.
+    pub(super) has_waited: bool,
 }
 
 impl Dispatcher {
@@ -104,11 +110,14 @@ impl Dispatcher {
                 runnable: runnable.clone(),
                 bell,
                 permits: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
+                steps: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
                 settling: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
                 stop: stopped.clone(),
+                loops: loops.clone(),
                 under_way: under_way.clone(),
                 ends: ends.clone(),
                 held_back_by: None,
+                has_waited: false,
             };
             loops.spawn(ends.cut.clone().run_until_cancelled_owned(lane.run()));
         }
@@ -144,6 +153,7 @@ impl Dispatcher {
 
 impl Lane {
     async fn run(mut self) {
+        let batching = self.runnable.batching();
         loop {
             let Some(permit) = self.permit().await else { return };
             if self.is_held_back() {
@@ -163,14 +173,19 @@ impl Lane {
                     continue;
                 }
             };
-            match self.lease(seats.left()).await {
+            match self.lease(batching.map_or(seats.left(), |batching| batching.max.min(LEASED_AT_ONCE))).await {
                 Ok(leased) if leased.is_empty() => {
                     drop((permits, seats));
                     let wait = self.until_due().await;
                     self.wait(wait).await;
                 }
                 Ok(leased) if *self.stop.borrow() => return self.give_back(&leased).await,
-                Ok(leased) => leased.into_iter().zip(permits.into_iter().zip(seats)).for_each(|(leased, place)| self.start(leased, place)),
+                Ok(leased) => match batching {
+                    Some(batching) => self.start_batch(batching, leased, permits, seats).await,
+                    None => {
+                        leased.into_iter().zip(permits.into_iter().zip(seats)).for_each(|(leased, held)| self.start(leased, None, held))
+                    }
+                },
                 Err(StoreError::Closed) => return,
                 Err(why) => {
                     warn!(%why, integration = self.runnable.integration.name, "the message store gave no deliveries; looking again");
@@ -207,7 +222,7 @@ impl Lane {
         }
     }
 
-    /// As many permits as are free, so that due deliveries are leased together. None where people have paused it, or where as many
+    /// As many permits as are free, so that due deliveries are leased together; for a batch it is one. None where people have paused it, or where as many
     /// run as may shortly after.
     fn more(&self, first: OwnedSemaphorePermit) -> Option<Vec<OwnedSemaphorePermit>> {
         let Integration { name, delivery: policy, .. } = &self.runnable.integration;
@@ -217,6 +232,7 @@ impl Lane {
             Width::Ramp(width) => width.saturating_sub(running),
             Width::Full => usize::MAX,
         };
+        let room = if self.runnable.batching().is_some() { room.min(1) } else { room };
         let mut permits = vec![first];
         while permits.len() < room
             && let Ok(permit) = self.permits.clone().try_acquire_owned()
@@ -226,13 +242,13 @@ impl Lane {
         (room > 0).then_some(permits)
     }
 
-    async fn lease(&self, limit: usize) -> Result<Vec<Leased>, StoreError> {
+    pub(super) async fn lease(&self, limit: usize) -> Result<Vec<Leased>, StoreError> {
         let integration = self.runnable.integration.name.clone();
         self.delivery.store.lease(Lease { integration, now: self.delivery.clock.now(), limit }).await
     }
 
-    /// What was handed out while the host began to stop has not started.
-    async fn give_back(&self, leased: &[Leased]) {
+    /// What was handed out and has not started.
+    pub(super) async fn give_back(&self, leased: &[Leased]) {
         for Leased { id, .. } in leased {
             if let Err(why) = self.delivery.store.release(*id).await {
                 warn!(%why, integration = self.runnable.integration.name, "a lease could not be given back; the next start runs it");
@@ -240,7 +256,7 @@ impl Lane {
         }
     }
 
-    async fn until_due(&self) -> Duration {
+    pub(super) async fn until_due(&self) -> Duration {
         match self.delivery.store.next_due(&self.runnable.integration.name).await {
             Ok(None) => LOOK_AT_LEAST_EVERY,
             Ok(Some(due)) => due.since(self.delivery.clock.now()).max(Duration::from_millis(1)),
@@ -249,7 +265,7 @@ impl Lane {
     }
 
     /// Until the bell rings, `at_most` has passed or the host stops.
-    async fn wait(&mut self, at_most: Duration) {
+    pub(super) async fn wait(&mut self, at_most: Duration) {
         tokio::select! {
             biased;
             () = self.bell.notified() => {}
@@ -258,19 +274,20 @@ impl Lane {
         }
     }
 
-    fn start(&self, leased: Leased, place: (OwnedSemaphorePermit, Seat)) {
+    /// Starts one delivery, which has `held` as long as it is on its way, and until it is settled where too many settle already.
+    pub(super) fn start(&self, leased: Leased, place: Option<Place>, held: impl Send + 'static) {
         reached(CrashPoint::Leased);
         let (delivery, runnable, ends, settling) = (self.delivery.clone(), self.runnable.clone(), self.ends.clone(), self.settling.clone());
         self.under_way.spawn(async move {
-            let mut place = Some(place);
+            let mut held = Some(held);
             let mut settles = None;
             let walked = || {
                 settles = settling.try_acquire_owned().ok();
                 if settles.is_some() {
-                    place = None;
+                    held = None;
                 }
             };
-            let delivered = AssertUnwindSafe(delivery.deliver(&runnable, &leased, &ends.give_up, walked)).catch_unwind();
+            let delivered = AssertUnwindSafe(delivery.deliver(&runnable, &leased, place, &ends.give_up, walked)).catch_unwind();
             if let Some(Err(_panic)) = ends.cut.run_until_cancelled(delivered).await {
                 // A fault in the host itself while it settled: the lease stays taken, so that it is not run in circles; the next
                 // start counts it as one that never settled.

@@ -1,5 +1,6 @@
 //! [`Gathered`]: what a delivery gathers on its way, call by call, within bounds.
 
+use super::batch::Part;
 use super::stopped::Stopped;
 use super::trace::Trace;
 use crate::message::{FailureClass, Tracked};
@@ -25,6 +26,19 @@ impl Gathered {
     pub fn begin(&mut self, call: &Call) {
         self.sends = self.effects.sends.len();
         self.trace.begin(call);
+    }
+
+    /// A call has ended that was for other deliveries too. This one's effects are not the call's.
+    pub fn end_shared(&mut self, Part { report, size }: Part) -> Result<Output, Stopped> {
+        self.trace.shared_by(size);
+        let effects = std::mem::take(&mut self.effects);
+        self.end(Report { effects, ..report })
+    }
+
+    /// Such a call has ended, and is repeated for fewer of them. What it sent says nothing of what comes of the repetition.
+    pub fn end_repeated(&mut self, Part { mut report, size }: Part) {
+        self.trace.shared_by(size);
+        self.trace.note(&mut report);
     }
 
     /// A call has ended.

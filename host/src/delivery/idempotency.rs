@@ -22,3 +22,10 @@ pub fn idempotency_base(integration: &str, message: MessageId, replay: u32, step
     }
     hex::encode(hash.finalize())
 }
+
+/// The base of a call for several messages: hex SHA-256 over the bases they have alone, in their order. Other company, other base.
+pub fn batch_base<'a>(bases: impl Iterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    bases.for_each(|base| hash.update(base.as_bytes()));
+    hex::encode(hash.finalize())
+}

@@ -1,8 +1,10 @@
 //! One message's way through its integration: dispatching what is due, running steps and sink, deciding what follows.
 //!
 //! Knows `message_store`, `plugin` (through their traits) and `alias` (its gates); knows nothing of files, sockets or SQL.
-//! Read `deliver` for the way, [`decide`](decide()) for the rules, `settling` for what the store is told.
+//! Read `deliver` for the way, [`decide`](decide()) for the rules, `settling` for what the store is told, `batch` for what deliveries
+//! share whose sink takes several messages at once.
 
+mod batch;
 mod catalog;
 mod decide;
 mod deliver;

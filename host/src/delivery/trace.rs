@@ -45,6 +45,9 @@ pub struct TracedCall {
     pub plugin: String,
     pub version: String,
     pub digest: String,
+    /// Messages in the call, where it was for more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
     /// `3 drafts`, `skip test-order`, `receipt`, `failed row-locked`, `cut off`.
     pub result: String,
     pub cpu_us: u64,
@@ -64,6 +67,7 @@ impl Trace {
             plugin: call.plugin.name.clone(),
             version: call.plugin.version.to_string(),
             digest: call.plugin.digest.clone(),
+            batch: None,
             result: CUT_OFF.to_owned(),
             cpu_us: 0,
             wall_us: 0,
@@ -71,17 +75,33 @@ impl Trace {
         });
     }
 
+    /// The call that started last is for `size` messages.
+    pub fn shared_by(&mut self, size: usize) {
+        if let Some(call) = self.calls.last_mut() {
+            call.batch = (size > 1).then_some(size);
+        }
+    }
+
     /// The call that started last has ended. Takes its requests out of the report.
     pub fn end(&mut self, report: &mut Report) {
         self.sent_requests |= !report.requests.is_empty();
+        self.note(report);
+    }
+
+    /// The same, where what it sent does not count.
+    pub fn note(&mut self, report: &mut Report) {
         let Some(call) = self.calls.last_mut() else { return };
         call.result = result_word(&report.result);
         call.cpu_us = u64::try_from(report.cpu.as_micros()).unwrap_or(u64::MAX);
         call.wall_us = u64::try_from(report.wall.as_micros()).unwrap_or(u64::MAX);
         call.requests = std::mem::take(&mut report.requests);
+        // The bodies of a batch are kept with each of its messages, so each keeps its part of what one attempt may.
+        let share = self.room.min(KEPT_ATTEMPT_BYTES_MAX / call.batch.unwrap_or(1));
+        let mut left = share;
         for request in &mut call.requests {
-            request.exchange.fit(&mut self.room);
+            request.exchange.fit(&mut left);
         }
+        self.room -= share - left;
     }
 
     /// Whether any call that ended sent a request.
@@ -107,6 +127,7 @@ fn result_word(result: &Result<Output, CallFailure>) -> String {
         Ok(Output::Drafts(drafts)) => format!("{} drafts", drafts.len()),
         Ok(Output::Skip { code, .. }) => format!("skip {code}"),
         Ok(Output::Receipt { .. }) => "receipt".to_owned(),
+        Ok(Output::Each(results)) => format!("{} results", results.len()),
         Ok(Output::Page(page)) => format!("page of {}", page.items.len()),
         Err(CallFailure::Transient { code, .. } | CallFailure::Permanent { code, .. }) => format!("failed {code}"),
         Err(CallFailure::Fault { class, .. }) => format!("failed {class}"),

@@ -8,7 +8,7 @@ mod schedule;
 pub mod select;
 mod source;
 
-pub use policy::{Backoff, DeliveryPolicy, Jitter, Order, WaitingMax};
+pub use policy::{Backoff, Batching, DeliveryPolicy, Jitter, Order, WaitingMax};
 pub use release::{PinnedPlugin, Release, ReleaseId};
 pub use schedule::{NotASchedule, Schedule};
 pub use source::{Entry, Occasion, Poll, Source};

@@ -45,13 +45,30 @@ pub struct Backoff {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryPolicy {
     pub order: Order,
-    /// Deliveries under way at once.
+    /// Deliveries under way at once; batches, where the sink takes batches.
     pub concurrency: usize,
     /// How long attempts may fail before the message becomes a dead letter; waiting for a target that is down does not count.
     pub give_up_after: Duration,
     /// An optional second bound: how many attempts may fail.
     pub attempts: Option<u32>,
     pub backoff: Backoff,
+    /// How a sink that takes several messages at once is given them; none: one message a call.
+    pub batch: Option<Batching>,
+}
+
+/// `batch` of a `[sink]`: a batch goes when it is full, or some time after its first message came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// Messages in one batch.
+    pub max: usize,
+    /// How long the first message of a batch waits for others.
+    pub within: Duration,
+}
+
+impl Default for Batching {
+    fn default() -> Self {
+        Self { max: 100, within: Duration::from_secs(1) }
+    }
 }
 
 /// The most deliveries that may wait.
@@ -84,6 +101,7 @@ impl Default for DeliveryPolicy {
             give_up_after: Duration::from_secs(24 * 60 * 60),
             attempts: None,
             backoff: Backoff::default(),
+            batch: None,
         }
     }
 }

@@ -156,6 +156,7 @@ fn role(export: &str) -> Option<Role> {
     match interface {
         "transformer" => Some(Role::Transformer),
         "sink" => Some(Role::Sink),
+        "batch-sink" => Some(Role::BatchSink),
         "source" => Some(Role::Source),
         _ => None,
     }

@@ -42,6 +42,7 @@ pub struct Slot {
 pub enum Role {
     Transformer,
     Sink,
+    BatchSink,
     Source,
 }
 
@@ -51,6 +52,7 @@ impl Role {
         match self {
             Self::Transformer => "transformer",
             Self::Sink => "sink",
+            Self::BatchSink => "batch-sink",
             Self::Source => "source",
         }
     }
@@ -108,7 +110,7 @@ fn roles(node: &Node<'_>) -> Option<BTreeSet<Role>> {
     if nodes.is_empty() {
         node.invalid("is empty", "[\"sink\"]");
     }
-    let words = [("transformer", Role::Transformer), ("sink", Role::Sink), ("source", Role::Source)];
+    let words = [Role::Transformer, Role::Sink, Role::BatchSink, Role::Source].map(|role| (role.as_str(), role));
     let roles: Vec<_> = nodes.iter().map(|node| node.word(&words)).collect();
     roles.into_iter().collect()
 }

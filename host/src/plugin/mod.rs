@@ -62,6 +62,8 @@ pub struct Call {
     /// What the plugin is shown. Behind another step: that step's draft, with the id, key and time of the message. A poll is shown
     /// none: its own has no content, and an id that stands for the poll in logs.
     pub message: Arc<Message>,
+    /// The other messages of a batch, behind the first; none for every export but [`Export::DeliverBatch`].
+    pub others: Vec<Arc<Message>>,
     /// Where a poll goes on; none at its first, and for what is no poll.
     pub cursor: Option<Arc<str>>,
     pub attempt: u32,
@@ -78,17 +80,25 @@ pub struct Call {
     pub virtual_now: Timestamp,
 }
 
+impl Call {
+    /// Every message it is about, in order.
+    pub fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
+        std::iter::once(&self.message).chain(&self.others)
+    }
+}
+
 /// The exports a host calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Export {
     Transform,
     Deliver,
+    DeliverBatch,
     Poll,
 }
 
 impl Export {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Transform, Self::Deliver, Self::Poll];
+    pub const ALL: [Self; 4] = [Self::Transform, Self::Deliver, Self::DeliverBatch, Self::Poll];
 }
 
 /// What a call did.
@@ -109,8 +119,17 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     Drafts(Vec<Draft>),
-    Skip { code: String, detail: String },
-    Receipt { remote_id: Option<String>, remote_version: Option<String>, detail: Option<String> },
+    Skip {
+        code: String,
+        detail: String,
+    },
+    Receipt {
+        remote_id: Option<String>,
+        remote_version: Option<String>,
+        detail: Option<String>,
+    },
+    /// What became of each message of a batch, in its order.
+    Each(Vec<Result<Output, CallFailure>>),
     Page(Page),
 }
 
@@ -160,7 +179,7 @@ impl Output {
             Self::Page(Page { items, cursor, .. }) => {
                 (items.len(), items.iter().map(Item::bytes).fold(cursor.len(), usize::saturating_add))
             }
-            Self::Skip { .. } | Self::Receipt { .. } => (0, 0),
+            Self::Skip { .. } | Self::Receipt { .. } | Self::Each(_) => (0, 0),
         }
     }
 }

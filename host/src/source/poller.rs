@@ -208,6 +208,7 @@ impl Poller {
             export: Export::Poll,
             integration: integration.clone(),
             message: Arc::new(message),
+            others: Vec::new(),
             cursor: cursor.map(Arc::from),
             attempt: self.failures,
             replay: 0,

@@ -1,6 +1,6 @@
 //! A plugin in every role that uses all a host offers: it polls a ticket system, drops what it has seen, and writes back.
 
-use lockgate_sdk::{Context, Delivered, Draft, Failure, Item, Message, Output, Page, Receipt, Sink, Source, Transformer};
+use lockgate_sdk::{BatchSink, Context, Delivered, Draft, Failure, Item, Message, Output, Page, Receipt, Sink, Source, Transformer};
 use lockgate_sdk::{http, key_value, log, queue};
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,6 +48,21 @@ impl Sink for Tickets {
     }
 }
 
+impl BatchSink for Tickets {
+    fn deliver_batch(messages: Vec<Message>, _context: Context) -> Vec<Result<Delivered, Failure>> {
+        let requests = messages
+            .iter()
+            .map(|message| http::Request::put("/tickets").body(&message.content_type, message.body.clone()).label(&message.id));
+        let answers = http::send_all("tickets", requests.collect());
+        let verdict = |answer: Result<http::Response, http::Error>| {
+            answer?.success()?;
+            Ok(Receipt::default().into())
+        };
+        answers.into_iter().map(verdict).collect()
+    }
+}
+
 lockgate_sdk::export_source!(Tickets);
 lockgate_sdk::export_transformer!(Tickets);
 lockgate_sdk::export_sink!(Tickets);
+lockgate_sdk::export_batch_sink!(Tickets);

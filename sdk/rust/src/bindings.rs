@@ -22,6 +22,20 @@ pub mod transformer {
     });
 }
 
+pub mod batch_sink {
+    wit_bindgen::generate!({
+        path: "../../wit/lockgate-plugin-0.1.0",
+        world: "batch-sink-plugin",
+        pub_export_macro: true,
+        with: {
+            "lockgate:plugin/types@0.1.0": crate::__bindings::sink::lockgate::plugin::types,
+            "lockgate:plugin/log@0.1.0": crate::__bindings::sink::lockgate::plugin::log,
+            "lockgate:plugin/config@0.1.0": crate::__bindings::sink::lockgate::plugin::config,
+            "lockgate:plugin/http@0.1.0": crate::__bindings::sink::lockgate::plugin::http,
+        },
+    });
+}
+
 pub mod source {
     wit_bindgen::generate!({
         path: "../../wit/lockgate-plugin-0.1.0",
@@ -38,6 +52,7 @@ pub mod source {
     });
 }
 
+use batch_sink::exports::lockgate::plugin::batch_sink as wit_batch_sink;
 use sink::exports::lockgate::plugin::sink as wit_sink;
 use sink::lockgate::plugin::{http as wit_http, key_value as wit_key_value, types};
 use source::exports::lockgate::plugin::source as wit_source;
@@ -53,13 +68,15 @@ impl<T: crate::Transformer> wit_transformer::Guest for T {
 }
 
 impl<T: crate::Sink> wit_sink::Guest for T {
-    fn deliver(message: types::Message, context: types::Context) -> Result<wit_sink::Delivered, types::Failure> {
-        match T::deliver(message.into(), context.into())? {
-            crate::Delivered::Receipt(crate::Receipt { remote_id, remote_version, detail }) => {
-                Ok(wit_sink::Delivered::Receipt(wit_sink::Receipt { remote_id, remote_version, detail }))
-            }
-            crate::Delivered::Skip(skip) => Ok(wit_sink::Delivered::Skip(skip.into())),
-        }
+    fn deliver(message: types::Message, context: types::Context) -> Result<types::Delivered, types::Failure> {
+        Ok(T::deliver(message.into(), context.into())?.into())
+    }
+}
+
+impl<T: crate::BatchSink> wit_batch_sink::Guest for T {
+    fn deliver_batch(messages: Vec<types::Message>, context: types::Context) -> Vec<Result<types::Delivered, types::Failure>> {
+        let results = T::deliver_batch(messages.into_iter().map(Into::into).collect(), context.into());
+        results.into_iter().map(|result| Ok(result?.into())).collect()
     }
 }
 
@@ -112,6 +129,17 @@ impl From<crate::Draft> for types::Draft {
 impl From<crate::Skip> for types::Skip {
     fn from(crate::Skip { code, detail }: crate::Skip) -> Self {
         Self { code, detail }
+    }
+}
+
+impl From<crate::Delivered> for types::Delivered {
+    fn from(delivered: crate::Delivered) -> Self {
+        match delivered {
+            crate::Delivered::Receipt(crate::Receipt { remote_id, remote_version, detail }) => {
+                Self::Receipt(types::Receipt { remote_id, remote_version, detail })
+            }
+            crate::Delivered::Skip(skip) => Self::Skip(skip.into()),
+        }
     }
 }
 

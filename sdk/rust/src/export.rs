@@ -29,6 +29,19 @@ macro_rules! export_sink {
     };
 }
 
+/// Makes the component's `batch-sink` export from a type that implements [`BatchSink`](crate::BatchSink).
+#[macro_export]
+macro_rules! export_batch_sink {
+    ($plugin:ident) => {
+        const _: fn() = || {
+            fn implemented<T: $crate::BatchSink>() {}
+            implemented::<$plugin>();
+        };
+        #[cfg(target_family = "wasm")]
+        $crate::__bindings::batch_sink::export!($plugin with_types_in $crate::__bindings::batch_sink);
+    };
+}
+
 /// Makes the component's `source` export from a type that implements [`Source`](crate::Source).
 #[macro_export]
 macro_rules! export_source {

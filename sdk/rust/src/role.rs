@@ -23,6 +23,20 @@ pub trait Sink {
     fn deliver(message: Message, context: Context) -> Result<Delivered, Failure>;
 }
 
+/// Delivers several messages to a system at once.
+pub trait BatchSink {
+    /// Delivers `messages`, oldest first, no two of one key, and gives one result for each, in their order. A message that fails is
+    /// retried or dead-lettered alone.
+    ///
+    /// A message may come again (at least once), and then in other company: the host's `Idempotency-Key` and
+    /// `context.idempotency_base` follow from all messages of the call. Have the target know the single message again: write in a way
+    /// that may be repeated, such as an upsert by an external id made of the message's id or of its data.
+    ///
+    /// A call that panics, goes over a limit or gives back another number of results is repeated in halves, until the message that is
+    /// to blame is alone.
+    fn deliver_batch(messages: Vec<Message>, context: Context) -> Vec<Result<Delivered, Failure>>;
+}
+
 /// Fetches messages from a system that does not send them by itself.
 pub trait Source {
     /// Fetches what came after `cursor`; none on the first poll.
@@ -81,7 +95,7 @@ pub struct Receipt {
     pub detail: Option<String>,
 }
 
-/// How a [`Sink`] ended well.
+/// How a [`Sink`] or [`BatchSink`] ended well for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivered {
     /// The target has it.

@@ -91,6 +91,16 @@ pub fn message(body: impl Into<Vec<u8>>) -> Message {
     }
 }
 
+/// Messages with these bodies, as a batch has them: each with an id and a key of its own.
+pub fn messages<B: Into<Vec<u8>>>(bodies: impl IntoIterator<Item = B>) -> Vec<Message> {
+    let numbered = bodies.into_iter().enumerate().map(|(number, body)| Message {
+        id: format!("01890a5d-ac96-774b-bcce-{number:012x}"),
+        key: Some(format!("key-{number}")),
+        ..message(body)
+    });
+    numbered.collect()
+}
+
 /// An answer with this status and body.
 pub fn answer(status: u16, body: impl Into<Vec<u8>>) -> Result<http::Response, http::Error> {
     Ok(http::Response { status, headers: Vec::new(), body: body.into() })

@@ -96,5 +96,5 @@ fn one_component_can_have_every_role_and_use_every_capability() {
     let Some(folder) = built(&["-p", "lockgate-sdk", "--example", "connector"]) else { return };
     let imports = names(&["types", "config", "http", "key-value", "log", "queue"]);
     let made = made(&folder.join("examples/connector.wasm"));
-    assert_eq!((made.imports, made.exports), (imports, names(&["sink", "source", "transformer"])));
+    assert_eq!((made.imports, made.exports), (imports, names(&["batch-sink", "sink", "source", "transformer"])));
 }

@@ -1,5 +1,6 @@
 //! The delivery core without Wasm, disk or network: rules, then whole ways, then how they end with the host.
 
+mod batches;
 mod deciding;
 mod gates;
 pub(crate) mod lab;

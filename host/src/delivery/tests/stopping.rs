@@ -19,17 +19,17 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// A plugin whose calls take until there is a permit, and which knows how many are under way.
 #[derive(Clone)]
-struct Slow {
+pub struct Slow {
     answers: Arc<Semaphore>,
     under_way: Arc<AtomicUsize>,
 }
 
 impl Slow {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { answers: Arc::new(Semaphore::new(0)), under_way: Arc::default() }
     }
 
-    fn under_way(&self) -> usize {
+    pub fn under_way(&self) -> usize {
         self.under_way.load(Ordering::SeqCst)
     }
 }

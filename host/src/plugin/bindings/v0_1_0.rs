@@ -5,13 +5,13 @@ use std::time::Duration;
 use wasmtime::component::{HasData, Instance, InstancePre, Linker};
 use wasmtime::{AsContextMut, Store};
 
-use self::generated::exports::lockgate::plugin::{sink, source, transformer};
+use self::generated::exports::lockgate::plugin::{batch_sink, sink, source, transformer};
 use self::generated::lockgate::plugin::{config, http, key_value, log, queue, types};
 use crate::capability::http as http_capability;
 use crate::capability::key_value::{Answer, KvError};
 use crate::capability::queue::QueueError;
 use crate::capability::{config as config_capability, log as log_capability};
-use crate::message::{Headers, Tracked};
+use crate::message::{Headers, Message, Tracked};
 use crate::plugin::fault::{CODE_BYTES_MAX, DETAIL_BYTES_MAX, Stop, cut};
 use crate::plugin::offer::Offer;
 use crate::plugin::state::CallState;
@@ -43,6 +43,7 @@ pub fn interface_of(export: Export) -> &'static str {
     match export {
         Export::Transform => "lockgate:plugin/transformer@0.1.0",
         Export::Deliver => "lockgate:plugin/sink@0.1.0",
+        Export::DeliverBatch => "lockgate:plugin/batch-sink@0.1.0",
         Export::Poll => "lockgate:plugin/source@0.1.0",
     }
 }
@@ -78,6 +79,7 @@ pub fn link(linker: &mut Linker<CallState>, offer: Offer) -> wasmtime::Result<()
 pub struct Exports {
     transformer: Option<transformer::GuestIndices>,
     sink: Option<sink::GuestIndices>,
+    batch_sink: Option<batch_sink::GuestIndices>,
     source: Option<source::GuestIndices>,
 }
 
@@ -93,6 +95,7 @@ impl Exports {
         Self {
             transformer: transformer::GuestIndices::new(component).ok(),
             sink: sink::GuestIndices::new(component).ok(),
+            batch_sink: batch_sink::GuestIndices::new(component).ok(),
             source: source::GuestIndices::new(component).ok(),
         }
     }
@@ -102,6 +105,7 @@ impl Exports {
         match export {
             Export::Transform => self.transformer.is_some(),
             Export::Deliver => self.sink.is_some(),
+            Export::DeliverBatch => self.batch_sink.is_some(),
             Export::Poll => self.source.is_some(),
         }
     }
@@ -113,33 +117,50 @@ impl Exports {
         instance: &Instance,
         call: &Call,
     ) -> wasmtime::Result<Result<Output, CallFailure>> {
-        let headers: Vec<_> = call.message.headers.0.iter().map(|(name, value)| types::HeaderParam { name, value }).collect();
-        let mut id = uuid::Uuid::encode_buffer();
-        let message = types::Message {
-            id: call.message.id.0.as_hyphenated().encode_lower(&mut id),
-            key: call.message.key.as_ref().map(|key| key.0.as_str()),
-            content_type: &call.message.content_type,
-            headers: &headers,
-            body: &call.message.body,
-            received_at: u64::try_from(call.message.accepted_at.0).unwrap_or(0),
-        };
+        let headers: Vec<_> = call.messages().map(|message| header_params(message)).collect();
+        let mut ids = vec![uuid::Uuid::encode_buffer(); headers.len()];
+        let shown = call.messages().zip(&headers).zip(&mut ids);
+        let mut messages = shown.map(|((message, headers), id)| message_param(message, headers, id)).collect::<Vec<_>>();
         let context = types::Context { attempt: call.attempt, replay: call.replay, idempotency_base: &call.idempotency_base };
         let wrong_type = |why: wasmtime::Error| Stop::WrongType(interface_of(call.export), why.to_string());
-        match (call.export, &self.transformer, &self.sink, &self.source) {
-            (Export::Transform, Some(export), ..) => {
-                let guest = export.load(store.as_context_mut(), instance).map_err(wrong_type)?;
+        let lacks = || wasmtime::format_err!("the component does not export {}", interface_of(call.export));
+        match call.export {
+            Export::Transform => {
+                let guest = self.transformer.as_ref().ok_or_else(lacks)?.load(store.as_context_mut(), instance).map_err(wrong_type)?;
+                let message = messages.swap_remove(0);
                 Ok(guest.call_transform(store, message, context).await?.map(Output::from).map_err(CallFailure::from))
             }
-            (Export::Deliver, _, Some(export), _) => {
-                let guest = export.load(store.as_context_mut(), instance).map_err(wrong_type)?;
+            Export::Deliver => {
+                let guest = self.sink.as_ref().ok_or_else(lacks)?.load(store.as_context_mut(), instance).map_err(wrong_type)?;
+                let message = messages.swap_remove(0);
                 Ok(guest.call_deliver(store, message, context).await?.map(Output::from).map_err(CallFailure::from))
             }
-            (Export::Poll, .., Some(export)) => {
-                let guest = export.load(store.as_context_mut(), instance).map_err(wrong_type)?;
+            Export::DeliverBatch => {
+                let guest = self.batch_sink.as_ref().ok_or_else(lacks)?.load(store.as_context_mut(), instance).map_err(wrong_type)?;
+                let results = guest.call_deliver_batch(store, &messages, context).await?;
+                let results = results.into_iter().map(|result| result.map(Output::from).map_err(CallFailure::from));
+                Ok(Ok(Output::Each(results.collect())))
+            }
+            Export::Poll => {
+                let guest = self.source.as_ref().ok_or_else(lacks)?.load(store.as_context_mut(), instance).map_err(wrong_type)?;
                 Ok(guest.call_poll(store, call.cursor.as_deref()).await?.map(Output::from).map_err(CallFailure::from))
             }
-            (export, ..) => Err(wasmtime::format_err!("the component does not export {}", interface_of(export))),
         }
+    }
+}
+
+fn header_params(message: &Message) -> Vec<types::HeaderParam<'_>> {
+    message.headers.0.iter().map(|(name, value)| types::HeaderParam { name, value }).collect()
+}
+
+fn message_param<'a>(message: &'a Message, headers: &'a [types::HeaderParam<'a>], id: &'a mut [u8]) -> types::Message<'a> {
+    types::Message {
+        id: message.id.0.as_hyphenated().encode_lower(id),
+        key: message.key.as_ref().map(|key| key.0.as_str()),
+        content_type: &message.content_type,
+        headers,
+        body: &message.body,
+        received_at: u64::try_from(message.accepted_at.0).unwrap_or(0),
     }
 }
 
@@ -322,14 +343,14 @@ impl From<transformer::Output> for Output {
     }
 }
 
-impl From<sink::Delivered> for Output {
-    fn from(delivered: sink::Delivered) -> Self {
+impl From<types::Delivered> for Output {
+    fn from(delivered: types::Delivered) -> Self {
         match delivered {
-            sink::Delivered::Receipt(sink::Receipt { remote_id, remote_version, detail }) => {
+            types::Delivered::Receipt(types::Receipt { remote_id, remote_version, detail }) => {
                 let short = |text: Option<String>| text.map(|text| cut(text, DETAIL_BYTES_MAX));
                 Self::Receipt { remote_id: short(remote_id), remote_version: short(remote_version), detail: short(detail) }
             }
-            sink::Delivered::Skip(skip) => skip.into(),
+            types::Delivered::Skip(skip) => skip.into(),
         }
     }
 }

@@ -84,6 +84,36 @@ async fn delivers_through_the_alias_bound_to_the_slot() {
     assert_eq!(report.requests[0].answer, "200");
 }
 
+/// A call for messages with these bodies.
+fn batch(bodies: &[&str]) -> Call {
+    let mut messages = bodies.iter().map(|body| call(body).message);
+    Call { export: Export::DeliverBatch, message: messages.next().unwrap(), others: messages.collect(), ..call("") }
+}
+
+#[tokio::test]
+async fn one_trap_ends_the_call_of_a_whole_batch() {
+    let report = fixture(Limits::default()).invoker.invoke(batch(&["a", "trap", "b"]), Effects::default()).await;
+    assert_eq!(fault(report).0, FailureClass::Trapped);
+}
+
+#[tokio::test]
+async fn a_batch_has_a_result_for_each_message_in_its_order() {
+    let call = batch(&["a", "permanent", "skip", "b"]);
+    let receipt = |message: &Arc<Message>| Output::Receipt {
+        remote_id: Some(message.id.to_string()),
+        remote_version: None,
+        detail: Some("customer-1 2 1".into()),
+    };
+    let expected = vec![
+        Ok(receipt(&call.message)),
+        Err(CallFailure::Permanent { code: "bad".into(), detail: String::new() }),
+        Ok(Output::Skip { code: "odd".into(), detail: String::new() }),
+        Ok(receipt(&call.others[2])),
+    ];
+    let report = fixture(Limits::default()).invoker.invoke(call, Effects::default()).await;
+    assert_eq!(report.result, Ok(Output::Each(expected)));
+}
+
 #[tokio::test]
 async fn refuses_the_thirty_third_request() {
     let report = fixture(Limits::default()).run("http-many 33").await;

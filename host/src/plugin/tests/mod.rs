@@ -167,6 +167,7 @@ pub fn call(body: &str) -> Call {
             origin: "send".into(),
             accepted_at: Timestamp(1_700_000_000_000),
         }),
+        others: Vec::new(),
         cursor: None,
         attempt: 2,
         replay: 1,

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 wit_bindgen::generate!({ path: "../../../wit/lockgate-plugin-0.1.0", world: "connector" });
 
-use exports::lockgate::plugin::{sink, source, transformer};
-use lockgate::plugin::types::{Context, Draft, Failure, Message, PermanentFailure, Skip, TransientFailure};
+use exports::lockgate::plugin::{batch_sink, sink, source, transformer};
+use lockgate::plugin::types::{Context, Delivered, Draft, Failure, Message, PermanentFailure, Receipt, Skip, TransientFailure};
 use lockgate::plugin::{config, http, key_value, log, queue};
 
 struct Odd;
@@ -60,7 +60,7 @@ impl transformer::Guest for Odd {
 }
 
 impl sink::Guest for Odd {
-    fn deliver(message: Message, _context: Context) -> Result<sink::Delivered, Failure> {
+    fn deliver(message: Message, _context: Context) -> Result<Delivered, Failure> {
         let request = http::Request {
             method: "POST".into(),
             path: "/records".into(),
@@ -70,7 +70,7 @@ impl sink::Guest for Odd {
             timeout_ms: None,
         };
         match http::send("target", &request) {
-            Ok(response) => Ok(sink::Delivered::Receipt(sink::Receipt {
+            Ok(response) => Ok(Delivered::Receipt(Receipt {
                 remote_id: Some(response.status.to_string()),
                 remote_version: None,
                 detail: String::from_utf8(response.body).ok(),
@@ -79,6 +79,22 @@ impl sink::Guest for Odd {
                 Err(Failure::Transient(TransientFailure { code: "not-sent".into(), detail: format!("{error:?}"), retry_after: None }))
             }
         }
+    }
+}
+
+/// Does with each message what its body says.
+impl batch_sink::Guest for Odd {
+    fn deliver_batch(messages: Vec<Message>, context: Context) -> Vec<Result<Delivered, Failure>> {
+        let results = messages.into_iter().map(|message| match message.body.as_slice() {
+            b"trap" => panic!("odd on purpose"),
+            b"skip" => Ok(Delivered::Skip(Skip { code: "odd".into(), detail: String::new() })),
+            b"permanent" => Err(Failure::Permanent(PermanentFailure { code: "bad".into(), detail: String::new() })),
+            _ => {
+                let detail = Some(format!("{} {} {}", message.key.unwrap_or_default(), context.attempt, context.replay));
+                Ok(Delivered::Receipt(Receipt { remote_id: Some(message.id), remote_version: None, detail }))
+            }
+        });
+        results.collect()
     }
 }
 
