@@ -2,6 +2,7 @@
 
 mod deciding;
 mod gates;
+mod kept_answers;
 pub(crate) mod lab;
 mod stopping;
 mod target;
