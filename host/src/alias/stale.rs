@@ -31,8 +31,9 @@ impl Stale {
         Self::deserialize(request.get("stale")?).ok()
     }
 
+    /// For people: to the second, and never none.
     pub fn age_ms(&self) -> u64 {
-        self.age_s.saturating_mul(1_000)
+        self.age_s.max(1).saturating_mul(1_000)
     }
 }
 

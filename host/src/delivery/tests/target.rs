@@ -109,16 +109,22 @@ impl PluginInvoker for Posting {
         }
         let sender = Sender { integration: call.integration.as_str().into(), message: call.message.id.0.as_u128() };
         let mut http = Http::new(self.outside.clone(), call.bindings.clone(), sender, call.idempotency_base.clone(), &Limits::default());
-        let request =
-            |method: &str, body| Request { method: method.into(), path: "/".into(), headers: Vec::new(), body, label: None, timeout: None };
+        let request = |method: &str, path: &str, body| Request {
+            method: method.into(),
+            path: path.into(),
+            headers: Vec::new(),
+            body,
+            label: None,
+            timeout: None,
+        };
         let failed = |code: String| CallFailure::Transient { code, detail: String::new(), retry_after: None };
         if call.bindings.contains_key("lookup") {
-            let looked_up = http.send("lookup", request("GET", bytes::Bytes::new())).await;
+            let looked_up = http.send("lookup", request("GET", "/lookup", bytes::Bytes::new())).await;
             if !looked_up.as_ref().is_ok_and(|response| response.status < 300) {
                 return report(Err(failed("not-found-out".into())), carried, http.into_record());
             }
         }
-        let request = request("POST", call.message.body.clone());
+        let request = request("POST", "/", call.message.body.clone());
         // As the end of a call's wall time does.
         let cut_off = if call.integration == "cut-off" { Duration::from_millis(10) } else { Limits::default().wall };
         let result = match within(&*self.outside.clock, cut_off, http.send("target", request)).await {
