@@ -257,7 +257,7 @@ fn a_strict_integration_sends_nothing_newer_of_a_key_past_its_dead_letter() {
     let letters = eventually("two are parked", || Some(dead_letters(&host)).filter(|letters| letters.len() == 2));
     let status = host.api("/api/v1/status");
     let shop = status["integrations"].as_array().unwrap().iter().find(|entry| entry["name"] == "shop-orders").unwrap();
-    assert_eq!(shop["waiting"], 2, "behind them: {shop:#}");
+    assert_eq!((&shop["waiting"], &shop["stopped-keys"]), (&2.into(), &2.into()), "behind them: {shop:#}");
 
     // A person gives up the first: the one behind it goes. The other key stays where it is.
     let first = letters.iter().find(|letter| letter["lane"] == "7").unwrap_or_else(|| panic!("{letters:#?}"))["id"].to_string();

@@ -73,7 +73,7 @@ fn say(host: &Host, text: &str) -> String {
 
 /// How an id begins on a line.
 fn short(id: &str) -> &str {
-    &id[..13]
+    &id[..18]
 }
 
 #[test]

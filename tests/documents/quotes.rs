@@ -10,6 +10,7 @@ use super::pages::{self, MarkdownPage};
 use crate::support::eventually;
 use crate::support::host::Host;
 use crate::support::http::shopify_signature;
+use crate::support::odd::odd_workspace;
 use crate::support::shop::{accepted, order, post_order};
 use crate::support::shop_to_crm::{Outside, workspace};
 use crate::support::workspace::SHOP_SECRET;
@@ -99,7 +100,10 @@ fn has_label(metrics: &str, name: &str, label: &str) -> bool {
 #[test]
 fn the_metrics_in_the_documents_are_those_of_a_running_host() {
     let outside = Outside::start();
-    let workspace = workspace(&outside);
+    let workspace = odd_workspace(&outside);
+    let swept = "[integration]\ndescription = \"d\"\nowner = { team = \"t\", contact = \"c\" }\n[[source]]\n\
+                 poll = { plugin = \"odd@1\", every = \"1s\", grant = [\"key-value\", \"queue\"], bind = { target = \"audit\" } }\n[sink]\nchannel = \"odd.out\"\n";
+    workspace.write("integrations/swept.toml", swept);
     let host = Host::start(&workspace);
     // A family shows once something was counted: a delivery that fails and is retried, a refused request, an ignored one.
     outside.crm.answer_next(Scripted::status(500));
@@ -111,8 +115,10 @@ fn the_metrics_in_the_documents_are_those_of_a_running_host() {
     let headers =
         [("x-shopify-topic", "orders/delete"), ("x-shopify-hmac-sha256", signature.as_str()), ("content-type", "application/json")];
     assert_eq!(host.post("/shop/orders", &headers, body).status, 200);
-    let answer = host.api_raw("GET", "/metrics", "");
-    let metrics = String::from_utf8(answer.body.to_vec()).unwrap();
+    let metrics = eventually("the poll is counted", || {
+        let metrics = String::from_utf8(host.api_raw("GET", "/metrics", "").body.to_vec()).unwrap();
+        metrics.contains("lockgate_polls_total{").then_some(metrics)
+    });
     assert_eq!(documented(), exposed(&metrics), "docs/http.md on the left, /metrics on the right");
     let missing: Vec<_> = documented_labels().into_iter().filter(|(name, label)| !has_label(&metrics, name, label)).collect();
     assert!(missing.is_empty(), "{missing:?}");

@@ -46,6 +46,8 @@ pub struct IntegrationOverview {
     pub oldest_waiting: Option<Duration>,
     /// Open ones.
     pub dead_letters: u64,
+    /// Dead letters that stop their keys, where order is strict: nothing newer of them goes.
+    pub stopped: u64,
     pub delivered_last_hour: u64,
     pub skipped_last_hour: u64,
     /// Delivered and skipped, the mean of the last five minutes.
@@ -176,6 +178,7 @@ impl IntegrationOverview {
             oldest_accepted_at: queue.oldest_accepted_at,
             oldest_waiting: queue.oldest_waiting_ms.map(Duration::from_millis),
             dead_letters: queue.dead_letters,
+            stopped: queue.stopped,
             delivered_last_hour: ended.delivered,
             skipped_last_hour: ended.skipped,
             per_minute: ended.per_minute,

@@ -41,6 +41,7 @@ fn integration(overview: &IntegrationOverview) -> Value {
         "oldest-accepted-at": overview.oldest_accepted_at,
         "oldest-waiting-ms": overview.oldest_waiting.map(ms),
         "dead-letters": overview.dead_letters,
+        "stopped-keys": overview.stopped,
         "delivered-last-hour": overview.delivered_last_hour,
         "skipped-last-hour": overview.skipped_last_hour,
         "per-minute": (overview.per_minute * 10.0).round() / 10.0,

@@ -197,6 +197,10 @@ fn left_over(entry: &Value) -> Vec<String> {
             if count == 1 { "letter" } else { "letters" }
         ));
     }
+    if let Some(stopped @ 1..) = entry["stopped-keys"].as_u64() {
+        let keys = if stopped == 1 { "key of" } else { "keys of" };
+        lines.push(format!("  {stopped} {keys} {name} stopped by dead letters: nothing newer of them goes before those are closed"));
+    }
     if entry["state"] == "inactive" && entry["waiting"].as_u64().is_some_and(|waiting| waiting > 0) {
         lines.push(format!(
             "  {} waiting in {name}, which is not active: bring its file back and run with --deploy",

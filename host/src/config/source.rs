@@ -95,7 +95,7 @@ fn poll_entry(node: &Node<'_>, table: &Table<'_>) -> Option<Entry> {
     let poll = node.table(POLL, POLL_EXAMPLE)?;
     let when = match (poll.optional("every"), poll.optional("schedule")) {
         (Some(every), None) => bounded_duration(&every, "\"1m\"", EVERY_MIN, EVERY_MAX).map(Occasion::Every),
-        (None, Some(schedule)) => self::schedule(&schedule).map(Occasion::At),
+        (None, Some(schedule)) => self::schedule(&schedule).map(Box::new).map(Occasion::At),
         _ => {
             let message = format!("`{}` must have either `every` or `schedule`", node.name());
             poll.wrong(Code::MissingKey, message, format!("add `every = \"1m\"` or `schedule = {SCHEDULE_EXAMPLE}`"));

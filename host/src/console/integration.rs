@@ -105,7 +105,7 @@ async fn groups(console: &Console, name: &str) -> Result<Vec<DeadLetterGroupRow>
 }
 
 fn standing(one: &IntegrationOverview, overview: &Overview) -> Markup {
-    parts::facts(&[
+    let mut facts = vec![
         ("State", overview::state(one, overview)),
         ("Waiting", parts::many(one.waiting)),
         ("Oldest", parts::age(one.oldest_waiting)),
@@ -115,7 +115,11 @@ fn standing(one: &IntegrationOverview, overview: &Overview) -> Markup {
         ("Delivered in the last hour", parts::many(one.delivered_last_hour)),
         ("Skipped in the last hour", parts::many(one.skipped_last_hour)),
         ("Dead letters", parts::many(one.dead_letters)),
-    ])
+    ];
+    if one.stopped > 0 {
+        facts.push(("Keys stopped by dead letters", parts::many(one.stopped)));
+    }
+    parts::facts(&facts)
 }
 
 fn dead_letters(one: &IntegrationOverview, groups: &[DeadLetterGroupRow], now: Timestamp) -> Markup {

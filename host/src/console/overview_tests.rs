@@ -19,6 +19,7 @@ fn integration(name: &str) -> IntegrationOverview {
         oldest_accepted_at: None,
         oldest_waiting: None,
         dead_letters: 0,
+        stopped: 0,
         delivered_last_hour: 0,
         skipped_last_hour: 0,
         per_minute: 0.0,

@@ -54,7 +54,7 @@ pub struct Poll {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Occasion {
     Every(Duration),
-    At(Schedule),
+    At(Box<Schedule>),
 }
 
 impl Occasion {

@@ -19,6 +19,7 @@ pub(super) fn find(connection: &Connection, waiting: &[(String, u64)], now: Time
         wait(connection, integration, *many, now, &mut rows)?;
     }
     dead_letters(connection, &mut rows)?;
+    stopped(connection, &mut rows)?;
     Ok(rows.into_values().collect())
 }
 
@@ -44,6 +45,16 @@ fn dead_letters(connection: &Connection, rows: &mut BTreeMap<String, QueueRow>) 
     let mut found = find.query([])?;
     while let Some(row) = found.next()? {
         of(rows, row.get(0)?).dead_letters = count(row, 1)?;
+    }
+    Ok(())
+}
+
+/// An index of its own, which is empty but where an integration orders strictly and somebody has work to do.
+fn stopped(connection: &Connection, rows: &mut BTreeMap<String, QueueRow>) -> Done<()> {
+    let mut find = super::prepared(connection, "SELECT integration, count(*) FROM delivery WHERE state = 'stopped' GROUP BY integration")?;
+    let mut found = find.query([])?;
+    while let Some(row) = found.next()? {
+        of(rows, row.get(0)?).stopped = count(row, 1)?;
     }
     Ok(())
 }

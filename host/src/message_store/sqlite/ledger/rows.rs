@@ -311,4 +311,6 @@ pub struct QueueRow {
     /// How long the oldest message has waited; a child waits since it was made.
     pub oldest_waiting_ms: Option<u64>,
     pub dead_letters: u64,
+    /// Dead letters that stop their keys: nothing newer of them goes.
+    pub stopped: u64,
 }
