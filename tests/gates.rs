@@ -245,8 +245,8 @@ fn asks_erp_and_sends_to_crm(erp: &Target, crm: &Target) -> Workspace {
         .write(
             "integrations/orders.toml",
             "[integration]\ndescription = \"d\"\nowner = { team = \"t\", contact = \"c\" }\n\
-             [[source]]\nwebhook = { path = \"/orders\", verify = \"none\" }\n\
-             [[step]]\nplugin = \"odd@1\"\nbind = { target = \"erp\" }\n\
+             [[source]]\nwebhook = { path = \"/orders\", verify = \"none\" }\nid = [\"header:X-Id\"]\n\
+             [[step]]\nplugin = \"odd@1\"\ngrant = [\"key-value\", \"queue\"]\nbind = { target = \"erp\" }\n\
              [sink]\nplugin = \"http-post@1\"\nbind = { target = \"crm\" }\n[delivery]\norder = \"none\"\n",
         );
     workspace
@@ -257,7 +257,11 @@ fn deliveries_go_on_with_kept_answers_while_a_target_is_down_and_their_timeline_
     let (erp, crm) = (Target::start(Mood::Answers), Target::start(Mood::Takes));
     let workspace = asks_erp_and_sends_to_crm(&erp, &crm);
     let host = Host::start(&workspace);
-    let order = || accepted(&host.post("/orders", &[("content-type", "text/plain")], "http target"));
+    let numbers = std::cell::Cell::new(0);
+    let order = || {
+        numbers.set(numbers.get() + 1);
+        accepted(&host.post("/orders", &[("content-type", "text/plain"), ("x-id", &numbers.get().to_string())], "http target"))
+    };
     order();
     eventually("the first is delivered", || (crm.asked() == 1).then_some(()));
     erp.set(Mood::Fails);
