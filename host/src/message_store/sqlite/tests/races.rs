@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::clock::Timestamp;
 use crate::message_store::sqlite::{DATABASE_FILE, open};
-use crate::message_store::suite::world::{InMemory, OnDisk, START, World, body, delivered, key};
+use crate::message_store::suite::world::{InMemory, OnDisk, START, World, body, dead, dead_and_stopping, delivered, key};
 use crate::message_store::{Accept, DeadLetterId, Lane, Lease, Leased, MessageStore, Settlement, Superseded, WaitingMax};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -102,6 +102,11 @@ enum Step {
         which: usize,
         superseded: Superseded,
     },
+    /// Into this lane.
+    Edit {
+        which: usize,
+        lane: u8,
+    },
     Discard {
         which: usize,
     },
@@ -113,6 +118,7 @@ enum Step {
 enum How {
     Delivered,
     Dead,
+    DeadAndStopping,
     Retries,
     Waits,
     FannedOut,
@@ -123,6 +129,7 @@ fn step() -> impl Strategy<Value = Step> {
     let how = prop_oneof![
         4 => Just(How::Delivered),
         2 => Just(How::Dead),
+        2 => Just(How::DeadAndStopping),
         1 => Just(How::Retries),
         1 => Just(How::Waits),
         1 => Just(How::FannedOut),
@@ -136,6 +143,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (which.clone(), how).prop_map(|(which, how)| Step::Settle { which, how }),
         1 => which.clone().prop_map(|which| Step::Release { which }),
         3 => (which.clone(), superseded).prop_map(|(which, superseded)| Step::Replay { which, superseded }),
+        2 => (which.clone(), 0..3_u8).prop_map(|(which, lane)| Step::Edit { which, lane }),
         1 => which.prop_map(|which| Step::Discard { which }),
         3 => Just(Step::Advance),
         1 => Just(Step::Crash),
@@ -172,6 +180,13 @@ impl Player {
                 Some(id) => format!("{:?}", self.world.replay(id, *superseded).await),
                 None => String::new(),
             },
+            Step::Edit { which, lane } => {
+                let open = self.world.dead_letters().await;
+                match open.is_empty() {
+                    false => format!("{:?}", self.world.edit(&open[which % open.len()], "edited", Some(&lane.to_string())).await),
+                    true => String::new(),
+                }
+            }
             Step::Discard { which } => match self.dead_letter(*which).await {
                 Some(id) => format!("{:?}", self.world.discard(id).await),
                 None => String::new(),
@@ -188,7 +203,8 @@ impl Player {
         };
         let store = self.world.store();
         let next = futures_util::future::join_all(["crm", "audit"].map(|integration| store.next_due(integration))).await;
-        self.told.push(format!("{step:?} → {told}; next {next:?}; dead {:?}", self.world.dead_letters().await));
+        let waiting = ["crm", "audit"].map(|integration| store.waiting(integration));
+        self.told.push(format!("{step:?} → {told}; next {next:?}; waiting {waiting:?}; dead {:?}", self.world.dead_letters().await));
     }
 
     async fn lease(&mut self, limit: usize) -> String {
@@ -210,7 +226,8 @@ impl Player {
         let due_at = Timestamp(self.world.now().0 + 10);
         let settlement = match how {
             How::Delivered | How::Appends => delivered(),
-            How::Dead => crate::message_store::suite::world::dead(),
+            How::Dead => dead(),
+            How::DeadAndStopping => dead_and_stopping(),
             How::Retries => Settlement::Retries { due_at },
             How::Waits => Settlement::Waits { due_at },
             How::FannedOut => Settlement::FannedOut { children: self.world.children(&leased.message, &["x", "y"]) },
@@ -221,6 +238,23 @@ impl Player {
             settle.appends = vec![self.world.append(existing, &[("audit", key("all"))])];
         }
         format!("{:?} {:?}", self.world.store().settle(Arc::new(settle)).await, self.world.outcomes(leased.message.id).await)
+    }
+
+    /// Everything is delivered and every dead letter given up: nothing may be left that waits for ever. How many are.
+    async fn wind_up(&mut self) -> u64 {
+        loop {
+            for letter in self.world.dead_letters().await {
+                self.world.discard(letter.id).await.unwrap();
+            }
+            self.world.advance(100);
+            self.lease(100).await;
+            if self.held.is_empty() {
+                return ["crm", "audit"].map(|integration| self.world.store().waiting(integration)).iter().sum();
+            }
+            for leased in std::mem::take(&mut self.held) {
+                self.world.deliver(leased.id).await;
+            }
+        }
     }
 
     fn take(&mut self, which: usize) -> Option<Leased> {
@@ -244,12 +278,15 @@ proptest! {
                 for step in &steps {
                     player.play(step).await;
                 }
-                player.told
+                let left = player.wind_up().await;
+                player.told.push(format!("{left} left"));
+                (player.told, left)
             })
         };
-        let (memory, disk) = (tell(World::new(InMemory::default())), tell(World::new(OnDisk::open())));
+        let ((memory, left), (disk, _)) = (tell(World::new(InMemory::default())), tell(World::new(OnDisk::open())));
         for (memory, disk) in memory.iter().zip(&disk) {
             prop_assert_eq!(memory, disk);
         }
+        prop_assert_eq!(left, 0);
     }
 }
