@@ -86,7 +86,7 @@ async fn deliveries_that_need_more_wait_use_no_attempt_and_go_when_the_target_is
     scene.pass(seconds(220)).await;
     assert_eq!((taken_of(&scene, "b"), taken_of(&scene, "c"), scene.lab.store.waiting_in_all()), (200, 201, 0));
     for name in ["b", "c"] {
-        let numbers = scene.target.taken().into_iter().filter_map(|body| Some(body.strip_prefix(name)?.strip_prefix('-')?.parse().ok()?));
+        let numbers = scene.target.taken().into_iter().filter_map(|body| body.strip_prefix(name)?.strip_prefix('-')?.parse().ok());
         let of_a_key: Vec<usize> = numbers.filter(|number: &usize| number % 10 == 3).collect();
         assert!(of_a_key.is_sorted(), "{of_a_key:?}");
     }
