@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::support::build::plugin_files;
+use crate::support::build::{odd_guest, plugin_files};
 use crate::support::eventually;
 use crate::support::host::Host;
 use crate::support::http::{request, runtime};
@@ -23,6 +23,10 @@ use crate::support::workspace::Workspace;
 #[derive(Clone, Copy, Debug)]
 enum Mood {
     Takes,
+    /// Answers 200.
+    Answers,
+    /// Answers 503.
+    Fails,
     /// Takes the connection and never answers.
     Hangs,
     /// Answers 429 with this `Retry-After`.
@@ -77,6 +81,8 @@ async fn answer(State(seen): State<Seen>, body: String) -> Response {
     };
     match mood {
         Mood::Takes => StatusCode::CREATED.into_response(),
+        Mood::Answers => "here".into_response(),
+        Mood::Fails => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Mood::Hangs => std::future::pending().await,
         Mood::Throttles(after) => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", after)]).into_response(),
     }
@@ -223,6 +229,63 @@ fn nothing_is_said_of_when_a_queue_is_drained_while_its_target_is_to_be_left_alo
     let shown = String::from_utf8(workspace.lockgate(&["status", "--host", &host.admin]).stdout).unwrap();
     let row: Vec<&str> = shown.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!((row[..3].to_vec(), row[row.len() - 1]), (vec!["crm", "held", "3"], "-"), "{shown}");
+    host.kill();
+}
+
+/// What `orders` does with each message: asks `erp`, of which answers are kept, and sends what it was answered to `crm`.
+fn asks_erp_and_sends_to_crm(erp: &Target, crm: &Target) -> Workspace {
+    let workspace = Workspace::empty();
+    let folder = workspace.path().join("own");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(odd_guest(), folder.join("odd@1.0.0.wasm")).unwrap();
+    let alias = |name, target: &Target| format!("[alias.{name}]\nurl = \"http://{}/\"\nnetwork = [\"127.0.0.0/8\"]\n", target.address);
+    workspace
+        .write("lockgate.toml", &format!("[plugins]\npaths = [\"own\", {:?}]\n", plugin_files().display().to_string()))
+        .write("environments/test.toml", &(alias("crm", crm) + &alias("erp", erp) + "stale-if-error = \"1h\"\n"))
+        .write(
+            "integrations/orders.toml",
+            "[integration]\ndescription = \"d\"\nowner = { team = \"t\", contact = \"c\" }\n\
+             [[source]]\nwebhook = { path = \"/orders\", verify = \"none\" }\nid = [\"header:X-Id\"]\n\
+             [[step]]\nplugin = \"odd@1\"\ngrant = [\"key-value\", \"queue\"]\nbind = { target = \"erp\" }\n\
+             [sink]\nplugin = \"http-post@1\"\nbind = { target = \"crm\" }\n[delivery]\norder = \"none\"\n",
+        );
+    workspace
+}
+
+#[test]
+fn deliveries_go_on_with_kept_answers_while_a_target_is_down_and_their_timeline_says_so() {
+    let (erp, crm) = (Target::start(Mood::Answers), Target::start(Mood::Takes));
+    let workspace = asks_erp_and_sends_to_crm(&erp, &crm);
+    let host = Host::start(&workspace);
+    let numbers = std::cell::Cell::new(0);
+    let order = || {
+        numbers.set(numbers.get() + 1);
+        accepted(&host.post("/orders", &[("content-type", "text/plain"), ("x-id", &numbers.get().to_string())], "http target"))
+    };
+    order();
+    eventually("the first is delivered", || (crm.asked() == 1).then_some(()));
+    erp.set(Mood::Fails);
+    let orders: Vec<String> = (0..40).map(|_| order()).collect();
+    eventually("the others are delivered", || (crm.asked() == 41).then_some(()));
+    eventually("the breaker is open", || {
+        order();
+        (entry(&host, "aliases", "erp")["breaker"] != "closed").then_some(())
+    });
+    let last = order();
+    eventually("what comes then is delivered, too", || (waiting(&host, "orders") == 0).then_some(()));
+    assert!(crm.seen.lock().unwrap().1.iter().all(|body| body == "200"), "each was answered");
+    for (id, instead_of) in [(&orders[0], &["503"][..]), (&last, &["breaker-open", "503"])] {
+        let message = host.api(&format!("/api/v1/messages/{id}"));
+        let request = &message["attempts"][0]["trace"]["calls"][0]["requests"][0];
+        let stale = request["stale"]["instead-of"].as_str().unwrap_or_else(|| panic!("{message:#}"));
+        assert!(request["answer"] == "200" && instead_of.contains(&stale), "{request:#}");
+        let shown = String::from_utf8(workspace.lockgate(&["message", id]).stdout).unwrap();
+        assert!(shown.contains("via erp → 200, kept ") && shown.contains(&format!(" s ago, instead of {stale} (")), "{shown}");
+    }
+    let metrics = request("GET", &format!("{}/metrics", host.admin), &[], "").unwrap();
+    let text = String::from_utf8(metrics.body.to_vec()).unwrap();
+    assert!(text.contains("lockgate_http_out_seconds_count{alias=\"erp\",status=\"stale\"}"), "{text}");
+    assert!(!text.contains("result=\"failed\""), "{text}");
     host.kill();
 }
 

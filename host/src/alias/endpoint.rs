@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
 use url::Url;
 
+use super::answers::Answers;
 use super::credential::{Credential, Unusable};
 use super::expired::is_expired;
 use super::grant::{Given, Purse};
@@ -18,6 +19,7 @@ use super::health::{Closed, Ticket};
 use super::rate::{self, Refused};
 use super::registry::{EgressError, EgressResponse, RESPONSE_BODY_BYTES_MAX, Sender, TIMEOUT_MIN};
 use super::secret::{Secret, SecretRef, SecretSource};
+use super::stale::STALE_HEADER;
 use super::token;
 use super::turnstile::Turnstile;
 use super::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
@@ -74,6 +76,8 @@ pub struct Endpoint {
     pub(super) around: Arc<Surroundings>,
     /// Held while a credential is made, so that many who need a new one make one request.
     credential: Arc<Mutex<Wallet>>,
+    /// For the time in which the target gives none.
+    pub(super) answers: Arc<Answers>,
     /// Requests for a credential that came to nothing.
     credentials_failed: AtomicU64,
 }
@@ -111,9 +115,10 @@ impl Endpoint {
     pub fn new(alias: Alias, around: Arc<Surroundings>) -> Self {
         let (name, network) = (Arc::from(alias.name.as_str()), alias.network.clone().into());
         let turnstile = Arc::new(Turnstile::new(&alias.rate, around.clock.now()));
+        turnstile.let_pass_while_open(alias.stale_if_error.is_some());
         let wallet = Wallet { purse: Purse::of(around.vault.take_token(&alias.name)), ..Wallet::default() };
         let (credential, credentials_failed) = (Arc::new(Mutex::new(wallet)), AtomicU64::new(0));
-        Self { turnstile, alias, name, network, around, credential, credentials_failed }
+        Self { turnstile, alias, name, network, around, credential, answers: Arc::default(), credentials_failed }
     }
 
     /// The same alias as it is to be from now on. Requests that are under way end on this one.
@@ -125,6 +130,10 @@ impl Endpoint {
         if alias.url != self.alias.url {
             self.turnstile.lead_elsewhere(now);
         }
+        self.turnstile.let_pass_while_open(alias.stale_if_error.is_some());
+        // What another target said, or was said to another credential, is no answer of this one's.
+        let is_the_same = (&alias.url, &alias.auth) == (&self.alias.url, &self.alias.auth);
+        let answers = if is_the_same { Arc::clone(&self.answers) } else { Arc::default() };
         let around = Arc::clone(&self.around);
         let (name, network) = (Arc::clone(&self.name), alias.network.clone().into());
         let mut credential = Arc::clone(&self.credential);
@@ -134,7 +143,8 @@ impl Endpoint {
             credential = Arc::new(Mutex::new(Wallet { purse, ..Wallet::default() }));
             self.turnstile.accepted(now);
         }
-        Self { turnstile: Arc::clone(&self.turnstile), alias, name, network, around, credential, credentials_failed: AtomicU64::new(0) }
+        let (turnstile, credentials_failed) = (Arc::clone(&self.turnstile), AtomicU64::new(0));
+        Self { turnstile, alias, name, network, around, credential, answers, credentials_failed }
     }
 
     /// Sends `request`, if the alias sends anything now.
@@ -275,6 +285,9 @@ impl Endpoint {
         match self.make_credential(wallet, ticket, because).await {
             Ok(made) => {
                 let made = Arc::new(made);
+                if wallet.credential.as_ref().is_some_and(|before| before.made_of != made.made_of) {
+                    self.answers.forget_all();
+                }
                 wallet.credential = Some(Arc::clone(&made));
                 Ok(made)
             }
@@ -355,6 +368,7 @@ impl Endpoint {
 
     /// Drops the credential that was refused, so that the next request makes a new one.
     pub async fn release(&self, why: &str) {
+        self.answers.forget_all();
         self.credential.lock().await.credential.take();
         if self.turnstile.accepted(self.now()) {
             self.tell_recovered(why);
@@ -404,11 +418,12 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(header::CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// The answer as a plugin sees it: what belongs to the connection is dropped, credentials are blanked.
+/// The answer as a plugin sees it: what belongs to the connection, or is the host's to say, is dropped, credentials are blanked.
 fn clean(heard: Heard, credential: &Credential) -> EgressResponse {
     let Heard { answer, wait_until, is_down } = heard;
     let dropped = [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::TRAILER, header::UPGRADE];
-    let headers = answer.headers.iter().filter(|(name, _)| !dropped.contains(name) && name.as_str() != "keep-alive");
+    let is_dropped = |name: &HeaderName| dropped.contains(name) || ["keep-alive", STALE_HEADER].contains(&name.as_str());
+    let headers = answer.headers.iter().filter(|(name, _)| !is_dropped(name));
     let blank = |value: &http::HeaderValue| {
         let clean = credential.blanker.blank(Bytes::copy_from_slice(value.as_bytes()));
         String::from_utf8_lossy(&clean).into_owned()
@@ -419,5 +434,6 @@ fn clean(heard: Heard, credential: &Credential) -> EgressResponse {
         body: credential.blanker.blank(answer.body),
         retry_after: wait_until,
         is_down,
+        stale: None,
     }
 }

@@ -364,6 +364,11 @@ impl Health {
         self.breaker.opening().is_some()
     }
 
+    /// Whether its breaker, open or half-open, is all that keeps requests back.
+    pub fn is_down(&self, now: Timestamp) -> bool {
+        self.is_open() && self.refusal.is_none() && self.closed(now).is_none_or(|closed| closed.kind == Hold::Open)
+    }
+
     pub fn condition(&self, now: Timestamp) -> Condition {
         let breaker = self.breaker.opening().map_or("closed", |opening| opening.as_str(now));
         let held = |hold, since, until, detail: &str| Condition {

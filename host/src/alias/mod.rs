@@ -5,10 +5,12 @@
 //!
 //! The way of one request: [`registry`] → `path`, `headers` → `turnstile` (may it go now?) → `credential` (of a token: `grant`,
 //! `token`, `jwt`, kept in the [`vault`]) → [`upstream`] → `learn` (`retry_after`, `breaker`), `expired`, `blank` → back. Before that,
-//! its delivery was let in by `admission`. The rules of both are in `health` (with `breaker`), `rate` and `turns`.
+//! its delivery was let in by `admission`. The rules of both are in `health` (with `breaker`), `rate` and `turns`. What fails may be answered
+//! with what is kept (`stale`, `answers`), for which deliveries are let in though nothing is sent (`passes`).
 
 pub mod address;
 mod admission;
+mod answers;
 mod blank;
 mod breaker;
 mod credential;
@@ -21,6 +23,7 @@ mod jwt;
 mod learn;
 pub mod network;
 mod network_connect;
+mod passes;
 pub mod path;
 mod probe;
 mod rate;
@@ -28,6 +31,7 @@ pub mod registry;
 mod retry_after;
 pub mod scripted;
 pub mod secret;
+mod stale;
 pub mod token;
 mod turns;
 mod turnstile;
@@ -39,9 +43,11 @@ pub use health::Hold;
 pub use probe::AliasTest;
 pub use rate::{RateLimit, RateUse};
 pub use registry::{AliasStatus, Aliases, AliasesParts, EgressError, EgressRequest, EgressResponse, KeptAlias, Sender};
+pub use stale::Stale;
 pub use turnstile::Gate;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use url::Url;
@@ -69,6 +75,8 @@ pub struct Alias {
     pub expired_when: Option<ExpiredWhen>,
     /// How many requests may be sent in a time, by all who use it; none: as many as there are.
     pub rate: Vec<RateLimit>,
+    /// How old an answer may be that is given where the target gives none; none: there is none such.
+    pub stale_if_error: Option<Duration>,
     /// Loopback, private or link-local networks that may be dialled.
     pub network: Vec<IpNet>,
     pub verify: Option<Verify>,

@@ -17,6 +17,7 @@ use super::health::Hold;
 use super::probe::{self, AliasTest};
 use super::rate::{RateLimit, RateUse};
 use super::secret::SecretSource;
+use super::stale::Stale;
 use super::turnstile::{Gate, Kept, Standing};
 use super::upstream::Upstream;
 use super::vault::Vault;
@@ -72,6 +73,8 @@ pub struct EgressResponse {
     pub retry_after: Option<Timestamp>,
     /// It says that the target is down, and so have others: the alias's breaker is open.
     pub is_down: bool,
+    /// It is not of now: it was kept, and the target gave none.
+    pub stale: Option<Stale>,
 }
 
 /// Why a request of a plugin has no answer.
@@ -92,6 +95,9 @@ pub enum EgressError {
     /// Nothing was sent, because the alias sends nothing for now.
     #[error("the alias is {}", kind.as_str())]
     Held { kind: Hold, until: Option<Timestamp> },
+    /// Nothing was sent, because the alias's breaker is open; it was asked all the same, since an answer might have been kept.
+    #[error("the alias is open, and no answer is kept")]
+    NotKept { until: Option<Timestamp> },
     /// Nothing was sent, because the alias's rate leaves no room before `until`; none where nobody knows when it will.
     #[error("the alias's rate is used up")]
     RateUsedUp { until: Option<Timestamp> },
@@ -212,7 +218,7 @@ impl Aliases {
     /// A 401 is met with a fresh credential and one more try. Any other answer is an answer.
     pub async fn send(&self, alias: &str, allow: &[Allow], request: EgressRequest) -> Result<EgressResponse, EgressError> {
         let endpoint = self.endpoint(alias)?;
-        endpoint.exchange(prepare(&endpoint.alias, allow, request)?).await
+        endpoint.answer(prepare(&endpoint.alias, allow, request)?).await
     }
 
     /// Where `integration` asks for leave to start deliveries that use `aliases`. Unknown aliases let everybody through: the

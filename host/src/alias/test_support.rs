@@ -269,6 +269,7 @@ pub fn alias_at(base: &str, auth: Auth) -> Alias {
         url: Some(base.parse().unwrap()),
         auth,
         expired_when: None,
+        stale_if_error: None,
         rate: Vec::new(),
         network: vec!["127.0.0.0/8".parse().unwrap()],
         verify: None,

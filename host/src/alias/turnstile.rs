@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::breaker::{News, Sign};
 use super::health::{Closed, Condition, Health, Hold, KeptHealth, Limit, Ticket};
+use super::passes::Passes;
 use super::rate::{KeptWindow, Rate, RateLimit, RateUse, Refused};
 use super::retry_after::Asked;
 use super::secret::Secret;
@@ -89,6 +90,8 @@ struct Inside {
     health: Health,
     rate: Rate,
     turns: Turns,
+    /// None where a delivery can do nothing while the breaker is open.
+    passes: Option<Passes>,
     bottleneck: Option<Bottleneck>,
     /// Seats taken while the alias limits them, counted anew whenever the limit becomes another one.
     taken: usize,
@@ -107,6 +110,7 @@ impl Turnstile {
             health,
             rate,
             turns: Turns::default(),
+            passes: None,
             bottleneck: None,
             taken: 0,
             epoch: 0,
@@ -127,6 +131,19 @@ impl Turnstile {
     /// `seats` are given back: their deliveries have ended, or never `began`.
     pub fn give_back(&self, integration: &str, seats: usize, counted: Counted, began: bool, now: Timestamp) {
         self.lock().give_back(integration, seats, counted, began, now);
+    }
+
+    /// Whether deliveries may start while the breaker is open: answers are kept.
+    pub fn let_pass_while_open(&self, let_pass: bool) {
+        let mut inside = self.lock();
+        inside.passes = let_pass.then(|| inside.passes.take().unwrap_or_default());
+    }
+
+    /// Nothing was sent for `integration` since the breaker is open, and nothing is kept; see [`Passes::missed`].
+    pub fn missed(&self, integration: &Arc<str>, now: Timestamp) {
+        if let Some(passes) = &mut self.lock().passes {
+            passes.missed(integration, now);
+        }
     }
 
     pub fn gate(&self, now: Timestamp) -> Gate {
@@ -172,6 +189,11 @@ impl Turnstile {
     pub fn note(&self, ticket: Ticket, sign: Sign, now: Timestamp, random: &dyn Random, detail: &str) -> News {
         let mut inside = self.lock();
         let news = inside.health.note(ticket, sign, now, random, detail);
+        if news == News::Closed
+            && let Some(passes) = &mut inside.passes
+        {
+            passes.forget();
+        }
         if news != News::Nothing {
             inside.changed(now);
         }
@@ -324,9 +346,17 @@ impl Inside {
             self.turns.ring_all();
             return Ok(Granted { seats: wanted, counted: None });
         }
+        let passes = self.passes.as_ref().filter(|_| self.health.is_down(now)).map(|passes| passes.room(&who.integration, now));
+        if let Some(Ok(room)) = passes {
+            self.turns.leave(&who.integration);
+            if limit == Limit::Trial {
+                self.turns.ring(now);
+            }
+            return Ok(Granted { seats: wanted.min(room), counted: None });
+        }
         if let Limit::None(Closed { until, .. }) = limit {
             self.turns.wait(who);
-            return Err(until);
+            return Err(passes.and_then(Result::err).map_or(until, |pass_at| pass_at.min(until)));
         }
         if !self.turns.is_turn_of(&who.integration, now) {
             self.turns.wait(who);

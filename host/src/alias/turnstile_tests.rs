@@ -57,6 +57,34 @@ fn end(turnstile: &Turnstile, who: &Who, granted: Granted, now: Timestamp) {
 }
 
 #[test]
+fn an_open_breaker_lets_those_start_for_whom_answers_are_kept_but_none_in_a_circle() {
+    let (kept, orders) = (open(&[]), who("orders"));
+    assert_eq!(seats(&kept, &orders, 8, at(1)), 0, "nothing is kept");
+    kept.let_pass_while_open(true);
+    assert_eq!(seats(&kept, &orders, 8, at(1)), 8);
+    let half_open = half_open(&kept);
+    assert_eq!(seats(&kept, &orders, 8, half_open), 8, "who asks finds out, the others are answered meanwhile");
+    (0..100).for_each(|_| kept.missed(&orders.integration, half_open));
+    assert_eq!(seats(&kept, &orders, 8, half_open), 1, "now it takes its turn as ever");
+    assert_eq!(request(&kept, half_open, Sign::Answers), News::Closed);
+    assert_eq!(seats(&kept, &orders, 8, half_open), 1, "a target that is back is met slowly");
+}
+
+#[test]
+fn nobody_passes_a_gate_that_is_closed_for_another_reason() {
+    let orders = who("orders");
+    let (paused, refused, throttled) = (open(&[]), open(&[]), Turnstile::new(&[], at(0)));
+    paused.pause(at(0), "moving house".to_owned(), at(0));
+    refused.refuse(at(0), None, "401".to_owned());
+    let asked = Asked { wait: Some(60 * SECOND), oddity: None };
+    throttled.throttle(throttled.force(), at(0), &asked, &random(), "429".to_owned());
+    for turnstile in [paused, refused, throttled] {
+        turnstile.let_pass_while_open(true);
+        assert_eq!(seats(&turnstile, &orders, 8, at(1)), 0);
+    }
+}
+
+#[test]
 fn starts_exactly_one_delivery_of_all_integrations_when_a_target_may_be_back() {
     let turnstile = open(&[]);
     let (a, b) = (who("a"), who("b"));

@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 
-pub use crate::alias::{Aliases, EgressError, EgressRequest, EgressResponse, Hold, Sender};
+pub use crate::alias::{Aliases, EgressError, EgressRequest, EgressResponse, Hold, Sender, Stale};
 use crate::integration::Allow;
 
 /// Sends requests through aliases.

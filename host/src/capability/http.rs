@@ -26,6 +26,8 @@ const EXCERPT_BYTES_MAX: usize = 1024;
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 /// The answer of a request that the end of its call cut off.
 const CUT_OFF: &str = "cut-off";
+/// The status of requests in metrics that were answered with what the host had kept.
+const STALE: &str = "stale";
 
 /// One request as a plugin gives it.
 #[derive(Clone, Debug)]
@@ -187,6 +189,7 @@ impl Http {
             body_sha256: hex::encode(Sha256::digest(&request.body)),
             answer: CUT_OFF.to_owned(),
             answer_excerpt: None,
+            stale: None,
             took_ms: 0,
             exchange: Exchange { sent: KeptBody::of(&request.headers, &request.body), answer: None },
         });
@@ -213,6 +216,7 @@ impl Http {
         record.took_ms = u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX);
         record.answer = answer_word(&done.answer);
         if let Ok(response) = &done.answer {
+            record.stale.clone_from(&response.stale);
             record.exchange.answer = Some(KeptBody::of(&response.headers, &response.body));
             if !(200..300).contains(&response.status) {
                 let excerpt = response.body.get(..EXCERPT_BYTES_MAX).unwrap_or(&response.body);
@@ -231,7 +235,7 @@ impl Http {
             Err(EgressError::TimedOut) => Err(HttpError::TimedOut),
             Err(EgressError::Unreachable(why)) => Err(HttpError::Unreachable(why)),
             Err(EgressError::TooLarge) => Err(HttpError::TooLarge),
-            Err(EgressError::Held { kind: Hold::Open | Hold::Paused, .. }) => Err(HttpError::BreakerOpen),
+            Err(EgressError::Held { kind: Hold::Open | Hold::Paused, .. } | EgressError::NotKept { .. }) => Err(HttpError::BreakerOpen),
             Err(EgressError::Held { kind: Hold::Throttled, until: at } | EgressError::RateUsedUp { until: at }) => {
                 Err(HttpError::RateLimited(until(at)))
             }
@@ -247,7 +251,8 @@ async fn send_planned(outside: Outside, index: usize, planned: Planned) -> (usiz
     let started_at = outside.clock.now();
     let answer = outside.egress.send(alias, &planned.binding.allow, planned.request).await;
     let took = outside.clock.now().since(started_at);
-    outside.metrics.http_out(alias, &answer_word(&answer), took);
+    let is_stale = answer.as_ref().is_ok_and(|response| response.stale.is_some());
+    outside.metrics.http_out(alias, &if is_stale { STALE.to_owned() } else { answer_word(&answer) }, took);
     (index, Done { record: planned.record, took, answer })
 }
 
@@ -267,7 +272,7 @@ fn answer_word(answer: &Result<EgressResponse, EgressError>) -> String {
         Err(EgressError::TimedOut) => "timed-out",
         Err(EgressError::Unreachable(_)) => "unreachable",
         Err(EgressError::TooLarge) => "too-large",
-        Err(EgressError::Held { kind: Hold::Open, .. }) => "breaker-open",
+        Err(EgressError::Held { kind: Hold::Open, .. } | EgressError::NotKept { .. }) => "breaker-open",
         Err(EgressError::Held { kind: Hold::Paused, .. }) => "paused",
         Err(EgressError::Held { kind: Hold::Throttled, .. } | EgressError::RateUsedUp { .. } | EgressError::RateTooLow(_)) => {
             "rate-limited"
@@ -294,6 +299,9 @@ fn obstacle(alias: &str, answer: &Result<EgressResponse, EgressError>) -> Option
                 Hold::CredentialRefused => (ObstacleKind::CredentialRefused, "refuses the credential"),
             };
             (kind, *until, detail.to_owned())
+        }
+        Err(EgressError::NotKept { until }) => {
+            (ObstacleKind::NotKept, *until, "failed too often a moment ago, and no answer to this request is kept".to_owned())
         }
         Err(EgressError::RateUsedUp { until }) => (ObstacleKind::RateLimited, *until, "its rate is used up".to_owned()),
         Err(EgressError::CredentialRefused(why)) => (ObstacleKind::CredentialRefused, None, why.clone()),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 
 use super::*;
+use crate::capability::egress::Stale;
 use crate::clock::ManualClock;
 use crate::integration::Allow;
 
@@ -35,7 +36,14 @@ impl Egress for Answers {
 }
 
 fn status(status: u16, body: &str) -> Result<EgressResponse, EgressError> {
-    Ok(EgressResponse { status, headers: Vec::new(), body: Bytes::copy_from_slice(body.as_bytes()), retry_after: None, is_down: false })
+    Ok(EgressResponse {
+        status,
+        headers: Vec::new(),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        retry_after: None,
+        is_down: false,
+        stale: None,
+    })
 }
 
 fn http(answers: Vec<Result<EgressResponse, EgressError>>) -> (Http, Arc<Answers>) {
@@ -72,6 +80,7 @@ async fn keeps_what_was_sent_and_what_was_answered_if_anything_was() {
         body: Bytes::from_static(b"{}"),
         retry_after: None,
         is_down: false,
+        stale: None,
     };
     let (mut http, _) = http(vec![Ok(answered), Err(EgressError::Unreachable("refused".into()))]);
     let headers = vec![("Content-Type".to_owned(), "text/xml".to_owned())];
@@ -82,6 +91,19 @@ async fn keeps_what_was_sent_and_what_was_answered_if_anything_was() {
     let sent = KeptBody { content_type: Some("text/xml".into()), beginning: Bytes::from_static(b"<a/>"), bytes: 4 };
     let answer = KeptBody { content_type: Some("application/json".into()), beginning: Bytes::from_static(b"{}"), bytes: 2 };
     assert_eq!(kept, [Exchange { sent: sent.clone(), answer: Some(answer) }, Exchange { sent, answer: None }]);
+}
+
+fn stale() -> Stale {
+    Stale { age_s: 300, instead_of: "unreachable".into() }
+}
+
+#[tokio::test]
+async fn the_ledger_says_of_a_kept_answer_how_old_it_is_and_what_it_stands_for() {
+    let (mut http, _) = http(vec![status(200, "kept").map(|answer| EgressResponse { stale: Some(stale()), ..answer })]);
+    assert_eq!(http.send("target", request("/")).await.unwrap().body, "kept");
+    let record = http.into_record().0.remove(0);
+    let told = serde_json::to_value(&record).unwrap();
+    assert_eq!((record.answer.as_str(), &told["stale"]), ("200", &serde_json::json!({ "age-s": 300, "instead-of": "unreachable" })));
 }
 
 #[tokio::test]
@@ -102,6 +124,8 @@ async fn the_last_request_says_what_stands_in_the_way() {
     let cases = [
         (Err(EgressError::Unreachable("refused".into())), Some(ObstacleKind::Unreachable)),
         (held(Hold::Open), Some(ObstacleKind::BreakerOpen)),
+        (Err(EgressError::NotKept { until: None }), Some(ObstacleKind::NotKept)),
+        (status(503, "").map(|answer| EgressResponse { status: 200, stale: Some(stale()), ..answer }), None),
         (held(Hold::Throttled), Some(ObstacleKind::RateLimited)),
         (held(Hold::CredentialRefused), Some(ObstacleKind::CredentialRefused)),
         (status(429, ""), Some(ObstacleKind::RateLimited)),

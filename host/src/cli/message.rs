@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::client::{Client, encoded, or_fix};
 use super::output::{list, text};
 use super::{Common, Failure, bodies, moment, output};
+use crate::alias::Stale;
 use crate::clock::Timestamp;
 
 /// Show one message's way: what came, attempts and requests, what it waits for, how it ended
@@ -151,11 +152,12 @@ fn attempt(attempt: &Value) -> Vec<String> {
         for request in list(&call["requests"]) {
             let field = |name| text(request, name);
             lines.push(format!(
-                "    {} {} via {} → {} ({} ms)",
+                "    {} {} via {} → {}{} ({} ms)",
                 field("method"),
                 field("path"),
                 field("alias"),
                 field("answer"),
+                kept(request),
                 field("took-ms")
             ));
             if let Some(excerpt) = request["answer-excerpt"].as_str().filter(|excerpt| !excerpt.trim().is_empty()) {
@@ -165,6 +167,12 @@ fn attempt(attempt: &Value) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Of an answer that the host had kept, when, and what it stands in for.
+fn kept(request: &Value) -> String {
+    let told = |stale: Stale| format!(", kept {} ago, instead of {}", moment::duration_ms(stale.age_ms()), stale.instead_of);
+    Stale::of(request).map(told).unwrap_or_default()
 }
 
 fn outcome(outcome: &Value) -> String {

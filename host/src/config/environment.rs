@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use toml::de::DeValue;
@@ -13,7 +14,7 @@ use url::Url;
 use super::auth::{auth, expired_when, verify};
 use super::integration::owner;
 use super::reader::{Keys, Node, Page, Places, Table};
-use super::{name, rate};
+use super::{name, quantity, rate};
 use crate::alias::{Alias, Auth, Environment};
 use crate::problem::{Code, Problems};
 
@@ -26,12 +27,17 @@ pub struct EnvironmentFile {
 
 const VALUE_CHARS_MAX: usize = 4096;
 const NETWORKS_MAX: usize = 64;
+/// An answer older than a week is no answer.
+const STALE_IF_ERROR_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const ROOT: Keys = Keys::all(&["values", "alias"]);
 const ALIAS: Keys = Keys {
-    known: &["owner", "url", "auth", "expired-when", "rate", "network", "verify"],
+    known: &["owner", "url", "auth", "expired-when", "rate", "stale-if-error", "network", "verify"],
     not_built: &["proxy", "ca-file", "timeout", "breaker"],
 };
+/// What says nothing of an alias without a `url`.
+const USED_WITH_URL: [&str; 5] = ["auth", "expired-when", "rate", "stale-if-error", "network"];
+
 impl EnvironmentFile {
     /// Reads the text of `file`, which is the environment `name`.
     pub fn parse(name: &str, file: impl Into<PathBuf>, text: &str) -> Result<Self, Problems> {
@@ -83,6 +89,7 @@ fn alias(name: &str, node: &Node<'_>) -> Option<Alias> {
     let auth = table.optional("auth").map_or(Some(Auth::None), |node| auth(&node));
     let expired_when = table.optional("expired-when").map(|node| expired_when(&node));
     let rate = table.optional("rate").map_or_else(|| Some(Vec::new()), |node| rate::limits(&node));
+    let stale_if_error = table.optional("stale-if-error").map(|node| node.parsed("\"1h\"", stale_if_error));
     let network = table.optional("network").map_or_else(|| Some(Vec::new()), |node| networks(&node));
     let verify = table.optional("verify").map(|node| verify(&node));
     if let (Some(node), None) = (table.optional("expired-when"), table.optional("auth")) {
@@ -91,7 +98,7 @@ fn alias(name: &str, node: &Node<'_>) -> Option<Alias> {
     if url.is_none() && verify.is_none() {
         table.missing("url", "url = \"https://crm.example\"");
     }
-    if let (None, Some(node)) = (&url, ["auth", "expired-when", "rate", "network"].into_iter().find_map(|key| table.optional(key))) {
+    if let (None, Some(node)) = (&url, USED_WITH_URL.into_iter().find_map(|key| table.optional(key))) {
         node.note(Code::MissingKey, format!("`{}` without a `url` to use it for", node.name()), "add `url = \"https://crm.example\"`");
     }
     // The outer option is whether the key is there, the inner one whether it could be read.
@@ -102,6 +109,7 @@ fn alias(name: &str, node: &Node<'_>) -> Option<Alias> {
         auth: auth?,
         expired_when: transpose(expired_when)?,
         rate: rate?,
+        stale_if_error: transpose(stale_if_error)?,
         network: network?,
         verify: transpose(verify)?,
     })
@@ -123,6 +131,15 @@ pub(super) fn endpoint(text: &str) -> Result<Url, String> {
         _ if userinfo => Err("a user name or password belongs into `auth`".to_owned()),
         url if url.query().is_some() || url.fragment().is_some() => Err("a base URL has no query and no fragment".to_owned()),
         url => Ok(url),
+    }
+}
+
+/// How old a kept answer may be.
+fn stale_if_error(text: &str) -> Result<Duration, String> {
+    match quantity::duration(text)? {
+        Duration::ZERO => Err("no answer is as young as that; leave it out if none is to be kept".to_owned()),
+        longer if longer > STALE_IF_ERROR_MAX => Err("must be at most `7d`".to_owned()),
+        duration => Ok(duration),
     }
 }
 

@@ -193,6 +193,25 @@ expired-when = { json = "/a~2" }
 }
 
 #[test]
+fn refuses_a_time_for_kept_answers_that_means_none_or_for_ever() {
+    let text = "[alias.a]\nurl = \"https://a.example\"\nstale-if-error = \"0s\"\n[alias.b]\nurl = \"https://b.example\"\n\
+                stale-if-error = \"8d\"\n[alias.c]\nstale-if-error = \"1h\"\nverify = { shopify = { secret = { env = \"V\" } } }\n\
+                [alias.d]\nurl = \"https://d.example\"\nstale-if-error = 3600\n";
+    let problems = parse(text).unwrap_err();
+    for part in [
+        "3:18: LG-1005 `alias.a.stale-if-error` = \"0s\": no answer is as young as that; leave it out if none is to be kept",
+        "6:18: LG-1005 `alias.b.stale-if-error` = \"8d\": must be at most `7d`",
+        "8:18: LG-1004 `alias.c.stale-if-error` without a `url` to use it for",
+        "12:18: LG-1005 `alias.d.stale-if-error`",
+    ] {
+        assert!(problems.contains(&format!("dev.toml:{part}")), "{part}\n---\n{problems}");
+    }
+    assert!(problems.contains("\"1h\""), "what to write: {problems}");
+    let kept = parse("[alias.a]\nurl = \"https://a.example\"\nstale-if-error = \"1h\"\n").unwrap();
+    assert_eq!(kept.aliases["a"].stale_if_error, Some(std::time::Duration::from_secs(3_600)));
+}
+
+#[test]
 fn reads_grants_signatures_and_what_says_that_a_token_has_expired() {
     let text = r#"
 [alias.refreshed]

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::parts;
 use super::story::VALUE_SHOWN;
 use super::words;
+use crate::alias::Stale;
 use crate::clock::Timestamp;
 use crate::message_store::AttemptId;
 use crate::message_store::sqlite::ledger::{AttemptRow, OutcomeRow, StandingRow, Timeline, WaitingRow};
@@ -119,6 +120,7 @@ pub fn request(request: &Value) -> Markup {
         p {
             code { (text(request, "method")) " " (text(request, "path")) }
             span.muted { " via " } (text(request, "alias")) " → " (words::answer(&text(request, "answer")))
+            @if let Some(stale) = Stale::of(request) { " kept " (moment::duration_ms(stale.age_ms())) " ago, instead of " (parts::outside(&stale.instead_of)) }
             span.muted { " in " (text(request, "took-ms")) " ms" }
         }
         @if let Some(excerpt) = request["answer-excerpt"].as_str().filter(|excerpt| !excerpt.trim().is_empty()) {

@@ -13,6 +13,10 @@ const WAIT_CAP: Duration = Duration::from_secs(30);
 /// Waits of a delivery whose own request found no connection, or broke it: a target that answers all others would meet it again and
 /// again without end. As long as those of the alias's gate.
 const BROKEN: Backoff = Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(10), jitter: Jitter::Full };
+/// Waits of a delivery that an open breaker let start, for the sake of answers that are kept, and that wanted another: the gate does not
+/// hold it back, so it must not be due at once.
+const NOT_KEPT_MIN: Duration = Duration::from_secs(1);
+const NOT_KEPT_MAX: Duration = Duration::from_secs(10);
 /// The longest wait a plugin may ask for: its message holds up all others of its key.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -108,6 +112,7 @@ fn backoff(failed: u32, policy: &DeliveryPolicy, random: &dyn Random) -> Duratio
 fn after_obstacle(obstacle: &Obstacle, waits: u32, policy: &DeliveryPolicy, now: Timestamp, random: &dyn Random) -> Timestamp {
     match (obstacle.kind, obstacle.not_before) {
         (ObstacleKind::BreakerOpen | ObstacleKind::CredentialRefused, _) => now,
+        (ObstacleKind::NotKept, until) => until.unwrap_or(now).clamp(now.plus(NOT_KEPT_MIN), now.plus(NOT_KEPT_MAX)),
         (ObstacleKind::Unreachable, _) => now.plus(uniform(random, BROKEN.ceiling(waits))),
         (ObstacleKind::Unavailable | ObstacleKind::RateLimited, Some(not_before)) => not_before.clamp(now, now.plus(WAIT_CAP)),
         (ObstacleKind::Unavailable | ObstacleKind::RateLimited, None) => {

@@ -37,6 +37,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::capability::egress::Stale;
 use crate::clock::Timestamp;
 use crate::integration::{Binding, Grant, PinnedPlugin};
 use crate::message::{FailureClass, Headers, Message, Tracked};
@@ -246,6 +247,9 @@ pub struct OutboundRequest {
     pub answer: String,
     /// The first 1 KiB of an answer that is not 2xx, as text, credentials blanked.
     pub answer_excerpt: Option<String>,
+    /// The answer is one the host had kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<Stale>,
     pub took_ms: u64,
     /// What was sent and answered; kept beside the trace.
     #[serde(skip)]
@@ -269,6 +273,8 @@ pub enum ObstacleKind {
     Unreachable,
     /// The host has stopped sending for now.
     BreakerOpen,
+    /// The same, and the delivery ran all the same, since an answer might have been kept: there is none.
+    NotKept,
     /// The target answered 429, or the alias still waits out its `Retry-After`.
     RateLimited,
     /// The target answered 503.
@@ -282,7 +288,7 @@ impl ObstacleKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",
-            Self::BreakerOpen => "breaker-open",
+            Self::BreakerOpen | Self::NotKept => "breaker-open",
             Self::RateLimited => "rate-limited",
             Self::Unavailable => "unavailable",
             Self::CredentialRefused => "credential-refused",

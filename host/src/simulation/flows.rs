@@ -97,6 +97,7 @@ pub fn environment(script: &Script) -> Environment {
         },
         rate: rate.to_vec(),
         expired_when: None,
+        stale_if_error: None,
         network: Vec::new(),
         verify: None,
     };

@@ -143,6 +143,7 @@ fn with_crm() -> Environment {
         url: Some("http://crm.example/base".parse().unwrap()),
         auth: Auth::Basic { username: "lockgate".into(), password: SecretRef::env("crm.password", "CRM") },
         expired_when: None,
+        stale_if_error: None,
         rate: Vec::new(),
         network: Vec::new(),
         verify: None,

@@ -52,6 +52,15 @@ fn is_due_at_once_behind_a_gate_which_may_open_earlier_than_it_said() {
 }
 
 #[test]
+fn is_not_due_at_once_where_its_gate_let_it_start_for_an_answer_that_is_not_kept() {
+    for (until_s, due_s) in [(None, 1), (Some(0), 1), (Some(7), 7), (Some(90), 10)] {
+        let at = |seconds: u64| NOW.plus(Duration::from_secs(seconds));
+        let decision = after(&permanent(), Some(obstacle(ObstacleKind::NotKept, until_s.map(at))), Tries::default(), &policy());
+        assert_eq!(decision, Decision::Waits { due_at: at(due_s) });
+    }
+}
+
+#[test]
 fn a_message_whose_own_connection_always_breaks_comes_back_later_and_later() {
     let latest = |waits| {
         let random = SeededRandom::new(7);

@@ -245,6 +245,7 @@ fn aliases(clock: Arc<ManualClock>, random: Arc<dyn Random>) -> Aliases {
         auth: Auth::None,
         rate: Vec::new(),
         expired_when: None,
+        stale_if_error: None,
         network: Vec::new(),
         verify: None,
     };

@@ -3,6 +3,7 @@
 mod batches;
 mod deciding;
 mod gates;
+mod kept_answers;
 pub(crate) mod lab;
 mod retiring;
 mod stopping;

@@ -84,14 +84,14 @@ impl Upstream for Target {
         if within(&*self.clock, request.timeout, self.clock.sleep(takes)).await.is_none() {
             return Err(UpstreamError::TimedOut(request.timeout));
         }
-        if answer.as_ref().is_ok_and(|answer| answer.status.is_success()) {
+        if !body.is_empty() && answer.as_ref().is_ok_and(|answer| answer.status.is_success()) {
             self.taken.lock().unwrap().push(body);
         }
         answer
     }
 }
 
-/// Sinks that post each message through their slot. Those of some integrations, by name, come to another end.
+/// Sinks that post each message through their slot, and ask another before where they have one. Those of some integrations, by name, come to another end.
 pub struct Posting {
     outside: Outside,
     calls: Arc<AtomicUsize>,
@@ -109,15 +109,22 @@ impl PluginInvoker for Posting {
         }
         let sender = Sender { integration: call.integration.as_str().into(), message: call.message.id.0.as_u128() };
         let mut http = Http::new(self.outside.clone(), call.bindings.clone(), sender, call.idempotency_base.clone(), &Limits::default());
-        let request = Request {
-            method: "POST".into(),
-            path: "/".into(),
+        let request = |method: &str, path: &str, body| Request {
+            method: method.into(),
+            path: path.into(),
             headers: Vec::new(),
-            body: call.message.body.clone(),
+            body,
             label: None,
             timeout: None,
         };
         let failed = |code: String| CallFailure::Transient { code, detail: String::new(), retry_after: None };
+        if call.bindings.contains_key("lookup") {
+            let looked_up = http.send("lookup", request("GET", "/lookup", bytes::Bytes::new())).await;
+            if !looked_up.as_ref().is_ok_and(|response| response.status < 300) {
+                return report(Err(failed("not-found-out".into())), carried, http.into_record());
+            }
+        }
+        let request = request("POST", "/", call.message.body.clone());
         // As the end of a call's wall time does.
         let cut_off = if call.integration == "cut-off" { Duration::from_millis(10) } else { Limits::default().wall };
         let result = match within(&*self.outside.clock, cut_off, http.send("target", request)).await {
@@ -192,6 +199,15 @@ pub fn posting(name: &str, alias: &str) -> Integration {
     integration
 }
 
+/// The same, which asks `lookup` something before.
+pub fn asking(name: &str, lookup: &str, alias: &str) -> Integration {
+    let mut integration = posting(name, alias);
+    if let Sink::Plugin(sink) = &mut integration.sink {
+        sink.bindings.insert("lookup".into(), Binding { alias: lookup.into(), allow: Vec::new() });
+    }
+    integration
+}
+
 /// An alias without a credential.
 pub fn alias(name: &str, rate: &[RateLimit]) -> Alias {
     Alias {
@@ -201,6 +217,7 @@ pub fn alias(name: &str, rate: &[RateLimit]) -> Alias {
         auth: Auth::None,
         rate: rate.to_vec(),
         expired_when: None,
+        stale_if_error: None,
         network: Vec::new(),
         verify: None,
     }

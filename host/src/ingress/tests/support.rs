@@ -150,6 +150,7 @@ pub fn environment(aliases: Vec<(&str, Verify)>) -> Environment {
             auth: Auth::None,
             rate: Vec::new(),
             expired_when: None,
+            stale_if_error: None,
             network: Vec::new(),
             verify: Some(verify),
         };

@@ -100,7 +100,14 @@ impl Egress for ScriptedEgress {
 }
 
 pub fn answer(status: u16, body: &str) -> Result<EgressResponse, EgressError> {
-    Ok(EgressResponse { status, headers: Vec::new(), body: Bytes::copy_from_slice(body.as_bytes()), retry_after: None, is_down: false })
+    Ok(EgressResponse {
+        status,
+        headers: Vec::new(),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        retry_after: None,
+        is_down: false,
+        stale: None,
+    })
 }
 
 /// Key-value data without a row in it.
