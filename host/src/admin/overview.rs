@@ -23,6 +23,8 @@ const RATE_MINUTES: usize = 5;
 pub struct Overview {
     pub at: Timestamp,
     pub intake_open: bool,
+    /// As much waits in all integrations together as may: every sender is told to come back.
+    pub intake_full: bool,
     /// The active ones by name, then those that are not active any more: the ones that are retired, and any that are not empty.
     pub integrations: Vec<IntegrationOverview>,
     /// By name.
@@ -170,7 +172,9 @@ impl Overview {
         for integration in &mut integrations {
             integration.goes_through(&aliases, &parts.aliases);
         }
-        Ok(Self { at, intake_open: parts.intake.is_open(), integrations, aliases: aliases.into_values().collect() })
+        let waiting: u64 = integrations.iter().map(|one| one.waiting).sum();
+        let intake_full = waiting >= parts.intake.waiting_max().host;
+        Ok(Self { at, intake_open: parts.intake.is_open(), intake_full, integrations, aliases: aliases.into_values().collect() })
     }
 }
 

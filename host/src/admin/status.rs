@@ -22,7 +22,11 @@ pub async fn show(State(api): State<Arc<Api>>, request: Request) -> Result<Respo
     let overview = Overview::take(&api.parts).await.map_err(|error| refusal(&error))?;
     let shown = json!({
         "time": overview.at.to_string(),
-        "intake": if overview.intake_open { "open" } else { "closed" },
+        "intake": match (overview.intake_open, overview.intake_full) {
+            (false, _) => "closed",
+            (true, true) => "full",
+            (true, false) => "open",
+        },
         "integrations": overview.integrations.iter().map(integration).collect::<Vec<_>>(),
         "aliases": overview.aliases.iter().map(alias).collect::<Vec<_>>(),
     });

@@ -59,7 +59,9 @@ impl PauseCommand {
         }
         let since = moment::long(&text(&answer["paused"], "since"));
         output::line(format_args!("{} {} is paused since {since}; messages wait", kind.word(), self.which.name));
-        output::line(format_args!("to go on: lockgate resume {}{}", self.which.name, kind.flag()));
+        // A name that an alias and an integration share needs the flag again.
+        let flag = if self.which.integration { " --integration" } else { kind.flag() };
+        output::line(format_args!("to go on: lockgate resume {}{flag}", self.which.name));
         Ok(())
     }
 }

@@ -104,8 +104,11 @@ fn lines(status: &Value, now: Timestamp) -> Vec<String> {
     let passing = aliases.iter().filter_map(|alias| held_up(alias, now)).chain(integrations.iter().filter_map(retiring)).collect();
     section(&mut lines, "Goes on by itself; no message is lost:", passing);
     let paused = aliases.iter().filter_map(paused_alias).chain(integrations.iter().filter_map(paused_integration));
+    let full = (status["intake"] == "full").then(|| {
+        "  intake is full: as much waits in all integrations together as may; every sender gets 503\n    mend what they wait for, or raise limits.waiting-in-all".to_owned()
+    });
     let left_over = integrations.iter().flat_map(left_over);
-    let needs_a_person: Vec<String> = aliases.iter().filter_map(refused).chain(paused).chain(left_over).collect();
+    let needs_a_person: Vec<String> = full.into_iter().chain(aliases.iter().filter_map(refused)).chain(paused).chain(left_over).collect();
     if needs_a_person.is_empty() {
         lines.extend([String::new(), "Nothing needs a person.".to_owned()]);
     }

@@ -11,7 +11,7 @@ use super::quantity;
 use super::reader::{Keys, Node, Page, Table};
 use crate::alias::secret::SecretPlace;
 use crate::integration::WaitingMax;
-use crate::problem::Problems;
+use crate::problem::{Code, Problems};
 
 /// The host as `lockgate.toml` says it. Paths are relative to the workspace until [`HostConfig::under`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +129,10 @@ fn read(root: &Table<'_>) -> HostConfig {
         if let Some(node) = limits.optional("waiting-in-all") {
             set(&mut config.waiting_max.host, Some(node.clone()), |node| count(node, "1000000"));
             if config.waiting_max.host < config.waiting_max.integration {
-                node.invalid("is below `waiting`: no integration could ever have so many", "1000000");
+                let WaitingMax { integration, host } = config.waiting_max;
+                let message =
+                    format!("`limits.waiting-in-all` = {host}: `waiting` is {integration}, and no integration could ever have so many");
+                node.note(Code::WrongValue, message, format!("at least {integration}, or a smaller `waiting`"));
             }
         }
     }
@@ -140,7 +143,11 @@ fn read(root: &Table<'_>) -> HostConfig {
         if let Some(node) = retention.optional("bodies") {
             set(&mut config.retention.bodies, Some(node.clone()), |node| kept_for(node, "\"7d\""));
             if shorter(config.retention.bodies, config.retention.messages) != config.retention.bodies {
-                node.invalid("is longer than `messages`: they go with their message", "\"7d\"");
+                node.note(
+                    Code::WrongValue,
+                    "`retention.bodies` is longer than `messages`: they go with their message",
+                    "make it no longer than `messages`, or leave it out",
+                );
             }
         }
     }

@@ -136,7 +136,8 @@ fn order(node: &Node<'_>, sources: &[Source]) -> Option<Order> {
         _ => None,
     };
     if let (Order::Key | Order::Strict, Some(kind)) = (order, sources.iter().find_map(keyless)) {
-        node.invalid(&format!("= \"{}\", and a {kind} source has no `key` to order by", order.as_str()), "\"none\"");
+        let message = format!("`{}` = \"{}\", and a {kind} source has no `key` to order by", node.name(), order.as_str());
+        node.note(Code::WrongValue, message, "give that source a `key`, for example `key = \"json:/customer/id\"`; or `order = \"none\"`");
     }
     Some(order)
 }

@@ -92,6 +92,7 @@ async fn going(console: &Console, name: &str) -> Result<Markup, Wrong> {
     })?;
     let groups = if one.dead_letters == 0 { Vec::new() } else { groups(console, name).await? };
     Ok(html! {
+        (overview::paused(one, &overview))
         (standing(one, &overview))
         (curve::figure(one.curve.as_ref()))
         @if !groups.is_empty() { (dead_letters(one, &groups, overview.at)) }

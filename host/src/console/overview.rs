@@ -105,6 +105,12 @@ fn news(overview: &Overview) -> Markup {
         @if !overview.intake_open {
             (parts::banner(Tone::Warn, html! { p { strong { "Intake is closed: the host is going down." } " Senders are told to come back." } }))
         }
+        @if overview.intake_full {
+            (parts::banner(Tone::Bad, html! {
+                p { strong { "Intake is full: as much waits in all integrations together as may." } " Every sender gets 503 and is told to come back." }
+                p { "Mend what the messages wait for, below; or raise " code { "limits.waiting-in-all" } "." }
+            }))
+        }
         @for alias in ill.iter().take(CAUSES_SHOWN) { (cause(alias, overview)) }
         @if ill.len() > CAUSES_SHOWN {
             p { a href="/aliases" { "And " (counted((ill.len() - CAUSES_SHOWN) as u64, "more alias", "more aliases")) " that are not healthy" } }
@@ -130,7 +136,7 @@ fn news(overview: &Overview) -> Markup {
 }
 
 /// An integration that a person keeps back.
-fn paused(one: &IntegrationOverview, overview: &Overview) -> Markup {
+pub fn paused(one: &IntegrationOverview, overview: &Overview) -> Markup {
     let Some(pause) = &one.paused else { return Markup::default() };
     parts::banner(
         Tone::Warn,

@@ -55,7 +55,7 @@ fn alias(name: &str, state: &'static str, integrations: &[&str], waiting: u64) -
 }
 
 fn overview(integrations: Vec<IntegrationOverview>, aliases: Vec<AliasOverview>) -> Overview {
-    Overview { at: NOW, intake_open: true, integrations, aliases }
+    Overview { at: NOW, intake_open: true, intake_full: false, integrations, aliases }
 }
 
 fn page(query: &str, overview: &Overview) -> String {

@@ -159,6 +159,11 @@ impl Intake {
         self.open.load(Ordering::SeqCst)
     }
 
+    /// How much may wait.
+    pub fn waiting_max(&self) -> WaitingMax {
+        self.limits.waiting_max
+    }
+
     /// How long and how large a body may be.
     pub fn body_limits(&self) -> BodyLimits {
         self.limits.body
