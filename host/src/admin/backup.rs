@@ -28,9 +28,11 @@ pub async fn make(State(api): State<Arc<Api>>, request: Request) -> Result<Respo
     let (data, made_at) = (api.parts.data.clone(), api.parts.clock.now().to_string());
     let copied = tokio::task::spawn_blocking({
         let data = data.clone();
-        move || backup::snapshot(&data)
+        // The permit goes with the work: who asked may be gone before the copy is made.
+        move || backup::snapshot(&data).map(|copy| (copy, permit))
     });
-    let copy = copied.await.map_err(|stopped| failed(&Problem::new(Code::Internal, stopped.to_string())))?.map_err(|why| failed(&why))?;
+    let (copy, permit) =
+        copied.await.map_err(|stopped| failed(&Problem::new(Code::Internal, stopped.to_string())))?.map_err(|why| failed(&why))?;
     tracing::info!("a backup is being made");
     api.parts.events.tell(Event::new(Kind::Operator, Level::Info, "a backup is being made"));
     let (pieces, arriving) = mpsc::channel::<io::Result<Bytes>>(PIECES_AHEAD);

@@ -19,6 +19,7 @@ use super::retiring;
 use super::store_refusal::refusal;
 use crate::delivery::Pause;
 use crate::ingress::answer::{self, Refusal};
+use crate::message_store::StoreError;
 use crate::message_store::sqlite::PauseRow;
 use crate::problem::Code;
 use crate::telemetry::events::{Event, Kind, Level};
@@ -119,17 +120,27 @@ pub(crate) async fn pause(parts: &ApiParts, what: Pausable, reason: &str) -> Res
         return Err(wrong(format!("`reason`: say why, in at most {REASON_CHARS_MAX} characters")));
     }
     must_be_there(parts, &what)?;
-    let since = what.pause(parts).map_or_else(|| parts.clock.now(), |before| before.since);
-    let pause = Pause { since, reason: reason.to_owned() };
-    let row = PauseRow { kind: what.kind().to_owned(), name: what.name().to_owned(), since, reason: reason.to_owned() };
-    parts.store.pauses().put(row).await.map_err(|error| refusal(&error))?;
-    match &what {
-        Pausable::Integration(name) => parts.pauses.pause(name, pause.clone()),
-        Pausable::Alias(name) => drop(parts.aliases.pause(name, since, reason)),
-    }
-    tracing::info!(%what, reason, "was paused");
-    tell(parts, &what, format!("{what} was paused: {reason}"));
-    Ok(pause)
+    let (parts, reason) = (parts.clone(), reason.to_owned());
+    to_its_end(async move {
+        let _deciding = parts.pauses.deciding.lock().await;
+        let since = what.pause(&parts).map_or_else(|| parts.clock.now(), |before| before.since);
+        let row = PauseRow { kind: what.kind().to_owned(), name: what.name().to_owned(), since, reason: reason.clone() };
+        parts.store.pauses().put(row).await.map_err(|error| refusal(&error))?;
+        let pause = Pause { since, reason };
+        match &what {
+            Pausable::Integration(name) => parts.pauses.pause(name, pause.clone()),
+            Pausable::Alias(name) => drop(parts.aliases.pause(name, since, &pause.reason)),
+        }
+        tracing::info!(%what, reason = pause.reason, "was paused");
+        tell(&parts, &what, format!("{what} was paused: {}", pause.reason));
+        Ok(pause)
+    })
+    .await
+}
+
+/// Who asks may be gone before it is done; disk and memory say the same all the same.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T, Refusal>> + Send + 'static) -> Result<T, Refusal> {
+    tokio::spawn(work).await.map_err(|_stopped| refusal(&StoreError::Closed))?
 }
 
 /// Lets `what` go on, slowly at first. False if it was not paused.
@@ -138,16 +149,21 @@ pub(crate) async fn pause(parts: &ApiParts, what: Pausable, reason: &str) -> Res
 /// 404 where there is no such thing, 503 where it cannot be stored.
 pub(crate) async fn resume(parts: &ApiParts, what: &Pausable) -> Result<bool, Refusal> {
     must_be_there(parts, what)?;
-    parts.store.pauses().remove(what.kind(), what.name()).await.map_err(|error| refusal(&error))?;
-    let was_paused = match what {
-        Pausable::Integration(name) => parts.pauses.resume(name, parts.clock.now()),
-        Pausable::Alias(name) => parts.aliases.resume(name),
-    };
-    if was_paused {
-        tracing::info!(%what, "was resumed");
-        tell(parts, what, format!("{what} was resumed"));
-    }
-    Ok(was_paused)
+    let (parts, what) = (parts.clone(), what.clone());
+    to_its_end(async move {
+        let _deciding = parts.pauses.deciding.lock().await;
+        parts.store.pauses().remove(what.kind(), what.name()).await.map_err(|error| refusal(&error))?;
+        let was_paused = match &what {
+            Pausable::Integration(name) => parts.pauses.resume(name, parts.clock.now()),
+            Pausable::Alias(name) => parts.aliases.resume(name),
+        };
+        if was_paused {
+            tracing::info!(%what, "was resumed");
+            tell(&parts, &what, format!("{what} was resumed"));
+        }
+        Ok(was_paused)
+    })
+    .await
 }
 
 fn tell(parts: &ApiParts, what: &Pausable, text: String) {

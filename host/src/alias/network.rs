@@ -14,6 +14,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use ipnet::IpNet;
 
 pub use super::network_connect::{CONNECT_TIMEOUT, Dial, Resolve, SystemNetwork};
 use super::network_connect::{CheckedDialer, Connect, ConnectError};
@@ -44,8 +45,11 @@ pub struct NetworkUpstream {
     dial: Arc<dyn Dial>,
     tls: Arc<rustls::ClientConfig>,
     /// One per alias, because the addresses that may be dialled are the alias's own.
-    clients: Mutex<HashMap<Arc<str>, HttpClient>>,
+    clients: Mutex<HashMap<Arc<str>, Own>>,
 }
+
+/// The client of an alias, and the networks it may dial.
+type Own = (Arc<[IpNet]>, HttpClient);
 
 impl NetworkUpstream {
     /// With the system's resolver, sockets and trusted roots.
@@ -62,7 +66,15 @@ impl NetworkUpstream {
 
     fn client(&self, request: &UpstreamRequest) -> HttpClient {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.entry(Arc::clone(&request.alias)).or_insert_with(|| self.build_client(request)).clone()
+        // An alias whose networks are others now gets another client: neither rules nor connections outlive the change.
+        if let Some((network, client)) = clients.get(&request.alias)
+            && *network == request.network
+        {
+            return client.clone();
+        }
+        let client = self.build_client(request);
+        clients.insert(Arc::clone(&request.alias), (Arc::clone(&request.network), client.clone()));
+        client
     }
 
     fn build_client(&self, request: &UpstreamRequest) -> HttpClient {

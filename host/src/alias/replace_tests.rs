@@ -69,6 +69,20 @@ async fn what_is_known_of_a_target_stays_while_the_url_does() {
 }
 
 #[tokio::test]
+async fn networks_that_may_be_dialled_no_more_are_not_nor_over_a_connection_that_is_kept() {
+    let (server, other) = (answering(200).await, answering(200).await);
+    let bench = Bench::anywhere(&server, basic());
+    assert_eq!(send(&bench).await, Ok(200));
+    for there in [&server, &other] {
+        bench.aliases.replace(&environment(there, |alias| alias.network.clear())).await;
+        assert!(matches!(send(&bench).await, Err(EgressError::Denied(why)) if why.contains("LG-6002")), "{}", there.address);
+    }
+    assert_eq!((server.seen("/").len(), other.seen("/").len()), (1, 0));
+    bench.aliases.replace(&environment(&other, |_| {})).await;
+    assert_eq!(send(&bench).await, Ok(200), "and what may be dialled again is");
+}
+
+#[tokio::test]
 async fn another_rate_holds_at_once_and_counts_what_was_sent() {
     let server = answering(200).await;
     let bench = Bench::anywhere(&server, basic());

@@ -1,8 +1,8 @@
 //! Reading a backup: checking it, and making a data folder of it.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::write::Hashed;
 use super::{Entry, FILES_MAX, FORMAT, MANIFEST, Manifest, is_known};
 use crate::message_store::sqlite::{self, DATABASE_FILE};
+use crate::plugin::host_key;
 use crate::problem::{Code, Problem};
 
 /// A list of ten thousand files is below this.
@@ -35,9 +36,15 @@ pub fn restore(file: &Path, data: &Path) -> Result<Manifest, Problem> {
         Problem::new(Code::DataFolderUnwritable, format!("{}: {error}", parent.display())).fix("make it writable, or free some space")
     };
     std::fs::create_dir_all(parent).map_err(unwritable)?;
-    let staging = tempfile::Builder::new().prefix(".restoring-").tempdir_in(parent).map_err(unwritable)?;
+    let staging =
+        tempfile::Builder::new().prefix(".restoring-").permissions(Permissions::from_mode(0o700)).tempdir_in(parent).map_err(unwritable)?;
     let manifest = walk(file, |name, from| write(staging.path(), name, from))?;
-    sqlite::check_copy(&staging.path().join(DATABASE_FILE))?;
+    let database = staging.path().join(DATABASE_FILE);
+    sqlite::check_copy(&database)?;
+    let version = sqlite::version_of(&database)?;
+    if version < 1 || version != manifest.schema {
+        return Err(damaged(file, "its database is not one of Lockgate, or not the one its list speaks of"));
+    }
     let settle = || {
         for folder in [staging.path().join("plugins"), staging.path().to_owned()] {
             if folder.exists() {
@@ -72,10 +79,7 @@ fn walk(file: &Path, mut take: impl FnMut(&str, &mut dyn Read) -> io::Result<()>
     let opened = File::open(file).map_err(|error| {
         Problem::new(Code::FileUnreadable, format!("{}: {error}", file.display())).fix("name a file that `lockgate backup` wrote")
     })?;
-    let damaged = |why: String| {
-        Problem::new(Code::BadBackup, format!("{}: {why}", file.display()))
-            .fix("use another backup; a copy that broke off can be copied again, and checked with `lockgate restore --check`")
-    };
+    let damaged = |why: String| damaged(file, &why);
     let broken = |error: io::Error| damaged(format!("it cannot be read to its end: {error}"));
     let mut archive = tar::Archive::new(BufReader::new(opened));
     let (mut found, mut manifest) = (Vec::new(), None);
@@ -100,11 +104,18 @@ fn walk(file: &Path, mut take: impl FnMut(&str, &mut dyn Read) -> io::Result<()>
     if let Some(wrong) = manifest.files.iter().zip(&found).find(|(listed, found)| listed != found) {
         return Err(damaged(format!("{} is not what the list says", wrong.0.name)));
     }
-    if manifest.files.len() != found.len() || !found.iter().any(|entry| entry.name == DATABASE_FILE) {
-        return Err(damaged("it has not the files that its list names".to_owned()));
+    let has = |name: &str, is_right: fn(u64) -> bool| found.iter().any(|entry| entry.name == name && is_right(entry.bytes));
+    let has_both = has(DATABASE_FILE, |bytes| bytes > 0) && has(host_key::FILE, |bytes| bytes == host_key::BYTES);
+    if manifest.files.len() != found.len() || !has_both {
+        return Err(damaged("it has not the files that a backup has".to_owned()));
     }
     refuse_newer(file, &manifest)?;
     Ok(manifest)
+}
+
+fn damaged(file: &Path, why: &str) -> Problem {
+    Problem::new(Code::BadBackup, format!("{}: {why}", file.display()))
+        .fix("use another backup; a copy that broke off can be copied again, and checked with `lockgate restore --check`")
 }
 
 fn read_manifest(from: &mut impl Read) -> Result<Manifest, String> {

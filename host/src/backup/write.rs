@@ -20,10 +20,26 @@ const COPY: &str = "backup-";
 /// # Errors
 /// LG-3007 where the copy has no room, LG-3005 for what else the database has to say.
 pub fn snapshot(data: &Path) -> Result<TempPath, Problem> {
+    refuse_without_room(data)?;
     let place = tempfile::Builder::new().prefix(COPY).suffix(".db").tempfile_in(data).map_err(|error| unwritable(data, &error))?;
     let path = place.into_temp_path();
     sqlite::copy_into(&data.join(DATABASE_FILE), &path)?;
     Ok(path)
+}
+
+/// What is kept back for deliveries stays theirs.
+fn refuse_without_room(data: &Path) -> Result<(), Problem> {
+    let bytes = |name: String| std::fs::metadata(data.join(name)).map_or(0, |file| file.len());
+    let needed = bytes(DATABASE_FILE.to_owned()) + bytes(format!("{DATABASE_FILE}-wal")) + sqlite::RESERVE_BYTES;
+    let free = rustix::fs::statvfs(data).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    match free {
+        Ok(free) if free < needed => {
+            let message = format!("a backup needs {} MiB of room in {}, which has {}", needed >> 20, data.display(), free >> 20);
+            Err(Problem::new(Code::DiskFull, message).fix("free some space; nothing was copied"))
+        }
+        // A disk that does not say is tried.
+        _ => Ok(()),
+    }
 }
 
 /// Copies that a host left which was killed while it made a backup.

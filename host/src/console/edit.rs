@@ -22,7 +22,7 @@ use crate::admin::parameters::{Parameters, named, wrong};
 use crate::admin::store_refusal::refusal;
 use crate::ingress::answer::Refusal;
 use crate::layout::laid_out;
-use crate::message_store::sqlite::ledger::{Body, DeadLetterRow, Status, TimelineQuery};
+use crate::message_store::sqlite::ledger::{Body, DeadLetterRow, Status, Timeline, TimelineQuery};
 use crate::message_store::{DeadLetterId, Superseded};
 use crate::printable::on_one_line;
 use crate::problem::Code;
@@ -45,11 +45,9 @@ pub async fn ask(State(console): State<Arc<Console>>, SignedIn(session): SignedI
     if letter.status != Status::Open {
         return Err(gone(&letter));
     }
-    let query = TimelineQuery { body_bytes_max: BODY_BYTES_MAX, ..TimelineQuery::of(letter.message) };
-    let found = console.api.parts.store.ledger().message(query).await.map_err(|error| refusal(&error))?;
-    let timeline = found.ok_or_else(|| Wrong::not_found(format!("There is no message {}.", letter.message)))?;
+    let timeline = original(&console, &letter).await?;
     let text = match (&timeline.body, timeline.body_truncated) {
-        (Body::Text(text), false) => laid_out(text).unwrap_or_else(|| text.clone()),
+        (Body::Text(text), false) if Ends::of(text) != Ends::Mixed => laid_out(text).unwrap_or_else(|| text.clone()),
         _ => return Ok(page(&letter, not_here(&letter))),
     };
     Ok(page(&letter, form(&session, letter.id, &text, "", None)))
@@ -64,6 +62,9 @@ pub async fn deliver(
 ) -> Result<Page, Wrong> {
     let letter = one(&console.api.parts, id_of(&named(id)?)?).await?;
     let Sent { body, reason, sure, superseded } = Sent::read(given)?;
+    // A browser gives all lines the same end (WHATWG HTML, section 4.10.11.6); the message gets back the one it came with.
+    let ends = if let Body::Text(text) = &original(&console, &letter).await?.body { Ends::of(text) } else { Ends::Lf };
+    let body = if ends == Ends::CrLf { body.replace('\n', "\r\n") } else { body };
     if reason.trim().is_empty() {
         let why = "Nothing was done: say why you change it.";
         return Ok(page(&letter, form(&session, letter.id, &body, &reason, Some(why))).status(StatusCode::BAD_REQUEST));
@@ -86,6 +87,33 @@ pub async fn deliver(
     }
 }
 
+/// The message as it came, as far as a form takes it.
+async fn original(console: &Console, letter: &DeadLetterRow) -> Result<Timeline, Wrong> {
+    let query = TimelineQuery { body_bytes_max: BODY_BYTES_MAX, ..TimelineQuery::of(letter.message) };
+    let found = console.api.parts.store.ledger().message(query).await.map_err(|error| refusal(&error))?;
+    found.ok_or_else(|| Wrong::not_found(format!("There is no message {}.", letter.message)))
+}
+
+/// How the lines of a text end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    Lf,
+    CrLf,
+    /// In more than one way: a form would make them one.
+    Mixed,
+}
+
+impl Ends {
+    fn of(text: &str) -> Self {
+        let (all, returns, both) = (text.matches('\n').count(), text.matches('\r').count(), text.matches("\r\n").count());
+        match (returns, both) {
+            (0, _) => Self::Lf,
+            _ if returns == both && both == all => Self::CrLf,
+            _ => Self::Mixed,
+        }
+    }
+}
+
 /// What a form sent.
 struct Sent {
     body: String,
@@ -96,7 +124,6 @@ struct Sent {
 
 impl Sent {
     fn read(mut given: Parameters) -> Result<Self, Refusal> {
-        // A browser ends the lines of a text area with CR and LF (WHATWG HTML, section 4.10.22.8); what came seldom does.
         let body = given.one("body")?.ok_or_else(|| wrong("`body`: the edited message is missing"))?.replace("\r\n", "\n");
         let reason = given.one("reason")?.unwrap_or_default();
         let sure = given.one("sure")?.is_some();
@@ -187,7 +214,7 @@ fn changes(difference: &Difference) -> Markup {
 
 fn not_here(letter: &DeadLetterRow) -> Markup {
     html! {
-        p { "This message is not text, or is over " (BODY_BYTES_MAX / 1024) " KiB: too much for a form." }
+        p { "This message is not text, ends its lines in more than one way, or is over " (BODY_BYTES_MAX / 1024) " KiB: a form would bend it." }
         p { "Edit it in a file: " code { "lockgate dead-letters edit " (letter.id.0) " --body FILE --reason WHY" } }
     }
 }

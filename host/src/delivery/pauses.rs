@@ -35,6 +35,8 @@ pub enum Width {
 /// Which integrations are paused. Shared by the dispatcher and those who pause.
 #[derive(Debug, Default)]
 pub struct Pauses {
+    /// Held while something is paused or resumed, of disk and memory both: of many who do at once each finds both as one left them.
+    pub deciding: tokio::sync::Mutex<()>,
     inside: Mutex<Inside>,
     bells: Arc<Bells>,
 }
@@ -49,7 +51,7 @@ struct Inside {
 impl Pauses {
     /// Nothing is paused. `bells` are rung when something is resumed.
     pub fn new(bells: Arc<Bells>) -> Self {
-        Self { inside: Mutex::default(), bells }
+        Self { deciding: tokio::sync::Mutex::default(), inside: Mutex::default(), bells }
     }
 
     /// It is paused from now on. If it was already, since then, with the new reason.

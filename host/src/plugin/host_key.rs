@@ -13,7 +13,9 @@ use crate::random::Random;
 
 /// The key's file in the data folder.
 pub const FILE: &str = "host.key";
-const KEY_BYTES: usize = 32;
+/// How long it is.
+pub const BYTES: u64 = 32;
+const KEY_BYTES: usize = BYTES as usize;
 
 /// The key of the data folder `folder`; made from `random` if there is none yet.
 ///
@@ -34,7 +36,7 @@ fn load(path: &Path, mut file: std::fs::File) -> Result<Secret, Problem> {
         let message = format!("{} may be read by others than its owner", path.display());
         return Err(Problem::new(Code::DataFolderUnwritable, message).fix(format!("chmod 600 {}", path.display())));
     }
-    if metadata.len() != u64::try_from(KEY_BYTES).unwrap_or(u64::MAX) {
+    if metadata.len() != BYTES {
         let message = format!("{} is {} bytes long, not {KEY_BYTES}", path.display(), metadata.len());
         return Err(Problem::new(Code::DataFolderUnwritable, message).fix("restore it from a backup of the data folder"));
     }

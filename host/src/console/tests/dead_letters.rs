@@ -111,6 +111,20 @@ async fn an_edit_shows_what_is_different_and_is_done_when_somebody_is_sure() {
 }
 
 #[tokio::test]
+async fn a_form_gives_lines_back_the_ends_they_came_with_and_takes_no_text_that_has_several() {
+    let host = Host::start().await;
+    let put =
+        async |body: &str| host.post("/api/v1/messages?integration=orders", "content-type: text/csv\r\n", body).await.json()["id"].clone();
+    put("a,b\r\nc,d\r\n").await;
+    put("a,b\r\nc,d\n").await;
+    let browser = Browser::signed_in(&host).await;
+    assert!(browser.get("/dead-letters/2/edit").await.body.contains("more than one way"));
+    // It still has no key, and so is refused; what was taken of it is shown.
+    let refused = browser.fill_in("/dead-letters/1/edit", "body=a%2Cb%0D%0Ac%2CX%0D%0A&reason=typo").await;
+    assert!(refused.status == 400 && refused.body.contains("a,b\r\nc,X\r\n"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn asks_why_before_it_discards_and_does_nothing_without_a_reason() {
     let host = Host::start().await;
     host.put_dead("a").await;

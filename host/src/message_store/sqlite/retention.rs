@@ -32,10 +32,12 @@ pub struct Forgotten {
     pub next: Option<i64>,
 }
 
-/// Whether a message is still of use: it waits or is a dead letter with some integration, or what was made of it is, or it ended since.
+/// Whether a message is still of use: it waits or is a dead letter with some integration, or it ended since, or anything that was made of it
+/// is still there, by a fan-out, on a channel or by an edit: whoever looks at that finds where it came from. Those are younger and go
+/// first; it goes with a later look.
 const IS_KEPT: &str = "
     EXISTS (SELECT 1 FROM standing s WHERE s.message = m.seq AND s.state IN ('waiting', 'dead-lettered'))
-    OR EXISTS (SELECT 1 FROM standing c WHERE c.parent = m.seq AND c.state IN ('waiting', 'dead-lettered'))
+    OR EXISTS (SELECT 1 FROM message c WHERE c.parent = m.id)
     OR EXISTS (SELECT 1 FROM outcome o WHERE o.message = m.seq AND o.settled_at >= ?1)";
 
 /// Messages after the seq `after` that were accepted and ended before `before`.

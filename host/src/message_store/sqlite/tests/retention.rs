@@ -114,7 +114,24 @@ async fn a_message_is_kept_while_one_made_of_it_waits_and_a_replayed_dead_letter
     assert_eq!(forget(&world, &place.store).await, 0);
     world.deliver(world.lease_one().await.id).await;
     world.advance(2 * HOUR);
-    assert_eq!(forget(&world, &place.store).await, 2);
+    assert_eq!(forget(&world, &place.store).await, 1, "what was made of it goes first");
+    assert_eq!(forget(&world, &place.store).await, 1);
+    assert_eq!(rows(&place), []);
+}
+
+#[tokio::test]
+async fn the_original_of_an_edit_is_kept_as_long_as_the_edited_one() {
+    let (world, place) = place();
+    let original = world.accept("1", None).await;
+    world.kill(world.lease_one().await.id).await;
+    let letter = world.dead_letters().await.remove(0);
+    world.edit(&letter, "edited", None).await.unwrap();
+    world.advance(2 * HOUR);
+    assert_eq!(forget(&world, &place.store).await, 0);
+    assert_eq!(left(&place.store).await[0], original);
+    world.deliver(world.lease_one().await.id).await;
+    world.advance(2 * HOUR);
+    assert_eq!([forget(&world, &place.store).await, forget(&world, &place.store).await], [1, 1]);
     assert_eq!(rows(&place), []);
 }
 
