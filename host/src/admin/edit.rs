@@ -17,6 +17,7 @@ use super::difference::{self, Difference};
 use super::operate::{BY_API, Became, Done, not_done, why};
 use super::parameters::{Parameters, named};
 use super::store_refusal::refusal;
+use super::to_its_end::to_its_end;
 use crate::ingress::answer::{self, Refusal};
 use crate::ingress::{self, media_type};
 use crate::layout::is_said_to_be_json;
@@ -94,15 +95,19 @@ pub(crate) async fn act(parts: &ApiParts, asked: Asked) -> Result<Edited, Refusa
     let Some(reason) = reason else {
         return Ok(Edited { done: Done { id, became: Became::WouldBeQueued }, message: None, difference: Some(difference) });
     };
-    let edit = Edit { message: message.clone(), lane, reason: reason.clone() };
-    let now = parts.clock.now();
-    let replay = Replay { dead_letter: id, now, due_at: now, superseded, edit: Some(edit) };
-    let became = parts.store.replay(replay).await.map_or_else(|error| not_done(id, error), Became::from);
-    let queued = matches!(became, Became::Queued { .. });
-    if queued {
-        tell(parts, &letter, message.id, by, &reason);
-    }
-    Ok(Edited { done: Done { id, became }, message: queued.then_some(message.id), difference: Some(difference) })
+    let parts = parts.clone();
+    to_its_end(async move {
+        let edit = Edit { message: message.clone(), lane, reason: reason.clone() };
+        let now = parts.clock.now();
+        let replay = Replay { dead_letter: id, now, due_at: now, superseded, edit: Some(edit) };
+        let became = parts.store.replay(replay).await.map_or_else(|error| not_done(id, error), Became::from);
+        let queued = matches!(became, Became::Queued { .. });
+        if queued {
+            tell(&parts, &letter, message.id, by, &reason);
+        }
+        Edited { done: Done { id, became }, message: queued.then_some(message.id), difference: Some(difference) }
+    })
+    .await
 }
 
 fn tell(parts: &ApiParts, letter: &DeadLetterRow, edited_as: MessageId, by: &'static str, reason: &str) {

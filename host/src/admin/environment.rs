@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::api::Api;
 use super::parameters::Parameters;
+use super::to_its_end::to_its_end;
 use crate::alias::Aliases;
 use crate::alias::secret::SecretSource;
 use crate::alias::vault::Vault;
@@ -206,8 +207,12 @@ pub async fn apply(State(api): State<Arc<Api>>, request: Request) -> Result<Resp
         return Err(Refusal::new(StatusCode::CONFLICT, Code::NoEnvironment, detail));
     }
     let body = api.body(request, TEXT_LIMITS).await?;
-    let text = std::str::from_utf8(&body.bytes).map_err(|_| super::parameters::wrong("the file is not UTF-8"))?;
-    match live.apply(text, plan).await {
+    let text = std::str::from_utf8(&body.bytes).map_err(|_| super::parameters::wrong("the file is not UTF-8"))?.to_owned();
+    let applied = to_its_end({
+        let live = live.clone();
+        async move { live.apply(&text, plan).await }
+    });
+    match applied.await? {
         Ok(applied) => Ok(answer::json(StatusCode::OK, &applied)),
         Err(problems) => {
             let code = problems.0.first().map_or(Code::Internal, |problem| problem.code);

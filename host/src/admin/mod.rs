@@ -32,6 +32,7 @@ mod status;
 pub(crate) mod store_refusal;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod to_its_end;
 pub mod token;
 mod unread;
 

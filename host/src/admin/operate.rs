@@ -18,6 +18,7 @@ use super::api::{Api, ApiParts};
 use super::known;
 use super::parameters::wrong;
 use super::store_refusal::refusal;
+use super::to_its_end::to_its_end;
 use crate::alias::RateLimit;
 use crate::config;
 use crate::ingress::answer::{self, Refusal};
@@ -182,10 +183,14 @@ pub(crate) async fn act(parts: &ApiParts, selection: Selection, action: Action, 
     known::integration(parts, selection.integration.as_deref()).await?;
     let chosen = selection.to_string();
     let (ids, more) = selection.find(parts).await?;
-    let results: Vec<Done> =
-        stream::iter((0..).zip(ids)).map(|(number, id)| act_on(parts, id, &action, number)).buffered(AT_ONCE).collect().await;
-    tell(parts, &action, &chosen, &results, by);
-    Ok(Results { results, more })
+    let parts = parts.clone();
+    to_its_end(async move {
+        let all = stream::iter((0..).zip(ids)).map(|(number, id)| act_on(&parts, id, &action, number));
+        let results: Vec<Done> = all.buffered(AT_ONCE).collect().await;
+        tell(&parts, &action, &chosen, &results, by);
+        Results { results, more }
+    })
+    .await
 }
 
 /// For the log, and for who follows what happens.

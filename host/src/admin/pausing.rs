@@ -17,9 +17,9 @@ use super::api::{Api, ApiParts};
 use super::parameters::{named, wrong};
 use super::retiring;
 use super::store_refusal::refusal;
+use super::to_its_end::to_its_end;
 use crate::delivery::Pause;
 use crate::ingress::answer::{self, Refusal};
-use crate::message_store::StoreError;
 use crate::message_store::sqlite::PauseRow;
 use crate::problem::Code;
 use crate::telemetry::events::{Event, Kind, Level};
@@ -104,7 +104,9 @@ async fn answer_resume(api: &Api, what: Pausable) -> Result<Response<Body>, Refu
     body["was-paused"] = json!(was_paused);
     if let Pausable::Integration(name) = &what {
         // One thing at a time: of one that was both, the pause is over now, and it drains.
-        body["was-retiring"] = json!(!was_paused && retiring::take_back(&api.parts, name).await?);
+        let (parts, of) = (api.parts.clone(), name.clone());
+        let taken_back = !was_paused && to_its_end(async move { retiring::take_back(&parts, &of).await }).await??;
+        body["was-retiring"] = json!(taken_back);
         body["retirement"] = retiring::shown(api.parts.retirements.of(name).as_ref());
     }
     Ok(answer::json(StatusCode::OK, &body))
@@ -135,12 +137,7 @@ pub(crate) async fn pause(parts: &ApiParts, what: Pausable, reason: &str) -> Res
         tell(&parts, &what, format!("{what} was paused: {}", pause.reason));
         Ok(pause)
     })
-    .await
-}
-
-/// Who asks may be gone before it is done; disk and memory say the same all the same.
-async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T, Refusal>> + Send + 'static) -> Result<T, Refusal> {
-    tokio::spawn(work).await.map_err(|_stopped| refusal(&StoreError::Closed))?
+    .await?
 }
 
 /// Lets `what` go on, slowly at first. False if it was not paused.
@@ -163,7 +160,7 @@ pub(crate) async fn resume(parts: &ApiParts, what: &Pausable) -> Result<bool, Re
         }
         Ok(was_paused)
     })
-    .await
+    .await?
 }
 
 fn tell(parts: &ApiParts, what: &Pausable, text: String) {

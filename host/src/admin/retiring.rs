@@ -18,6 +18,7 @@ use super::api::{Api, ApiParts};
 use super::operate::{BY_API, why};
 use super::parameters::named;
 use super::store_refusal::refusal;
+use super::to_its_end::to_its_end;
 use super::{known, unread};
 use crate::delivery::Retirement;
 use crate::ingress::Leaving;
@@ -43,7 +44,8 @@ pub async fn retire(
 ) -> Result<Response<Body>, Refusal> {
     let name = named(name)?;
     let RetireRequest { reason, anyway } = api.json(request).await?;
-    let (retirement, notes) = begin(&api.parts, &name, reason, anyway).await?;
+    let (parts, of) = (api.parts.clone(), name.clone());
+    let (retirement, notes) = to_its_end(async move { begin(&parts, &of, reason, anyway).await }).await??;
     let mut body = json!({ "integration": name, "waiting": api.parts.store.waiting(&name), "notes": notes });
     body["retirement"] = shown(Some(&retirement));
     Ok(answer::json(StatusCode::OK, &body))

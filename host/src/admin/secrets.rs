@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::api::{Api, ApiParts};
 use super::parameters::{Parameters, named};
+use super::to_its_end::to_its_end;
 use crate::alias::secret::Secret;
 use crate::alias::vault::SECRET_BYTES_MAX;
 use crate::config::{secret_names, secret_references};
@@ -55,9 +56,14 @@ pub async fn set(
     }
     let body = api.body(request, SECRET_LIMITS).await?;
     let now = api.parts.clock.now();
-    live.vault().set(&name, Secret::new(&body.bytes[..]), now).await.map_err(|problem| refused(&problem))?;
-    let released = api.parts.aliases.secrets_changed().await;
-    tell(&api.parts, "a secret was set", &name);
+    let (parts, secret, of) = (api.parts.clone(), Secret::new(&body.bytes[..]), name.clone());
+    let released = to_its_end(async move {
+        parts.environment.vault().set(&of, secret, now).await.map_err(|problem| refused(&problem))?;
+        let released = parts.aliases.secrets_changed().await;
+        tell(&parts, "a secret was set", &of);
+        Ok::<_, Refusal>(released)
+    });
+    let released = released.await??;
     Ok(answer::json(StatusCode::OK, &json!({ "name": name, "set-at": now.to_string(), "released": released })))
 }
 
@@ -69,10 +75,17 @@ pub async fn unset(
 ) -> Result<Response<Body>, Refusal> {
     let name = named(name)?;
     Parameters::parse(request.uri().query()).finish()?;
-    if !api.parts.environment.vault().unset(&name).await.map_err(|problem| refused(&problem))? {
+    let (parts, of) = (api.parts.clone(), name.clone());
+    let unset = to_its_end(async move {
+        let was_set = parts.environment.vault().unset(&of).await.map_err(|problem| refused(&problem))?;
+        if was_set {
+            tell(&parts, "a secret was unset", &of);
+        }
+        Ok::<_, Refusal>(was_set)
+    });
+    if !unset.await?? {
         return Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, "no secret of that name is set"));
     }
-    tell(&api.parts, "a secret was unset", &name);
     Ok(answer::json(StatusCode::OK, &json!({ "name": name })))
 }
 
