@@ -6,6 +6,7 @@
 mod bad_input;
 mod batches;
 mod bench;
+mod channels;
 mod console;
 mod console_messages;
 mod corpus;

@@ -74,7 +74,7 @@ pub struct Host {
     console: Arc<Console>,
     serving: Serving,
     events: Arc<Events>,
-    background: [JoinHandle<()>; 6],
+    background: [JoinHandle<()>; 7],
 }
 
 impl Host {
@@ -133,6 +133,7 @@ impl Host {
             }),
             tokio::spawn(retiring::finish(api.clone(), ground.clock.clone())),
             tokio::spawn(alias_events::tell(aliases.clone(), ground.events.clone(), ground.clock.clone())),
+            tokio::spawn(ground.take_over(&delivery).run()),
         ];
         info!(%ingress, %admin, integrations = active.len(), "ready");
         ground.events.tell(Event::new(Kind::Host, Level::Info, "the host is ready").with("integrations", active.len() as u64));

@@ -52,7 +52,7 @@ fn source(source: &Source) -> Value {
             let when: serde_json::Map<_, _> = when.iter().map(|(selector, values)| (selector.to_string(), json!(values))).collect();
             json!({ "webhook": { "path": path, "verify": verify.as_deref().unwrap_or("none") }, "when": when })
         }
-        Entry::Channel { name } => json!({ "channel": name }),
+        Entry::Channel { name, from } => json!({ "channel": name, "from": from }),
         Entry::Schedule(schedule) => json!({ "schedule": schedule.to_string() }),
         Entry::Poll(Poll { name, step: plugin, when }) => {
             let mut poll = step(plugin);

@@ -10,6 +10,7 @@ use crate::alias::{AliasStatus, Aliases};
 use crate::clock::Timestamp;
 use crate::delivery::{Pause, Retirement};
 use crate::integration::{Entry, Integration, Owner, Source};
+use crate::message_store::sqlite::Backfill;
 use crate::message_store::sqlite::ledger::{CURVE_MINUTES, Curve, Minute, QueueRow};
 use crate::message_store::{SourceState, StoreError};
 use crate::telemetry::Latency;
@@ -66,6 +67,8 @@ pub struct IntegrationOverview {
     pub curve: Option<Curve>,
     /// Its sources that the host asks itself, in the order of its file.
     pub sources: Vec<SourceOverview>,
+    /// Channels that it began at their beginning, and whose end it has not come to.
+    pub takes_over: Vec<Backfill>,
 }
 
 /// A source that the host asks itself: a poll or a schedule.
@@ -144,6 +147,7 @@ impl Overview {
         let at = parts.clock.now();
         let ledger = parts.store.ledger();
         let (queues, mut curves) = tokio::try_join!(ledger.queue(at), ledger.curves(at))?;
+        let takes_over = parts.store.backfills().all().await?;
         let sources = ledger.sources().await?.into_iter();
         let mut sources: BTreeMap<_, _> = sources.map(|(integration, source, state)| ((integration, source), state)).collect();
         let mut queues: BTreeMap<String, QueueRow> = queues.into_iter().map(|queue| (queue.integration.clone(), queue)).collect();
@@ -157,6 +161,7 @@ impl Overview {
             overview.latency = parts.metrics.latency(name, at);
             overview.is_active(integration, &mut aliases);
             overview.sources = SourceOverview::of(integration, &mut sources);
+            overview.takes_over = takes_over.iter().filter(|backfill| backfill.integration == *name).cloned().collect();
             integrations.push(overview);
         }
         // What waits of an integration that is gone is not to be forgotten; nor, for who looks for it, one that was retired.
@@ -201,6 +206,7 @@ impl IntegrationOverview {
             latency: None,
             curve,
             sources: Vec::new(),
+            takes_over: Vec::new(),
         }
     }
 

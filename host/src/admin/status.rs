@@ -56,6 +56,7 @@ fn integration(overview: &IntegrationOverview) -> Value {
         "p99-since": latency.map(|latency| latency.since.to_string()),
         "curve": overview.curve.as_ref().map(curve),
         "sources": overview.sources.iter().map(source).collect::<Vec<_>>(),
+        "takes-over": overview.takes_over.iter().map(|one| json!({ "channel": one.channel, "left": one.left })).collect::<Vec<_>>(),
     })
 }
 

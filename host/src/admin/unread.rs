@@ -42,7 +42,7 @@ pub(super) fn unwritten_by_retiring(routes: &Routes, name: &str) -> Vec<String> 
 
 fn reads(integration: &Integration) -> impl Iterator<Item = &str> {
     let entries = integration.sources.iter().map(|source| &source.entry);
-    entries.filter_map(|entry| if let Entry::Channel { name } = entry { Some(name.as_str()) } else { None })
+    entries.filter_map(|entry| if let Entry::Channel { name, .. } = entry { Some(name.as_str()) } else { None })
 }
 
 fn writes(integration: &Integration, channel: &str) -> bool {

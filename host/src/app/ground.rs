@@ -122,6 +122,16 @@ impl Ground {
         }
     }
 
+    pub fn take_over(&self, delivery: &Delivery) -> source::TakeOver {
+        source::TakeOver {
+            backfills: self.store.backfills(),
+            catalog: delivery.catalog.clone(),
+            clock: self.clock.clone(),
+            events: self.events.clone(),
+            waiting_max: delivery.waiting_max,
+        }
+    }
+
     pub fn delivery(&self, config: &HostConfig, plugins: Arc<dyn PluginInvoker>, catalog: Arc<Catalog>, pauses: &Arc<Pauses>) -> Delivery {
         Delivery {
             store: Arc::new(self.store.clone()),

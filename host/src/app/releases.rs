@@ -9,9 +9,9 @@ use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::config::prepare::Prepared;
 use crate::crash_point::{CrashPoint, reached};
-use crate::integration::{Integration, Order, Release, ReleaseId};
+use crate::integration::{Beginning, Entry, Integration, Order, Release, ReleaseId};
 use crate::message_store::StoreError;
-use crate::message_store::sqlite::SqliteStore;
+use crate::message_store::sqlite::{Activation, SqliteStore};
 use crate::problem::{Code, Problem, Problems};
 
 /// A release that runs.
@@ -44,7 +44,7 @@ pub async fn settle(prepared: &Prepared, store: &SqliteStore, clock: &dyn Clock,
     mend(prepared, &before)?;
     let is_new = before.is_empty() && retirements.is_empty();
     if is_new || (deploy && !differing.is_empty()) {
-        activate(prepared, store, clock, &wanted, &running).await?;
+        activate(prepared, store, clock, &wanted, (&before, &running)).await?;
     } else if !differing.is_empty() {
         let (count, names) = (differing.len(), differing.join(", "));
         warn!(
@@ -85,23 +85,23 @@ async fn activate(
     store: &SqliteStore,
     clock: &dyn Clock,
     wanted: &[(Release, ReleaseId)],
-    before: &[(Release, ReleaseId)],
+    (before, running): (&[(Release, ReleaseId)], &[(Release, ReleaseId)]),
 ) -> Result<(), Problems> {
     for component in &prepared.components {
         plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes)?;
     }
     let releases = store.releases();
-    let new: Vec<_> = wanted.iter().filter(|(_, id)| before.iter().all(|(_, active)| active != id)).collect();
+    let new: Vec<_> = wanted.iter().filter(|(_, id)| running.iter().all(|(_, active)| active != id)).collect();
     for (release, _) in &new {
         releases.put(release, clock.now()).await.map_err(|error| failed(&error))?;
     }
-    let ids = new.iter().map(|(release, id)| (release.integration.clone(), id.clone())).collect();
-    releases.activate(ids, clock.now()).await.map_err(|error| failed(&error))?;
+    let activations = new.iter().map(|(release, id)| activation(release, id, before)).collect::<Result<_, _>>()?;
+    releases.activate(activations, clock.now()).await.map_err(|error| failed(&error))?;
     reached(CrashPoint::ReleaseSwitched);
     for (release, id) in new {
         info!(integration = release.integration, release = id.short(), "release activated");
     }
-    for (release, _) in before {
+    for (release, _) in running {
         if !wanted.iter().any(|(other, _)| other.integration == release.integration) {
             warn!(
                 integration = release.integration,
@@ -111,6 +111,25 @@ async fn activate(
         }
     }
     Ok(())
+}
+
+/// What is activated for the release, and which channels it is new to and reads from their beginning.
+fn activation(release: &Release, id: &ReleaseId, before: &[(Release, ReleaseId)]) -> Result<Activation, Problems> {
+    let integration = Workspace::integration_from_release(&release.file, &release.integration)?;
+    let known = before.iter().find(|(active, _)| active.integration == release.integration);
+    let known = known.map(|(active, _)| Workspace::integration_from_release(&active.file, &active.integration)).transpose()?;
+    let is_new = |channel: &str| known.as_ref().is_none_or(|known| known.reads(channel).is_none());
+    let channels = integration.sources.iter().filter_map(|source| match &source.entry {
+        Entry::Channel { name, from } => Some((name, *from)),
+        _ => None,
+    });
+    let from_beginning = channels.clone().filter(|(name, from)| *from == Beginning::Earliest && is_new(name));
+    Ok(Activation {
+        integration: release.integration.clone(),
+        release: id.clone(),
+        from_beginning: from_beginning.map(|(name, _)| name.clone()).collect(),
+        channels: channels.map(|(name, _)| name.clone()).collect(),
+    })
 }
 
 /// A dead letter stops its key in an integration that orders strictly. In one that does so no more, nobody would let them go.

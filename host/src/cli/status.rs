@@ -12,6 +12,7 @@ use super::run::Signals;
 use super::screen::{self, Screen};
 use super::{Common, Failure, moment, output, table};
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::message_store::sqlite::LEFT_COUNTED_MAX;
 use crate::problem::{Code, Problem};
 
 /// How often `--watch` looks.
@@ -101,7 +102,12 @@ fn lines(status: &Value, now: Timestamp) -> Vec<String> {
         lines.push(String::new());
         lines.extend(table::text(&["ALIAS", "STATE", "SINCE", "URL"], &aliases.iter().map(row).collect::<Vec<_>>()));
     }
-    let passing = aliases.iter().filter_map(|alias| held_up(alias, now)).chain(integrations.iter().filter_map(retiring)).collect();
+    let passing = aliases
+        .iter()
+        .filter_map(|alias| held_up(alias, now))
+        .chain(integrations.iter().filter_map(retiring))
+        .chain(integrations.iter().flat_map(taking_over))
+        .collect();
     section(&mut lines, "Goes on by itself; no message is lost:", passing);
     let paused = aliases.iter().filter_map(paused_alias).chain(integrations.iter().filter_map(paused_integration));
     let full = (status["intake"] == "full").then(|| {
@@ -179,6 +185,17 @@ fn retiring(entry: &Value) -> Option<String> {
         let reason = retirement["reason"].as_str().map(|why| format!(" ({})", output::on_one_line(why))).unwrap_or_default();
         format!("  integration {name}: being retired since {since}{reason}: {} waiting\n    to take it back: lockgate resume {name} --integration", text(entry, "waiting"))
     })
+}
+
+/// Channels that an integration reads from their beginning, and has not come to the end of.
+fn taking_over(entry: &Value) -> Vec<String> {
+    let name = text(entry, "name");
+    let line = |one: &Value| {
+        let (channel, left) = (text(one, "channel"), one["left"].as_u64().unwrap_or(0));
+        let or_more = if left >= LEFT_COUNTED_MAX { " or more" } else { "" };
+        format!("  {name} takes over channel {channel} from its beginning: {left}{or_more} to come")
+    };
+    list(&entry["takes-over"]).iter().map(line).collect()
 }
 
 /// `12 wait in orders-to-crm, orders-to-erp`.

@@ -84,7 +84,7 @@ fn way_back<'a>(start: &'a IntegrationFile, integrations: &'a [IntegrationFile])
 fn reads_of(file: &IntegrationFile) -> Vec<(&str, Location)> {
     let mut reads = Vec::new();
     for (index, source) in file.integration.sources.iter().enumerate() {
-        if let Entry::Channel { name } = &source.entry {
+        if let Entry::Channel { name, .. } = &source.entry {
             reads.push((name.as_str(), file.places.at(&format!("source/{index}/channel"))));
         }
     }

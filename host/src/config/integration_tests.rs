@@ -3,7 +3,7 @@
 use super::source::webhook_path;
 use super::*;
 use crate::integration::select::Selector;
-use crate::integration::{Allow, Batching, Grant, Sink};
+use crate::integration::{Allow, Batching, Beginning, Entry, Grant, Sink};
 
 /// The example of the reference, reduced to what is built.
 const EXAMPLE: &str = r#"
@@ -124,7 +124,7 @@ fn refuses_what_is_not_built_and_says_so() {
 description = "d"
 owner = { team = "t", contact = "c", alerts = "ops" }
 [[source]]
-channel = { name = "in", from = "now" }
+channel = "in"
 contract = "order"
 [[step]]
 mapping = "m"
@@ -136,9 +136,20 @@ contract = "x"
 window = "30d"
 "#;
     let found = mistakes(text);
-    for key in ["integration.owner.alerts", "source 1.contract", "source 1.channel.from", "step 1.mapping", "sink.contract", "promise"] {
+    for key in ["integration.owner.alerts", "source 1.contract", "step 1.mapping", "sink.contract", "promise"] {
         assert!(found.iter().any(|line| line.contains(&format!("LG-1003 `{key}` is not built in this version"))), "{key}: {found:#?}");
     }
+}
+
+#[test]
+fn reads_where_a_new_reader_of_a_channel_begins() {
+    let from = |text: &str| parse(&MINIMAL.replace("channel = \"in\"", &format!("channel = {text}"))).unwrap().sources.remove(0).entry;
+    let channel = |from| Entry::Channel { name: "in".into(), from };
+    assert_eq!(from("\"in\""), channel(Beginning::Now));
+    assert_eq!(from("{ name = \"in\", from = \"now\" }"), channel(Beginning::Now));
+    assert_eq!(from("{ name = \"in\", from = \"earliest\" }"), channel(Beginning::Earliest));
+    let wrong = mistakes(&MINIMAL.replace("channel = \"in\"", "channel = { name = \"in\", from = \"yesterday\" }"));
+    assert_eq!(wrong, ["5:33: LG-1005 `source 1.channel.from` = \"yesterday\": expected one of `now`, `earliest`"]);
 }
 
 #[test]
@@ -180,6 +191,8 @@ fn refuses_sources_that_would_be_accepted_and_ignored() {
     );
     let twice = MINIMAL.replace("[sink]", "[[source]]\nchannel = { name = \"in\" }\n[sink]");
     assert_eq!(mistakes(&twice), ["6:1: LG-1005 `source 2` is there twice: a message would be delivered twice"]);
+    let again = MINIMAL.replace("[sink]", "[[source]]\nchannel = { name = \"in\", from = \"earliest\" }\n[sink]");
+    assert_eq!(mistakes(&again), ["6:1: LG-1005 `source 2` is there twice: a message would be delivered twice"]);
     let bound = with("bind = { a = \"b\" }\n");
     assert_eq!(mistakes(&bound), ["8:1: LG-1003 `sink.bind` is for plugins; this sink is a channel"]);
 }

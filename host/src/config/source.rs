@@ -12,7 +12,7 @@ use super::name;
 use super::reader::{Keys, Node, Table};
 use super::step;
 use crate::integration::select::Selector;
-use crate::integration::{Entry, NotASchedule, Occasion, Poll, Schedule, Source};
+use crate::integration::{Beginning, Entry, NotASchedule, Occasion, Poll, Schedule, Source};
 use crate::problem::Code;
 
 /// The keys that say what kind of source it is.
@@ -26,12 +26,12 @@ const PATH_CHARS_MAX: usize = 256;
 const EVERY_MIN: Duration = Duration::from_secs(1);
 const EVERY_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-const SOURCE: Keys =
-    Keys { known: &["webhook", "poll", "schedule", "channel", "id", "key", "when", "track"], not_built: &["contract", "from"] };
+const SOURCE: Keys = Keys { known: &["webhook", "poll", "schedule", "channel", "id", "key", "when", "track"], not_built: &["contract"] };
 const WEBHOOK: Keys = Keys::all(&["path", "verify"]);
-const CHANNEL: Keys = Keys { known: &["name"], not_built: &["from"] };
+const CHANNEL: Keys = Keys::all(&["name", "from"]);
 const POLL: Keys = Keys::all(&["plugin", "config", "grant", "bind", "every", "schedule", "name"]);
 const SCHEDULE: Keys = Keys::all(&["cron", "zone"]);
+const CHANNEL_EXAMPLE: &str = "{ name = \"orders.canonical\", from = \"earliest\" }";
 const SCHEDULE_EXAMPLE: &str = "{ cron = \"0 2 * * *\", zone = \"Europe/Berlin\" }";
 const POLL_EXAMPLE: &str = "{ plugin = \"shop-orders@1\", every = \"1m\", bind = { target = \"shop\" } }";
 
@@ -45,7 +45,7 @@ pub fn sources(root: &Table<'_>) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
     for node in &nodes {
         let Some(source) = source(node) else { continue };
-        if sources.iter().any(|other| other.entry == source.entry) {
+        if sources.iter().any(|other| is_same(&other.entry, &source.entry)) {
             node.note(
                 Code::WrongValue,
                 format!("`{}` is there twice: a message would be delivered twice", node.name()),
@@ -63,6 +63,14 @@ pub fn sources(root: &Table<'_>) -> Vec<Source> {
         sources.push(source);
     }
     sources
+}
+
+/// Whether whatever enters through one would enter through the other.
+fn is_same(one: &Entry, other: &Entry) -> bool {
+    match (one, other) {
+        (Entry::Channel { name: one, .. }, Entry::Channel { name: other, .. }) => one == other,
+        _ => one == other,
+    }
 }
 
 fn source(node: &Node<'_>) -> Option<Source> {
@@ -149,11 +157,14 @@ pub(super) fn webhook_path(text: &str) -> Result<String, String> {
 fn channel_entry(node: &Node<'_>, table: &Table<'_>) -> Option<Entry> {
     refuse(table, &["id", "when", "track"], "is for webhooks; a message of a channel already has it");
     let example = "\"orders.canonical\"";
-    let name = match node.value() {
-        DeValue::Table(_) => node.table(CHANNEL, example)?.required("name", "name = \"orders.canonical\"")?.parsed(example, name::channel),
-        _ => node.parsed(example, name::channel),
-    };
-    Some(Entry::Channel { name: name? })
+    if !matches!(node.value(), DeValue::Table(_)) {
+        return Some(Entry::Channel { name: node.parsed(example, name::channel)?, from: Beginning::default() });
+    }
+    let channel = node.table(CHANNEL, CHANNEL_EXAMPLE)?;
+    let words = [Beginning::Now, Beginning::Earliest].map(|from| (from.as_str(), from));
+    let from = channel.optional("from").map(|node| node.word(&words));
+    let name = channel.required("name", "name = \"orders.canonical\"").and_then(|node| node.parsed(example, name::channel));
+    Some(Entry::Channel { name: name?, from: from.map_or(Some(Beginning::default()), |from| from)? })
 }
 
 fn selector(node: &Node<'_>) -> Option<Selector> {

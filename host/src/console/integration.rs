@@ -18,7 +18,8 @@ use crate::admin::store_refusal::refusal;
 use crate::clock::Timestamp;
 use crate::config::quantity;
 use crate::integration::{
-    DeliveryPolicy, Entry, Integration, Jitter, Occasion, Order, Owner, PinnedPlugin, Poll, Release, ReleaseId, Sink, Source, Step,
+    Beginning, DeliveryPolicy, Entry, Integration, Jitter, Occasion, Order, Owner, PinnedPlugin, Poll, Release, ReleaseId, Sink, Source,
+    Step,
 };
 use crate::message_store::sqlite::ledger::{DeadLetterGroupRow, GroupQuery};
 
@@ -198,7 +199,8 @@ fn source(source: &Source) -> Markup {
         p {
             @match &source.entry {
                 Entry::Webhook { path, .. } => { "webhook " strong.mono { (path) } },
-                Entry::Channel { name } => { "channel " strong { (name) } },
+                Entry::Channel { name, from: Beginning::Now } => { "channel " strong { (name) } },
+                Entry::Channel { name, from: Beginning::Earliest } => { "channel " strong { (name) } " from its beginning" },
                 Entry::Poll(Poll { name, when: Occasion::Every(every), .. }) => { "poll " strong { (name) } " every " (quantity::shown(*every)) },
                 Entry::Poll(Poll { name, when: Occasion::At(schedule), .. }) => { "poll " strong { (name) } " at " span.mono { (schedule) } },
                 Entry::Schedule(schedule) => { "schedule " strong.mono { (schedule) } },

@@ -28,6 +28,7 @@ fn integration(name: &str) -> IntegrationOverview {
         latency: None,
         curve: None,
         sources: Vec::new(),
+        takes_over: Vec::new(),
     }
 }
 

@@ -131,7 +131,7 @@ impl Catalog {
     /// The channels that somebody reads.
     pub fn channels(&self) -> BTreeSet<String> {
         let entries = self.all().flat_map(|runnable| &runnable.integration.sources).map(|source| &source.entry);
-        entries.filter_map(|entry| if let Entry::Channel { name } = entry { Some(name.clone()) } else { None }).collect()
+        entries.filter_map(|entry| if let Entry::Channel { name, .. } = entry { Some(name.clone()) } else { None }).collect()
     }
 
     /// The deliveries that `message`, which `writer` writes to `channel`, gives: one for each reader. One that is being retired reads

@@ -11,7 +11,7 @@ mod source;
 pub use policy::{Backoff, Batching, DeliveryPolicy, Jitter, Order, WaitingMax};
 pub use release::{PinnedPlugin, Release, ReleaseId};
 pub use schedule::{NotASchedule, Schedule};
-pub use source::{Entry, Occasion, Poll, Source};
+pub use source::{Beginning, Entry, Occasion, Poll, Source};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -115,6 +115,6 @@ impl Integration {
 
     /// The source that reads `channel`, if there is one.
     pub fn reads(&self, channel: &str) -> Option<&Source> {
-        self.sources.iter().find(|source| matches!(&source.entry, Entry::Channel { name } if name == channel))
+        self.sources.iter().find(|source| matches!(&source.entry, Entry::Channel { name, .. } if name == channel))
     }
 }

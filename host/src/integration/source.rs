@@ -35,10 +35,33 @@ pub enum Entry {
     },
     Channel {
         name: String,
+        /// Where one that is new to the channel begins.
+        from: Beginning,
     },
     Poll(Poll),
     /// Nothing comes from outside: a message is made when it is time.
     Schedule(Schedule),
+}
+
+/// Where a new reader of a channel begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Beginning {
+    /// With what comes from now on.
+    #[default]
+    Now,
+    /// With the oldest message that is still there.
+    Earliest,
+}
+
+impl Beginning {
+    /// The word for it in files and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::Earliest => "earliest",
+        }
+    }
 }
 
 /// A plugin that is asked again and again what is new.
@@ -80,7 +103,7 @@ impl Entry {
     /// What it is called: the path of a webhook, the name of a channel or a poll, the line of a schedule.
     pub fn name(&self) -> String {
         match self {
-            Self::Webhook { path: name, .. } | Self::Channel { name } | Self::Poll(Poll { name, .. }) => name.clone(),
+            Self::Webhook { path: name, .. } | Self::Channel { name, .. } | Self::Poll(Poll { name, .. }) => name.clone(),
             Self::Schedule(schedule) => schedule.to_string(),
         }
     }
@@ -98,6 +121,12 @@ impl Entry {
 }
 
 impl Source {
+    /// One that reads `channel`, and takes its messages as they are.
+    pub fn channel(name: impl Into<String>) -> Self {
+        let entry = Entry::Channel { name: name.into(), from: Beginning::default() };
+        Self { entry, id: Vec::new(), key: None, track: BTreeMap::new() }
+    }
+
     /// What it tracks of a message, by name.
     pub fn tracked(&self, headers: &Headers, body: &[u8]) -> impl Iterator<Item = Tracked> {
         let found = |(name, selector): (&String, &Selector)| {

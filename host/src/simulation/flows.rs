@@ -34,8 +34,8 @@ pub fn integrations() -> Vec<Integration> {
         track: BTreeMap::new(),
     };
     let orders = integration("orders", source, vec![step("shape", None)], Sink::Channel(CANONICAL.into()));
-    let mut all = vec![orders, integration("audit", channel(AUDIT), Vec::new(), Sink::Plugin(step("audit", None)))];
-    all.extend(TARGETS.map(|target| integration(target, channel(CANONICAL), Vec::new(), Sink::Plugin(step(target, Some(target))))));
+    let mut all = vec![orders, integration("audit", Source::channel(AUDIT), Vec::new(), Sink::Plugin(step("audit", None)))];
+    all.extend(TARGETS.map(|target| integration(target, Source::channel(CANONICAL), Vec::new(), Sink::Plugin(step(target, Some(target))))));
     all
 }
 
@@ -47,10 +47,6 @@ pub fn is_of_target(integration: &str) -> bool {
 /// Where an integration of a target counts what it delivered of a customer, in the settlement of each.
 pub fn count_of(customer: u32) -> String {
     format!("delivered-{customer}")
-}
-
-fn channel(name: &str) -> Source {
-    Source { entry: Entry::Channel { name: name.into() }, id: Vec::new(), key: None, track: BTreeMap::new() }
 }
 
 fn integration(name: &str, source: Source, steps: Vec<Step>, sink: Sink) -> Integration {

@@ -3,8 +3,10 @@
 //! One task for each source, so that a slow one holds up no other, and never two polls of one at a time. A poll's messages, its
 //! effects and the place it goes on from are committed together: a host that dies in between polls again, and what makes an item the
 //! same makes it one message. Knows `message_store`, `plugin` (through their traits), `delivery`'s catalog and `alias` (its gates);
-//! knows nothing of files, sockets or SQL. Read `poller` for the way of one poll, `clockwork` for a schedule.
+//! knows nothing of files, sockets or SQL. Read `poller` for the way of one poll, `clockwork` for a schedule, and `backfill` for what a channel
+//! held before its reader came.
 
+mod backfill;
 mod clockwork;
 mod page;
 mod poller;
@@ -31,6 +33,7 @@ use crate::plugin::PluginInvoker;
 use crate::random::Random;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
+pub use backfill::TakeOver;
 use clockwork::Clockwork;
 use poller::Poller;
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ingress::Routes;
-use crate::integration::{Entry, Sink, Source};
+use crate::integration::{Sink, Source};
 use crate::message_store::{Attempt, Lease, MessageStore, Settle, Settlement};
 use crate::problem::Code;
 
@@ -12,9 +12,7 @@ const RETIRE: &str = "/api/v1/integrations/orders/retire";
 /// `orders` writes to `out`, which `reader` and whoever else is named read.
 fn read_by(host: &Host, readers: &[&str]) {
     let reader = |name: &&str| {
-        let entry = Entry::Channel { name: "out".into() };
-        let source = Source { entry, id: Vec::new(), key: None, track: BTreeMap::new() };
-        let mut reader = integration(name, source);
+        let mut reader = integration(name, Source::channel("out"));
         reader.sink = Sink::Channel("nowhere".into());
         Arc::new(reader)
     };

@@ -14,9 +14,7 @@ use crate::alias::upstream::{UpstreamError, UpstreamResponse};
 use crate::alias::{Alias, Aliases, Auth, EgressRequest, Environment, Sender};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::delivery::{Bells, Catalog, Delivery, Dispatcher, Pauses, Runnable};
-use crate::integration::{
-    Backoff, Binding, DeliveryPolicy, Entry, Integration, Jitter, Owner, PinnedPlugin, ReleaseId, Sink, Source, Step,
-};
+use crate::integration::{Backoff, Binding, DeliveryPolicy, Integration, Jitter, Owner, PinnedPlugin, ReleaseId, Sink, Source, Step};
 use crate::message::{Headers, Key, Message, MessageId, Outcome, Tracked};
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::routing::delivery_for;
@@ -171,13 +169,12 @@ impl Lab {
 
 /// Reads channel `in`, then each of `steps`, then `sink`. Waits between attempts are 1 s, 2 s, 4 s.
 pub fn integration(name: &str, steps: &[&str], sink: Sink) -> Integration {
-    let entry = Entry::Channel { name: "in".into() };
     let backoff = Backoff { jitter: Jitter::None, ..Backoff::default() };
     Integration {
         name: name.into(),
         description: String::new(),
         owner: Owner { team: None, contact: "ops@acme.example".into() },
-        sources: vec![Source { entry, id: Vec::new(), key: None, track: BTreeMap::new() }],
+        sources: vec![Source::channel("in")],
         steps: steps.iter().map(|plugin| step(plugin)).collect(),
         sink,
         delivery: DeliveryPolicy { backoff, ..DeliveryPolicy::default() },
@@ -186,7 +183,7 @@ pub fn integration(name: &str, steps: &[&str], sink: Sink) -> Integration {
 
 /// The same, reading another channel.
 pub fn reading(channel: &str, mut integration: Integration) -> Integration {
-    integration.sources[0].entry = Entry::Channel { name: channel.into() };
+    integration.sources[0] = Source::channel(channel);
     integration
 }
 

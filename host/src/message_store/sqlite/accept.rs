@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::OptionalExtension;
 
+use super::backfill;
 use super::failure::Done;
 use super::lane;
 use super::outcome::{self, Died, Place};
@@ -57,13 +58,15 @@ pub(super) fn append(writing: &mut Writing<'_>, append: &Append, at: Timestamp) 
     };
     let Some(seq) = seq else { return Ok(()) };
     remember(writing, append.dedup.as_ref(), id, at)?;
+    backfill::appended(writing, &append.channel, seq)?;
     let message = match &append.message {
         AppendedMessage::New(message) => Some(message),
         AppendedMessage::Existing(_) => None,
     };
     for delivery in &append.deliveries {
-        // One whose reader was retired while it was on its way here goes to nobody, as all that follow it.
-        if is_retired(writing, &delivery.integration)? {
+        // One whose reader was retired while it was on its way here goes to nobody, as all that follow it. A reader that began at the
+        // channel's beginning and is not here yet finds it when it comes.
+        if is_retired(writing, &delivery.integration)? || backfill::lies_behind(writing, &delivery.integration, &append.channel)? {
             continue;
         }
         deliver(writing, seq, delivery, message, at)?;

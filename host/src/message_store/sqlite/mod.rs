@@ -1,12 +1,13 @@
 //! The message store of a running host: one SQLite file in the data folder.
 //!
 //! Depends on `message`, `integration`'s release type and the clock. [`SqliteStore`] is the [`MessageStore`];
-//! [`KeyValue`], [`Releases`], [`AliasStates`], [`PauseRows`], [`RetirementRows`], [`Sealed`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
+//! [`KeyValue`], [`Releases`], [`AliasStates`], [`Backfills`], [`PauseRows`], [`RetirementRows`], [`Sealed`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
 //! tables), `writer` and `group` (how anything gets written), `checkpoint` (how the log becomes the database), `leases` (what is handed
 //! out), `ready` (what is handed out without a read), and a file for each command.
 
 mod accept;
 mod alias_states;
+mod backfill;
 mod checkpoint;
 mod clean;
 mod copy;
@@ -45,13 +46,14 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 
 pub use alias_states::AliasStates;
+pub use backfill::{Backfill, Backfills, Filled, LEFT_COUNTED_MAX};
 pub use clean::Cleaned;
 pub use copy::{NEWEST_SCHEMA, check_copy, copy_into, version_of};
 pub use key_value::KeyValue;
 pub use ledger::Ledger;
 pub use open::{DATABASE_FILE, LOCK_FILE};
 pub use pauses::{PauseRow, PauseRows};
-pub use releases::Releases;
+pub use releases::{Activation, Releases};
 pub use retention::Forgotten;
 pub use retirements::{RetirementRow, RetirementRows};
 pub use sealed::{Sealed, SealedEntry};
@@ -228,6 +230,11 @@ impl SqliteStore {
     /// What is known of aliases.
     pub fn alias_states(&self) -> AliasStates {
         AliasStates { inner: Arc::clone(&self.inner) }
+    }
+
+    /// Readers that begin at a channel's beginning.
+    pub fn backfills(&self) -> Backfills {
+        Backfills { inner: Arc::clone(&self.inner) }
     }
 
     /// What people have paused.

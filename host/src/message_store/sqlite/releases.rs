@@ -6,12 +6,23 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Inner;
-use super::rows;
+use super::{backfill, rows};
 use crate::clock::Timestamp;
 use crate::crash_point::{CrashPoint, reached};
 use crate::integration::{Release, ReleaseId};
 use crate::message_store::StoreError;
 use crate::problem::{Code, Problem};
+
+/// A stored release that is to be its integration's active one.
+#[derive(Clone, Debug)]
+pub struct Activation {
+    pub integration: String,
+    pub release: ReleaseId,
+    /// The channels it reads.
+    pub channels: Vec<String>,
+    /// Those that it is new to and reads from their beginning.
+    pub from_beginning: Vec<String>,
+}
 
 /// Stores and activates releases.
 #[derive(Clone, Debug)]
@@ -39,18 +50,19 @@ impl Releases {
     ///
     /// # Errors
     /// [`StoreError::Failed`] with `LG-7004` if an integration has no such release.
-    pub async fn activate(&self, releases: Vec<(String, ReleaseId)>, activated_at: Timestamp) -> Result<(), StoreError> {
+    pub async fn activate(&self, activations: Vec<Activation>, activated_at: Timestamp) -> Result<(), StoreError> {
         let write = move |writing: &mut super::writing::Writing<'_>| {
             let mut activate = writing.connection.prepare_cached(
                 "INSERT INTO active_release (integration, release, activated_at)
                  SELECT integration, id, ?3 FROM release WHERE id = ?1 AND integration = ?2
                  ON CONFLICT (integration) DO UPDATE SET release = excluded.release, activated_at = excluded.activated_at",
             )?;
-            for (integration, release) in &releases {
+            for Activation { integration, release, channels, from_beginning } in &activations {
                 if activate.execute((&release.0, integration, activated_at.0))? != 1 {
                     return Err(no_such_release(integration, release).into());
                 }
                 writing.connection.prepare_cached("DELETE FROM retirement WHERE integration = ?1")?.execute([integration])?;
+                backfill::reads(writing, integration, channels, from_beginning)?;
                 reached(CrashPoint::ReleaseSwitching);
             }
             Ok(())

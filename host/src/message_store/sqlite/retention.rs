@@ -34,11 +34,12 @@ pub struct Forgotten {
 
 /// Whether a message is still of use: it waits or is a dead letter with some integration, or it ended since, or anything that was made of it
 /// is still there, by a fan-out, on a channel or by an edit: whoever looks at that finds where it came from. Those are younger and go
-/// first; it goes with a later look.
+/// first; it goes with a later look. And whether it is on a channel that somebody still takes over.
 const IS_KEPT: &str = "
     EXISTS (SELECT 1 FROM standing s WHERE s.message = m.seq AND s.state IN ('waiting', 'dead-lettered'))
     OR EXISTS (SELECT 1 FROM message c WHERE c.parent = m.id)
-    OR EXISTS (SELECT 1 FROM outcome o WHERE o.message = m.seq AND o.settled_at >= ?1)";
+    OR EXISTS (SELECT 1 FROM outcome o WHERE o.message = m.seq AND o.settled_at >= ?1)
+    OR EXISTS (SELECT 1 FROM channel_message n JOIN backfill b ON b.channel = n.channel AND b.position < n.position WHERE n.message = m.seq)";
 
 /// Messages after the seq `after` that were accepted and ended before `before`.
 pub(super) fn old_messages(connection: &Connection, before: Timestamp, after: i64) -> Done<Old> {
@@ -88,12 +89,13 @@ fn forget(writing: &Writing<'_>, seq: i64) -> Done<()> {
         found.collect::<Result<_, _>>()?
     };
     attempts.iter().try_for_each(|attempt| exchanges::forget(writing, *attempt))?;
-    const STATEMENTS: [&str; 6] = [
+    const STATEMENTS: [&str; 7] = [
         "DELETE FROM attempt WHERE message = ?1",
         "DELETE FROM outcome WHERE message = ?1",
         "DELETE FROM dead_letter WHERE message = ?1",
         "DELETE FROM tracked WHERE message = ?1",
         "DELETE FROM standing WHERE message = ?1",
+        "DELETE FROM channel_message WHERE message = ?1",
         "DELETE FROM message WHERE seq = ?1",
     ];
     for sql in STATEMENTS {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Inner;
+use super::backfill;
 use super::failure::Done;
 use super::writing::Writing;
 use crate::clock::Timestamp;
@@ -58,7 +59,7 @@ impl RetirementRows {
                      ON CONFLICT (integration) DO UPDATE SET reason = coalesce(excluded.reason, reason)",
                 )?
                 .execute((&integration, since.0, &reason))?;
-            Ok(())
+            backfill::is_leaving(writing, &integration)
         };
         self.inner.writer.run(0, write).await
     }
@@ -68,7 +69,11 @@ impl RetirementRows {
         let integration = integration.to_owned();
         let write = move |writing: &mut Writing<'_>| {
             let mut remove = writing.connection.prepare_cached("DELETE FROM retirement WHERE integration = ?1 AND done_at IS NULL")?;
-            Ok(remove.execute([&integration])? == 1)
+            let was_leaving = remove.execute([&integration])? == 1;
+            if was_leaving {
+                backfill::stays(writing, &integration)?;
+            }
+            Ok(was_leaving)
         };
         self.inner.writer.run(0, write).await
     }
@@ -89,6 +94,7 @@ impl RetirementRows {
                 // Should it be activated again one day, it runs.
                 let mut resume = writing.connection.prepare_cached("DELETE FROM pause WHERE kind = 'integration' AND name = ?1")?;
                 resume.execute([&integration])?;
+                backfill::has_left(writing, &integration)?;
             }
             Ok(finished == 1)
         };

@@ -8,12 +8,13 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::crash_point::{CrashPoint, reached};
 
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
-const MIGRATIONS: &[&str] =
-    &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10, VERSION_11];
+const MIGRATIONS: &[&str] = &[
+    VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10, VERSION_11, VERSION_12,
+];
 
 /// The version this program writes.
-pub(super) const NEWEST: i64 = 11;
-const _: () = assert!(MIGRATIONS.len() == 11, "NEWEST counts the migrations");
+pub(super) const NEWEST: i64 = 12;
+const _: () = assert!(MIGRATIONS.len() == 12, "NEWEST counts the migrations");
 
 /// The version of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -196,5 +197,26 @@ CREATE TABLE retirement (
     since       INTEGER NOT NULL,
     reason      TEXT,
     done_at     INTEGER
+) STRICT, WITHOUT ROWID;
+";
+
+/// What is on a channel, for readers that begin at its beginning, and how far those are. What came onto channels before this version is not
+/// on them: nothing said where it went.
+const VERSION_12: &str = "
+-- AUTOINCREMENT: a position is never given twice, since a reader goes on behind the last one it had.
+CREATE TABLE channel_message (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    channel  TEXT NOT NULL,
+    message  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX channel_message_channel ON channel_message (channel);
+CREATE INDEX channel_message_message ON channel_message (message);
+CREATE TABLE backfill (
+    integration TEXT NOT NULL,
+    channel     TEXT NOT NULL,
+    position    INTEGER NOT NULL,
+    live_from   INTEGER NOT NULL,
+    until       INTEGER,
+    PRIMARY KEY (integration, channel)
 ) STRICT, WITHOUT ROWID;
 ";

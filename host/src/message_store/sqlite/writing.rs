@@ -27,7 +27,7 @@ pub(super) struct Writing<'a> {
     disk: &'a mut Disk,
 }
 
-/// Deliveries waiting, by integration: counted once at the start, kept by the writer, so that nobody who asks counts rows.
+/// Deliveries waiting, by integration, those counted that a reader gets once it has taken over what came before: counted once at the start, kept by the writer, so that nobody who asks counts rows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waiting(Arc<Mutex<Counts>>);
 
@@ -133,8 +133,14 @@ impl<'a> Writing<'a> {
 impl Waiting {
     /// Counts what is in the database.
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut statement =
-            connection.prepare("SELECT integration, count(*) FROM delivery WHERE state <> 'stopped' GROUP BY integration")?;
+        let mut statement = connection.prepare(
+            "SELECT integration, sum(n) FROM (
+                 SELECT integration, count(*) AS n FROM delivery WHERE state <> 'stopped' GROUP BY integration
+                 UNION ALL
+                 SELECT b.integration, count(*) FROM backfill b JOIN channel_message c ON c.channel = b.channel
+                 WHERE c.position > max(b.position, b.live_from) AND c.position <= coalesce(b.until, c.position) GROUP BY b.integration
+             ) GROUP BY integration",
+        )?;
         let counts = statement.query_map([], |row| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))))?;
         let open = counts.collect::<Result<HashMap<_, _>, _>>()?;
         Ok(Self(Arc::new(Mutex::new(Counts { committed: open.clone(), open_in_all: open.values().sum(), open }))))

@@ -1,14 +1,19 @@
 //! Releases.
 
+use super::super::Activation;
 use crate::integration::{PinnedPlugin, Release, ReleaseId};
 use crate::message_store::StoreError;
 use crate::message_store::suite::world::{OnDisk, START};
 use crate::problem::Code;
 
-fn release(integration: &str, file: &str) -> Release {
+pub fn release(integration: &str, file: &str) -> Release {
     let version = semver::Version::new(1, 2, 0);
     let plugin = PinnedPlugin { name: "shop-order".into(), version, digest: "ab".repeat(32) };
     Release { integration: integration.into(), file: file.into(), plugins: vec![plugin] }
+}
+
+fn activation(integration: &str, release: ReleaseId) -> Activation {
+    Activation { integration: integration.into(), release, channels: Vec::new(), from_beginning: Vec::new() }
 }
 
 #[tokio::test]
@@ -17,7 +22,7 @@ async fn a_release_that_was_not_stored_or_is_another_integrations_is_not_activat
     let releases = disk.sqlite().releases();
     let crm = releases.put(&release("crm", "a"), START).await.unwrap();
     for (integration, id) in [("crm", ReleaseId("00".repeat(32))), ("audit", crm)] {
-        match releases.activate(vec![(integration.into(), id)], START).await {
+        match releases.activate(vec![activation(integration, id)], START).await {
             Err(StoreError::Failed(problem)) => assert_eq!(problem.code, Code::NotFound),
             other => panic!("{other:?}"),
         }
@@ -31,7 +36,7 @@ async fn all_releases_are_activated_or_none() {
     let releases = disk.sqlite().releases();
     let crm = releases.put(&release("crm", "a"), START).await.unwrap();
     let missing = ReleaseId("00".repeat(32));
-    let activated = releases.activate(vec![("crm".into(), crm), ("audit".into(), missing)], START).await;
+    let activated = releases.activate(vec![activation("crm", crm), activation("audit", missing)], START).await;
     assert!(matches!(activated, Err(StoreError::Failed(_))), "{activated:?}");
     assert!(releases.active().await.unwrap().is_empty());
 }
@@ -44,7 +49,7 @@ async fn the_active_release_of_each_integration_is_the_one_activated_last() {
     for stored in [&old, &new, &audit, &new] {
         let id = releases.put(stored, START).await.unwrap();
         assert_eq!(id, stored.id());
-        releases.activate(vec![(stored.integration.clone(), id)], START).await.unwrap();
+        releases.activate(vec![activation(&stored.integration, id)], START).await.unwrap();
     }
     assert_eq!(releases.active().await.unwrap(), [(audit.clone(), audit.id()), (new.clone(), new.id())]);
     assert_eq!(releases.get(&old.id()).await.unwrap(), Some(old));
@@ -54,6 +59,6 @@ async fn the_active_release_of_each_integration_is_the_one_activated_last() {
     assert_eq!(releases.active().await.unwrap().len(), 2, "it drains");
     assert!(retirements.finish("crm", START).await.unwrap());
     assert_eq!(releases.active().await.unwrap(), [(audit.clone(), audit.id())]);
-    releases.activate(vec![("crm".into(), new.id())], START).await.unwrap();
+    releases.activate(vec![activation("crm", new.id())], START).await.unwrap();
     assert_eq!(retirements.all().await.unwrap(), [], "it runs again");
 }

@@ -1,0 +1,307 @@
+//! Readers that begin at a channel's beginning, over restarts: [`Backfills`].
+//!
+//! What is on a channel is written down with its position ([`appended`]). A reader that begins gets its deliveries from there, in
+//! order, a chunk at a time. As long as it is not at the end, what comes live makes no delivery for it: it is on the channel, so its turn
+//! comes, behind all that was there before. It counts as waiting from the start on, so that a reader that lags makes the channel's
+//! writers wait as any other does. That nothing is left and that it reads live from now on are one transaction.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::Inner;
+use super::accept;
+use super::failure::Done;
+use super::rows;
+use super::writing::Writing;
+use crate::clock::Timestamp;
+use crate::message::Message;
+use crate::message_store::{NewDelivery, StoreError};
+
+/// Messages that one chunk has at most: some milliseconds of the writer's time.
+const CHUNK_MESSAGES: u64 = 256;
+/// Bytes of bodies after which a chunk ends.
+const CHUNK_BYTES: usize = 8 * 1024 * 1024;
+/// What is left is counted up to this.
+pub const LEFT_COUNTED_MAX: u64 = 100_000;
+
+/// Reads and writes how far readers are that began at a channel's beginning.
+#[derive(Clone, Debug)]
+pub struct Backfills {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// A reader that is not at the end yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backfill {
+    pub integration: String,
+    pub channel: String,
+    /// Messages still to come, those counted that came live meanwhile: up to [`LEFT_COUNTED_MAX`].
+    pub left: u64,
+}
+
+/// The next of what a reader takes over.
+#[derive(Debug)]
+pub struct Chunk {
+    /// Where it was read from.
+    after: i64,
+    /// Where the next one begins.
+    up_to: i64,
+    /// Position, seq and message, in order.
+    messages: Vec<(i64, i64, Arc<Message>)>,
+}
+
+impl Chunk {
+    pub fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
+        self.messages.iter().map(|(.., message)| message)
+    }
+}
+
+/// What became of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// There is more.
+    More,
+    /// It reads live from now on, or no more where it was ended.
+    Done,
+    /// It stands elsewhere by now: read again.
+    Moved,
+}
+
+/// A row of `backfill`.
+struct Standing {
+    position: i64,
+    /// What is behind this came after it had begun, and is counted as waiting.
+    live_from: i64,
+    /// Nothing behind this is for it: it does not read the channel any more, or is being retired.
+    until: Option<i64>,
+}
+
+impl Backfills {
+    /// Those that are not at the end, by integration and channel.
+    pub async fn all(&self) -> Result<Vec<Backfill>, StoreError> {
+        let read = |connection: &Connection| {
+            let mut find = connection.prepare_cached(
+                "SELECT integration, channel, (SELECT count(*) FROM (SELECT 1 FROM channel_message c WHERE c.channel = b.channel
+                        AND c.position > b.position AND c.position <= coalesce(b.until, c.position) LIMIT ?1))
+                 FROM backfill b ORDER BY integration, channel",
+            )?;
+            let limit = i64::try_from(LEFT_COUNTED_MAX).unwrap_or(i64::MAX);
+            let found =
+                find.query_map([limit], |row| Ok(Backfill { integration: row.get(0)?, channel: row.get(1)?, left: rows::count(row, 2)? }))?;
+            Ok(found.collect::<Result<Vec<_>, _>>()?)
+        };
+        self.inner.people.read(read).await
+    }
+
+    /// The next messages of `channel` for `integration`, of which no more than `ahead` deliveries should wait; none while as many do.
+    /// An empty chunk where nothing is left, which [`Backfills::fill`] is to be told all the same.
+    pub async fn next(&self, integration: &str, channel: &str, ahead: u64) -> Result<Option<Chunk>, StoreError> {
+        let (integration, channel) = (integration.to_owned(), channel.to_owned());
+        let read = move |connection: &Connection| {
+            let room = ahead.saturating_sub(deliveries(connection, &integration, ahead)?).min(CHUNK_MESSAGES);
+            if room == 0 {
+                return Ok(None);
+            }
+            let Some(Standing { position, until, .. }) = standing(connection, &integration, &channel)? else {
+                return Ok(Some(Chunk { after: 0, up_to: 0, messages: Vec::new() }));
+            };
+            chunk(connection, &channel, (position, until), room).map(Some)
+        };
+        self.inner.people.read_snapshot(read).await
+    }
+
+    /// Makes the deliveries of `chunk`'s messages, one for each in its order, of which none are made that were there before the reader
+    /// began and that it has had already.
+    pub async fn fill(
+        &self,
+        integration: &str,
+        channel: &str,
+        chunk: Chunk,
+        deliveries: Vec<NewDelivery>,
+        at: Timestamp,
+    ) -> Result<Filled, StoreError> {
+        let (integration, channel) = (integration.to_owned(), channel.to_owned());
+        let write = move |writing: &mut Writing<'_>| {
+            let Some(standing) = standing(writing.connection, &integration, &channel)? else { return Ok(Filled::Done) };
+            if standing.position != chunk.after {
+                return Ok(Filled::Moved);
+            }
+            for ((position, seq, _), delivery) in chunk.messages.iter().zip(&deliveries) {
+                if standing.until.is_some_and(|until| *position > until) {
+                    break;
+                }
+                take_over(writing, (*position, *seq), delivery, &standing, at)?;
+            }
+            go_on(writing, &integration, &channel, chunk.up_to)
+        };
+        self.inner.writer.run(0, write).await
+    }
+}
+
+/// Deliveries of `integration` that there are, up to `most`.
+fn deliveries(connection: &Connection, integration: &str, most: u64) -> Done<u64> {
+    let mut find = connection.prepare_cached("SELECT count(*) FROM (SELECT 1 FROM delivery WHERE integration = ?1 LIMIT ?2)")?;
+    Ok(find.query_row((integration, i64::try_from(most).unwrap_or(i64::MAX)), |row| rows::count(row, 0))?)
+}
+
+fn standing(connection: &Connection, integration: &str, channel: &str) -> Done<Option<Standing>> {
+    let mut find = connection.prepare_cached("SELECT position, live_from, until FROM backfill WHERE integration = ?1 AND channel = ?2")?;
+    let found =
+        find.query_row((integration, channel), |row| Ok(Standing { position: row.get(0)?, live_from: row.get(1)?, until: row.get(2)? }));
+    Ok(found.optional()?)
+}
+
+fn chunk(connection: &Connection, channel: &str, (after, until): (i64, Option<i64>), room: u64) -> Done<Chunk> {
+    let sql = format!(
+        "SELECT c.position, m.seq, {} FROM channel_message c JOIN message m ON m.seq = c.message
+         WHERE c.channel = ?1 AND c.position > ?2 AND c.position <= ?3 ORDER BY c.position LIMIT ?4",
+        rows::MESSAGE_COLUMNS
+    );
+    let mut find = connection.prepare_cached(&sql)?;
+    let limit = i64::try_from(room).unwrap_or(i64::MAX);
+    let mut found = find.query((channel, after, until.unwrap_or(i64::MAX), limit))?;
+    let (mut chunk, mut bytes) = (Chunk { after, up_to: after, messages: Vec::new() }, 0);
+    while let Some(row) = found.next()? {
+        let message = rows::message(row, 2)?;
+        bytes += message.body.len();
+        chunk.up_to = row.get(0)?;
+        chunk.messages.push((chunk.up_to, row.get(1)?, Arc::new(message)));
+        if bytes > CHUNK_BYTES {
+            break;
+        }
+    }
+    Ok(chunk)
+}
+
+/// One delivery. What had come live was counted then.
+fn take_over(
+    writing: &mut Writing<'_>,
+    (position, seq): (i64, i64),
+    delivery: &NewDelivery,
+    standing: &Standing,
+    at: Timestamp,
+) -> Done<()> {
+    let is_live = position > standing.live_from;
+    if is_live || !has_had(writing, seq, &delivery.integration)? {
+        accept::deliver(writing, seq, delivery, None, at)?;
+    }
+    if is_live {
+        writing.went(&delivery.integration);
+    }
+    Ok(())
+}
+
+/// It read the channel before, was retired, and has come again.
+fn has_had(writing: &Writing<'_>, message: i64, integration: &str) -> Done<bool> {
+    let mut find = writing.connection.prepare_cached("SELECT 1 FROM standing WHERE message = ?1 AND integration = ?2")?;
+    Ok(find.query_row((message, integration), |_| Ok(())).optional()?.is_some())
+}
+
+/// To `position`; where nothing is behind it, to the end.
+fn go_on(writing: &Writing<'_>, integration: &str, channel: &str, position: i64) -> Done<Filled> {
+    const IS_LEFT: &str = "SELECT 1 FROM backfill b JOIN channel_message c ON c.channel = b.channel AND c.position > ?3
+         AND c.position <= coalesce(b.until, c.position) WHERE b.integration = ?1 AND b.channel = ?2 LIMIT 1";
+    let is_left = writing.connection.prepare_cached(IS_LEFT)?.query_row((integration, channel, position), |_| Ok(())).optional()?;
+    if is_left.is_none() {
+        forget(writing, integration, Some(channel))?;
+        return Ok(Filled::Done);
+    }
+    let mut update = writing.connection.prepare_cached("UPDATE backfill SET position = ?3 WHERE integration = ?1 AND channel = ?2")?;
+    update.execute((integration, channel, position))?;
+    Ok(Filled::More)
+}
+
+fn forget(writing: &Writing<'_>, integration: &str, channel: Option<&str>) -> Done<()> {
+    let mut remove =
+        writing.connection.prepare_cached("DELETE FROM backfill WHERE integration = ?1 AND channel = coalesce(?2, channel)")?;
+    remove.execute((integration, channel))?;
+    Ok(())
+}
+
+/// A message came onto `channel`.
+pub(super) fn appended(writing: &Writing<'_>, channel: &str, message: i64) -> Done<()> {
+    writing.connection.prepare_cached("INSERT INTO channel_message (channel, message) VALUES (?1, ?2)")?.execute((channel, message))?;
+    Ok(())
+}
+
+/// Whether what came onto `channel` for `integration` is to wait for its turn behind what the reader takes over. It counts as waiting.
+pub(super) fn lies_behind(writing: &mut Writing<'_>, integration: &str, channel: &str) -> Done<bool> {
+    let lies_behind = standing(writing.connection, integration, channel)?.is_some_and(|standing| standing.until.is_none());
+    if lies_behind {
+        writing.came(integration);
+    }
+    Ok(lies_behind)
+}
+
+/// `integration` reads these channels from now on, those of them that are `new` from their beginning. One that it reads no more it reads to
+/// where it ends now.
+pub(super) fn reads(writing: &mut Writing<'_>, integration: &str, channels: &[String], new: &[String]) -> Done<()> {
+    for channel in of(writing, integration)? {
+        if channels.contains(&channel) { reopen(writing, integration, &channel)? } else { end(writing, integration, &channel)? }
+    }
+    for channel in new {
+        // Nothing to take over where nothing is.
+        if let Some(last) = last(writing, channel)? {
+            writing
+                .connection
+                .prepare_cached("INSERT OR IGNORE INTO backfill (integration, channel, position, live_from) VALUES (?1, ?2, 0, ?3)")?
+                .execute((integration, channel, last))?;
+        }
+    }
+    Ok(())
+}
+
+/// `integration` is being retired: it gets what had come for it live, and of what was there before no more than it had.
+pub(super) fn is_leaving(writing: &Writing<'_>, integration: &str) -> Done<()> {
+    for channel in of(writing, integration)? {
+        let mut skip = writing
+            .connection
+            .prepare_cached("UPDATE backfill SET position = max(position, live_from) WHERE integration = ?1 AND channel = ?2")?;
+        skip.execute((integration, &channel))?;
+        end(writing, integration, &channel)?;
+    }
+    Ok(())
+}
+
+/// It is not retired after all. What came meanwhile is for it too.
+pub(super) fn stays(writing: &mut Writing<'_>, integration: &str) -> Done<()> {
+    of(writing, integration)?.iter().try_for_each(|channel| reopen(writing, integration, channel))
+}
+
+/// It is retired: nothing is for it any more.
+pub(super) fn has_left(writing: &Writing<'_>, integration: &str) -> Done<()> {
+    forget(writing, integration, None)
+}
+
+/// The channels that `integration` takes over.
+fn of(writing: &Writing<'_>, integration: &str) -> Done<Vec<String>> {
+    let mut find = writing.connection.prepare_cached("SELECT channel FROM backfill WHERE integration = ?1")?;
+    let found = find.query_map([integration], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+fn end(writing: &Writing<'_>, integration: &str, channel: &str) -> Done<()> {
+    let last = last(writing, channel)?.unwrap_or(0);
+    let mut end =
+        writing.connection.prepare_cached("UPDATE backfill SET until = coalesce(until, ?3) WHERE integration = ?1 AND channel = ?2")?;
+    end.execute((integration, channel, last))?;
+    Ok(())
+}
+
+/// What came since it was ended counts as waiting for it.
+fn reopen(writing: &mut Writing<'_>, integration: &str, channel: &str) -> Done<()> {
+    let Some(Standing { until: Some(until), .. }) = standing(writing.connection, integration, channel)? else { return Ok(()) };
+    let mut count = writing.connection.prepare_cached("SELECT count(*) FROM channel_message WHERE channel = ?1 AND position > ?2")?;
+    let came: u64 = count.query_row((channel, until), |row| rows::count(row, 0))?;
+    (0..came).for_each(|_| writing.came(integration));
+    let mut reopen = writing.connection.prepare_cached("UPDATE backfill SET until = NULL WHERE integration = ?1 AND channel = ?2")?;
+    reopen.execute((integration, channel))?;
+    Ok(())
+}
+
+/// The last position of `channel`.
+fn last(writing: &Writing<'_>, channel: &str) -> Done<Option<i64>> {
+    let mut find = writing.connection.prepare_cached("SELECT max(position) FROM channel_message WHERE channel = ?1")?;
+    Ok(find.query_row([channel], |row| row.get(0))?)
+}
