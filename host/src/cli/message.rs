@@ -125,6 +125,9 @@ fn way(message: &Value, standing: &Value) {
     }
 }
 
+/// Said of a request whose body is not that of an earlier one under its key.
+const OTHER_BODY: &str = "another body than before under the same Idempotency-Key: a target that honours it takes this for the first one";
+
 fn attempt(attempt: &Value) -> Vec<String> {
     let times = attempt["times"].as_u64().filter(|times| *times > 1).map(|times| format!(" {times} times")).unwrap_or_default();
     let release: String = text(attempt, "release").chars().take(12).collect();
@@ -160,6 +163,9 @@ fn attempt(attempt: &Value) -> Vec<String> {
                 kept(request),
                 field("took-ms")
             ));
+            if request["other-body"] == true {
+                lines.push(format!("      {OTHER_BODY}"));
+            }
             if let Some(excerpt) = request["answer-excerpt"].as_str().filter(|excerpt| !excerpt.trim().is_empty()) {
                 lines.push(format!("      {}", output::on_one_line(excerpt)));
             }

@@ -126,6 +126,9 @@ pub fn request(request: &Value) -> Markup {
         @if let Some(excerpt) = request["answer-excerpt"].as_str().filter(|excerpt| !excerpt.trim().is_empty()) {
             p.excerpt.mono { (parts::outside(excerpt)) }
         }
+        @if request["other-body"] == true {
+            p { "Another body than before under the same Idempotency-Key: a target that honours it takes this for the first one." }
+        }
         p.small.muted { "Idempotency-Key " code { (text(request, "idempotency-key")) } }
     }
 }

@@ -22,6 +22,7 @@ pub mod ledger;
 mod open;
 mod open_letters;
 mod operator;
+mod other_bodies;
 mod outcome;
 mod pauses;
 mod readers;

@@ -6,7 +6,7 @@ use super::failure::Done;
 use super::outcome::{self, Died, End, Place};
 use super::rows::{self, DeliveryRow, NewRow};
 use super::writing::Writing;
-use super::{accept, exchanges, key_value, lane};
+use super::{accept, exchanges, key_value, lane, other_bodies};
 use crate::clock::Timestamp;
 use crate::crash_point::{CrashPoint, reached};
 use crate::message::{Message, Outcome};
@@ -159,12 +159,14 @@ fn again(
     lane::promote(writing, &row.integration, row.lane.as_deref())
 }
 
-/// Waiting for the same reason again is counted, not listed: a target may be down for days. What was sent is the last one's.
+/// Waiting for the same reason again is counted, not listed: a target may be down for days. What was sent is the last one's, and so
+/// one that sent something else is listed.
 fn record_attempt(writing: &Writing<'_>, row: &DeliveryRow, settle: &Settle) -> Done<()> {
     let attempt = &settle.attempt;
     let trace = &*attempt.trace;
     if matches!(settle.settlement, Settlement::Waits { .. })
-        && let Some(last) = same_wait(writing, row, attempt)?
+        && let Some((last, sent)) = same_wait(writing, row, attempt)?
+        && (attempt.exchanges.is_empty() || !other_bodies::differ(&sent, trace))
     {
         writing
             .connection
@@ -195,17 +197,17 @@ fn record_attempt(writing: &Writing<'_>, row: &DeliveryRow, settle: &Settle) -> 
     exchanges::keep(writing, writing.connection.last_insert_rowid(), &attempt.exchanges)
 }
 
-/// The delivery's last attempt, if it waited too, for the same reason and by the same release.
-fn same_wait(writing: &Writing<'_>, row: &DeliveryRow, attempt: &Attempt) -> Done<Option<i64>> {
+/// The delivery's last attempt and its trace, if it waited too, for the same reason and by the same release.
+fn same_wait(writing: &Writing<'_>, row: &DeliveryRow, attempt: &Attempt) -> Done<Option<(i64, String)>> {
     if row.waits == 0 {
         return Ok(None);
     }
     let mut find = writing.connection.prepare_cached(
-        "SELECT id, result = ?3 AND code IS ?4 AND release = ?5 FROM attempt
+        "SELECT id, result = ?3 AND code IS ?4 AND release = ?5, trace FROM attempt
          WHERE message = ?1 AND delivery = ?2 ORDER BY id DESC LIMIT 1",
     )?;
     let last = find.query_row((row.message, row.id.0, attempt.result, &attempt.code, &attempt.release.0), |found| {
-        Ok((found.get::<_, i64>(0)?, found.get::<_, bool>(1)?))
+        Ok(if found.get(1)? { Some((found.get(0)?, found.get(2)?)) } else { None })
     });
-    Ok(last.optional()?.and_then(|(id, same)| same.then_some(id)))
+    Ok(last.optional()?.flatten())
 }

@@ -150,6 +150,7 @@ pub struct AttemptRow {
     pub result: String,
     pub code: Option<String>,
     pub detail: Option<String>,
+    /// A request that sent another body than one shown before it under the same idempotency key has `other-body`.
     pub trace: serde_json::Value,
 }
 

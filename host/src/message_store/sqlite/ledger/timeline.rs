@@ -8,6 +8,7 @@ use super::{Body, CHILDREN_SHOWN_MAX, TimelineQuery, dead_letters, messages, pag
 use crate::message::MessageId;
 use crate::message_store::sqlite::exchanges::ids;
 use crate::message_store::sqlite::failure::Done;
+use crate::message_store::sqlite::other_bodies;
 use crate::message_store::sqlite::rows::{count, json, stage};
 use crate::message_store::{AttemptId, DeliveryId};
 
@@ -100,6 +101,7 @@ fn attempts(connection: &Connection, seq: i64, before: Option<AttemptId>) -> Don
         found.push(attempt(row)?);
     }
     found.reverse();
+    other_bodies::mark(found.iter_mut().map(|attempt| &mut attempt.trace));
     Ok((found, earlier))
 }
 

@@ -331,3 +331,33 @@ async fn groups_are_paged_and_go_with_their_last_dead_letter() {
     };
     assert_eq!((of("flow-0").await, of("flow-2").await), (0, 1));
 }
+
+/// An attempt that sent this body under this key, and waits for its target or fails.
+async fn sends(world: &World, key: &str, sha256: &str, settlement: Settlement) {
+    let mut settle = world.settlement(world.lease_one().await.id, settlement);
+    let request = json!({"idempotency-key": key, "body-sha256": sha256});
+    settle.attempt.trace = json!({"calls": [{"requests": [request]}]}).to_string().into();
+    settle.attempt.exchanges = vec![Exchange::default()];
+    world.store().settle(Arc::new(settle)).await.unwrap();
+}
+
+/// Of each attempt how often, and whether its request had another body.
+async fn other_bodies(ledger: &Ledger, id: MessageId) -> Vec<(u64, bool)> {
+    let attempts = timeline(ledger, id).await.unwrap().attempts;
+    attempts.iter().map(|attempt| (attempt.times, attempt.trace["calls"][0]["requests"][0]["other-body"] == true)).collect()
+}
+
+#[tokio::test]
+async fn another_body_under_the_same_key_is_noted_on_retries_and_where_waits_are_counted_together() {
+    let (world, ledger) = world();
+    let id = world.accept("1", None).await;
+    let waits = || Settlement::Waits { due_at: world.now() };
+    sends(&world, "k", "aa", waits()).await;
+    sends(&world, "k", "aa", waits()).await;
+    assert_eq!(other_bodies(&ledger, id).await, [(2, false)]);
+    sends(&world, "k", "bb", waits()).await;
+    sends(&world, "another", "cc", Settlement::Retries { due_at: world.now() }).await;
+    sends(&world, "k", "aa", Settlement::Retries { due_at: world.now() }).await;
+    sends(&world, "another", "dd", delivered()).await;
+    assert_eq!(other_bodies(&ledger, id).await, [(2, false), (1, true), (1, false), (1, false), (1, true)]);
+}
