@@ -91,6 +91,7 @@ pub struct Http {
     ordinals: HashMap<(String, String, String), u32>,
     requests: Vec<OutboundRequest>,
     obstacle: Option<Obstacle>,
+    is_for_many: bool,
 }
 
 /// A request that may go out: where its record is, through which alias, and what is sent.
@@ -123,10 +124,17 @@ impl Http {
             ordinals: HashMap::new(),
             requests: Vec::new(),
             obstacle: None,
+            is_for_many: false,
         }
     }
 
-    /// Every request in the order of sending, and what stood in the way of the last.
+    /// The same for a call for several messages (`is_for_many`), whose requests are each about another one: what stood in the way of any
+    /// of them counts.
+    pub fn for_many(self, is_for_many: bool) -> Self {
+        Self { is_for_many, ..self }
+    }
+
+    /// Every request in the order of sending, and what stood in the way of the last; of a call [for many](Self::for_many), of any.
     pub fn into_record(self) -> (Vec<OutboundRequest>, Option<Obstacle>) {
         (self.requests, self.obstacle)
     }
@@ -163,6 +171,8 @@ impl Http {
             }
         }
         if sent_any {
+            let before = self.obstacle.take().filter(|_| self.is_for_many);
+            obstacles.extend(before.map(|obstacle| (0, obstacle)));
             self.obstacle = worst(obstacles);
         }
         answers.into_iter().map(|answer| answer.unwrap_or(Err(HttpError::TooManyRequests))).collect()
@@ -310,7 +320,7 @@ fn obstacle(alias: &str, answer: &Result<EgressResponse, EgressError>) -> Option
     Some(Obstacle { kind, alias: alias.to_owned(), not_before, detail })
 }
 
-/// Of several obstacles of one `send-all` the first, but a refused credential before all others: only a person can mend it.
+/// Of several obstacles the first, but a refused credential before all others: only a person can mend it.
 /// Nothing is tried again before the latest time any of them names.
 fn worst(mut obstacles: Vec<(usize, Obstacle)>) -> Option<Obstacle> {
     obstacles.sort_by_key(|(index, obstacle)| (obstacle.kind != ObstacleKind::CredentialRefused, *index));

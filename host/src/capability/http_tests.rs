@@ -150,6 +150,15 @@ async fn the_last_request_says_what_stands_in_the_way() {
 }
 
 #[tokio::test]
+async fn in_a_call_for_many_messages_an_answer_about_another_one_clears_no_obstacle() {
+    let (http, _) = http(vec![Err(EgressError::Unreachable("reset".into())), status(200, "")]);
+    let mut http = http.for_many(true);
+    let _ = http.send("target", request("/")).await;
+    let _ = http.send("target", request("/")).await;
+    assert_eq!(http.into_record().1.map(|obstacle| obstacle.kind), Some(ObstacleKind::Unreachable));
+}
+
+#[tokio::test]
 async fn of_several_obstacles_a_refused_credential_comes_first() {
     let until = |at| Err(EgressError::Held { kind: Hold::Throttled, until: Some(Timestamp(at)) });
     let (mut http, _) = http(vec![until(5_000), Err(EgressError::CredentialRefused("401".into())), until(7_000)]);

@@ -121,7 +121,8 @@ impl WasmInvoker {
         let state = CallState {
             limiter: MemoryLimiter::new(limits),
             wasi: Wasi::new(shared.clone(), self.host_key.clone(), limits),
-            http: Http::new(self.outside.clone(), call.bindings.clone(), sender, call.idempotency_base.clone(), limits),
+            http: Http::new(self.outside.clone(), call.bindings.clone(), sender, call.idempotency_base.clone(), limits)
+                .for_many(!call.others.is_empty()),
             key_value: KeyValue::new(self.stored.clone(), &call.integration, limits, key_values, locks),
             queue: Queue::new(self.channels.clone(), limits, sends),
             shared: shared.clone(),
