@@ -16,7 +16,7 @@ use crate::capability::http::{Http, HttpError, Outside, Request, Response};
 use crate::capability::key_value::{KeyValue, Stored};
 use crate::delivery::Runnable;
 use crate::integration::{Binding, DeliveryPolicy, Entry, Integration, Owner, PinnedPlugin, ReleaseId, Sink, Source, Step};
-use crate::message::Headers;
+use crate::message::{Headers, Message};
 use crate::plugin::limits::Limits;
 use crate::plugin::{Call, CallFailure, Draft, Effects, Export, Output, PluginInvoker, QueueSend, Report};
 
@@ -25,7 +25,7 @@ const CANONICAL: &str = "orders.canonical";
 pub const AUDIT: &str = "audit";
 
 /// Every integration.
-pub fn integrations() -> Vec<Integration> {
+pub fn integrations(script: &Script) -> Vec<Integration> {
     let webhook = Entry::Webhook { path: "/shop/orders".into(), verify: None, when: BTreeMap::new() };
     let source = Source {
         entry: webhook,
@@ -36,6 +36,7 @@ pub fn integrations() -> Vec<Integration> {
     let orders = integration("orders", source, vec![step("shape", None)], Sink::Channel(CANONICAL.into()));
     let mut all = vec![orders, integration("audit", Source::channel(AUDIT), Vec::new(), Sink::Plugin(step("audit", None)))];
     all.extend(TARGETS.map(|target| integration(target, Source::channel(CANONICAL), Vec::new(), Sink::Plugin(step(target, Some(target))))));
+    all.iter_mut().filter(|integration| integration.name == TARGETS[1]).for_each(|erp| erp.delivery.batch = script.erp_batches);
     all
 }
 
@@ -116,6 +117,7 @@ impl PluginInvoker for Plugins {
         match (call.plugin.name.as_str(), call.export) {
             ("shape", Export::Transform) => report(Ok(shape(&order)), carried),
             ("audit", Export::Deliver) => report(Ok(receipt()), carried),
+            (_, Export::DeliverBatch) => self.deliver_batch(&call).await,
             _ => self.deliver(&call, &order, carried).await,
         }
     }
@@ -128,21 +130,49 @@ impl Plugins {
         let mut key_value = KeyValue::new(self.stored.clone(), &call.integration, &self.limits, written, locks);
         let counted = key_value.increment(count_of(order.customer), 1).await;
         (carried.key_values, carried.locks) = key_value.into_effects();
+        if order.kind == Kind::Unreadable && call.integration == TARGETS[1] {
+            return report(Err(unreadable()), carried);
+        }
         if !matches!(counted, Ok(Ok(_))) {
             return report(Err(transient(&format!("{counted:?}"))), carried);
         }
         if call.integration == TARGETS[0] {
             carried.sends.push(QueueSend { channel: AUDIT.into(), draft: draft(order), delay: None, dedup_token: None });
         }
-        let sender = Sender { integration: call.integration.as_str().into(), message: call.message.id.0.as_u128() };
-        let mut http = Http::new(self.outside.clone(), call.bindings.clone(), sender, call.idempotency_base.clone(), &self.limits);
-        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        let body = call.message.body.clone();
-        let request = Request { method: "POST".into(), path: "/orders".into(), headers, body, label: None, timeout: None };
-        let verdict = judge(http.send("target", request).await);
+        let mut http = self.http(call);
+        let verdict = judge(http.send("target", request(&call.message, None)).await);
         let (requests, obstacle) = http.into_record();
         Report { requests, obstacle, ..report(verdict.map(|()| receipt()), carried) }
     }
+
+    /// Sends one after the other, whatever became of those before.
+    async fn deliver_batch(&self, call: &Call) -> Report {
+        let is_unreadable = |message: &Arc<Message>| serde_json::from_slice::<Order>(&message.body).unwrap().kind == Kind::Unreadable;
+        if call.messages().any(is_unreadable) {
+            return report(Err(unreadable()), Effects::default());
+        }
+        let (mut http, mut each) = (self.http(call).for_many(!call.others.is_empty()), Vec::new());
+        for message in call.messages() {
+            let sent = http.send("target", request(message, Some(message.id.to_string()))).await;
+            each.push(judge(sent).map(|()| receipt()));
+        }
+        let (requests, obstacle) = http.into_record();
+        Report { requests, obstacle, ..report(Ok(Output::Each(each)), Effects::default()) }
+    }
+
+    fn http(&self, call: &Call) -> Http {
+        let sender = Sender { integration: call.integration.as_str().into(), message: call.message.id.0.as_u128() };
+        Http::new(self.outside.clone(), call.bindings.clone(), sender, call.idempotency_base.clone(), &self.limits)
+    }
+}
+
+fn request(message: &Message, label: Option<String>) -> Request {
+    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    Request { method: "POST".into(), path: "/orders".into(), headers, body: message.body.clone(), label, timeout: None }
+}
+
+fn unreadable() -> CallFailure {
+    CallFailure::Permanent { code: "unreadable".into(), detail: "not an order".into() }
 }
 
 fn shape(order: &Order) -> Output {

@@ -110,8 +110,8 @@ pub fn simulate(seed: u64, script: Script) -> Result<Summary, String> {
 impl Simulation {
     fn new(seed: u64, script: Script) -> Self {
         let (clock, history) = (VirtualClock::at(START), History::default());
-        let store = Arc::new(Watched::new(history.clone(), Arc::new(clock.clone())));
         let script = Arc::new(script);
+        let store = Arc::new(Watched::new(history.clone(), Arc::new(clock.clone()), script.erp_batches.is_some()));
         let scripted = [&script.crm, &script.erp];
         let targets = TARGETS
             .into_iter()
@@ -177,7 +177,7 @@ impl Simulation {
         let delivery = Delivery {
             store: self.store.clone(),
             plugins: Arc::new(Plugins { outside, stored, limits: Limits::default() }),
-            catalog: Arc::new(Catalog::new(integrations().into_iter().map(runnable))),
+            catalog: Arc::new(Catalog::new(integrations(&self.script).into_iter().map(runnable))),
             clock: clock.clone(),
             random: self.random.clone(),
             metrics: metrics.clone(),
@@ -201,7 +201,7 @@ impl Simulation {
                 }
             }
         });
-        let integrations: Vec<_> = integrations().into_iter().map(Arc::new).collect();
+        let integrations: Vec<_> = integrations(&self.script).into_iter().map(Arc::new).collect();
         let routes = Routes::build(&integrations, &environment).unwrap();
         let parts = IntakeParts { store: self.store.clone(), secrets, clock, random: self.random.clone(), metrics, events };
         Host { intake: Intake::new(parts, IntakeLimits::default(), routes), _dispatcher: dispatcher }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::run::{Summary, simulate};
 use super::script::{Kind, Order, Post, Script, Spell, TARGETS, Target, Weather, at};
 use crate::alias::RateLimit;
+use crate::integration::Batching;
 use crate::random::dice::Dice;
 
 const SEEDS: u64 = 1;
@@ -69,6 +70,9 @@ scenarios! {
     poison_is_among_many,
     answers_are_lost_and_calls_fail,
     a_target_takes_connections_and_does_not_answer,
+    tokens_expire_in_the_middle_of_batches,
+    a_batch_has_one_that_nobody_can_read,
+    answers_to_batches_are_lost_and_the_host_crashes,
     the_host_crashes_in_the_middle_of_it,
     everything_at_once,
 }
@@ -182,6 +186,40 @@ mod scenario {
         script
     }
 
+    pub fn tokens_expire_in_the_middle_of_batches(dice: &Dice) -> Script {
+        let mut script = script(orders(dice, 400, 10 * MINUTE), 3 * HOUR);
+        script.erp_batches = batches(dice);
+        script.erp.latency_ms = (50, 900);
+        // Sooner than a full batch is sent; of some it is known, of others not.
+        let lives = Duration::from_secs(3 + dice.below(6) as u64);
+        script.erp.token_lives = (if dice.chance(50) { lives } else { Duration::from_secs(HOUR) }, lives);
+        script.erp.tokens_revoked = (0..10).map(|_| dice.below(900) as u64).collect::<BTreeSet<_>>().into_iter().map(at).collect();
+        script
+    }
+
+    pub fn a_batch_has_one_that_nobody_can_read(dice: &Dice) -> Script {
+        let mut posts = orders(dice, 400, 10 * MINUTE);
+        for post in &mut posts {
+            match dice.below(20) {
+                0 => post.order.kind = Kind::Unreadable,
+                1 => post.order.kind = Kind::RefusedBy(TARGETS[1].to_owned()),
+                _ => {}
+            }
+        }
+        let mut script = script(posts, 3 * HOUR);
+        script.erp_batches = batches(dice);
+        script
+    }
+
+    pub fn answers_to_batches_are_lost_and_the_host_crashes(dice: &Dice) -> Script {
+        let mut script = script(orders(dice, 300, HOUR), 8 * HOUR);
+        script.erp_batches = batches(dice);
+        script.erp.latency_ms = (50, 900);
+        script.erp.spells = vec![spell(0, HOUR, Weather::LosesAnswers { percent: 2 + dice.below(20) })];
+        script.crashes = crashes(dice);
+        script
+    }
+
     pub fn the_host_crashes_in_the_middle_of_it(dice: &Dice) -> Script {
         let mut script = script(orders(dice, 300, HOUR), 6 * HOUR);
         script.crm.latency_ms = (100, 3_000);
@@ -206,6 +244,7 @@ mod scenario {
             target.token_lives.1 = Duration::from_secs(60 + dice.below(3_600) as u64);
         }
         script.crashes = crashes(dice);
+        script.erp_batches = if dice.chance(50) { batches(dice) } else { None };
         script
     }
 }
@@ -213,7 +252,12 @@ mod scenario {
 fn script(posts: Vec<Post>, within_seconds: u64) -> Script {
     let (crm, erp) = (Target::default(), Target::default());
     let secret_held = vec![(super::script::START, super::script::FIRST_SECRET)];
-    Script { posts, crm, erp, secret_held, crashes: Vec::new(), within: Duration::from_secs(within_seconds) }
+    Script { posts, crm, erp, erp_batches: None, secret_held, crashes: Vec::new(), within: Duration::from_secs(within_seconds) }
+}
+
+/// Of up to 20, so that one call can send them all.
+fn batches(dice: &Dice) -> Option<Batching> {
+    Some(Batching { max: 2 + dice.below(19), within: Duration::from_secs(1 + dice.below(20) as u64) })
 }
 
 fn is_long() -> bool {

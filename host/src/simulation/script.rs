@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alias::RateLimit;
 use crate::clock::Timestamp;
+use crate::integration::Batching;
 
 /// 2023-11-15 08:00 UTC.
 pub const START: Timestamp = Timestamp(1_700_035_200_000);
@@ -20,6 +21,8 @@ pub struct Script {
     pub posts: Vec<Post>,
     pub crm: Target,
     pub erp: Target,
+    /// How the ERP takes several orders in one call; none where it takes them one by one.
+    pub erp_batches: Option<Batching>,
     /// What the file with the CRM's secret holds, from when on.
     pub secret_held: Vec<(Timestamp, &'static str)>,
     /// The host dies, and comes back so much later.
@@ -57,11 +60,17 @@ pub enum Kind {
     RefusedBy(String),
     /// This target answers it with 500 whenever it comes.
     Breaks(String),
+    /// The plugin of the ERP cannot read it, nor anything that comes in one call with it.
+    Unreadable,
 }
 
 impl Order {
     pub fn is_poison_for(&self, target: &str) -> bool {
-        matches!(&self.kind, Kind::RefusedBy(by) | Kind::Breaks(by) if by == target)
+        match &self.kind {
+            Kind::RefusedBy(by) | Kind::Breaks(by) => by == target,
+            Kind::Unreadable => target == TARGETS[1],
+            _ => false,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::history::History;
 use super::ledger::{Blamed, Taken, Watched};
-use super::script::{Kind, Order, Script, Spell, Target as Scripted, Weather, in_force};
+use super::script::{Kind, Order, Script, Spell, TARGETS, Target as Scripted, Weather, in_force};
 use super::traffic::Traffic;
 use crate::alias::upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
 use crate::clock::{Clock, Timestamp};
@@ -45,6 +45,10 @@ impl Upstream for World {
 pub struct Target {
     name: &'static str,
     script: Scripted,
+    /// It gets several orders in one call: one whose answer did not come comes again in other company, and so under another key.
+    gets_batches: bool,
+    /// When the host dies.
+    crashes: Vec<Timestamp>,
     clock: Arc<dyn Clock>,
     dice: Dice,
     history: History,
@@ -57,6 +61,8 @@ struct State {
     traffic: Traffic,
     /// Effects, each with the key it came under.
     done: BTreeMap<Label, String>,
+    /// When it answered what it had done; none where the answer did not come.
+    answered: HashMap<Label, Option<Timestamp>>,
     /// What was sent under a key.
     sent: HashMap<String, [u8; 32]>,
     /// By customer: the newest order asked for, by the place at which it was taken in.
@@ -81,6 +87,7 @@ impl Target {
         let state = State {
             traffic: Traffic::new(&scripted.rate, starts),
             done: BTreeMap::new(),
+            answered: HashMap::new(),
             sent: HashMap::new(),
             newest: HashMap::new(),
             under_way: HashMap::new(),
@@ -89,6 +96,8 @@ impl Target {
         Self {
             name,
             script: scripted.clone(),
+            gets_batches: name == TARGETS[1] && script.erp_batches.is_some(),
+            crashes: script.crashes.iter().map(|(at, _)| *at).collect(),
             clock: watched.clock.clone(),
             dice,
             history: watched.history.clone(),
@@ -190,7 +199,10 @@ impl Target {
         self.pass_some_time().await;
         match weather {
             Some(Weather::LosesAnswers { percent }) if hits(percent) => Err(UpstreamError::Unreachable("connection reset".to_owned())),
-            _ => Ok(plain(StatusCode::CREATED)),
+            _ => {
+                self.lock().answered.insert((order.number, order.part), Some(self.clock.now()));
+                Ok(plain(StatusCode::CREATED))
+            }
         }
     }
 
@@ -204,11 +216,18 @@ impl Target {
     fn work(&self, order: &Order, key: &str) {
         let (now, label) = (self.clock.now(), (order.number, order.part));
         self.history.tell(now, format_args!("{} does {label:?}", self.name));
-        if let Some(before) = self.lock().done.insert(label, key.to_owned())
-            && before != key
-        {
+        let mut state = self.lock();
+        let before = state.done.insert(label, key.to_owned());
+        let answered = state.answered.insert(label, None).flatten();
+        if before.is_some_and(|before| before != key) && !self.may_come_again(answered, now) {
             self.history.broken(now, format_args!("{}: {label:?} was done a second time, under another key", self.name));
         }
+    }
+
+    /// What was done and answered at `answered` comes again only where the host died before it had written that down.
+    fn may_come_again(&self, answered: Option<Timestamp>, now: Timestamp) -> bool {
+        let died_since = |answered: Timestamp| self.crashes.iter().any(|crash| answered <= *crash && *crash <= now);
+        self.gets_batches && answered.is_none_or(died_since)
     }
 
     fn asks_to_wait(&self, status: StatusCode, seconds: Option<u64>) -> UpstreamResponse {
