@@ -180,6 +180,18 @@ fn what_is_kept_may_say_anything_and_breaks_nothing() {
 }
 
 #[test]
+fn what_was_sent_before_a_crash_counts_from_when_it_may_have_been_sent() {
+    let mut rate = Rate::new(&[limit(256, 60)]);
+    let kept = rate.kept_ahead(at(0));
+    assert_eq!(rate.send(&name(0), at(50_000), SECOND), Ok(at(50_000)));
+    assert!(!rate.is_to_be_kept(), "it is covered by what was kept at first");
+    let mut after = Rate::new(&[limit(256, 60)]);
+    after.restore(&kept, false, at(55_000));
+    let used = |rate: &mut Rate, ms| rate.shown(at(ms))[0].used;
+    assert_eq!((used(&mut after, 61_000), used(&mut after, 114_000), used(&mut after, 115_000)), (4, 4, 0));
+}
+
+#[test]
 fn a_limit_that_was_lowered_counts_what_was_sent_under_the_old_one() {
     let mut before = Rate::new(&[limit(100, 60)]);
     for _ in 0..50 {
