@@ -142,6 +142,16 @@ window = "30d"
 }
 
 #[test]
+fn refuses_a_concurrency_that_is_none() {
+    let mistake = |number: &str| parse(&format!("{MINIMAL}[delivery]\nconcurrency = {number}\n")).unwrap_err();
+    for number in ["0", "-1", "1000000000"] {
+        let told = mistake(number);
+        assert!(told.starts_with("x.toml:9:15: LG-1005 `delivery.concurrency`"), "{told}");
+        assert!(told.contains(number) && told.ends_with("fix: for example `concurrency = 8`"), "{told}");
+    }
+}
+
+#[test]
 fn reads_where_a_new_reader_of_a_channel_begins() {
     let from = |text: &str| parse(&MINIMAL.replace("channel = \"in\"", &format!("channel = {text}"))).unwrap().sources.remove(0).entry;
     let channel = |from| Entry::Channel { name: "in".into(), from };

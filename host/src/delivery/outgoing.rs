@@ -95,7 +95,7 @@ fn append(to: To<'_>, message: Message, exists: bool, dedup: Option<Dedup>, due_
     let To { catalog, writer, channel } = to;
     let deliveries = catalog.channel_deliveries(writer, channel, &message, due_at);
     let message = if exists { AppendedMessage::Existing(message.id) } else { AppendedMessage::New(Arc::new(message)) };
-    Append { message, channel: channel.to_owned(), dedup, deliveries }
+    Append { message, channel: channel.to_owned(), dedup, due_at, deliveries }
 }
 
 fn with_draft(of: &Message, id: MessageId, parent: Option<MessageId>, origin: String, accepted_at: Timestamp, draft: Draft) -> Message {

@@ -257,6 +257,8 @@ pub struct Append {
     pub message: AppendedMessage,
     pub channel: String,
     pub dedup: Option<Dedup>,
+    /// Nobody gets it before this.
+    pub due_at: Timestamp,
     /// One for every integration that reads the channel.
     pub deliveries: Vec<NewDelivery>,
 }

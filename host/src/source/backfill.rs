@@ -74,7 +74,7 @@ impl TakeOver {
         let gone = Source::channel(channel);
         let source = runnable.integration.reads(channel).unwrap_or(&gone);
         let deliveries: Vec<NewDelivery> =
-            chunk.messages().map(|message| delivery_for(&runnable.integration, source, message, now)).collect();
+            chunk.messages().map(|(message, due_at)| delivery_for(&runnable.integration, source, message, due_at.max(now))).collect();
         self.backfills.fill(integration, channel, chunk, deliveries, now).await.map(Some)
     }
 

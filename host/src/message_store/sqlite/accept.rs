@@ -58,7 +58,7 @@ pub(super) fn append(writing: &mut Writing<'_>, append: &Append, at: Timestamp) 
     };
     let Some(seq) = seq else { return Ok(()) };
     remember(writing, append.dedup.as_ref(), id, at)?;
-    backfill::appended(writing, &append.channel, seq)?;
+    backfill::appended(writing, &append.channel, seq, append.due_at)?;
     let message = match &append.message {
         AppendedMessage::New(message) => Some(message),
         AppendedMessage::Existing(_) => None,

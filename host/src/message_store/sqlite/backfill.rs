@@ -47,14 +47,23 @@ pub struct Chunk {
     after: i64,
     /// Where the next one begins.
     up_to: i64,
-    /// Position, seq and message, in order.
-    messages: Vec<(i64, i64, Arc<Message>)>,
+    /// In order.
+    messages: Vec<OnChannel>,
 }
 
 impl Chunk {
-    pub fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
-        self.messages.iter().map(|(.., message)| message)
+    /// The messages, and before when nobody gets them.
+    pub fn messages(&self) -> impl Iterator<Item = (&Message, Timestamp)> {
+        self.messages.iter().map(|one| (&one.message, one.due_at))
     }
+}
+
+#[derive(Debug)]
+struct OnChannel {
+    position: i64,
+    seq: i64,
+    due_at: Timestamp,
+    message: Message,
 }
 
 /// What became of a chunk.
@@ -127,11 +136,11 @@ impl Backfills {
             if standing.position != chunk.after {
                 return Ok(Filled::Moved);
             }
-            for ((position, seq, _), delivery) in chunk.messages.iter().zip(&deliveries) {
-                if standing.until.is_some_and(|until| *position > until) {
+            for (one, delivery) in chunk.messages.iter().zip(&deliveries) {
+                if standing.until.is_some_and(|until| one.position > until) {
                     break;
                 }
-                take_over(writing, (*position, *seq), delivery, &standing, at)?;
+                take_over(writing, one, delivery, &standing, at)?;
             }
             go_on(writing, &integration, &channel, chunk.up_to)
         };
@@ -154,7 +163,7 @@ fn standing(connection: &Connection, integration: &str, channel: &str) -> Done<O
 
 fn chunk(connection: &Connection, channel: &str, (after, until): (i64, Option<i64>), room: u64) -> Done<Chunk> {
     let sql = format!(
-        "SELECT c.position, m.seq, {} FROM channel_message c JOIN message m ON m.seq = c.message
+        "SELECT c.position, m.seq, c.due_at, {} FROM channel_message c JOIN message m ON m.seq = c.message
          WHERE c.channel = ?1 AND c.position > ?2 AND c.position <= ?3 ORDER BY c.position LIMIT ?4",
         rows::MESSAGE_COLUMNS
     );
@@ -163,10 +172,10 @@ fn chunk(connection: &Connection, channel: &str, (after, until): (i64, Option<i6
     let mut found = find.query((channel, after, until.unwrap_or(i64::MAX), limit))?;
     let (mut chunk, mut bytes) = (Chunk { after, up_to: after, messages: Vec::new() }, 0);
     while let Some(row) = found.next()? {
-        let message = rows::message(row, 2)?;
+        let message = rows::message(row, 3)?;
         bytes += message.body.len();
         chunk.up_to = row.get(0)?;
-        chunk.messages.push((chunk.up_to, row.get(1)?, Arc::new(message)));
+        chunk.messages.push(OnChannel { position: chunk.up_to, seq: row.get(1)?, due_at: Timestamp(row.get(2)?), message });
         if bytes > CHUNK_BYTES {
             break;
         }
@@ -177,14 +186,14 @@ fn chunk(connection: &Connection, channel: &str, (after, until): (i64, Option<i6
 /// One delivery. What had come live was counted then.
 fn take_over(
     writing: &mut Writing<'_>,
-    (position, seq): (i64, i64),
+    OnChannel { position, seq, .. }: &OnChannel,
     delivery: &NewDelivery,
     standing: &Standing,
     at: Timestamp,
 ) -> Done<()> {
-    let is_live = position > standing.live_from;
-    if is_live || !has_had(writing, seq, &delivery.integration)? {
-        accept::deliver(writing, seq, delivery, None, at)?;
+    let is_live = *position > standing.live_from;
+    if is_live || !has_had(writing, *seq, &delivery.integration)? {
+        accept::deliver(writing, *seq, delivery, None, at)?;
     }
     if is_live {
         writing.went(&delivery.integration);
@@ -220,8 +229,11 @@ fn forget(writing: &Writing<'_>, integration: &str, channel: Option<&str>) -> Do
 }
 
 /// A message came onto `channel`.
-pub(super) fn appended(writing: &Writing<'_>, channel: &str, message: i64) -> Done<()> {
-    writing.connection.prepare_cached("INSERT INTO channel_message (channel, message) VALUES (?1, ?2)")?.execute((channel, message))?;
+pub(super) fn appended(writing: &Writing<'_>, channel: &str, message: i64, due_at: Timestamp) -> Done<()> {
+    writing
+        .connection
+        .prepare_cached("INSERT INTO channel_message (channel, message, due_at) VALUES (?1, ?2, ?3)")?
+        .execute((channel, message, due_at.0))?;
     Ok(())
 }
 

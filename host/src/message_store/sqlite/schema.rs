@@ -207,7 +207,8 @@ const VERSION_12: &str = "
 CREATE TABLE channel_message (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     channel  TEXT NOT NULL,
-    message  INTEGER NOT NULL
+    message  INTEGER NOT NULL,
+    due_at   INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX channel_message_channel ON channel_message (channel);
 CREATE INDEX channel_message_message ON channel_message (message);

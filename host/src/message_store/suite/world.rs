@@ -349,7 +349,7 @@ impl World {
     }
 
     pub fn append(&self, message: AppendedMessage, readers: &[(&str, Lane)]) -> Append {
-        Append { message, channel: "orders.canonical".into(), dedup: None, deliveries: self.deliveries(readers) }
+        Append { message, channel: "orders.canonical".into(), dedup: None, due_at: self.now(), deliveries: self.deliveries(readers) }
     }
 
     /// The children `crm` makes of a message.

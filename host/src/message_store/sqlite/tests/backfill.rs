@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::super::{Activation, Filled, SqliteStore};
 use super::releases::release;
+use crate::clock::Timestamp;
 use crate::message::MessageId;
 use crate::message_store::suite::world::*;
-use crate::message_store::{Advance, AppendedMessage, Lane, NewDelivery, SourceResult, SourceState};
+use crate::message_store::{Advance, Append, AppendedMessage, Lane, NewDelivery, SourceResult, SourceState};
 
 const CHANNEL: &str = "orders.canonical";
 const HOUR: u64 = 60 * 60 * 1_000;
@@ -20,18 +21,24 @@ fn opened() -> (World, SqliteStore) {
 
 /// A writer puts a message with this body onto the channel, in the lane `a` of its readers.
 async fn append(world: &World, text: &str, readers: &[&str]) -> MessageId {
+    append_for(world, text, readers, 0).await
+}
+
+/// The same, for so much later.
+async fn append_for(world: &World, text: &str, readers: &[&str], later_ms: u64) -> MessageId {
     let message = world.message(text, Some("a"));
     let id = message.id;
     let readers: Vec<_> = readers.iter().map(|reader| (*reader, key("a"))).collect();
     let last = SourceResult { at: world.now(), result: "polled".into(), code: None, detail: None, items: 0, fresh: 0 };
     let from = world.store().source("writer", "poll").await.unwrap().and_then(|state| state.cursor);
+    let append = world.append(AppendedMessage::New(Arc::new(message)), &readers);
     let advance = Advance {
         integration: "writer".into(),
         source: "poll".into(),
         from,
         to: SourceState { cursor: Some(text.into()), due_at: world.now(), last },
         found: Vec::new(),
-        appends: vec![world.append(AppendedMessage::New(Arc::new(message)), &readers)],
+        appends: vec![Append { due_at: world.now().plus(Duration::from_millis(later_ms)), ..append }],
         key_values: Vec::new(),
         waiting_max: crate::integration::WaitingMax::each(100),
         now: world.now(),
@@ -56,7 +63,12 @@ async fn begins(store: &SqliteStore) {
 /// A chunk of as many as there is room for; none where there is none.
 async fn fill(world: &World, store: &SqliteStore, ahead: u64) -> Option<Filled> {
     let chunk = store.backfills().next("erp", CHANNEL, ahead).await.unwrap()?;
-    let delivery = |_| NewDelivery { integration: "erp".into(), lane: key("a"), due_at: world.now(), record: None };
+    let delivery = |(_, due_at): (_, Timestamp)| NewDelivery {
+        integration: "erp".into(),
+        lane: key("a"),
+        due_at: due_at.max(world.now()),
+        record: None,
+    };
     let deliveries = chunk.messages().map(delivery).collect();
     Some(store.backfills().fill("erp", CHANNEL, chunk, deliveries, world.now()).await.unwrap())
 }
@@ -119,6 +131,18 @@ async fn a_reader_of_an_empty_channel_and_one_from_now_on_take_nothing_over() {
     activate(&store, "b", &[CHANNEL], &[]).await;
     assert_eq!(store.backfills().all().await.unwrap(), [], "it has read it all along");
     assert_eq!(delivered_bodies(&world).await, ["1"]);
+}
+
+#[tokio::test]
+async fn what_was_sent_for_later_comes_later() {
+    let (world, store) = opened();
+    append(&world, "1", &[]).await;
+    begins(&store).await;
+    append_for(&world, "2", &["erp"], 5_000).await;
+    assert_eq!(fill(&world, &store, 100).await, Some(Filled::Done));
+    assert_eq!(delivered_bodies(&world).await, ["1"]);
+    world.advance(5_000);
+    assert_eq!(delivered_bodies(&world).await, ["2"]);
 }
 
 #[tokio::test]

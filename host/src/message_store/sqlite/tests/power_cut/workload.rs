@@ -413,7 +413,7 @@ impl<'a> Run<'a> {
             (AppendedMessage::Existing(leased.message.id), Lane::Free)
         };
         let deliveries = vec![NewDelivery { integration: "warehouse".into(), lane, due_at: self.clock.now(), record: None }];
-        Append { message, channel: "orders.canonical".into(), dedup: None, deliveries }
+        Append { message, channel: "orders.canonical".into(), dedup: None, due_at: START, deliveries }
     }
 
     fn by_hand(&self) -> Command {
