@@ -198,8 +198,8 @@ impl Lane {
 
     /// Whether what it would make has no room. People are told once, and once that it goes on.
     fn is_held_back(&mut self) -> bool {
-        let Delivery { store, events, waiting_max, .. } = &self.delivery;
-        let by = self.runnable.feeds.full(&**store, waiting_max.integration);
+        let Delivery { store, catalog, events, waiting_max, .. } = &self.delivery;
+        let by = catalog.full(&self.runnable, &**store, waiting_max.integration);
         if by != self.held_back_by {
             let integration = &self.runnable.integration.name;
             let (level, text) = match &by {
