@@ -147,6 +147,8 @@ pub struct Lease {
     pub integration: String,
     pub now: Timestamp,
     pub limit: usize,
+    /// Nothing more is handed out once the bodies have so many bytes, all together: at most one message more is loaded.
+    pub bytes_max: usize,
 }
 
 /// What part of its way a delivery is on.

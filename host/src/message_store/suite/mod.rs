@@ -35,6 +35,7 @@ both! {
     behaviour::{
         hands_out_what_is_due_oldest_first_and_nothing_twice,
         hands_out_nothing_before_it_is_due,
+        hands_out_nothing_more_once_the_bodies_have_as_many_bytes_as_asked,
         a_released_delivery_is_as_if_it_had_never_been_handed_out,
         a_release_wakes_who_hands_out,
         refuses_to_settle_what_is_not_leased,

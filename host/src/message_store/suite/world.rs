@@ -270,7 +270,7 @@ impl World {
 
     /// All that is due for `integration`.
     pub async fn lease(&self, integration: &str) -> Vec<Leased> {
-        self.store().lease(Lease { integration: integration.into(), now: self.now(), limit: 100 }).await.unwrap()
+        self.store().lease(Lease { integration: integration.into(), now: self.now(), limit: 100, bytes_max: usize::MAX }).await.unwrap()
     }
 
     /// The one delivery that is due for `crm`.

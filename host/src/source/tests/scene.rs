@@ -98,7 +98,8 @@ impl Scene {
 
     /// The bodies that wait, in order.
     pub async fn waiting(&self) -> Vec<String> {
-        let lease = crate::message_store::Lease { integration: "orders".into(), now: self.lab.clock.now(), limit: 1_000 };
+        let lease =
+            crate::message_store::Lease { integration: "orders".into(), now: self.lab.clock.now(), limit: 1_000, bytes_max: usize::MAX };
         let leased = self.lab.store.lease(lease).await.unwrap();
         for leased in &leased {
             self.lab.store.release(leased.id).await.unwrap();

@@ -16,7 +16,7 @@ fn scheduled() -> Integration {
 }
 
 async fn came(scene: &Scene) -> Vec<(String, bool)> {
-    let lease = Lease { integration: "orders".into(), now: scene.lab.clock.now(), limit: 1_000 };
+    let lease = Lease { integration: "orders".into(), now: scene.lab.clock.now(), limit: 1_000, bytes_max: usize::MAX };
     let leased = scene.lab.store.lease(lease).await.unwrap();
     let mut came = Vec::new();
     for one in leased {

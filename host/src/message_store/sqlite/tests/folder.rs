@@ -117,7 +117,7 @@ async fn a_closed_store_takes_nothing_more_and_lets_the_folder_go() {
     let store = SqliteStore::open(folder.path(), options()).unwrap();
     store.close().await;
     assert!(matches!(store.clean(START).await, Err(StoreError::Closed)));
-    let lease = Lease { integration: "crm".into(), now: START, limit: 1 };
+    let lease = Lease { integration: "crm".into(), now: START, limit: 1, bytes_max: usize::MAX };
     assert!(matches!(store.lease(lease).await, Err(StoreError::Closed)));
     drop(store);
     SqliteStore::open(folder.path(), options()).unwrap();
@@ -136,7 +136,7 @@ async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
         std::fs::copy(folder.path().join(&name), copy.path().join(&name)).unwrap();
     }
     let revived = SqliteStore::open(copy.path(), options()).unwrap();
-    let leased = revived.lease(Lease { integration: "crm".into(), now: START, limit: 1 }).await.unwrap();
+    let leased = revived.lease(Lease { integration: "crm".into(), now: START, limit: 1, bytes_max: usize::MAX }).await.unwrap();
     assert_eq!(leased.iter().map(|leased| (body(leased), leased.may_repeat)).collect::<Vec<_>>(), [("1", true)]);
 }
 
@@ -144,7 +144,7 @@ async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
 async fn what_waited_while_a_host_ended_as_it_should_repeats_nothing_and_what_came_after_a_crash_neither() {
     let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let world = World::new(InMemory::default());
-    let lease = || Lease { integration: "crm".into(), now: START, limit: 9 };
+    let lease = || Lease { integration: "crm".into(), now: START, limit: 9, bytes_max: usize::MAX };
     let may_repeat = async |store: &SqliteStore| {
         let leased = store.lease(lease()).await.unwrap();
         leased.iter().map(|leased| (body(leased).to_owned(), leased.may_repeat)).collect::<Vec<_>>()
@@ -205,7 +205,7 @@ async fn deliveries_that_wait_are_carried_over_in_their_order_and_no_id_is_given
     connection.execute_batch(waiting).unwrap();
     drop(connection);
     let store = SqliteStore::open(folder.path(), options()).unwrap();
-    let lease = Lease { integration: "crm".into(), now: START, limit: 10 };
+    let lease = Lease { integration: "crm".into(), now: START, limit: 10, bytes_max: usize::MAX };
     let leased = store.lease(lease).await.unwrap();
     assert_eq!(leased.iter().map(|leased| (leased.id.0, leased.attempts)).collect::<Vec<_>>(), [(1, 2)]);
     store.accept(one_more(&World::new(InMemory::default()), "4")).await.unwrap();
