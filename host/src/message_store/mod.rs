@@ -63,6 +63,9 @@ pub trait MessageStore: Send + Sync + 'static {
     /// How many deliveries of `integration` wait, as it was committed. Answers at once.
     fn waiting(&self, integration: &str) -> u64;
 
+    /// The same of all integrations together.
+    fn waiting_in_all(&self) -> u64;
+
     /// Puts a dead letter back on its way with the next replay number, as it is or with an edited message in its place.
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError>;
 

@@ -346,6 +346,10 @@ impl MessageStore for Reluctant {
         self.store.waiting(integration)
     }
 
+    fn waiting_in_all(&self) -> u64 {
+        self.store.waiting_in_all()
+    }
+
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
         self.store.replay(replay).await
     }

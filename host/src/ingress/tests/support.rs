@@ -91,6 +91,10 @@ impl MessageStore for ScriptedStore {
         0
     }
 
+    fn waiting_in_all(&self) -> u64 {
+        0
+    }
+
     async fn replay(&self, _: Replay) -> Result<Replayed, StoreError> {
         Err(StoreError::NoSuchDeadLetter)
     }

@@ -359,6 +359,10 @@ impl MessageStore for SqliteStore {
         self.inner.waiting.of(integration)
     }
 
+    fn waiting_in_all(&self) -> u64 {
+        self.inner.waiting.in_all()
+    }
+
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
         let bytes = replay.edit.as_ref().map_or(0, |edit| edit.message.body.len());
         self.inner.writer.run(bytes, move |writing| operator::replay(writing, &replay)).await
