@@ -100,5 +100,6 @@ both! {
         a_page_is_taken_whole_or_not_at_all_where_much_waits,
         a_record_is_taken_once_from_whichever_source_it_comes,
         a_record_that_is_found_again_and_again_stays_known,
+        a_duplicate_is_told_the_first_of_its_token_whoever_brought_its_records,
     },
 }
