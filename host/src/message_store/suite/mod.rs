@@ -1,6 +1,7 @@
 //! The behaviour every message store must show: one list of sentences, run against each of them.
 
 mod behaviour;
+mod clocks;
 mod lanes;
 mod operators;
 mod sources;
@@ -55,6 +56,9 @@ both! {
         key_values_expire_and_are_listed_by_prefix,
         next_due_is_the_first_that_is_ready_and_free,
         wakes_who_got_something,
+    },
+    clocks::{
+        a_wall_clock_that_jumps_moves_no_delivery_and_no_token,
     },
     lanes::{
         one_of_a_lane_at_a_time_in_the_order_of_acceptance,

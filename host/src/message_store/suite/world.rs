@@ -214,6 +214,12 @@ impl World {
         self.clock.advance(Duration::from_millis(millis));
     }
 
+    /// Its time is that of `clock`, which must not have gone back.
+    pub fn follow(&self, clock: &dyn Clock) {
+        assert!(clock.now() >= self.now(), "time went back");
+        self.clock.advance(clock.now().since(self.now()));
+    }
+
     pub async fn crash(&mut self) {
         self.subject.crash().await;
     }

@@ -4,11 +4,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::ManualClock;
+use crate::clock::jumping::{DAY, Jumping, jumps};
+use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::message_store::sqlite::ledger::{GroupQuery, MessageQuery, State};
 use crate::message_store::sqlite::{DATABASE_FILE, LOCK_FILE, Options, SqliteStore, schema};
-use crate::message_store::suite::world::{InMemory, START, World, body, options};
-use crate::message_store::{Accept, Lane, Lease, MessageStore, StoreError, WaitingMax};
+use crate::message_store::suite::world::{InMemory, START, World, bodies, body, options};
+use crate::message_store::{Accept, Accepted, Dedup, Lane, Lease, MessageStore, Settlement, StoreError, WaitingMax};
 use crate::problem::Code;
 
 fn refused(folder: &std::path::Path) -> Code {
@@ -109,6 +110,47 @@ async fn each_opening_has_its_generation_and_knows_the_last_time_seen() {
     let store = open();
     assert_eq!(store.generation(), first + 1);
     assert_eq!(store.last_seen_time(), START.plus(Duration::from_secs(5)));
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_jumped_while_the_host_was_down_loses_nothing_and_keeps_nothing_waiting() {
+    const RETRY: Duration = Duration::from_secs(10);
+    for jump in jumps() {
+        let (folder, machine, maker) = (tempfile::tempdir().unwrap(), Jumping::at(START), World::new(InMemory::default()));
+        let open = || {
+            let clock = Arc::new(SystemClock::of(machine.clone()));
+            let store = SqliteStore::open(folder.path(), Options { reserve_bytes: 0, ..Options::new(clock.clone()) }).unwrap();
+            clock.not_before(store.last_seen_time());
+            maker.follow(&*clock);
+            (clock, store)
+        };
+        let accept = |body: &str| {
+            let dedup = Some(Dedup { scope: "s".into(), token: [7; 32], expires_at: maker.now().plus(7 * DAY) });
+            let deliveries = maker.deliveries(&[("crm", Lane::Free)]);
+            Accept { message: Arc::new(maker.message(body, None)), dedup, deliveries, waiting_max: WaitingMax::each(9) }
+        };
+        let lease = || Lease { integration: "crm".into(), now: maker.now(), limit: 9, bytes_max: usize::MAX };
+        let (_, store) = open();
+        let first = accept("first");
+        let id = first.message.id;
+        assert_eq!(store.accept(first).await.unwrap(), Accepted::New);
+        let leased = store.lease(lease()).await.unwrap().remove(0);
+        let settle = maker.settlement(leased.id, Settlement::Retries { due_at: maker.now().plus(RETRY) });
+        store.settle(Arc::new(settle)).await.unwrap();
+        drop(store);
+
+        machine.jump(jump);
+        let (clock, store) = open();
+        let due_at = store.next_due("crm").await.unwrap().unwrap();
+        assert!(due_at.since(clock.now()) <= RETRY, "{jump}: due at {due_at}, and it is {}", clock.now());
+        machine.pass(RETRY);
+        maker.follow(&*clock);
+        assert_eq!(bodies(&store.lease(lease()).await.unwrap()), ["first"]);
+        assert_eq!(store.accept(accept("again")).await.unwrap(), Accepted::Duplicate(id));
+        machine.pass(7 * DAY);
+        maker.follow(&*clock);
+        assert_eq!(store.accept(accept("later")).await.unwrap(), Accepted::New);
+    }
 }
 
 #[tokio::test]
