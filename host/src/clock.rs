@@ -52,6 +52,12 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// Now. Never goes backwards while the process runs.
     fn now(&self) -> Timestamp;
 
+    /// What the machine's wall clock says, for what somebody else dated by theirs. It jumps when people or time servers set it: nothing
+    /// is put in order, waited for or kept by it.
+    fn wall(&self) -> Timestamp {
+        self.now()
+    }
+
     /// Ends once `duration` has passed on this clock.
     fn sleep(&self, duration: Duration) -> Sleep;
 }
@@ -68,20 +74,60 @@ pub async fn within<F: Future>(clock: &dyn Clock, limit: Duration, future: F) ->
     .await
 }
 
+/// What a [`SystemClock`] reads: the machine's clocks, or a test's.
+pub trait Machine: Send + Sync + fmt::Debug + 'static {
+    /// The wall clock. It jumps when it is set.
+    fn wall(&self) -> Timestamp;
+
+    /// The time since some moment before the clock was made. Never goes backwards.
+    fn monotonic(&self) -> Duration;
+}
+
+/// The machine that the program runs on.
+#[derive(Debug)]
+pub struct ThisMachine {
+    started: std::time::Instant,
+}
+
+impl ThisMachine {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
+    fn new() -> Self {
+        Self { started: std::time::Instant::now() }
+    }
+}
+
+impl Machine for ThisMachine {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
+    fn wall(&self) -> Timestamp {
+        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
 /// The machine's clock: the wall clock read once at the start, and the monotonic one from there, never earlier than `floor`.
 #[derive(Debug)]
-pub struct SystemClock {
+pub struct SystemClock<M = ThisMachine> {
+    machine: M,
     started_at_ms: AtomicI64,
-    started: std::time::Instant,
+    started: Duration,
 }
 
 impl SystemClock {
     /// Reads the wall clock. [`SystemClock::not_before`] raises it to what the data folder has seen.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
     pub fn new() -> Self {
-        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let started_at_ms = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
-        Self { started_at_ms: AtomicI64::new(started_at_ms), started: std::time::Instant::now() }
+        Self::of(ThisMachine::new())
+    }
+}
+
+impl<M: Machine> SystemClock<M> {
+    /// The same of another machine.
+    pub fn of(machine: M) -> Self {
+        let (wall, started) = (machine.wall(), machine.monotonic());
+        Self { machine, started_at_ms: AtomicI64::new(wall.0), started }
     }
 
     /// From here on the clock never reads earlier than `floor`, so that time does not go backwards over a restart.
@@ -99,9 +145,14 @@ impl Default for SystemClock {
     }
 }
 
-impl Clock for SystemClock {
+impl<M: Machine> Clock for SystemClock<M> {
     fn now(&self) -> Timestamp {
-        Timestamp(self.started_at_ms.load(Ordering::SeqCst)).plus(self.started.elapsed())
+        let elapsed = self.machine.monotonic().saturating_sub(self.started);
+        Timestamp(self.started_at_ms.load(Ordering::SeqCst)).plus(elapsed)
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.machine.wall()
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that waits for real")]
@@ -114,12 +165,19 @@ impl Clock for SystemClock {
 #[derive(Debug)]
 pub struct ManualClock {
     now: tokio::sync::watch::Sender<i64>,
+    /// How far the wall clock was set from it.
+    wall_ms: AtomicI64,
 }
 
 impl ManualClock {
     /// A clock that stands at `start`.
     pub fn at(start: Timestamp) -> Self {
-        Self { now: tokio::sync::watch::Sender::new(start.0) }
+        Self { now: tokio::sync::watch::Sender::new(start.0), wall_ms: AtomicI64::new(0) }
+    }
+
+    /// Sets the wall clock by so many milliseconds, forward or back.
+    pub fn set_wall_by(&self, millis: i64) {
+        self.wall_ms.fetch_add(millis, Ordering::SeqCst);
     }
 
     /// Moves the clock forward and wakes whoever waited for a time that has now come.
@@ -133,6 +191,10 @@ impl Clock for ManualClock {
         Timestamp(*self.now.borrow())
     }
 
+    fn wall(&self) -> Timestamp {
+        Timestamp(self.now().0.saturating_add(self.wall_ms.load(Ordering::SeqCst)))
+    }
+
     fn sleep(&self, duration: Duration) -> Sleep {
         let until = self.now().plus(duration).0;
         let mut now = self.now.subscribe();
@@ -142,5 +204,87 @@ impl Clock for ManualClock {
                 std::future::pending::<()>().await;
             }
         })
+    }
+}
+
+#[cfg(test)]
+pub mod jumping {
+    //! A machine whose clocks a test sets.
+
+    use std::sync::Arc;
+
+    use super::*;
+
+    pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    #[derive(Clone, Debug)]
+    pub struct Jumping {
+        wall: Arc<AtomicI64>,
+        monotonic: Arc<AtomicI64>,
+    }
+
+    impl Jumping {
+        pub fn at(start: Timestamp) -> Self {
+            Self { wall: Arc::new(AtomicI64::new(start.0)), monotonic: Arc::default() }
+        }
+
+        /// Time passes.
+        pub fn pass(&self, time: Duration) {
+            let millis = i64::try_from(time.as_millis()).unwrap();
+            self.wall.fetch_add(millis, Ordering::SeqCst);
+            self.monotonic.fetch_add(millis, Ordering::SeqCst);
+        }
+
+        /// Somebody sets the wall clock by so many milliseconds.
+        pub fn jump(&self, millis: i64) {
+            self.wall.fetch_add(millis, Ordering::SeqCst);
+        }
+    }
+
+    impl Machine for Jumping {
+        fn wall(&self) -> Timestamp {
+            Timestamp(self.wall.load(Ordering::SeqCst))
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_millis(u64::try_from(self.monotonic.load(Ordering::SeqCst)).unwrap())
+        }
+    }
+
+    /// A day forward and a day back, in milliseconds.
+    pub fn jumps() -> [i64; 2] {
+        let day = i64::try_from(DAY.as_millis()).unwrap();
+        [day, -day]
+    }
+
+    const START: Timestamp = Timestamp(1_700_000_000_000);
+
+    #[test]
+    fn time_goes_on_as_it_did_whatever_the_wall_clock_is_set_to() {
+        for jump in jumps() {
+            let machine = Jumping::at(START);
+            let clock = SystemClock::of(machine.clone());
+            machine.pass(Duration::from_secs(10));
+            let before = clock.now();
+            machine.jump(jump);
+            assert_eq!((clock.now(), clock.wall()), (before, Timestamp(before.0 + jump)));
+            machine.pass(Duration::from_secs(10));
+            assert_eq!(clock.now(), START.plus(Duration::from_secs(20)));
+        }
+    }
+
+    #[test]
+    fn time_never_goes_back_over_a_restart() {
+        for jump in jumps() {
+            let machine = Jumping::at(START);
+            let before = SystemClock::of(machine.clone()).now();
+            machine.jump(jump);
+            let clock = SystemClock::of(machine.clone());
+            clock.not_before(before);
+            assert_eq!(clock.now(), before.max(Timestamp(START.0 + jump)));
+            clock.not_before(before);
+            machine.pass(Duration::from_secs(1));
+            assert_eq!(clock.now().since(before.max(Timestamp(START.0 + jump))), Duration::from_secs(1), "and goes on from there");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use lockgate::message_store::UNSETTLED_STARTS_MAX;
 use rusqlite::{Connection, Row};
 
 use super::flow::{INTAKE, TO_CAREFUL, TO_CARELESS};
@@ -41,6 +42,7 @@ impl Verdict {
         complaints.extend(inverted("careless", careless));
         complaints.extend(careful.effects.iter().filter(|(_, times)| **times > 1).map(|(item, times)| format!("{item}: {times} effects")));
         complaints.extend(too_many(careless, kills));
+        complaints.extend(too_many_crashed(&ledger, kills));
         complaints.extend(left_over(data));
         complaints.extend(unshown(&ledger, TO_CAREFUL, careful));
         complaints.extend(unshown(&ledger, TO_CARELESS, careless));
@@ -173,6 +175,23 @@ fn too_many(careless: &Seen, kills: u64) -> Vec<String> {
         .filter(|(_, extra)| *extra > kills)
         .map(|(key, extra)| format!("{key}: {extra} duplicates in {kills} kills"))
         .collect()
+}
+
+/// Each has been under way at three ends of the host, and of a key an integration has one under way at a time: three kills make one
+/// such dead letter of a key in an integration at most. Every one beyond excuses a message that should have arrived.
+fn too_many_crashed(ledger: &Ledger, kills: u64) -> Vec<String> {
+    let most = kills / u64::from(UNSETTLED_STARTS_MAX);
+    let mut crashed = BTreeMap::<(&str, &str), u64>::new();
+    for (integration, body) in &ledger.crashed {
+        *crashed.entry((integration, key_of(body))).or_default() += 1;
+    }
+    let too_many = crashed.into_iter().filter(|(_, letters)| *letters > most);
+    too_many.map(|((integration, key), letters)| format!("{integration}: {letters} crashed of key {key} in {kills} kills")).collect()
+}
+
+/// The key of a message as it was sent, or of what was made from it.
+fn key_of(body: &str) -> &str {
+    body.strip_prefix("tally ").unwrap_or(body).split(' ').next().unwrap_or_default()
 }
 
 /// What came more than once, and of which the ledger does not say that it may have.

@@ -117,7 +117,7 @@ impl Credential {
         self.expires.is_none_or(|expires| now < expires)
     }
 
-    /// Puts it into a request with `body` that is sent at `now`.
+    /// Puts it into a request with `body` that is sent at `now`, by the wall clock: the target holds what is signed against its own.
     pub fn apply(&self, url: &mut Url, headers: &mut HeaderMap, body: &[u8], now: Timestamp) {
         match &self.place {
             Place::Nowhere => {}

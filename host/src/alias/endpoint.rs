@@ -199,7 +199,7 @@ impl Endpoint {
     pub async fn once(&self, request: Prepared, credential: &Credential, ticket: Ticket) -> Result<Heard, EgressError> {
         let Prepared { method, mut url, mut headers, body, timeout, sender } = request;
         let waited = self.wait_for_slot(&sender, timeout, ticket).await?;
-        credential.apply(&mut url, &mut headers, &body, self.now());
+        credential.apply(&mut url, &mut headers, &body, self.around.clock.wall());
         // Time spent waiting here must not make a healthy target look like one that does not answer.
         let timeout = timeout.saturating_sub(waited).max(TIMEOUT_MIN.min(timeout));
         let request = UpstreamRequest { method, headers, body, timeout, ..self.template(url) };

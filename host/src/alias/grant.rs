@@ -163,7 +163,7 @@ impl Endpoint {
             }
             Auth::OAuth2JwtBearer { token_url, claims, algorithm, key_id, .. } => {
                 let signing = Signing { claims, algorithm: *algorithm, key_id: key_id.as_deref(), private_key: first };
-                let assertion = signing.assertion(self.now(), &*self.around.random);
+                let assertion = signing.assertion(self.around.clock.wall(), &*self.around.random);
                 let assertion = assertion.map_err(|unsigned| self.refuse(Some(given.joined()), unsigned.to_string()))?;
                 let (scope, grant) = (claims.scope.as_deref(), Grant::JwtBearer(&assertion));
                 Ok(request(Client { token_url, client_id: None, client_secret: None, scope, grant }))

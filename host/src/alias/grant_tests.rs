@@ -227,6 +227,7 @@ async fn asks_with_an_assertion_that_is_another_each_time() {
     assert!(server.seen("/token").is_empty());
     bench.secrets.set("file secrets/crm", include_str!("test_keys/p256.pem"));
     bench.aliases.secrets_changed().await;
+    bench.clock.set_wall_by(86_400_000);
     assert_eq!(send(&bench).await, Ok(200));
     bench.clock.advance(1_800 * SECOND);
     assert_eq!(send(&bench).await, Ok(200));
@@ -236,6 +237,7 @@ async fn asks_with_an_assertion_that_is_another_each_time() {
     let payload = URL_SAFE_NO_PAD.decode(assertion(0).split('.').nth(1).unwrap()).unwrap();
     let payload: Value = serde_json::from_slice(&payload).unwrap();
     assert_eq!((&payload["iss"], &payload["scope"]), (&"i".into(), &"crm.write".into()));
+    assert_eq!(payload["iat"], 1_767_323_045 + 86_400, "by the clock that the target's is held against");
     assert_eq!(field(&asked[0].body, "grant_type").unwrap(), "urn:ietf:params:oauth:grant-type:jwt-bearer");
     assert_eq!(asked[0].header("authorization"), "");
 }
@@ -251,6 +253,8 @@ async fn signs_what_it_sends_and_lets_no_plugin_set_the_signature() {
         timestamp_header: Some("x-time".to_owned()),
     };
     let bench = Bench::at(&server, auth);
+    // The machine's clock was set back by a day while the host ran: the target's is as it is now.
+    bench.clock.set_wall_by(-86_400_000);
     for own in ["X-Signature", "x-time"] {
         let mut forged = get("/a");
         forged.headers.push((own.to_owned(), "1".to_owned()));
@@ -261,8 +265,8 @@ async fn signs_what_it_sends_and_lets_no_plugin_set_the_signature() {
     let heard = bench.aliases.send("crm", &[], request).await.unwrap();
     let seen = server.seen("/base")[0].clone();
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    mac.update(b"1767323045.the body");
-    assert_eq!(seen.header("x-time"), "1767323045");
+    mac.update(b"1767236645.the body");
+    assert_eq!(seen.header("x-time"), "1767236645");
     assert_eq!(seen.header("x-signature"), format!("v1={}", hex::encode(mac.finalize().into_bytes())));
     assert!(!String::from_utf8_lossy(&heard.body).contains(SECRET));
 }

@@ -74,11 +74,14 @@ async fn forget_all<F: Future<Output = Result<Forgotten, StoreError>>>(piece: im
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
     use super::*;
     use crate::clock::ManualClock;
+    use crate::integration::ReleaseId;
     use crate::message::{Headers, Message, MessageId};
     use crate::message_store::sqlite::Options;
-    use crate::message_store::{Accept, Dedup, MessageStore, WaitingMax};
+    use crate::message_store::{Accept, Attempt, Dedup, Lane, Lease, MessageStore, NewDelivery, Settle, Settlement, WaitingMax};
     use crate::random::SeededRandom;
 
     const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -112,5 +115,70 @@ mod tests {
         let later = START.plus(Duration::from_secs(2));
         clean_all(&store, later).await;
         assert_eq!(store.clean(later).await.unwrap().dedup_tokens, 0);
+    }
+
+    /// The one message that waits for `crm`.
+    async fn deliver(store: &SqliteStore, number: u32, now: Timestamp) {
+        let lease = Lease { integration: "crm".into(), now, limit: 10, bytes_max: usize::MAX };
+        let leased = store.lease(lease).await.unwrap().remove(0);
+        assert_eq!(leased.message.body, number.to_be_bytes()[..]);
+        let attempt = Attempt {
+            release: ReleaseId("00".repeat(32)),
+            started_at: now,
+            ended_at: now,
+            result: "delivered",
+            code: None,
+            detail: None,
+            trace: "{}".into(),
+            exchanges: Vec::new(),
+        };
+        let settlement = Settlement::Delivered { receipt: serde_json::Value::Null };
+        let (appends, key_values, tracked) = (Vec::new(), Vec::new(), Vec::new());
+        store.settle(Arc::new(Settle { delivery: leased.id, attempt, settlement, appends, key_values, tracked })).await.unwrap();
+    }
+
+    /// Between a command and its answer the writer is done with what it has in hand, and may answer one more together with it. Nothing
+    /// is said of how long a piece takes: its size is bounded, which `message_store` shows.
+    #[tokio::test]
+    async fn what_is_cleared_away_lets_deliveries_through_between_its_pieces() {
+        const OLD: u32 = 4_000;
+        let folder = tempfile::tempdir().unwrap();
+        let store =
+            SqliteStore::open(folder.path(), Options { reserve_bytes: 0, ..Options::new(Arc::new(ManualClock::at(START))) }).unwrap();
+        let random = SeededRandom::new(1);
+        futures_util::future::try_join_all((0..OLD).map(|number| store.accept(accept(number, &random)))).await.unwrap();
+
+        let now = START.plus(Duration::from_secs(2));
+        let (pieces, is_done) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let so_far = || pieces.load(Ordering::SeqCst);
+        let clearing = async {
+            clean_all(&store, now).await;
+            let (store, pieces) = (&store, &pieces);
+            let forgotten = forget_all(|after| async move {
+                let piece = store.forget_messages(now, after).await;
+                pieces.fetch_add(1, Ordering::SeqCst);
+                piece
+            });
+            assert_eq!(forgotten.await, OLD as usize);
+            is_done.store(true, Ordering::SeqCst);
+        };
+        let delivering = async {
+            let mut rounds = 0;
+            while !is_done.load(Ordering::SeqCst) {
+                let begun = so_far();
+                let message = Arc::unwrap_or_clone(accept(OLD + rounds, &random).message);
+                let message = Message { accepted_at: now, body: rounds.to_be_bytes().to_vec().into(), ..message };
+                let delivery = NewDelivery { integration: "crm".into(), lane: Lane::Free, due_at: now, record: None };
+                let taken =
+                    Accept { message: Arc::new(message), dedup: None, deliveries: vec![delivery], waiting_max: WaitingMax::each(9) };
+                store.accept(taken).await.unwrap();
+                assert!(so_far() - begun <= 2, "an accept waited for {} pieces", so_far() - begun);
+                deliver(&store, rounds, now).await;
+                rounds += 1;
+            }
+            rounds
+        };
+        let ((), rounds) = tokio::join!(clearing, delivering);
+        assert!(rounds >= 3 && so_far() >= 40, "{rounds} deliveries beside {} pieces", so_far());
     }
 }

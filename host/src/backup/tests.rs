@@ -54,7 +54,7 @@ impl Place {
 
 async fn waiting(data: &Path) -> usize {
     let store = SqliteStore::open(data, options()).unwrap();
-    let leased = store.lease(Lease { integration: "crm".into(), now: START, limit: 100 }).await.unwrap();
+    let leased = store.lease(Lease { integration: "crm".into(), now: START, limit: 100, bytes_max: usize::MAX }).await.unwrap();
     store.close().await;
     leased.len()
 }

@@ -77,7 +77,7 @@ async fn by_the_host(folder: &Path) -> [Written; 3] {
     let name = Flow::example().name;
     assert_eq!(store.accept(accepts::accept(0, &name)).await.unwrap(), Accepted::New);
     let taken = written(&database);
-    let leased = store.lease(Lease { integration: name, now: LATER, limit: 1 }).await.unwrap();
+    let leased = store.lease(Lease { integration: name, now: LATER, limit: 1, bytes_max: usize::MAX }).await.unwrap();
     // Any other command waits for the commit that has the note.
     store.clean(Timestamp(0)).await.unwrap();
     let started = written(&database);

@@ -97,7 +97,8 @@ impl Past<'_> {
 
     async fn settle_all(&self, store: &SqliteStore, now: Timestamp) -> Result<(), StoreError> {
         loop {
-            let lease = |flow: &Flow| store.lease(Lease { integration: flow.name.clone(), now, limit: BATCH as usize });
+            let lease =
+                |flow: &Flow| store.lease(Lease { integration: flow.name.clone(), now, limit: BATCH as usize, bytes_max: usize::MAX });
             let mut leasing = futures_util::stream::iter(self.flows.iter().map(lease)).buffer_unordered(AT_ONCE);
             let mut leased = Vec::new();
             while let Some(more) = leasing.next().await {

@@ -1,4 +1,5 @@
-//! [`Dispatcher`]: starts what is due. Permits first (the integration's, then seats at its aliases' gates), then leases, in memory.
+//! [`Dispatcher`]: starts what is due. Permits first (the integration's, then seats at its aliases' gates), then leases, in memory. A
+//! batch leases what fills it before it has the seat that it starts with: see `batch::gather`.
 //!
 //! One task for each integration, so that a slow target of one starves no other.
 
@@ -8,12 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use super::batch::{LEASED_AT_ONCE, Place};
+use super::batch::Place;
 use super::catalog::Runnable;
 use super::deliver::Delivery;
 use super::pauses::Width;
@@ -95,6 +97,8 @@ pub(super) struct Lane {
     held_back_by: Option<String>,
     /// What is due has waited for a batch to fill.
     pub(super) has_waited: bool,
+    /// Among what was leased for the last batch was one that may be why the host crashed: there may be more of them, and each goes alone.
+    pub(super) had_suspect: bool,
 }
 
 impl Dispatcher {
@@ -118,6 +122,7 @@ impl Dispatcher {
                 ends: ends.clone(),
                 held_back_by: None,
                 has_waited: false,
+                had_suspect: false,
             };
             loops.spawn(ends.cut.clone().run_until_cancelled_owned(lane.run()));
         }
@@ -173,7 +178,8 @@ impl Lane {
                     continue;
                 }
             };
-            match self.lease(batching.map_or(seats.left(), |batching| batching.max.min(LEASED_AT_ONCE))).await {
+            let (limit, bytes_max) = batching.map_or((seats.left(), usize::MAX), |batching| self.first_of_a_batch(batching));
+            match self.lease(limit, bytes_max).await {
                 Ok(leased) if leased.is_empty() => {
                     drop((permits, seats));
                     let wait = self.until_due().await;
@@ -198,8 +204,8 @@ impl Lane {
 
     /// Whether what it would make has no room. People are told once, and once that it goes on.
     fn is_held_back(&mut self) -> bool {
-        let Delivery { store, events, waiting_max, .. } = &self.delivery;
-        let by = self.runnable.feeds.full(&**store, waiting_max.integration);
+        let Delivery { store, catalog, events, waiting_max, .. } = &self.delivery;
+        let by = catalog.full(&self.runnable, &**store, waiting_max.integration);
         if by != self.held_back_by {
             let integration = &self.runnable.integration.name;
             let (level, text) = match &by {
@@ -222,8 +228,8 @@ impl Lane {
         }
     }
 
-    /// As many permits as are free, so that due deliveries are leased together; for a batch it is one. None where people have paused it, or where as many
-    /// run as may shortly after.
+    /// As many permits as are free, so that what is due is leased together; for a batch, one. None where people have paused it, or
+    /// where as many run as may shortly after that.
     fn more(&self, first: OwnedSemaphorePermit) -> Option<Vec<OwnedSemaphorePermit>> {
         let Integration { name, delivery: policy, .. } = &self.runnable.integration;
         let running = policy.concurrency.saturating_sub(self.permits.available_permits() + 1);
@@ -242,17 +248,16 @@ impl Lane {
         (room > 0).then_some(permits)
     }
 
-    pub(super) async fn lease(&self, limit: usize) -> Result<Vec<Leased>, StoreError> {
+    pub(super) async fn lease(&self, limit: usize, bytes_max: usize) -> Result<Vec<Leased>, StoreError> {
         let integration = self.runnable.integration.name.clone();
-        self.delivery.store.lease(Lease { integration, now: self.delivery.clock.now(), limit }).await
+        self.delivery.store.lease(Lease { integration, now: self.delivery.clock.now(), limit, bytes_max }).await
     }
 
-    /// What was handed out and has not started.
+    /// What was handed out and has not started. All at once: each release is a command of the store, and they are committed together.
     pub(super) async fn give_back(&self, leased: &[Leased]) {
-        for Leased { id, .. } in leased {
-            if let Err(why) = self.delivery.store.release(*id).await {
-                warn!(%why, integration = self.runnable.integration.name, "a lease could not be given back; the next start runs it");
-            }
+        let released = join_all(leased.iter().map(|leased| self.delivery.store.release(leased.id))).await;
+        for why in released.into_iter().filter_map(Result::err) {
+            warn!(%why, integration = self.runnable.integration.name, "a lease could not be given back; the next start runs it");
         }
     }
 

@@ -63,6 +63,9 @@ pub trait MessageStore: Send + Sync + 'static {
     /// How many deliveries of `integration` wait, as it was committed. Answers at once.
     fn waiting(&self, integration: &str) -> u64;
 
+    /// The same of all integrations together.
+    fn waiting_in_all(&self) -> u64;
+
     /// Puts a dead letter back on its way with the next replay number, as it is or with an edited message in its place.
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError>;
 
@@ -147,6 +150,8 @@ pub struct Lease {
     pub integration: String,
     pub now: Timestamp,
     pub limit: usize,
+    /// Nothing more is handed out once the bodies have so many bytes, all together: at most one message more is loaded.
+    pub bytes_max: usize,
 }
 
 /// What part of its way a delivery is on.

@@ -100,7 +100,7 @@ impl Watched {
     /// Nothing is lost, and the audit was told of each delivery and of nothing else.
     pub fn check(&self) {
         let Counts { came, ended, told, telling, .. } = *self.lock();
-        let waiting = self.store.waiting_in_all();
+        let waiting = usize::try_from(self.store.waiting_in_all()).unwrap();
         if came != ended + waiting {
             self.broken(format_args!("{came} deliveries came; {ended} ended and {waiting} wait"));
         }
@@ -225,6 +225,10 @@ impl MessageStore for Watched {
 
     fn waiting(&self, integration: &str) -> u64 {
         self.store.waiting(integration)
+    }
+
+    fn waiting_in_all(&self) -> u64 {
+        self.store.waiting_in_all()
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {

@@ -24,6 +24,7 @@ use crate::delivery::{Bells, Catalog, Delivery, Dispatcher, Pauses};
 use crate::ingress::{ByHand, Intake, IntakeLimits, IntakeParts, ReceiptStatus, Routes};
 use crate::integration::WaitingMax;
 use crate::message::{FailureClass, MessageId};
+use crate::message_store::MessageStore;
 use crate::plugin::limits::Limits;
 use crate::problem::{Code, Problem};
 use crate::random::SeededRandom;

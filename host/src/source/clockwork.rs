@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::Around;
-use super::poller::{LOOK_AGAIN_AFTER, LOOK_AT_LEAST_EVERY, LOOK_FOR_ROOM_EVERY, NOT_ASKED, POLLED, Round};
+use super::poller::{LOOK_AGAIN_AFTER, LOOK_AT_LEAST_EVERY, LOOK_FOR_ROOM_EVERY, NOT_ASKED, POLLED, Round, THIS_HOST};
 use super::telling::Told;
 use crate::clock::Timestamp;
 use crate::delivery::Runnable;
@@ -73,9 +73,14 @@ impl Clockwork {
         if next > now {
             return Ok(next.since(now));
         }
-        if self.around.store.waiting(integration) >= self.around.limits.waiting.integration {
+        let (store, most) = (&self.around.store, self.around.limits.waiting);
+        if store.waiting(integration) >= most.integration {
             let name = integration.clone();
             self.hold(&name);
+            return Ok(LOOK_FOR_ROOM_EVERY);
+        }
+        if store.waiting_in_all() >= most.host {
+            self.hold(THIS_HOST);
             return Ok(LOOK_FOR_ROOM_EVERY);
         }
         let time = self.schedule.not_after(now).unwrap_or(next).max(next);
@@ -83,7 +88,7 @@ impl Clockwork {
         match self.advance(Some(cursor), time, POLLED, Some(message)).await? {
             Advanced::Done(_) | Advanced::Moved => Ok(Duration::ZERO),
             Advanced::Full => {
-                self.hold("this host");
+                self.hold(THIS_HOST);
                 Ok(LOOK_FOR_ROOM_EVERY)
             }
         }

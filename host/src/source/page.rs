@@ -63,7 +63,7 @@ impl Polled<'_> {
             accepted_at: self.now,
         };
         let mut delivery = routing::delivery_for(self.integration, self.source, &message, self.now);
-        if let (Some(bytes), Order::Key) = (too_long, self.integration.delivery.order) {
+        if let (Some(bytes), Order::Key | Order::Strict) = (too_long, self.integration.delivery.order) {
             delivery.lane = Lane::Unkeyed(format!("the item's key has {bytes} bytes; {KEY_BYTES_MAX} are the most"));
         }
         delivery.record = Some(records::record(&self.integration.name, &ids, self.now));

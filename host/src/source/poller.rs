@@ -38,6 +38,8 @@ const WAITED: &str = "waited";
 const HELD: &str = "held";
 /// It has not been asked yet.
 pub(super) const NOT_ASKED: &str = "not-asked";
+/// Who has as many deliveries waiting as may, where it is all integrations together.
+pub(super) const THIS_HOST: &str = "this host";
 /// Why a source is held.
 pub(super) const FULL: &str = "too-many-waiting";
 /// Why a source that says that there is more is not asked at once.
@@ -55,6 +57,10 @@ pub struct Poller {
     stop: watch::Receiver<bool>,
     started_at: Timestamp,
     failures: u32,
+    /// Rounds in a row whose end the store did not take, and the time before which it is not asked again for that: nothing of them is
+    /// on disk.
+    refusals: u32,
+    not_before: Timestamp,
     progress: Progress,
     told: Told,
 }
@@ -82,7 +88,8 @@ impl Poller {
         let entrance = around.aliases.entrance(&runnable.integration.name, poll.used.aliases(), bell.clone());
         let started_at = around.clock.now();
         let (progress, told) = (Progress::default(), Told::default());
-        Some(Self { around, runnable, poll, source, entrance, bell, stop, started_at, failures: 0, progress, told })
+        let (failures, refusals, not_before) = (0, 0, started_at);
+        Some(Self { around, runnable, poll, source, entrance, bell, stop, started_at, failures, refusals, not_before, progress, told })
     }
 
     /// Asks until the host stops.
@@ -97,7 +104,9 @@ impl Poller {
                 Ok(state) => state,
                 Err(StoreError::Closed) => return,
                 Err(why) => {
-                    self.store_failed(&why).await;
+                    let integration = &self.runnable.integration.name;
+                    warn!(code = "LG-3005", %why, integration, source = self.poll.poll.name, "where a source stands could not be read; looking again");
+                    self.rest(LOOK_AGAIN_AFTER).await;
                     continue;
                 }
             };
@@ -108,7 +117,7 @@ impl Poller {
                 }
                 continue;
             }
-            let wait = self.due_at(state.as_ref()).since(self.around.clock.now());
+            let wait = self.due_at(state.as_ref()).max(self.not_before).since(self.around.clock.now());
             if !wait.is_zero() {
                 self.rest(wait).await;
                 continue;
@@ -131,8 +140,12 @@ impl Poller {
         let last = SourceResult { at: now, result: NOT_ASKED.to_owned(), code: None, detail: None, items: 0, fresh: 0 };
         let advance = self.advance(None, SourceState { cursor: None, due_at: self.next_after(now), last });
         let noted = self.around.store.advance(Arc::new(advance)).await.map(|_| ());
-        if let Err(why) = &noted {
-            self.store_failed(why).await;
+        match &noted {
+            Ok(()) => self.refusals = 0,
+            Err(why) => {
+                self.refused(why, "when a source is to be asked first could not be written down; trying again");
+                self.rest(self.not_before.since(now)).await;
+            }
         }
         noted
     }
@@ -164,8 +177,9 @@ impl Poller {
             Ok(brought) => self.take(cursor, brought, asked_at).await,
             Err(trouble) => self.fail(cursor, trouble, asked_at).await,
         };
-        if let Err(why) = &done {
-            self.store_failed(why).await;
+        match &done {
+            Ok(()) => self.refusals = 0,
+            Err(why) => self.refused(why, "a source was polled, and the store did not take what came of it; it is asked again later"),
         }
         done
     }
@@ -250,7 +264,8 @@ impl Poller {
                 self.failures = 0;
                 self.after_page(from.as_deref(), cursor, more, !fresh.is_empty(), asked_at).await
             }
-            Advanced::Full => self.hold(from, "this host").await,
+            // There was room when it was asked.
+            Advanced::Full => self.hold(from, THIS_HOST).await,
             Advanced::Moved => {
                 warn!(
                     integration = self.runnable.integration.name,
@@ -290,12 +305,7 @@ impl Poller {
 
     /// Asked again later and later, and never earlier than it asked for. The cursor stays where it was.
     async fn fail(&mut self, cursor: Option<String>, trouble: Trouble, asked_at: Timestamp) -> Result<(), StoreError> {
-        let backoff = self.runnable.integration.delivery.backoff;
-        let ceiling = backoff.ceiling(self.failures);
-        let wait = match backoff.jitter {
-            Jitter::Full => uniform(&*self.around.random, ceiling),
-            Jitter::None => ceiling,
-        };
+        let wait = self.backoff(self.failures);
         self.failures = self.failures.saturating_add(1);
         let due_at = self.around.clock.now().plus(wait.max(trouble.retry_after));
         self.progress.end();
@@ -313,12 +323,23 @@ impl Poller {
         Ok(())
     }
 
-    /// Whoever has as many deliveries waiting as may: the integration, or one that its plugin sends to.
+    /// How long it rests after so many rounds in a row that came to nothing, and one more.
+    fn backoff(&self, rounds: u32) -> Duration {
+        let backoff = self.runnable.integration.delivery.backoff;
+        let ceiling = backoff.ceiling(rounds);
+        match backoff.jitter {
+            Jitter::Full => uniform(&*self.around.random, ceiling),
+            Jitter::None => ceiling,
+        }
+    }
+
+    /// Whoever has as many deliveries waiting as may: the integration, one that its plugin sends to, or all of them together.
     fn held_by(&self) -> Option<String> {
-        let (store, most) = (&self.around.store, self.around.limits.waiting.integration);
+        let (store, most) = (&self.around.store, self.around.limits.waiting);
         let name = &self.runnable.integration.name;
-        let own = (store.waiting(name) >= most).then(|| name.clone());
-        own.or_else(|| self.runnable.feeds.full(&**store, most))
+        let own = (store.waiting(name) >= most.integration).then(|| name.clone());
+        let fed = || self.runnable.feeds.full(&**store, most.integration);
+        own.or_else(fed).or_else(|| (store.waiting_in_all() >= most.host).then(|| THIS_HOST.to_owned()))
     }
 
     /// Not asked while as many deliveries wait as may; that is written once.
@@ -349,11 +370,17 @@ impl Poller {
         }
     }
 
-    async fn store_failed(&mut self, why: &StoreError) {
-        if !matches!(why, StoreError::Closed) {
-            warn!(code = "LG-3005", %why, integration = self.runnable.integration.name, source = self.poll.poll.name, "what a source brought could not be stored; asking it again");
-            self.rest(LOOK_AGAIN_AFTER).await;
+    /// The store did not take how a round ended. It is asked later and later: what the store has no room for is not to be fetched
+    /// twice a second.
+    fn refused(&mut self, why: &StoreError, what: &'static str) {
+        if matches!(why, StoreError::Closed) {
+            return;
         }
+        let not_before = self.around.clock.now().plus(self.backoff(self.refusals).max(LOOK_AGAIN_AFTER));
+        self.refusals = self.refusals.saturating_add(1);
+        self.not_before = not_before;
+        let (integration, source) = (&self.runnable.integration.name, &self.poll.poll.name);
+        warn!(code = "LG-3005", %why, integration, source, again_at = %not_before, "{what}");
     }
 
     /// Until the bell rings, `at_most` has passed or the host stops.

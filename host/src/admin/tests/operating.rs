@@ -62,10 +62,15 @@ async fn a_replay_at_a_rate_goes_oldest_first_one_after_the_other() {
     let late = started.plus(std::time::Duration::from_secs(3_600));
     let first = host
         .store
-        .lease(Lease { integration: "orders".into(), now: started.plus(std::time::Duration::from_secs(400)), limit: 10 })
+        .lease(Lease {
+            integration: "orders".into(),
+            now: started.plus(std::time::Duration::from_secs(400)),
+            limit: 10,
+            bytes_max: usize::MAX,
+        })
         .await
         .unwrap();
-    let rest = host.store.lease(Lease { integration: "orders".into(), now: late, limit: 10 }).await.unwrap();
+    let rest = host.store.lease(Lease { integration: "orders".into(), now: late, limit: 10, bytes_max: usize::MAX }).await.unwrap();
     let names = |leased: &[crate::message_store::Leased]| -> Vec<String> {
         leased.iter().map(|leased| String::from_utf8(leased.message.body.to_vec()).unwrap()).collect()
     };

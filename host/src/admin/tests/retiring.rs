@@ -29,7 +29,7 @@ async fn put(host: &Host) -> Reply {
 /// The one that waits is delivered.
 async fn deliver(host: &Host) {
     let now = clock().now();
-    let leased = host.store.lease(Lease { integration: "orders".into(), now, limit: 1 }).await.unwrap().remove(0);
+    let leased = host.store.lease(Lease { integration: "orders".into(), now, limit: 1, bytes_max: usize::MAX }).await.unwrap().remove(0);
     let attempt = Attempt {
         release: crate::integration::ReleaseId("r".into()),
         started_at: now,

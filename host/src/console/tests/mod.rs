@@ -65,7 +65,7 @@ async fn ask(host: &Host, method: &str, path: &str, headers: &str, body: &str) -
 /// An attempt of what is due of `orders` next, which sent `sent` and was answered 201 `answered`, and what came of it.
 async fn attempt(host: &Host, sent: &str, answered: &str, settlement: Settlement) {
     let now = clock().now();
-    let leased = host.store.lease(Lease { integration: "orders".into(), now, limit: 1 }).await.unwrap();
+    let leased = host.store.lease(Lease { integration: "orders".into(), now, limit: 1, bytes_max: usize::MAX }).await.unwrap();
     let request = json!({
         "slot": "target", "alias": "crm", "method": "POST", "path": "/orders?a=<b>", "idempotency-key": "key-1", "body-sha256": "",
         "answer": "201", "answer-excerpt": null, "took-ms": 7,

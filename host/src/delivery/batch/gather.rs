@@ -16,8 +16,8 @@ use crate::delivery::pauses::Width;
 use crate::integration::Batching;
 use crate::message_store::Leased;
 
-/// Deliveries leased by one question: their bodies are in memory before it is known whether the batch has room for them.
-pub const LEASED_AT_ONCE: usize = 64;
+/// Deliveries leased by one question, which are given back where the batch cannot take them.
+const LEASED_AT_ONCE: usize = 64;
 
 impl Lane {
     /// Fills the batch that begins with `leased` and starts it, if it still may start then.
@@ -38,10 +38,11 @@ impl Lane {
             // Who found the gate closed then waits there, and not for more once it opens.
             self.has_waited = seat.is_none();
         }
+        self.had_suspect = leased.iter().any(is_suspect);
         let Some(seat) = seat.filter(|_| !self.is_to_rest()) else { return self.give_back(&leased).await };
         // One that was under way when the host crashed may be why it did: it goes alone, so that the others do not crash with it.
         if leased.len() > 1
-            && let Some(suspect) = leased.iter().position(|leased| leased.unsettled_starts > 0)
+            && let Some(suspect) = leased.iter().position(is_suspect)
         {
             let alone = leased.swap_remove(suspect);
             self.give_back(&leased).await;
@@ -50,11 +51,17 @@ impl Lane {
         self.start_together(leased, Arc::new((permits, seat)));
     }
 
-    /// Leases what is due, as much as the batch has room for.
+    /// What is leased for a batch that has nothing yet, and the bytes of its bodies. While there are suspects it is one: of more, all
+    /// others would be given back, over and over.
+    pub(in crate::delivery) fn first_of_a_batch(&self, batching: Batching) -> (usize, usize) {
+        (if self.had_suspect { 1 } else { batching.max.min(LEASED_AT_ONCE) }, BATCH_BYTES_MAX)
+    }
+
+    /// Leases what is due, as much as the batch has room for: no more is in memory than that and one message.
     async fn fill(&self, batching: Batching, leased: &mut Vec<Leased>) {
         while !self.has_all(batching, leased) {
             let wanted = batching.max.saturating_sub(leased.len()).min(LEASED_AT_ONCE);
-            match self.lease(wanted).await {
+            match self.lease(wanted, BATCH_BYTES_MAX.saturating_sub(bytes_of(leased))).await {
                 Ok(more) => {
                     let is_all = more.len() < wanted;
                     leased.extend(more);
@@ -83,9 +90,7 @@ impl Lane {
 
     /// Whether nothing more is to be waited for.
     fn has_all(&self, batching: Batching, leased: &[Leased]) -> bool {
-        let bytes = leased.iter().fold(0, |bytes: usize, leased| bytes.saturating_add(leased.message.body.len()));
-        let has_suspect = leased.iter().any(|leased| leased.unsettled_starts > 0);
-        leased.len() >= batching.max || bytes >= BATCH_BYTES_MAX || has_suspect || self.is_to_rest()
+        leased.len() >= batching.max || bytes_of(leased) >= BATCH_BYTES_MAX || leased.iter().any(is_suspect) || self.is_to_rest()
     }
 
     /// Whether the host stops, or people have paused the integration.
@@ -110,4 +115,13 @@ impl Lane {
             self.start(leased, Some(place), Arc::clone(&held));
         }
     }
+}
+
+/// Whether it was under way when the host crashed.
+fn is_suspect(leased: &Leased) -> bool {
+    leased.unsettled_starts > 0
+}
+
+fn bytes_of(leased: &[Leased]) -> usize {
+    leased.iter().fold(0, |bytes, leased| bytes.saturating_add(leased.message.body.len()))
 }

@@ -8,8 +8,6 @@
 mod divide;
 mod gather;
 
-pub use gather::LEASED_AT_ONCE;
-
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;

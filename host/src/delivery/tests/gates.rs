@@ -10,6 +10,7 @@ use crate::alias::{Alias, Auth, Hold, RateLimit};
 use crate::clock::Timestamp;
 use crate::integration::Integration;
 use crate::message::Outcome;
+use crate::message_store::MessageStore;
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

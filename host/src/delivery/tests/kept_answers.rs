@@ -7,6 +7,7 @@ use super::target::*;
 use crate::alias::Alias;
 use crate::clock::Timestamp;
 use crate::integration::Integration;
+use crate::message_store::MessageStore;
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

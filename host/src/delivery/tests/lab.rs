@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -270,17 +270,31 @@ impl SecretSource for NoSecrets {
     }
 }
 
-/// A store that does not take the next settlements, and hands leases out late.
+/// A store that does not take the next settlements, and hands leases out, and takes them back, late.
 pub struct Reluctant {
     pub store: Arc<MemoryStore>,
     pub refusals: AtomicU32,
     /// A lease comes back once there is a permit.
     pub leases: tokio::sync::Semaphore,
+    /// A release is done once there is a permit.
+    pub releases: tokio::sync::Semaphore,
+    /// Releases that were asked for.
+    pub released: AtomicU32,
+    /// Bytes of the bodies that were handed out together, at most.
+    pub leased_bytes: AtomicUsize,
 }
 
 impl Reluctant {
     pub fn new(store: Arc<MemoryStore>, refusals: u32) -> Self {
-        Self { store, refusals: AtomicU32::new(refusals), leases: tokio::sync::Semaphore::new(tokio::sync::Semaphore::MAX_PERMITS) }
+        let many = || tokio::sync::Semaphore::new(tokio::sync::Semaphore::MAX_PERMITS);
+        Self {
+            store,
+            refusals: AtomicU32::new(refusals),
+            leases: many(),
+            releases: many(),
+            released: AtomicU32::new(0),
+            leased_bytes: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -293,10 +307,14 @@ impl MessageStore for Reluctant {
     async fn lease(&self, lease: Lease) -> Result<Vec<Leased>, StoreError> {
         let leased = self.store.lease(lease).await;
         self.leases.acquire().await.unwrap().forget();
+        let bytes = leased.iter().flatten().map(|leased| leased.message.body.len()).sum();
+        self.leased_bytes.fetch_max(bytes, Ordering::SeqCst);
         leased
     }
 
     async fn release(&self, delivery: DeliveryId) -> Result<(), StoreError> {
+        self.released.fetch_add(1, Ordering::SeqCst);
+        self.releases.acquire().await.unwrap().forget();
         self.store.release(delivery).await
     }
 
@@ -323,6 +341,10 @@ impl MessageStore for Reluctant {
 
     fn waiting(&self, integration: &str) -> u64 {
         self.store.waiting(integration)
+    }
+
+    fn waiting_in_all(&self) -> u64 {
+        self.store.waiting_in_all()
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {

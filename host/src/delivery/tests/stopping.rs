@@ -96,7 +96,7 @@ async fn what_is_under_way_after_the_drain_is_left_settled_as_waiting_and_counte
         assert_eq!(slow.under_way(), 0, "nothing runs after the stop");
         lab.store.crash();
     }
-    let leased = lab.store.lease(Lease { integration: "a".into(), now: lab.clock.now(), limit: 9 }).await.unwrap();
+    let leased = lab.store.lease(Lease { integration: "a".into(), now: lab.clock.now(), limit: 9, bytes_max: usize::MAX }).await.unwrap();
     assert_eq!((leased[0].unsettled_starts, leased[0].attempts, leased[0].waits), (0, 0, 5));
     assert_eq!(leased[0].first_started_at, START, "so that the next run sends the same under the same keys");
 }
@@ -117,7 +117,7 @@ async fn what_was_handed_out_during_the_stop_is_given_back_as_if_it_never_had_be
     lab.idle().await;
     reluctant.leases.add_permits(1);
     assert_eq!(stop.await.unwrap(), 0);
-    let leased = lab.store.lease(Lease { integration: "a".into(), now: lab.clock.now(), limit: 9 }).await.unwrap();
+    let leased = lab.store.lease(Lease { integration: "a".into(), now: lab.clock.now(), limit: 9, bytes_max: usize::MAX }).await.unwrap();
     assert_eq!((leased.len(), leased[0].unsettled_starts), (1, 0));
 }
 
@@ -135,7 +135,7 @@ async fn a_store_that_takes_nothing_does_not_hold_up_the_end() {
     lab.pass(DRAIN).await;
     assert_eq!(stop.await.unwrap(), 1);
     lab.store.crash();
-    let leased = lab.store.lease(Lease { integration: "a".into(), now: lab.clock.now(), limit: 9 }).await.unwrap();
+    let leased = lab.store.lease(Lease { integration: "a".into(), now: lab.clock.now(), limit: 9, bytes_max: usize::MAX }).await.unwrap();
     assert_eq!(leased[0].unsettled_starts, 1, "it was delivered and nobody could write it down");
 }
 
@@ -146,7 +146,7 @@ async fn three_starts_that_never_settled_park_a_message_without_another_call() {
     let id = lab.send("a", None, "order").await;
     for _ in 0..3 {
         let now = lab.clock.now();
-        assert_eq!(lab.store.lease(Lease { integration: "a".into(), now, limit: 1 }).await.unwrap().len(), 1);
+        assert_eq!(lab.store.lease(Lease { integration: "a".into(), now, limit: 1, bytes_max: usize::MAX }).await.unwrap().len(), 1);
         lab.store.crash();
     }
     let _dispatcher = lab.start();

@@ -12,7 +12,7 @@ use crate::message_store::WaitingMax;
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::{KeyValueRead, KeyValueWrite};
 use crate::plugin::scripted::{Answer, ScriptedInvoker};
-use crate::plugin::{CallFailure, Draft, Effects, Obstacle, ObstacleKind, Output, QueueSend};
+use crate::plugin::{Call, CallFailure, Draft, Effects, Obstacle, ObstacleKind, Output, QueueSend};
 use crate::telemetry::events::{Filter, Kind, Start};
 
 /// What a plugin saw of its calls, in order.
@@ -98,6 +98,74 @@ async fn a_full_channel_makes_its_writer_wait_and_goes_on_when_there_is_room() {
     let mut events = lab.events.read(Filter { kinds: vec![Kind::Host], ..Filter::default() }, Start::Last { count: 100, since: None });
     let texts: Vec<String> = events.look().told.iter().map(|told| serde_json::to_value(told).unwrap()["text"].to_string()).collect();
     assert!(texts[0].contains("waits: reader") && texts.last().unwrap().contains("goes on"), "{texts:?}");
+}
+
+/// A sink that sends each message that has not gone round often enough to a channel once more.
+fn sends_round(to: &'static str) -> impl Fn(&Call) -> Answer {
+    move |call| {
+        let rounds: u32 = text(&call.message).parse().unwrap();
+        let send = QueueSend { channel: to.into(), draft: draft(&rounds.saturating_sub(1).to_string()), delay: None, dedup_token: None };
+        let sends = if rounds == 0 { Vec::new() } else { vec![send] };
+        Answer { effects: Effects { sends, ..Effects::default() }, ..receipt().into() }
+    }
+}
+
+#[tokio::test]
+async fn one_that_feeds_itself_does_not_hold_itself_back_when_it_is_full() {
+    let mut lab = Lab::new(vec![integration("a", &[], plugin("again"))], ScriptedInvoker::default().with("again", sends_round("in")));
+    lab.delivery.waiting_max = WaitingMax::each(10);
+    for _ in 0..20 {
+        lab.send("a", None, "3").await;
+    }
+    let _dispatcher = lab.start();
+    lab.pass(seconds(60)).await;
+    assert_eq!(lab.store.waiting_in_all(), 0);
+    assert_eq!(lab.store.outcomes().len(), 20 * 4);
+}
+
+#[tokio::test]
+async fn two_that_feed_each_other_do_not_hold_each_other_back_when_both_are_full() {
+    let plugins = ScriptedInvoker::default().with("there", sends_round("back")).with("back", sends_round("there"));
+    let there = reading("there", integration("a", &[], plugin("there")));
+    let back = reading("back", integration("b", &[], plugin("back")));
+    let mut lab = Lab::new(vec![there, back], plugins);
+    lab.delivery.waiting_max = WaitingMax::each(10);
+    for _ in 0..20 {
+        lab.send("a", None, "3").await;
+        lab.send("b", None, "3").await;
+    }
+    let _dispatcher = lab.start();
+    lab.pass(seconds(60)).await;
+    assert_eq!(lab.store.waiting_in_all(), 0);
+    assert_eq!(lab.store.outcomes().len(), 40 * 4);
+}
+
+#[tokio::test]
+async fn a_full_reader_behind_a_circle_makes_all_of_the_circle_wait() {
+    let open = Arc::new(AtomicBool::new(false));
+    let gate = open.clone();
+    let plugins = ScriptedInvoker::default()
+        .with("there", sends_round("back"))
+        .with("back", |call| {
+            let send = |channel: &str| QueueSend { channel: channel.into(), draft: draft("0"), delay: None, dedup_token: None };
+            let sends = if text(&call.message) == "0" { vec![send("out")] } else { vec![send("there"), send("out")] };
+            Answer { effects: Effects { sends, ..Effects::default() }, ..receipt().into() }
+        })
+        .with("crm", move |_| if gate.load(Ordering::SeqCst) { receipt().into() } else { transient().into() });
+    let there = reading("there", integration("a", &[], plugin("there")));
+    let back = reading("back", integration("b", &[], plugin("back")));
+    let mut lab = Lab::new(vec![there, back, reading("out", integration("crm", &[], plugin("crm")))], plugins);
+    lab.delivery.waiting_max = WaitingMax::each(10);
+    let _dispatcher = lab.start();
+    for _ in 0..40 {
+        lab.send("a", None, "2").await;
+        lab.pass(seconds(1)).await;
+    }
+    let (behind, entry) = (lab.store.waiting("crm"), lab.store.waiting("a"));
+    assert!((10..10 + 8).contains(&behind) && entry > 20, "{behind} behind the circle, {entry} before it");
+    open.store(true, Ordering::SeqCst);
+    lab.pass(seconds(900)).await;
+    assert_eq!(lab.store.waiting_in_all(), 0);
 }
 
 #[tokio::test]

@@ -91,6 +91,10 @@ impl MessageStore for ScriptedStore {
         0
     }
 
+    fn waiting_in_all(&self) -> u64 {
+        0
+    }
+
     async fn replay(&self, _: Replay) -> Result<Replayed, StoreError> {
         Err(StoreError::NoSuchDeadLetter)
     }
@@ -177,9 +181,20 @@ impl Host {
     }
 
     pub async fn with(integrations: Vec<Integration>, environment: Environment, intake: IntakeLimits, limits: ServeLimits) -> Self {
+        Self::at(clock(), integrations, environment, (intake, limits)).await
+    }
+
+    /// With a clock of the test's own.
+    pub async fn at(
+        clock: Arc<dyn Clock>,
+        integrations: Vec<Integration>,
+        environment: Environment,
+        (intake, limits): (IntakeLimits, ServeLimits),
+    ) -> Self {
         let store = ScriptedStore::new();
-        let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock()));
-        let intake = intake_over(store.clone(), (metrics.clone(), events.clone()), integrations, &environment, intake);
+        let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock.clone()));
+        let told = (metrics.clone(), events.clone());
+        let intake = intake_at(clock, store.clone(), told, integrations, &environment, intake);
         let stop = CancellationToken::new();
         let (address, served) = serve_on_loopback(intake.handler(), limits, stop.clone()).await;
         Self { address, store, intake, metrics, events, stop, served }
@@ -203,12 +218,23 @@ pub fn intake_over(
     environment: &Environment,
     limits: IntakeLimits,
 ) -> Arc<Intake> {
+    intake_at(clock(), store, (metrics, events), integrations, environment, limits)
+}
+
+fn intake_at(
+    clock: Arc<dyn Clock>,
+    store: Arc<dyn MessageStore>,
+    (metrics, events): (Arc<Metrics>, Arc<Events>),
+    integrations: Vec<Integration>,
+    environment: &Environment,
+    limits: IntakeLimits,
+) -> Arc<Intake> {
     let integrations: Vec<_> = integrations.into_iter().map(Arc::new).collect();
     let routes = Routes::build(&integrations, environment).unwrap();
     let table = [("SECRET", "a secret"), ("STANDARD", STANDARD_KEY)];
     let table = table.map(|(name, secret)| (name.to_owned(), secret.as_bytes().to_vec()));
     let secrets = Arc::new(TableSecrets(BTreeMap::from(table)));
-    let parts = IntakeParts { store, secrets, clock: clock(), random: Arc::new(SeededRandom::new(1)), metrics, events };
+    let parts = IntakeParts { store, secrets, clock, random: Arc::new(SeededRandom::new(1)), metrics, events };
     Intake::new(parts, limits, routes)
 }
 

@@ -1,5 +1,7 @@
 //! Signed webhooks: what is not genuine is refused and leaves nothing, and a forged id suppresses nothing.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
@@ -8,6 +10,9 @@ use sha2::Sha256;
 use super::support::*;
 use crate::alias::Verify;
 use crate::alias::secret::SecretRef;
+use crate::clock::jumping::jumps;
+use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::ingress::{IntakeLimits, ServeLimits};
 use crate::integration::{Entry, Source};
 use crate::problem::Code;
 
@@ -93,6 +98,20 @@ async fn keeps_no_signature_but_the_id_it_covers() {
     let headers = host.store.taken()[0].message.headers.clone();
     assert_eq!(headers.get("webhook-signature"), None);
     assert_eq!(headers.get("webhook-id"), Some("msg_1"));
+}
+
+#[tokio::test]
+async fn a_signed_time_is_held_against_the_wall_clock_however_far_the_hosts_own_is_from_it() {
+    for millis in jumps() {
+        // Set while the host ran; as of this moment it is right.
+        let own = Arc::new(ManualClock::at(Timestamp(clock().now().0 - millis)));
+        own.set_wall_by(millis);
+        let verify = Verify::StandardWebhooks { secret: SecretRef::env("shop.verify.secret", "STANDARD") };
+        let (integrations, environment) = (vec![integration("orders", webhook("/in", Some("shop")))], environment(vec![("shop", verify)]));
+        let host = Host::at(own.clone(), integrations, environment, (IntakeLimits::default(), ServeLimits::default())).await;
+        assert_eq!(host.post("/in", &standard("msg_1", "{}"), "{}").await.status, 202);
+        assert_eq!(host.store.taken()[0].message.accepted_at, own.now());
+    }
 }
 
 #[tokio::test]

@@ -74,11 +74,6 @@ impl MemoryStore {
         memory.by_id.get(&id).and_then(|seq| memory.tracked.get(seq)).cloned().unwrap_or_default()
     }
 
-    /// Deliveries that are not settled.
-    pub fn waiting_in_all(&self) -> usize {
-        self.lock().deliveries.len()
-    }
-
     fn lock(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,6 +125,10 @@ impl MessageStore for MemoryStore {
 
     fn waiting(&self, integration: &str) -> u64 {
         u64::try_from(self.lock().deliveries.waiting(integration)).unwrap_or(u64::MAX)
+    }
+
+    fn waiting_in_all(&self) -> u64 {
+        u64::try_from(self.lock().deliveries.len()).unwrap_or(u64::MAX)
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {

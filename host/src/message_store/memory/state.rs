@@ -277,7 +277,16 @@ impl Memory {
 
     pub(super) fn lease(&mut self, lease: &Lease) -> Vec<Leased> {
         let due = self.deliveries.due(&lease.integration, lease.now, lease.limit);
-        due.into_iter().filter_map(|id| self.hand_out(id, lease.now)).collect()
+        let (mut leased, mut bytes) = (Vec::new(), 0_usize);
+        for id in due {
+            if bytes >= lease.bytes_max {
+                break;
+            }
+            let Some(one) = self.hand_out(id, lease.now) else { continue };
+            bytes = bytes.saturating_add(one.message.body.len());
+            leased.push(one);
+        }
+        leased
     }
 
     fn hand_out(&mut self, id: DeliveryId, now: Timestamp) -> Option<Leased> {

@@ -27,7 +27,8 @@ pub(super) fn accept(writing: &mut Writing<'_>, accept: &Accept) -> Done<Accepte
         return Err(StoreError::Retired(retired.integration.clone()).into());
     }
     if let (true, Some((_, first))) = (deliveries.is_empty(), known.first()) {
-        return Ok(Accepted::Duplicate(*first));
+        // A sender is told the same id each time, whichever message brought the records.
+        return Ok(Accepted::Duplicate(seen(writing, accept.dedup.as_ref(), at)?.unwrap_or(*first)));
     }
     if let Some(refusal) = refusal(writing, &deliveries, accept.waiting_max) {
         return seen(writing, accept.dedup.as_ref(), at)?.map_or(refusal, |first| Ok(Accepted::Duplicate(first)));

@@ -57,7 +57,7 @@ struct Due {
 
 /// Leases what came and is known to be all that is due; none where [`hand_out`] is to be asked.
 pub(super) fn hand_out_from_memory(leases: &Leases, lease: &Lease) -> Option<Vec<Leased>> {
-    let fresh = leases.lock().lease_fresh(&lease.integration, lease.now, lease.limit.min(LEASE_MAX))?;
+    let fresh = leases.lock().lease_fresh(lease, lease.limit.min(LEASE_MAX))?;
     Some(fresh.into_iter().map(|fresh| first_start(fresh, lease)).collect())
 }
 
@@ -94,7 +94,8 @@ struct Fields {
 /// Finds and leases, with the table locked before the read begins.
 fn pick(connection: &Connection, out: &mut HandedOut, lease: &Lease) -> Done<Vec<Due>> {
     let limit = lease.limit.min(LEASE_MAX);
-    let mut picked = Vec::new();
+    let (mut picked, mut bytes) = (Vec::new(), 0_usize);
+    let has_all = |picked: &Vec<Due>, bytes| picked.len() == limit || bytes >= lease.bytes_max;
     let leases = Arc::clone(&out.leases);
     let mut table = leases.lock();
     // Those that are leased are ready in the database too, and at most so many.
@@ -106,7 +107,7 @@ fn pick(connection: &Connection, out: &mut HandedOut, lease: &Lease) -> Done<Vec
     let mut found = find.query((&lease.integration, lease.now.0, rows_max))?;
     while let Some(row) = found.next()? {
         let id = DeliveryId(row.get(0)?);
-        if picked.len() == limit {
+        if has_all(&picked, bytes) {
             break;
         }
         if table.holds(id) {
@@ -125,12 +126,16 @@ fn pick(connection: &Connection, out: &mut HandedOut, lease: &Lease) -> Done<Vec
             failing_since: row.get(8)?,
             due_at: row.get(9)?,
         };
+        let message = row.get(1)?;
+        if lease.bytes_max < usize::MAX {
+            bytes = bytes.saturating_add(body_bytes(connection, message)?);
+        }
         table.lease(id, &lease.integration, lease.now, leased.first_started_at.is_none());
         out.ids.push(id);
-        picked.push(Due { id, message: row.get(1)?, leased });
+        picked.push(Due { id, message, leased });
     }
     drop(found);
-    if picked.len() == limit {
+    if has_all(&picked, bytes) {
         // There may be more.
         table.ready().forget(&lease.integration);
     } else {
@@ -138,6 +143,13 @@ fn pick(connection: &Connection, out: &mut HandedOut, lease: &Lease) -> Done<Vec
         table.ready().know(&lease.integration, until);
     }
     Ok(picked)
+}
+
+/// How large the body of a message is, without loading it.
+fn body_bytes(connection: &Connection, message: i64) -> Done<usize> {
+    let mut find = connection.prepare_cached("SELECT length(body) FROM message WHERE seq = ?1")?;
+    let bytes: Option<i64> = find.query_row([message], |row| row.get(0)).optional()?;
+    Ok(bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0))
 }
 
 /// The message of a delivery that is leased: nothing of either changes now.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ready::{Fresh, Ready};
 use crate::clock::Timestamp;
-use crate::message_store::DeliveryId;
+use crate::message_store::{DeliveryId, Lease};
 
 /// What is handed out.
 #[derive(Debug, Default)]
@@ -82,10 +82,10 @@ impl Table {
     }
 
     /// Hands out what has come and is due, up to `limit`; none where the database is to be asked.
-    pub(super) fn lease_fresh(&mut self, integration: &str, now: Timestamp, limit: usize) -> Option<Vec<Fresh>> {
-        let fresh = self.ready.take(integration, now, limit)?;
+    pub(super) fn lease_fresh(&mut self, lease: &Lease, limit: usize) -> Option<Vec<Fresh>> {
+        let fresh = self.ready.take(&lease.integration, lease.now, limit, lease.bytes_max)?;
         for Fresh { id, .. } in &fresh {
-            self.lease(*id, integration, now, true);
+            self.lease(*id, &lease.integration, lease.now, true);
         }
         Some(fresh)
     }

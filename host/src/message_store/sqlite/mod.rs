@@ -267,15 +267,19 @@ impl SqliteStore {
     /// on after the place that a call before gave (0 at first). What waits and open dead letters are kept.
     pub async fn forget_messages(&self, before: Timestamp, after: i64) -> Result<Forgotten, StoreError> {
         let old = self.inner.people.read(move |connection| retention::old_messages(connection, before, after)).await?;
-        let forget = move |writing: &mut writing::Writing<'_>| retention::forget_messages(writing, &old.found, before);
-        Ok(Forgotten { forgotten: self.inner.writer.run(0, forget).await?, next: old.next })
+        if old.found.is_empty() {
+            return Ok(old.none_forgotten());
+        }
+        self.inner.writer.run(0, move |writing| retention::forget_messages(writing, &old, before)).await
     }
 
     /// The same of what attempts sent and were answered, where they ended before `before`.
     pub async fn forget_exchanges(&self, before: Timestamp, after: i64) -> Result<Forgotten, StoreError> {
         let old = self.inner.people.read(move |connection| retention::old_exchanges(connection, before, after)).await?;
-        let forget = move |writing: &mut writing::Writing<'_>| retention::forget_exchanges(writing, &old.found);
-        Ok(Forgotten { forgotten: self.inner.writer.run(0, forget).await?, next: old.next })
+        if old.found.is_empty() {
+            return Ok(old.none_forgotten());
+        }
+        self.inner.writer.run(0, move |writing| retention::forget_exchanges(writing, &old, before)).await
     }
 
     /// Lets the lanes of `integration` go that dead letters stopped: it does not order strictly any more. How many there were.
@@ -365,6 +369,10 @@ impl MessageStore for SqliteStore {
 
     fn waiting(&self, integration: &str) -> u64 {
         self.inner.waiting.of(integration)
+    }
+
+    fn waiting_in_all(&self) -> u64 {
+        self.inner.waiting.in_all()
     }
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {

@@ -44,12 +44,21 @@ pub(super) struct Fresh {
 }
 
 impl Ready {
-    /// At most `limit` of those that are due; none where the database is to be asked.
-    pub(super) fn take(&mut self, integration: &str, now: Timestamp, limit: usize) -> Option<Vec<Fresh>> {
+    /// At most `limit` of those that are due, and none more once their bodies have `bytes_max` bytes; none where the database is to be
+    /// asked.
+    pub(super) fn take(&mut self, integration: &str, now: Timestamp, limit: usize, bytes_max: usize) -> Option<Vec<Fresh>> {
         let known = self.known.get_mut(integration)?;
-        let due = known.fresh.iter().take(limit).take_while(|fresh| fresh.due_at <= now && fresh.due_at < known.until).count();
+        let (mut due, mut bytes) = (0, 0_usize);
+        let has_all = |due, bytes| due == limit || bytes >= bytes_max;
+        let mut waiting = known.fresh.iter().take_while(|fresh| fresh.due_at <= now && fresh.due_at < known.until);
+        while !has_all(due, bytes)
+            && let Some(fresh) = waiting.next()
+        {
+            due += 1;
+            bytes = bytes.saturating_add(fresh.message.body.len());
+        }
         // Those that are due before `until` go before all that is not known, however late it is; what is missing may be among that.
-        if due < limit && now >= known.until {
+        if !has_all(due, bytes) && now >= known.until {
             return None;
         }
         let taken: Vec<_> = known.fresh.drain(..due).collect();
@@ -130,7 +139,7 @@ mod tests {
     fn says_nothing_of_what_nobody_has_read() {
         let mut ready = Ready::default();
         ready.came("crm", fresh(1, 0, "body"));
-        assert_eq!(ids(ready.take("crm", Timestamp(10), 10)), None);
+        assert_eq!(ids(ready.take("crm", Timestamp(10), 10, usize::MAX)), None);
         assert_eq!(ready.next_due("crm"), None);
         assert_eq!(ready.bytes, 0);
     }
@@ -143,14 +152,14 @@ mod tests {
         for id in 1..=3 {
             ready.came("crm", fresh(id, 5, "body"));
         }
-        assert_eq!(ids(ready.take("crm", Timestamp(4), 10)), Some(vec![]));
+        assert_eq!(ids(ready.take("crm", Timestamp(4), 10, usize::MAX)), Some(vec![]));
         assert_eq!(ready.next_due("crm"), Some(Timestamp(5)));
-        assert_eq!(ids(ready.take("crm", Timestamp(5), 2)), Some(vec![1, 2]));
+        assert_eq!(ids(ready.take("crm", Timestamp(5), 2, usize::MAX)), Some(vec![1, 2]));
         ready.is_due("crm", Timestamp(8));
         ready.is_due("crm", Timestamp(9));
-        assert_eq!(ids(ready.take("crm", Timestamp(7), 10)), Some(vec![3]));
+        assert_eq!(ids(ready.take("crm", Timestamp(7), 10, usize::MAX)), Some(vec![3]));
         assert_eq!(ready.next_due("crm"), Some(Timestamp(8)));
-        assert_eq!(ids(ready.take("crm", Timestamp(8), 10)), None);
+        assert_eq!(ids(ready.take("crm", Timestamp(8), 10, usize::MAX)), None);
         assert_eq!(ready.bytes, 0);
     }
 
@@ -166,15 +175,27 @@ mod tests {
         }
         let now = Timestamp(2 * kept);
         assert_eq!(ready.next_due("crm"), Some(Timestamp(0)));
-        assert_eq!(ids(ready.take("crm", now, 2)), Some(vec![0, 1]));
+        assert_eq!(ids(ready.take("crm", now, 2, usize::MAX)), Some(vec![0, 1]));
         // Room again: but what comes now is younger than what was not kept.
         ready.came("crm", fresh(kept + 10, 3 * kept, "body"));
-        assert_eq!(ids(ready.take("crm", now, FRESH_MAX - 1)), None);
-        assert_eq!(ids(ready.take("crm", now, FRESH_MAX - 2)), Some((2..kept).collect()));
-        assert_eq!(ids(ready.take("crm", now, 1)), None);
+        assert_eq!(ids(ready.take("crm", now, FRESH_MAX - 1, usize::MAX)), None);
+        assert_eq!(ids(ready.take("crm", now, FRESH_MAX - 2, usize::MAX)), Some((2..kept).collect()));
+        assert_eq!(ids(ready.take("crm", now, 1, usize::MAX)), None);
         assert_eq!(ready.next_due("crm"), Some(Timestamp(kept / 8)));
-        assert_eq!(ids(ready.take("erp", Timestamp(1), 1)), Some(vec![9]));
+        assert_eq!(ids(ready.take("erp", Timestamp(1), 1, usize::MAX)), Some(vec![9]));
         assert_eq!(ready.bytes, 0);
+    }
+
+    #[test]
+    fn hands_out_no_more_once_the_bodies_are_as_large_as_asked() {
+        let mut ready = Ready::default();
+        ready.know("crm", Timestamp(9));
+        for id in 1..=3 {
+            ready.came("crm", fresh(id, 5, "body"));
+        }
+        assert_eq!(ids(ready.take("crm", Timestamp(20), 10, 5)), Some(vec![1, 2]), "which are all it wants: nobody has to read");
+        assert_eq!(ids(ready.take("crm", Timestamp(20), 10, 1)), Some(vec![3]));
+        assert_eq!(ids(ready.take("crm", Timestamp(20), 10, 1)), None);
     }
 
     #[test]
@@ -185,7 +206,7 @@ mod tests {
         for id in 0..=kept {
             ready.came("crm", fresh(id, 5, "body"));
         }
-        assert_eq!(ids(ready.take("crm", Timestamp(5), 1)), None);
+        assert_eq!(ids(ready.take("crm", Timestamp(5), 1, usize::MAX)), None);
         ready.know("crm", NEVER);
         assert_eq!(ready.bytes, 0);
     }

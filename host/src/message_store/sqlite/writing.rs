@@ -162,6 +162,11 @@ impl Waiting {
         self.lock().committed.get(integration).copied().unwrap_or(0)
     }
 
+    /// How many all of them have.
+    pub(super) fn in_all(&self) -> u64 {
+        self.lock().committed.values().sum()
+    }
+
     fn commit(&self, changes: &[(String, bool)]) {
         let mut counts = self.lock();
         for (integration, came) in changes {

@@ -14,7 +14,7 @@ pub async fn hands_out_what_is_due_oldest_first_and_nothing_twice(world: World) 
         world.accept(body, None).await;
         world.advance(1);
     }
-    let first = world.store().lease(Lease { integration: "crm".into(), now: world.now(), limit: 2 }).await.unwrap();
+    let first = world.store().lease(Lease { integration: "crm".into(), now: world.now(), limit: 2, bytes_max: usize::MAX }).await.unwrap();
     assert_eq!(bodies(&first), ["1", "2"]);
     assert_eq!(bodies(&world.lease("crm").await), ["3"]);
     assert!(world.lease("crm").await.is_empty());
@@ -34,6 +34,22 @@ pub async fn hands_out_nothing_before_it_is_due(world: World) {
     assert!(world.lease("crm").await.is_empty());
     world.advance(1);
     assert_eq!(world.lease("crm").await.len(), 1);
+}
+
+pub async fn hands_out_nothing_more_once_the_bodies_have_as_many_bytes_as_asked(mut world: World) {
+    for body in ["12", "34", "56", "78"] {
+        world.accept(body, None).await;
+        world.advance(1);
+    }
+    let lease = |bytes_max| Lease { integration: "crm".into(), now: world.now(), limit: 3, bytes_max };
+    let first = world.store().lease(lease(3)).await.unwrap();
+    assert_eq!(bodies(&first), ["12", "34"], "and not the one that is beyond them");
+    assert_eq!(bodies(&world.store().lease(lease(1)).await.unwrap()), ["56"], "one is handed out however large it is");
+    assert_eq!(world.store().next_due("crm").await.unwrap(), Some(START.plus(std::time::Duration::from_millis(3))));
+    world.crash().await;
+    let again = |bytes_max| Lease { integration: "crm".into(), now: world.now(), limit: 100, bytes_max };
+    assert_eq!(bodies(&world.store().lease(again(5)).await.unwrap()), ["12", "34", "56"]);
+    assert_eq!(bodies(&world.store().lease(again(5)).await.unwrap()), ["78"]);
 }
 
 pub async fn a_released_delivery_is_as_if_it_had_never_been_handed_out(mut world: World) {

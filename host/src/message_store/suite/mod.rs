@@ -1,6 +1,7 @@
 //! The behaviour every message store must show: one list of sentences, run against each of them.
 
 mod behaviour;
+mod clocks;
 mod lanes;
 mod operators;
 mod sources;
@@ -35,6 +36,7 @@ both! {
     behaviour::{
         hands_out_what_is_due_oldest_first_and_nothing_twice,
         hands_out_nothing_before_it_is_due,
+        hands_out_nothing_more_once_the_bodies_have_as_many_bytes_as_asked,
         a_released_delivery_is_as_if_it_had_never_been_handed_out,
         a_release_wakes_who_hands_out,
         refuses_to_settle_what_is_not_leased,
@@ -54,6 +56,9 @@ both! {
         key_values_expire_and_are_listed_by_prefix,
         next_due_is_the_first_that_is_ready_and_free,
         wakes_who_got_something,
+    },
+    clocks::{
+        a_wall_clock_that_jumps_moves_no_delivery_and_no_token,
     },
     lanes::{
         one_of_a_lane_at_a_time_in_the_order_of_acceptance,
@@ -99,5 +104,6 @@ both! {
         a_page_is_taken_whole_or_not_at_all_where_much_waits,
         a_record_is_taken_once_from_whichever_source_it_comes,
         a_record_that_is_found_again_and_again_stays_known,
+        a_duplicate_is_told_the_first_of_its_token_whoever_brought_its_records,
     },
 }

@@ -8,7 +8,7 @@ use crate::integration::WaitingMax;
 use crate::message::MessageId;
 use crate::message_store::records::{RECORDS_KEPT, record};
 use crate::message_store::{
-    Accept, Accepted, Advance, Advanced, AppendedMessage, KeyValueWrite, Lane, NewDelivery, SourceResult, SourceState,
+    Accept, Accepted, Advance, Advanced, AppendedMessage, Dedup, KeyValueWrite, Lane, NewDelivery, SourceResult, SourceState,
 };
 
 /// A page of `crm`'s source `shop` with these bodies, each with itself as its record, that leads from one cursor to the next.
@@ -92,6 +92,22 @@ pub async fn a_record_is_taken_once_from_whichever_source_it_comes(world: World)
     assert_eq!(shared, Accepted::Partly(vec!["crm".into()]));
     assert_eq!(bodies(&world.lease("audit").await), ["late webhook"]);
     assert_eq!(bodies(&world.lease("crm").await), ["by webhook", "8"]);
+}
+
+pub async fn a_duplicate_is_told_the_first_of_its_token_whoever_brought_its_records(world: World) {
+    advance(&world, page(&world, &["7"], None, "a")).await;
+    let webhook = |body: &str| {
+        let mut audit = world.deliveries(&[("audit", Lane::Free)]);
+        audit[0].record = Some(record("audit", &["7"], world.now()));
+        let deliveries = [delivery(&world, "7")].into_iter().chain(audit).collect();
+        let dedup = Some(Dedup { scope: "webhook /shop/orders".into(), token: [7; 32], expires_at: world.now().plus(RECORDS_KEPT) });
+        Accept { message: Arc::new(world.message(body, None)), dedup, deliveries, waiting_max: WaitingMax::each(100) }
+    };
+    let first = webhook("by webhook");
+    let id = first.message.id;
+    assert_eq!(world.store().accept(first).await.unwrap(), Accepted::Partly(vec!["crm".into()]));
+    // By now each of its readers has its record, `crm` of the message that was polled.
+    assert_eq!(world.store().accept(webhook("again")).await.unwrap(), Accepted::Duplicate(id));
 }
 
 pub async fn a_record_that_is_found_again_and_again_stays_known(world: World) {

@@ -214,6 +214,12 @@ impl World {
         self.clock.advance(Duration::from_millis(millis));
     }
 
+    /// Its time is that of `clock`, which must not have gone back.
+    pub fn follow(&self, clock: &dyn Clock) {
+        assert!(clock.now() >= self.now(), "time went back");
+        self.clock.advance(clock.now().since(self.now()));
+    }
+
     pub async fn crash(&mut self) {
         self.subject.crash().await;
     }
@@ -270,7 +276,7 @@ impl World {
 
     /// All that is due for `integration`.
     pub async fn lease(&self, integration: &str) -> Vec<Leased> {
-        self.store().lease(Lease { integration: integration.into(), now: self.now(), limit: 100 }).await.unwrap()
+        self.store().lease(Lease { integration: integration.into(), now: self.now(), limit: 100, bytes_max: usize::MAX }).await.unwrap()
     }
 
     /// The one delivery that is due for `crm`.

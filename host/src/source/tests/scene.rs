@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::delivery::tests::lab::{Lab, draft, integration, plugin, receipt, step, text};
-use crate::integration::{Entry, Integration, Occasion, Poll, Source, WaitingMax};
+use crate::integration::{Entry, Integration, Occasion, Poll, ReleaseId, Source, WaitingMax};
+use crate::message::{Headers, Message, MessageId};
 use crate::message_store::memory::MemoryStore;
-use crate::message_store::{MessageStore, SourceState};
+use crate::message_store::{Accept, Accepted, Attempt, Lane, Lease, MessageStore, NewDelivery, Settle, Settlement, SourceState};
 use crate::plugin::scripted::{Answer, ScriptedInvoker};
 use crate::plugin::{Call, Item, Output, Page};
+use crate::random::SeededRandom;
 use crate::source::{Around, Limits, Sources};
 use crate::telemetry::events::{Filter, Kind, Start};
 
@@ -98,12 +100,60 @@ impl Scene {
 
     /// The bodies that wait, in order.
     pub async fn waiting(&self) -> Vec<String> {
-        let lease = crate::message_store::Lease { integration: "orders".into(), now: self.lab.clock.now(), limit: 1_000 };
+        let lease =
+            crate::message_store::Lease { integration: "orders".into(), now: self.lab.clock.now(), limit: 1_000, bytes_max: usize::MAX };
         let leased = self.lab.store.lease(lease).await.unwrap();
         for leased in &leased {
             self.lab.store.release(leased.id).await.unwrap();
         }
         leased.iter().map(|leased| text(&leased.message)).collect()
+    }
+
+    /// So many deliveries of an integration that nobody runs come to wait.
+    pub async fn fill(&self, count: u64) {
+        for number in 0..count {
+            let now = self.lab.clock.now();
+            let message = Message {
+                id: MessageId::new(now, &SeededRandom::new(number)),
+                parent: None,
+                key: None,
+                content_type: "text/plain".into(),
+                headers: Headers::default(),
+                body: bytes::Bytes::new(),
+                tracked: Vec::new(),
+                origin: "test".into(),
+                accepted_at: now,
+            };
+            let delivery = NewDelivery { integration: "full".into(), lane: Lane::Free, due_at: now, record: None };
+            let waiting_max = WaitingMax::each(count);
+            let accept = Accept { message: Arc::new(message), dedup: None, deliveries: vec![delivery], waiting_max };
+            assert_eq!(self.lab.store.accept(accept).await.unwrap(), Accepted::New);
+        }
+    }
+
+    /// One of them goes.
+    pub async fn drain_one(&self) {
+        let leased = self
+            .lab
+            .store
+            .lease(Lease { integration: "full".into(), now: self.lab.clock.now(), limit: 1, bytes_max: usize::MAX })
+            .await
+            .unwrap();
+        let now = self.lab.clock.now();
+        let attempt = Attempt {
+            release: ReleaseId("00".repeat(32)),
+            started_at: now,
+            ended_at: now,
+            result: "delivered",
+            code: None,
+            detail: None,
+            trace: "{}".into(),
+            exchanges: Vec::new(),
+        };
+        let settlement = Settlement::Delivered { receipt: serde_json::Value::Null };
+        let (appends, key_values, tracked) = (Vec::new(), Vec::new(), Vec::new());
+        let settle = Settle { delivery: leased[0].id, attempt, settlement, appends, key_values, tracked };
+        self.lab.store.settle(Arc::new(settle)).await.unwrap();
     }
 
     /// Codes and words of what was told of the source, whether somebody listened or not.

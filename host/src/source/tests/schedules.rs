@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::scene::*;
 use crate::clock::Clock;
+use crate::delivery::Pause;
 use crate::delivery::tests::lab::text;
 use crate::integration::{Entry, Integration, Schedule, Source};
 use crate::message_store::{Lease, MessageStore};
@@ -16,7 +17,7 @@ fn scheduled() -> Integration {
 }
 
 async fn came(scene: &Scene) -> Vec<(String, bool)> {
-    let lease = Lease { integration: "orders".into(), now: scene.lab.clock.now(), limit: 1_000 };
+    let lease = Lease { integration: "orders".into(), now: scene.lab.clock.now(), limit: 1_000, bytes_max: usize::MAX };
     let leased = scene.lab.store.lease(lease).await.unwrap();
     let mut came = Vec::new();
     for one in leased {
@@ -58,4 +59,30 @@ async fn nothing_is_made_while_as_many_deliveries_wait_as_may() {
     let _sources = scene.start();
     scene.lab.pass(Duration::from_secs(40 * 60)).await;
     assert_eq!((came(&scene).await.len(), scene.told()), (1, vec!["too-many-waiting".to_owned()]));
+}
+
+#[tokio::test]
+async fn nothing_is_made_while_all_integrations_together_have_as_many_deliveries_waiting_as_may() {
+    let mut scene = Scene::over(|store| store, scheduled(), |_| page(&[], "a", false));
+    scene.limits.waiting = crate::integration::WaitingMax { integration: 100, host: 2 };
+    scene.fill(2).await;
+    let _sources = scene.start();
+    scene.lab.pass(Duration::from_secs(25 * 60)).await;
+    assert_eq!((came(&scene).await, scene.told()), (vec![], vec!["too-many-waiting".to_owned()]));
+    scene.drain_one().await;
+    scene.lab.pass(Duration::from_secs(2)).await;
+    assert_eq!(came(&scene).await, [("22:30".to_owned(), true)]);
+}
+
+#[tokio::test]
+async fn of_the_times_that_fell_into_a_pause_the_last_comes_late() {
+    let scene = Scene::over(|store| store, scheduled(), |_| page(&[], "a", false));
+    let _sources = scene.start();
+    scene.lab.pass(Duration::from_secs(60)).await;
+    scene.lab.delivery.pauses.pause("orders", Pause { since: scene.lab.clock.now(), reason: "r".into() });
+    scene.lab.pass(Duration::from_secs(25 * 60)).await;
+    assert_eq!(came(&scene).await, []);
+    scene.lab.delivery.pauses.resume("orders", scene.lab.clock.now());
+    scene.lab.pass(Duration::from_secs(10)).await;
+    assert_eq!(came(&scene).await, [("22:30".to_owned(), true)]);
 }

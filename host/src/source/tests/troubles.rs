@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use super::scene::*;
 use crate::clock::Timestamp;
 use crate::delivery::tests::lab::{DOWN_FOR, draft, permanent, transient};
+use crate::integration::Order;
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::{
     Accept, Accepted, Advance, Advanced, DeliveryId, Discard, KeyValueRead, KeyValueWrite, Lease, Leased, MessageStore, Replay, Replayed,
     Settle, SourceState, StoreError,
 };
 use crate::plugin::scripted::Answer;
-use crate::plugin::{CallFailure, Effects, Item, Output, Page};
+use crate::plugin::{Call, CallFailure, Effects, Item, Output, Page};
 use crate::source::page::CURSOR_BYTES_MAX;
 
 #[tokio::test]
@@ -142,10 +143,40 @@ async fn nothing_is_polled_while_as_many_deliveries_wait_as_may() {
 }
 
 #[tokio::test]
+async fn nothing_is_polled_while_all_integrations_together_have_as_many_deliveries_waiting_as_may() {
+    let mut scene = Scene::new(|_| page(&["1"], "a", false));
+    scene.limits.waiting = crate::integration::WaitingMax { integration: 100, host: 3 };
+    scene.fill(3).await;
+    let _sources = scene.start();
+    scene.lab.pass(Duration::from_secs(30)).await;
+    assert_eq!((scene.times(), scene.told()), (vec![], vec!["too-many-waiting".to_owned()]));
+    let last = scene.state().await.last;
+    assert!(last.result == "held" && last.detail.as_ref().unwrap().contains("deliveries of this host"), "{last:?}");
+    scene.drain_one().await;
+    scene.lab.pass(Duration::from_secs(2)).await;
+    assert_eq!((scene.times().len(), scene.waiting().await), (1, vec!["1".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_source_whose_pages_the_store_refuses_is_asked_later_and_later() {
+    for why in [StoreError::Full, StoreError::Busy] {
+        let scene = Scene::over(
+            |store| Arc::new(Losing { store, left: AtomicU32::new(5), lost: Lost::Refused(why) }),
+            polling(),
+            |call| page(&["1"], "a", call.cursor.is_none()),
+        );
+        let _sources = scene.start();
+        scene.lab.pass(Duration::from_secs(40)).await;
+        assert_eq!(scene.times(), [0, 1, 3, 7, 15, 31, 31], "at once again when it is taken");
+        assert_eq!(scene.waiting().await, ["1"]);
+    }
+}
+
+#[tokio::test]
 async fn a_host_that_dies_between_poll_and_commit_polls_again_and_brings_everything_once() {
     for lost in [Lost::Command, Lost::Answer] {
         let scene = Scene::over(
-            |store| Arc::new(Losing { store, left: AtomicU32::new(3), lost }),
+            |store| Arc::new(Losing { store, left: AtomicU32::new(3), lost: lost.clone() }),
             polling(),
             |call| page(&["1", "2"], call.cursor.as_deref().unwrap_or("a"), false),
         );
@@ -167,19 +198,27 @@ async fn a_panic_of_the_host_is_no_end_of_the_source() {
 
 #[tokio::test]
 async fn a_key_that_is_too_long_parks_its_message_and_not_the_source() {
-    let long = || Item { key: Some("k".repeat(2_000)), ..item("1") };
-    let scene = Scene::new(move |_| Output::Page(Page { items: vec![long(), item("2")], cursor: "a".into(), more: false }).into());
-    let _sources = scene.start();
-    scene.lab.idle().await;
-    assert_eq!(scene.waiting().await, ["2"]);
-    assert_eq!(scene.lab.store.dead_letters()[0].detail, "the item's key has 2000 bytes; 1024 are the most");
+    for order in [Order::Key, Order::Strict] {
+        let mut ordered = polling();
+        ordered.delivery.order = order;
+        let keyed = |id: &str, key: String| Item { key: Some(key), ..item(id) };
+        let items = move || vec![keyed("1", "k".repeat(2_000)), keyed("2", "k".into())];
+        let page = move |_: &Call| Output::Page(Page { items: items(), cursor: "a".into(), more: false }).into();
+        let scene = Scene::over(|store| store, ordered, page);
+        let _sources = scene.start();
+        scene.lab.idle().await;
+        assert_eq!(scene.waiting().await, ["2"]);
+        assert_eq!(scene.lab.store.dead_letters()[0].detail, "the item's key has 2000 bytes; 1024 are the most");
+    }
 }
 
 /// What becomes of the first advances.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Lost {
     /// They are not done.
     Command,
+    /// The same, for this reason.
+    Refused(StoreError),
     /// They are done, and nobody is told.
     Answer,
 }
@@ -215,15 +254,20 @@ impl MessageStore for Losing {
 
     async fn advance(&self, advance: Arc<Advance>) -> Result<Advanced, StoreError> {
         let loses = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
-        match (loses, self.lost) {
+        match (loses, &self.lost) {
             (false, _) => self.store.advance(advance).await,
             (true, Lost::Command) => Err(StoreError::Busy),
+            (true, Lost::Refused(why)) => Err(why.clone()),
             (true, Lost::Answer) => self.store.advance(advance).await.and(Err(StoreError::Busy)),
         }
     }
 
     fn waiting(&self, integration: &str) -> u64 {
         MessageStore::waiting(&*self.store, integration)
+    }
+
+    fn waiting_in_all(&self) -> u64 {
+        self.store.waiting_in_all()
     }
 
     async fn next_due(&self, integration: &str) -> Result<Option<Timestamp>, StoreError> {

@@ -75,7 +75,7 @@ async fn an_item_has_its_key_its_tracked_values_and_where_it_came_from() {
     });
     let _sources = scene.start();
     scene.lab.idle().await;
-    let lease = Lease { integration: "orders".into(), now: scene.lab.clock.now(), limit: 10 };
+    let lease = Lease { integration: "orders".into(), now: scene.lab.clock.now(), limit: 10, bytes_max: usize::MAX };
     let leased = scene.lab.store.lease(lease).await.unwrap();
     assert_eq!(leased.len(), 1, "the second stands behind the first");
     let message = &leased[0].message;

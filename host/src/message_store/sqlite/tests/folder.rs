@@ -4,11 +4,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::ManualClock;
+use crate::clock::jumping::{DAY, Jumping, jumps};
+use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::message_store::sqlite::ledger::{GroupQuery, MessageQuery, State};
 use crate::message_store::sqlite::{DATABASE_FILE, LOCK_FILE, Options, SqliteStore, schema};
-use crate::message_store::suite::world::{InMemory, START, World, body, options};
-use crate::message_store::{Accept, Lane, Lease, MessageStore, StoreError, WaitingMax};
+use crate::message_store::suite::world::{InMemory, START, World, bodies, body, options};
+use crate::message_store::{Accept, Accepted, Dedup, Lane, Lease, MessageStore, Settlement, StoreError, WaitingMax};
 use crate::problem::Code;
 
 fn refused(folder: &std::path::Path) -> Code {
@@ -112,12 +113,53 @@ async fn each_opening_has_its_generation_and_knows_the_last_time_seen() {
 }
 
 #[tokio::test]
+async fn a_wall_clock_that_jumped_while_the_host_was_down_loses_nothing_and_keeps_nothing_waiting() {
+    const RETRY: Duration = Duration::from_secs(10);
+    for jump in jumps() {
+        let (folder, machine, maker) = (tempfile::tempdir().unwrap(), Jumping::at(START), World::new(InMemory::default()));
+        let open = || {
+            let clock = Arc::new(SystemClock::of(machine.clone()));
+            let store = SqliteStore::open(folder.path(), Options { reserve_bytes: 0, ..Options::new(clock.clone()) }).unwrap();
+            clock.not_before(store.last_seen_time());
+            maker.follow(&*clock);
+            (clock, store)
+        };
+        let accept = |body: &str| {
+            let dedup = Some(Dedup { scope: "s".into(), token: [7; 32], expires_at: maker.now().plus(7 * DAY) });
+            let deliveries = maker.deliveries(&[("crm", Lane::Free)]);
+            Accept { message: Arc::new(maker.message(body, None)), dedup, deliveries, waiting_max: WaitingMax::each(9) }
+        };
+        let lease = || Lease { integration: "crm".into(), now: maker.now(), limit: 9, bytes_max: usize::MAX };
+        let (_, store) = open();
+        let first = accept("first");
+        let id = first.message.id;
+        assert_eq!(store.accept(first).await.unwrap(), Accepted::New);
+        let leased = store.lease(lease()).await.unwrap().remove(0);
+        let settle = maker.settlement(leased.id, Settlement::Retries { due_at: maker.now().plus(RETRY) });
+        store.settle(Arc::new(settle)).await.unwrap();
+        drop(store);
+
+        machine.jump(jump);
+        let (clock, store) = open();
+        let due_at = store.next_due("crm").await.unwrap().unwrap();
+        assert!(due_at.since(clock.now()) <= RETRY, "{jump}: due at {due_at}, and it is {}", clock.now());
+        machine.pass(RETRY);
+        maker.follow(&*clock);
+        assert_eq!(bodies(&store.lease(lease()).await.unwrap()), ["first"]);
+        assert_eq!(store.accept(accept("again")).await.unwrap(), Accepted::Duplicate(id));
+        machine.pass(7 * DAY);
+        maker.follow(&*clock);
+        assert_eq!(store.accept(accept("later")).await.unwrap(), Accepted::New);
+    }
+}
+
+#[tokio::test]
 async fn a_closed_store_takes_nothing_more_and_lets_the_folder_go() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path(), options()).unwrap();
     store.close().await;
     assert!(matches!(store.clean(START).await, Err(StoreError::Closed)));
-    let lease = Lease { integration: "crm".into(), now: START, limit: 1 };
+    let lease = Lease { integration: "crm".into(), now: START, limit: 1, bytes_max: usize::MAX };
     assert!(matches!(store.lease(lease).await, Err(StoreError::Closed)));
     drop(store);
     SqliteStore::open(folder.path(), options()).unwrap();
@@ -136,7 +178,7 @@ async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
         std::fs::copy(folder.path().join(&name), copy.path().join(&name)).unwrap();
     }
     let revived = SqliteStore::open(copy.path(), options()).unwrap();
-    let leased = revived.lease(Lease { integration: "crm".into(), now: START, limit: 1 }).await.unwrap();
+    let leased = revived.lease(Lease { integration: "crm".into(), now: START, limit: 1, bytes_max: usize::MAX }).await.unwrap();
     assert_eq!(leased.iter().map(|leased| (body(leased), leased.may_repeat)).collect::<Vec<_>>(), [("1", true)]);
 }
 
@@ -144,7 +186,7 @@ async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
 async fn what_waited_while_a_host_ended_as_it_should_repeats_nothing_and_what_came_after_a_crash_neither() {
     let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let world = World::new(InMemory::default());
-    let lease = || Lease { integration: "crm".into(), now: START, limit: 9 };
+    let lease = || Lease { integration: "crm".into(), now: START, limit: 9, bytes_max: usize::MAX };
     let may_repeat = async |store: &SqliteStore| {
         let leased = store.lease(lease()).await.unwrap();
         leased.iter().map(|leased| (body(leased).to_owned(), leased.may_repeat)).collect::<Vec<_>>()
@@ -205,7 +247,7 @@ async fn deliveries_that_wait_are_carried_over_in_their_order_and_no_id_is_given
     connection.execute_batch(waiting).unwrap();
     drop(connection);
     let store = SqliteStore::open(folder.path(), options()).unwrap();
-    let lease = Lease { integration: "crm".into(), now: START, limit: 10 };
+    let lease = Lease { integration: "crm".into(), now: START, limit: 10, bytes_max: usize::MAX };
     let leased = store.lease(lease).await.unwrap();
     assert_eq!(leased.iter().map(|leased| (leased.id.0, leased.attempts)).collect::<Vec<_>>(), [(1, 2)]);
     store.accept(one_more(&World::new(InMemory::default()), "4")).await.unwrap();

@@ -48,7 +48,7 @@ pub(super) async fn hold(store: &SqliteStore) -> (mpsc::Sender<()>, tokio::task:
 }
 
 async fn lease_all(store: &SqliteStore) -> Vec<Leased> {
-    store.lease(Lease { integration: "crm".into(), now: Timestamp(START.0 + 1_000_000), limit: 1000 }).await.unwrap()
+    store.lease(Lease { integration: "crm".into(), now: Timestamp(START.0 + 1_000_000), limit: 1000, bytes_max: usize::MAX }).await.unwrap()
 }
 
 #[tokio::test]

@@ -27,7 +27,10 @@ async fn many_who_lease_never_get_the_same_delivery_nor_two_of_one_lane() {
         let (store, maker, in_flight, done) = (disk.sqlite().clone(), maker.clone(), in_flight.clone(), done.clone());
         tokio::spawn(async move {
             while done.lock().unwrap().len() < MESSAGES {
-                let leased = store.lease(Lease { integration: "crm".into(), now: START, limit: 1 + worker % 3 }).await.unwrap();
+                let leased = store
+                    .lease(Lease { integration: "crm".into(), now: START, limit: 1 + worker % 3, bytes_max: usize::MAX })
+                    .await
+                    .unwrap();
                 if leased.is_empty() {
                     // A lease from memory waits for nothing: without this, those that settle might never have their turn.
                     tokio::task::yield_now().await;
@@ -71,7 +74,7 @@ async fn a_lease_nobody_waits_for_any_more_ends() {
         waiting_max: WaitingMax::each(10),
     };
     disk.sqlite().accept(accept).await.unwrap();
-    let lease = Lease { integration: "crm".into(), now: START, limit: 10 };
+    let lease = Lease { integration: "crm".into(), now: START, limit: 10, bytes_max: usize::MAX };
     let leases = Arc::clone(&disk.sqlite().inner.leases);
     let database = disk.folder.path().join(DATABASE_FILE);
     let connection = open::open_reader(&database, &open::Medium::default()).unwrap();
@@ -89,6 +92,7 @@ enum Step {
     },
     Lease {
         limit: usize,
+        bytes_max: usize,
     },
     /// Of the leases held, the `which`-th.
     Settle {
@@ -139,7 +143,7 @@ fn step() -> impl Strategy<Value = Step> {
     let which = 0..8_usize;
     prop_oneof![
         6 => proptest::option::weighted(0.8, 0..3_u8).prop_map(|lane| Step::Accept { lane }),
-        5 => (1..4_usize).prop_map(|limit| Step::Lease { limit }),
+        5 => (1..4_usize, prop_oneof![2 => Just(usize::MAX), 1 => 1..4_usize]).prop_map(|(limit, bytes_max)| Step::Lease { limit, bytes_max }),
         8 => (which.clone(), how).prop_map(|(which, how)| Step::Settle { which, how }),
         1 => which.clone().prop_map(|which| Step::Release { which }),
         3 => (which.clone(), superseded).prop_map(|(which, superseded)| Step::Replay { which, superseded }),
@@ -170,7 +174,7 @@ impl Player {
                 let lane = lane.map(|lane| lane.to_string());
                 self.world.accept(&self.accepted.to_string(), lane.as_deref()).await.to_string()
             }
-            Step::Lease { limit } => self.lease(*limit).await,
+            Step::Lease { limit, bytes_max } => self.lease(*limit, *bytes_max).await,
             Step::Settle { which, how } => self.settle(*which, how).await,
             Step::Release { which } => match self.take(*which) {
                 Some(leased) => format!("{:?}", self.world.store().release(leased.id).await),
@@ -207,10 +211,10 @@ impl Player {
         self.told.push(format!("{step:?} → {told}; next {next:?}; waiting {waiting:?}; dead {:?}", self.world.dead_letters().await));
     }
 
-    async fn lease(&mut self, limit: usize) -> String {
+    async fn lease(&mut self, limit: usize, bytes_max: usize) -> String {
         let mut told = Vec::new();
         for integration in ["crm", "audit"] {
-            let lease = Lease { integration: integration.into(), now: self.world.now(), limit };
+            let lease = Lease { integration: integration.into(), now: self.world.now(), limit, bytes_max };
             for leased in self.world.store().lease(lease).await.unwrap() {
                 let shown = (leased.message.id, body(&leased), leased.stage, leased.attempts, leased.waits, leased.replay);
                 let times = (leased.first_started_at, leased.failing_since, leased.unsettled_starts);
@@ -247,7 +251,7 @@ impl Player {
                 self.world.discard(letter.id).await.unwrap();
             }
             self.world.advance(100);
-            self.lease(100).await;
+            self.lease(100, usize::MAX).await;
             if self.held.is_empty() {
                 return ["crm", "audit"].map(|integration| self.world.store().waiting(integration)).iter().sum();
             }

@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
 
     /// Leases, and holds what is handed out against the database: all that is ready, due and not handed out yet, the oldest first.
     async fn lease(&mut self, lease: &Lease) -> Result<usize, StoreError> {
-        let from_memory = self.store.inner.leases.lock().ready().take(&lease.integration, lease.now, 0).is_some();
+        let from_memory = self.store.inner.leases.lock().ready().take(&lease.integration, lease.now, 0, usize::MAX).is_some();
         let leased = self.store.lease(lease.clone()).await?;
         let (due, mut handed_out) = (self.due(lease), Vec::new());
         for leased in &leased {
@@ -296,7 +296,7 @@ impl<'a> Run<'a> {
     pub fn next(&mut self) -> Step {
         if std::mem::take(&mut self.came) && self.dice.chance(70) {
             // At once, as a host does: where nothing else is due this needs no read.
-            return Step::Lease(Lease { integration: INTEGRATIONS[0].to_owned(), now: self.clock.now(), limit: 20 });
+            return Step::Lease(Lease { integration: INTEGRATIONS[0].to_owned(), now: self.clock.now(), limit: 20, bytes_max: usize::MAX });
         }
         self.clock.advance(Duration::from_millis(self.dice.below(3_000) as u64));
         match self.dice.below(10) {
@@ -306,7 +306,7 @@ impl<'a> Run<'a> {
             }
             3..=4 => {
                 let (integration, limit) = ((*self.dice.pick(&INTEGRATIONS)).to_owned(), *self.dice.pick(&[1, 3, 20]));
-                Step::Lease(Lease { integration, now: self.clock.now(), limit })
+                Step::Lease(Lease { integration, now: self.clock.now(), limit, bytes_max: usize::MAX })
             }
             5..=8 => Step::Group(self.settlements()),
             _ => Step::Group(vec![self.by_hand()]),
@@ -448,7 +448,8 @@ impl<'a> Run<'a> {
             }
             let mut handed_out = 0;
             for integration in INTEGRATIONS {
-                handed_out += self.lease(&Lease { integration: integration.to_owned(), now, limit: 100 }).await.unwrap();
+                handed_out +=
+                    self.lease(&Lease { integration: integration.to_owned(), now, limit: 100, bytes_max: usize::MAX }).await.unwrap();
             }
             if handed_out == 0 {
                 break;
