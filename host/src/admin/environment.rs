@@ -103,7 +103,7 @@ impl LiveEnvironment {
         if plan || applied.changes.is_empty() {
             return Ok(applied);
         }
-        self.parts.aliases.replace(&next.environment).await;
+        self.parts.aliases.replace(&next.environment);
         self.parts.intake.replace_routes(routes);
         *running = next;
         applied.applied = true;

@@ -240,20 +240,38 @@ impl Turnstile {
     }
 
     /// The target took the credential. True if that is news.
-    pub fn accepted(&self, now: Timestamp) -> bool {
+    pub fn accepted(&self, ticket: Ticket, now: Timestamp) -> bool {
         let mut inside = self.lock();
-        let news = inside.health.accepted(now);
+        let news = inside.health.accepted(ticket, now);
         if news {
             inside.changed(now);
         }
         news
     }
 
-    /// The credential made of `secret` was refused. True if that is news.
-    pub fn refuse(&self, now: Timestamp, secret: Option<Secret>, detail: String) -> bool {
+    /// See [`Health::has_another_credential`].
+    pub fn has_another_credential(&self, now: Timestamp) -> bool {
         let mut inside = self.lock();
+        let news = inside.health.has_another_credential(now);
+        if news {
+            inside.changed(now);
+        }
+        news
+    }
+
+    /// See [`Health::is_of_this_credential`].
+    pub fn is_of_this_credential(&self, ticket: Ticket) -> bool {
+        self.lock().health.is_of_this_credential(ticket)
+    }
+
+    /// The credential made of `secret` was refused. True if that is news.
+    pub fn refuse(&self, ticket: Ticket, now: Timestamp, secret: Option<Secret>, detail: String) -> bool {
+        let mut inside = self.lock();
+        if !inside.health.is_of_this_credential(ticket) {
+            return false;
+        }
         inside.start_counting();
-        inside.health.refuse(now, secret, detail)
+        inside.health.refuse(ticket, now, secret, detail)
     }
 
     pub fn is_refused_with_other_than(&self, now_read: &Secret) -> bool {
@@ -321,7 +339,8 @@ impl Turnstile {
         inside.changed(now);
     }
 
-    /// The alias leads to another target now: what was known of the old one is forgotten, and what is still heard of it ignored.
+    /// The alias leads to another target now: what was known of the old one and its credential is forgotten, and what is still heard of
+    /// them ignored.
     pub fn lead_elsewhere(&self, now: Timestamp) {
         let mut inside = self.lock();
         inside.health = inside.health.of_another_target(now);

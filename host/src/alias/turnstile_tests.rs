@@ -132,7 +132,7 @@ fn nobody_passes_a_gate_that_is_closed_for_another_reason() {
     let orders = who("orders");
     let (paused, refused, throttled) = (open(&[]), open(&[]), Turnstile::new(&[], at(0)));
     paused.pause(at(0), "moving house".to_owned(), at(0));
-    refused.refuse(at(0), None, "401".to_owned());
+    refused.refuse(refused.force(), at(0), None, "401".to_owned());
     let asked = Asked { wait: Some(60 * SECOND), oddity: None };
     throttled.throttle(throttled.force(), at(0), &asked, &random(), "429".to_owned());
     for turnstile in [paused, refused, throttled] {
@@ -197,9 +197,9 @@ fn what_was_under_way_when_the_breaker_opened_takes_no_seat_of_those_who_come_af
 fn everybody_who_waits_hears_when_the_gate_is_open_for_all() {
     let turnstile = Turnstile::new(&[], at(0));
     let (a, b) = (who("a"), who("b"));
-    turnstile.refuse(at(0), None, "401".into());
+    turnstile.refuse(turnstile.force(), at(0), None, "401".into());
     assert!(turnstile.admit(&a, 8, at(0)).is_err() && turnstile.admit(&b, 8, at(0)).is_err());
-    assert!(turnstile.accepted(at(1_000)));
+    assert!(turnstile.accepted(turnstile.force(), at(1_000)));
     assert!(rang(&a) && !rang(&b), "one after the other, since it starts slowly");
     assert_eq!(seats(&turnstile, &a, 8, at(1_000)), 1);
     for second in 1..12 {
