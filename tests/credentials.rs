@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::support::eventually;
 use crate::support::host::{Host, lockgate};
@@ -225,8 +225,7 @@ fn a_changed_environment_takes_effect_while_messages_flow_and_a_wrong_one_change
     assert_eq!(status, 0, "{error}");
     let url = |outside: &Outside| format!("\"http://{}/services/data/v60.0\"", outside.crm.address());
     assert!(told.contains(&format!("alias.crm.url: {} → {}\n", url(&old), url(&new))), "{told}");
-    assert!(told.contains("values.new-order-stage: \"Prospecting\" → \"Qualification\"\nnote: values are read at a start"), "{told}");
-    assert!(told.ends_with("environment test would change\n"), "{told}");
+    assert!(told.ends_with("values.new-order-stage: \"Prospecting\" → \"Qualification\"\nenvironment test would change\n"), "{told}");
     post(&host, 4..5);
     wait_for(&old, 5);
 
@@ -238,9 +237,18 @@ fn a_changed_environment_takes_effect_while_messages_flow_and_a_wrong_one_change
     post(&host, 15..20);
     eventually("all are in one or the other", || (opportunities(&old) + opportunities(&new) == 20).then_some(()));
     assert!(opportunities(&new) >= 5, "those that came after are in the new one");
+    let in_the_new_stage = |outside: &Outside| {
+        let is_in_it = |record: &&Map<String, Value>| record.get("StageName").and_then(Value::as_str) == Some("Qualification");
+        outside.crm.received().records.values().filter(is_in_it).count()
+    };
+    assert!(in_the_new_stage(&new) >= 5, "and have the new value");
     assert_eq!(new.crm.received().token_requests, 1, "the token of the old endpoint is not the new one's");
     let letters = host.api("/api/v1/dead-letters");
     assert_eq!(letters["dead-letters"].as_array().unwrap().len(), 0, "{letters}");
+    // Without the value nothing more could be transformed.
+    workspace.write("environments/test.toml", &changed.replace("new-order-stage", "another"));
+    let (status, _, error) = apply(&[]);
+    assert_eq!((status, error.contains("LG-1007") && error.contains("orders-to-crm, step 1")), (1, true), "{error}");
     let (status, _, error) = text(&lockgate(workspace.path()).args(["env", "apply", "--env", "none"]).output().unwrap());
     assert_eq!((status, error.contains("LG-1012")), (1, true), "{error}");
 }

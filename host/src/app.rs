@@ -111,7 +111,9 @@ impl Host {
         let pauses = Arc::new(Pauses::new(bells.clone()));
         pausing::restore(&ground.store, &pauses, &aliases).await?;
         let (events, clock) = (ground.events.clone(), ground.clock.clone());
-        let live = LiveParts { aliases: aliases.clone(), intake: intake.clone(), vault, secrets, events, clock };
+        let facts = plugins::facts(&config);
+        let live =
+            LiveParts { aliases: aliases.clone(), intake: intake.clone(), catalog: catalog.clone(), facts, vault, secrets, events, clock };
         let api = ground.api(&config, prepared.workspace.environment.clone(), live, (&pauses, &retirements), admin)?;
         let console = Console::new(api.clone(), admin);
         // The listeners are bound, so whoever finds this file finds a host that takes connections.

@@ -1,7 +1,7 @@
 //! [`LiveEnvironment`]: the environment that runs, and how another takes its place while messages flow. `GET` and
 //! `POST /api/v1/environment`.
 //!
-//! Aliases are replaced at once. Values are part of what plugins were configured with at the start, so they wait for the next one.
+//! Requests under way end where they began; calls that begin afterwards are given the configs of plugins with the new values in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::api::Api;
+use super::configs::{Configs, ReadFacts};
 use super::parameters::Parameters;
 use super::to_its_end::to_its_end;
 use crate::alias::Aliases;
@@ -21,10 +22,11 @@ use crate::alias::secret::SecretSource;
 use crate::alias::vault::Vault;
 use crate::clock::Clock;
 use crate::config::{EnvironmentFile, missing_secrets_of, used_aliases_of};
+use crate::delivery::Catalog;
 use crate::ingress::answer::{self, Refusal};
 use crate::ingress::body::BodyLimits;
 use crate::ingress::{Intake, Routes};
-use crate::problem::{Code, Problem, Problems};
+use crate::problem::{Code, Problems};
 use crate::telemetry::events::{Event, Events, Kind, Level};
 
 /// As large as a file may be.
@@ -35,6 +37,8 @@ const TEXT_LIMITS: BodyLimits = BodyLimits { bytes: 1024 * 1024, within: std::ti
 pub struct LiveParts {
     pub aliases: Arc<Aliases>,
     pub intake: Arc<Intake>,
+    pub catalog: Arc<Catalog>,
+    pub facts: ReadFacts,
     pub vault: Arc<Vault>,
     pub secrets: Arc<dyn SecretSource>,
     pub events: Arc<Events>,
@@ -97,13 +101,14 @@ impl LiveEnvironment {
     pub async fn apply(&self, text: &str, plan: bool) -> Result<Applied, Problems> {
         let mut running = self.running.lock().await;
         let next = EnvironmentFile::parse(&self.name, format!("environments/{}.toml", self.name), text)?;
-        let routes = self.fits(&next)?;
+        let (routes, configs) = self.fits(&next)?;
         let changes = changes(running.places.text(), text);
-        let mut applied = Applied { environment: self.name.clone(), applied: false, notes: self.notes(&changes, text), changes };
+        let mut applied = Applied { environment: self.name.clone(), applied: false, notes: self.notes(text), changes };
         if plan || applied.changes.is_empty() {
             return Ok(applied);
         }
-        self.parts.aliases.replace(&next.environment).await;
+        self.parts.aliases.replace(&next.environment);
+        configs.apply();
         self.parts.intake.replace_routes(routes);
         *running = next;
         applied.applied = true;
@@ -111,42 +116,26 @@ impl LiveEnvironment {
         Ok(applied)
     }
 
-    /// Whether what runs finds what it needs in `next`; gives the routes with its rules.
-    fn fits(&self, next: &EnvironmentFile) -> Result<Routes, Problems> {
+    /// Whether what runs finds what it needs in `next`; gives the routes with its rules, and what its values change.
+    fn fits(&self, next: &EnvironmentFile) -> Result<(Routes, Configs), Problems> {
         let integrations: Vec<_> = self.parts.intake.routes().integrations().cloned().collect();
         let mut problems = Problems::default();
-        for integration in &integrations {
-            let bound: BTreeSet<&str> =
-                integration.uses().flat_map(|(_, step)| step.bindings.values()).map(|binding| binding.alias.as_str()).collect();
-            for alias in bound {
-                let found = next.environment.aliases.get(alias);
-                if found.is_none_or(|alias| alias.url.is_none()) {
-                    let lacks = if found.is_none() { "is not there" } else { "has no `url`" };
-                    let message = format!("alias `{alias}`, which the active release of {} uses, {lacks}", integration.name);
-                    let fix = format!("add [alias.{alias}] with a `url`, or first run a release that does not use it");
-                    problems.push(Problem::new(Code::UnknownAlias, message).fix(fix));
-                }
-            }
-        }
+        let configs = Configs::of(&self.parts.catalog, &integrations, &next.environment, &self.parts.facts);
+        let configs = configs.map_err(|more| problems.0.extend(more.0));
         let used = used_aliases_of(integrations.iter().map(|integration| &**integration));
         problems.0.extend(missing_secrets_of(&used, next, &*self.parts.secrets).0);
         if next.environment.aliases.values().any(|alias| alias.auth.token_url().is_some()) {
             problems.0.extend(self.parts.vault.prepare().err());
         }
-        match Routes::build(&integrations, &next.environment) {
-            Ok(routes) => problems.or(routes),
-            Err(more) => {
-                problems.0.extend(more.0);
-                Err(problems)
-            }
+        let routes = Routes::build(&integrations, &next.environment).map_err(|more| problems.0.extend(more.0));
+        match (routes, configs) {
+            (Ok(routes), Ok(configs)) => problems.or((routes, configs)),
+            _ => Err(problems),
         }
     }
 
-    fn notes(&self, changes: &[Change], text: &str) -> Vec<String> {
+    fn notes(&self, text: &str) -> Vec<String> {
         let mut notes = Vec::new();
-        if changes.iter().any(|change| change.key.starts_with("values.")) {
-            notes.push("values are read at a start: those that differ count from the next start of the host on".to_owned());
-        }
         if std::fs::read_to_string(&self.file).is_ok_and(|own| own != text) {
             notes.push(format!("the host's own {} is another: its next start reads that one", self.file.display()));
         }

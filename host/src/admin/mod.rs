@@ -8,6 +8,7 @@ mod aliases;
 mod api;
 mod backup;
 mod by_hand;
+mod configs;
 mod console_links;
 pub(crate) mod dead_letters;
 mod detail;
@@ -38,6 +39,7 @@ mod unread;
 
 pub use aliases::test_alias;
 pub use api::{Api, ApiParts};
+pub use configs::ReadFacts;
 pub use environment::{LiveEnvironment, LiveParts};
 pub use sessions::{SESSION_LIVES, Session, Sessions};
 

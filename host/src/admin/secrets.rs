@@ -9,6 +9,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
+use zeroize::Zeroize;
 
 use super::api::{Api, ApiParts};
 use super::parameters::{Parameters, named};
@@ -57,6 +58,10 @@ pub async fn set(
     let body = api.body(request, SECRET_LIMITS).await?;
     let now = api.parts.clock.now();
     let (parts, secret, of) = (api.parts.clone(), Secret::new(&body.bytes[..]), name.clone());
+    // Where nobody else holds the bytes they are wiped; what the connection read them into is its own.
+    if let Ok(mut bytes) = body.bytes.try_into_mut() {
+        bytes.as_mut().zeroize();
+    }
     let released = to_its_end(async move {
         parts.environment.vault().set(&of, secret, now).await.map_err(|problem| refused(&problem))?;
         let released = parts.aliases.secrets_changed().await;
@@ -79,6 +84,7 @@ pub async fn unset(
     let unset = to_its_end(async move {
         let was_set = parts.environment.vault().unset(&of).await.map_err(|problem| refused(&problem))?;
         if was_set {
+            parts.aliases.secrets_changed().await;
             tell(&parts, "a secret was unset", &of);
         }
         Ok::<_, Refusal>(was_set)

@@ -58,10 +58,17 @@ fn what_lies_back_half_a_minute_is_forgotten() {
     let mut bench = Bench::new();
     bench.see_all((0..4).map(Sign::Failed));
     bench.now = bench.now.plus(WINDOW);
-    bench.see_all((0..4).map(Sign::Failed));
-    assert!(!bench.is_open());
-    bench.see(Sign::Failed(4));
+    // Other messages: one that was seen before would not count twice however long ago that was.
+    bench.see_all((10..14).map(Sign::Failed));
+    assert!(!bench.is_open(), "four of late");
+    bench.see(Sign::Failed(14));
     assert!(bench.is_open());
+
+    let mut bench = Bench::new();
+    bench.see_all((0..4).map(Sign::Failed));
+    bench.now = bench.now.plus(WINDOW - Duration::from_millis(100));
+    bench.see(Sign::Failed(10));
+    assert!(bench.is_open(), "not quite as long ago");
 }
 
 /// A timed-out request of each of `keys` messages, over and over: how many rounds until it opens.

@@ -1,16 +1,17 @@
 //! Credentials against a real server on loopback: tokens, refreshes, refusals and their repair.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Semaphore};
 
 use super::network::NetworkUpstream;
+use super::scripted::ScriptedUpstream;
 use super::secret::MachineSecrets;
-use super::test_support::{Bench, Logged, SECRET, START, Server, aliases_at, answer, basic, get, oauth, secret, until};
+use super::test_support::{Bench, Logged, SECRET, START, Server, TableSecrets, aliases_at, answer, basic, get, oauth, secret, until};
 use super::{Auth, EgressError, Gate, Hold};
 use crate::clock::{Clock, ManualClock};
 
@@ -174,6 +175,56 @@ async fn a_password_rotated_in_its_file_is_picked_up_at_the_first_401() {
     assert_eq!(bench.aliases.send("crm", &[], get("/a")).await.unwrap().status, 200);
     assert_eq!(server.seen("/").len(), 3);
     assert_eq!(bench.state(), "healthy");
+}
+
+#[tokio::test]
+async fn a_401_to_a_password_of_before_does_not_refuse_the_one_that_was_set_since() {
+    let (may_end, is_first) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicBool::new(true)));
+    let (gate, first) = (Arc::clone(&may_end), Arc::clone(&is_first));
+    let server = Server::start(move |seen| {
+        let (gate, is_first) = (Arc::clone(&gate), first.swap(false, Ordering::SeqCst));
+        async move {
+            if seen.header("authorization") == format!("Basic {}", STANDARD.encode("host:new")) {
+                return answer(200, &[], "fine");
+            }
+            if is_first {
+                gate.acquire().await.unwrap().forget();
+            }
+            answer(401, &[], "")
+        }
+    })
+    .await;
+    let bench = Bench::at(&server, basic());
+    let aliases = Arc::clone(&bench.aliases);
+    let late = tokio::spawn(async move { aliases.send("crm", &[], get("/a")).await.map(|response| response.status) });
+    until(|| !server.seen("/").is_empty()).await;
+    assert!(bench.aliases.send("crm", &[], get("/a")).await.is_err());
+    assert_eq!(bench.state(), "credential-refused");
+    bench.secrets.set("file secrets/crm", "new");
+    assert_eq!(bench.aliases.secrets_changed().await, ["crm"]);
+    assert_eq!(bench.aliases.send("crm", &[], get("/a")).await.unwrap().status, 200);
+    may_end.add_permits(1);
+    assert_eq!(late.await.unwrap(), Ok(200), "it goes again, with the new one");
+    assert_eq!(bench.state(), "healthy");
+}
+
+#[tokio::test]
+async fn a_panic_while_a_token_is_asked_for_is_told_as_one_and_not_as_the_end_of_the_host() {
+    let log = Logged::start();
+    let upstream = Arc::new(ScriptedUpstream::new(|_| panic!("a fault of the host")));
+    let clock = Arc::new(ManualClock::at(START));
+    let secrets = Arc::new(TableSecrets::default());
+    secrets.set("file secrets/crm", SECRET);
+    let auth = Auth::OAuth2ClientCredentials {
+        token_url: "http://crm.example/token".parse().unwrap(),
+        client_id: "dev".to_owned(),
+        client_secret: secret(),
+        scope: None,
+    };
+    let aliases = aliases_at("http://crm.example/base", auth, secrets, upstream, clock);
+    let error = aliases.send("crm", &[], get("/a")).await.unwrap_err();
+    assert_eq!(error, EgressError::Unreachable("the host panicked while it made a credential".to_owned()));
+    assert_eq!(log.lines("LG-7999 alias crm: the host panicked").len(), 1, "{}", log.text());
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
+use tokio::task::JoinError;
 use url::Url;
 
 use super::answers::Answers;
@@ -76,6 +77,8 @@ pub struct Endpoint {
     pub(super) around: Arc<Surroundings>,
     /// Held while a credential is made, so that many who need a new one make one request.
     credential: Arc<Mutex<Wallet>>,
+    /// One for all that the alias was: whoever asks for a token asks with the refresh token that was given last.
+    pub(super) purse: Arc<Mutex<Purse>>,
     /// For the time in which the target gives none.
     pub(super) answers: Arc<Answers>,
     /// Requests for a credential that came to nothing.
@@ -86,7 +89,8 @@ pub struct Endpoint {
 #[derive(Debug, Default)]
 struct Wallet {
     credential: Option<Arc<Credential>>,
-    purse: Purse,
+    /// Credentials there were: a number is never given again, though its credential was dropped.
+    serials: u64,
     failure: Option<EgressError>,
 }
 
@@ -116,13 +120,13 @@ impl Endpoint {
         let (name, network) = (Arc::from(alias.name.as_str()), alias.network.clone().into());
         let turnstile = Arc::new(Turnstile::new(&alias.rate, around.clock.now()));
         turnstile.let_pass_while_open(alias.stale_if_error.is_some());
-        let wallet = Wallet { purse: Purse::of(around.vault.take_token(&alias.name)), ..Wallet::default() };
-        let (credential, credentials_failed) = (Arc::new(Mutex::new(wallet)), AtomicU64::new(0));
-        Self { turnstile, alias, name, network, around, credential, answers: Arc::default(), credentials_failed }
+        let purse = Arc::new(Mutex::new(Purse::of(around.vault.take_token(&alias.name))));
+        let (credential, answers, credentials_failed) = (Arc::default(), Arc::default(), AtomicU64::new(0));
+        Self { turnstile, alias, name, network, around, credential, purse, answers, credentials_failed }
     }
 
     /// The same alias as it is to be from now on. Requests that are under way end on this one.
-    pub async fn succeeded_by(&self, alias: Alias) -> Self {
+    pub fn succeeded_by(&self, alias: Alias) -> Self {
         let now = self.now();
         if alias.rate != self.alias.rate {
             self.turnstile.limit(&alias.rate, now);
@@ -131,20 +135,24 @@ impl Endpoint {
             self.turnstile.lead_elsewhere(now);
         }
         self.turnstile.let_pass_while_open(alias.stale_if_error.is_some());
-        // What another target said, or was said to another credential, is no answer of this one's.
-        let is_the_same = (&alias.url, &alias.auth) == (&self.alias.url, &self.alias.auth);
-        let answers = if is_the_same { Arc::clone(&self.answers) } else { Arc::default() };
-        let around = Arc::clone(&self.around);
-        let (name, network) = (Arc::clone(&self.name), alias.network.clone().into());
         let mut credential = Arc::clone(&self.credential);
         if alias.auth != self.alias.auth {
-            // The token may still be good, or be what the next one is got with.
-            let purse = std::mem::take(&mut self.credential.lock().await.purse);
-            credential = Arc::new(Mutex::new(Wallet { purse, ..Wallet::default() }));
-            self.turnstile.accepted(now);
+            credential = Arc::default();
+            self.turnstile.has_another_credential(now);
         }
-        let (turnstile, credentials_failed) = (Arc::clone(&self.turnstile), AtomicU64::new(0));
-        Self { turnstile, alias, name, network, around, credential, answers, credentials_failed }
+        let answers = if self.answers_for(&alias) { Arc::clone(&self.answers) } else { Arc::default() };
+        let around = Arc::clone(&self.around);
+        let (name, network) = (Arc::clone(&self.name), alias.network.clone().into());
+        // The token may still be good, or be what the next one is got with.
+        let (turnstile, purse, credentials_failed) = (Arc::clone(&self.turnstile), Arc::clone(&self.purse), AtomicU64::new(0));
+        Self { turnstile, alias, name, network, around, credential, purse, answers, credentials_failed }
+    }
+
+    /// Whether what is kept of this one's answers is what `alias` would be answered. What another target said, or was said to another
+    /// credential, is not; nor what another rule would have taken for no answer. Nobody notes what changes while none are kept.
+    fn answers_for(&self, alias: &Alias) -> bool {
+        let what = |alias: &Alias| (alias.url.clone(), alias.auth.clone(), alias.expired_when.clone());
+        what(alias) == what(&self.alias) && alias.stale_if_error.is_some() && self.alias.stale_if_error.is_some()
     }
 
     /// Sends `request`, if the alias sends anything now.
@@ -170,10 +178,10 @@ impl Endpoint {
                 other => other,
             })?;
             if self.says_expired(&heard) {
-                return Err(self.refuse(credential.made_of.clone(), refusal(heard.answer.status)));
+                return Err(self.refuse(ticket, credential.made_of.clone(), refusal(heard.answer.status)));
             }
         }
-        self.shown(heard, &credential)
+        self.shown(heard, &credential, ticket)
     }
 
     /// Whether it is a 401, or what the alias's rule says is as good as one.
@@ -182,10 +190,10 @@ impl Endpoint {
     }
 
     /// An answer that takes the credential, as the plugin gets it.
-    fn shown(&self, heard: Heard, credential: &Credential) -> Result<EgressResponse, EgressError> {
+    fn shown(&self, heard: Heard, credential: &Credential, ticket: Ticket) -> Result<EgressResponse, EgressError> {
         let status = heard.answer.status;
         if status.as_u16() < 500 && status != StatusCode::TOO_MANY_REQUESTS {
-            self.taken();
+            self.taken(ticket);
         }
         if is_encoded(&heard.answer.headers) && !credential.blanker.is_idle() {
             let detail =
@@ -277,7 +285,17 @@ impl Endpoint {
         }
         let endpoint = Arc::clone(self);
         let making = tokio::spawn(async move { endpoint.put_new(&mut wallet, ticket, because).await });
-        making.await.unwrap_or_else(|_| Err(EgressError::Unreachable("the host goes down".to_owned())))
+        making.await.unwrap_or_else(|ended| Err(self.not_made(&ended)))
+    }
+
+    /// Why the task that makes a credential made none.
+    fn not_made(&self, ended: &JoinError) -> EgressError {
+        if !ended.is_panic() {
+            return EgressError::Unreachable("the host goes down".to_owned());
+        }
+        let (code, name) = (Code::Internal, &self.name);
+        tracing::error!(%code, alias = %name, "{code} alias {name}: the host panicked while it made a credential; its messages wait");
+        EgressError::Unreachable("the host panicked while it made a credential".to_owned())
     }
 
     /// Makes a credential and keeps it, or keeps why there is none for those who wait.
@@ -302,22 +320,24 @@ impl Endpoint {
     async fn make_credential(&self, wallet: &mut Wallet, ticket: Ticket, because: Because) -> Result<Credential, EgressError> {
         let given = match self.given() {
             Ok(given) => given,
-            Err(problem) => return Err(self.refuse(None, problem.message)),
+            Err(problem) => return Err(self.refuse(ticket, None, problem.message)),
         };
         let old = wallet.credential.as_deref();
-        let serial = old.map_or(1, |old| old.serial + 1);
+        wallet.serials += 1;
+        let serial = wallet.serials;
         let Some(secret) = given.0.first() else { return Credential::none().map_err(|error: Unusable| denied(&error.to_string())) };
         let made = if self.alias.auth.token_url().is_some() {
-            let granted = self.granted(&mut wallet.purse, &given, because != Because::None, ticket).await?;
+            let mut purse = self.purse.lock().await;
+            let granted = self.granted(&mut purse, &given, because != Because::None, ticket).await?;
             Credential::token(granted, &given, self.alias.auth.client_id(), serial)
         } else if because == Because::Refused && old.is_some_and(|old| old.made_of.as_ref() == Some(secret)) {
             // The same secret again would be refused again.
-            return Err(self.refuse(Some(secret.clone()), "the target answered 401".to_owned()));
+            return Err(self.refuse(ticket, Some(secret.clone()), "the target answered 401".to_owned()));
         } else {
             Credential::fixed(&self.alias.auth, secret.clone(), serial)
         };
         // A secret that cannot be sent needs a person just as one that is refused does.
-        made.map_err(|error| self.refuse(Some(given.joined()), error.to_string()))
+        made.map_err(|error| self.refuse(ticket, Some(given.joined()), error.to_string()))
     }
 
     /// The alias's secrets, read now.
@@ -332,9 +352,9 @@ impl Endpoint {
     }
 
     /// Notes that the credential is refused, and tells the owner if that is news.
-    pub(super) fn refuse(&self, secret: Option<Secret>, detail: String) -> EgressError {
+    pub(super) fn refuse(&self, ticket: Ticket, secret: Option<Secret>, detail: String) -> EgressError {
         let now = self.now();
-        if self.turnstile.refuse(now, secret, detail.clone()) {
+        if self.turnstile.refuse(ticket, now, secret, detail.clone()) {
             let owner = self.alias.owner.as_ref().map_or("nobody named", |owner| owner.contact.as_str());
             let fix = |(_, reference): &(_, &SecretRef)| format!("lockgate secret set {} (or put it into: {reference})", reference.name);
             let fixes: Vec<String> = self.alias.auth.secrets().iter().map(fix).collect();
@@ -354,24 +374,34 @@ impl Endpoint {
         self.replace(wallet, ticket, Because::Asked).await
     }
 
-    /// Ends when no token is being asked for.
+    /// Ends when no token is being asked for, by those it replaced neither.
     pub async fn settle(&self) {
         drop(self.credential.lock().await);
+        drop(self.purse.lock().await);
     }
 
     /// The target was seen to take the credential.
-    pub fn taken(&self) {
-        if self.turnstile.accepted(self.now()) {
+    pub fn taken(&self, ticket: Ticket) {
+        if self.turnstile.accepted(ticket, self.now()) {
             self.tell_recovered("the target takes the credential again");
         }
     }
 
     /// Drops the credential that was refused, so that the next request makes a new one.
     pub async fn release(&self, why: &str) {
-        self.answers.forget_all();
         self.credential.lock().await.credential.take();
-        if self.turnstile.accepted(self.now()) {
+        // Whoever asks from here on has another credential.
+        self.answers.forget_all();
+        if self.turnstile.has_another_credential(self.now()) {
             self.tell_recovered(why);
+        }
+    }
+
+    /// Forgets the answers that were given to another credential than one made of `given`.
+    pub async fn forget_answers_to_other_than(&self, given: &Given) {
+        let wallet = self.credential.lock().await;
+        if wallet.credential.as_ref().and_then(|credential| credential.made_of.as_ref()).is_some_and(|made_of| *made_of != given.joined()) {
+            self.answers.forget_all();
         }
     }
 

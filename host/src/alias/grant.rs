@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::Auth;
 use super::endpoint::Endpoint;
@@ -19,6 +20,9 @@ use crate::clock::Timestamp;
 use crate::crash_point::{CrashPoint, reached};
 use crate::problem::{Code, Problem};
 
+/// Refresh tokens that are kept for those who go back to an earlier first one, or an earlier client.
+const OTHER_LINEAGES_MAX: usize = 4;
+
 /// The secrets of an alias as they were read, in the order of [`Auth::secrets`].
 #[derive(Debug)]
 pub struct Given(pub Vec<Secret>);
@@ -29,8 +33,13 @@ impl Given {
         match self.0.as_slice() {
             [one] => one.clone(),
             several => {
-                let parts = several.iter().flat_map(|secret| [&secret.expose().len().to_be_bytes()[..], secret.expose()].concat());
-                Secret::new(parts.collect::<Vec<u8>>())
+                // Made as large as it gets: a copy that grows leaves others behind it that nobody wipes.
+                let mut joined = Vec::with_capacity(several.iter().map(|secret| size_of::<usize>() + secret.expose().len()).sum());
+                for secret in several {
+                    joined.extend_from_slice(&secret.expose().len().to_be_bytes());
+                    joined.extend_from_slice(secret.expose());
+                }
+                Secret::new(joined)
             }
         }
     }
@@ -44,10 +53,13 @@ pub struct Granted {
     /// A print of everything it was asked for with.
     made_of: String,
     refresh: Option<Refresh>,
+    /// Those of other lineages, the latest first: a request that is still under way for one, or an environment that goes back to it, goes on
+    /// with what was given last. A vendor that sees a token used twice may take back all that came of it.
+    others: Vec<Refresh>,
 }
 
 /// A refresh token that was given in the place of an earlier one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Refresh {
     token: Secret,
     /// A print of the first one, and of whom it is for: another first one starts anew.
@@ -63,6 +75,9 @@ struct Written<'a> {
     made_of: Cow<'a, str>,
     refresh_token: Option<Cow<'a, str>>,
     lineage: Option<Cow<'a, str>>,
+    /// Tokens with their lineages.
+    #[serde(default)]
+    others: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 /// The token at hand.
@@ -79,23 +94,44 @@ impl Granted {
         self.refresh.as_ref().map(|refresh| &refresh.token)
     }
 
+    /// All refresh tokens, the latest first.
+    fn refreshes(&self) -> impl Iterator<Item = &Refresh> {
+        self.refresh.iter().chain(&self.others)
+    }
+
     fn write(&self) -> Result<Secret, Problem> {
-        let text = |secret: &'_ Secret| String::from_utf8_lossy(secret.expose()).into_owned();
+        fn text(secret: &Secret) -> Cow<'_, str> {
+            String::from_utf8_lossy(secret.expose())
+        }
         let written = Written {
-            access_token: text(&self.access_token).into(),
+            access_token: text(&self.access_token),
             usable_until: self.usable_until,
             made_of: self.made_of.as_str().into(),
-            refresh_token: self.refresh.as_ref().map(|refresh| text(&refresh.token).into()),
+            refresh_token: self.refresh.as_ref().map(|refresh| text(&refresh.token)),
             lineage: self.refresh.as_ref().map(|refresh| refresh.lineage.as_str().into()),
+            others: self.others.iter().map(|refresh| (text(&refresh.token), refresh.lineage.as_str().into())).collect(),
         };
-        serde_json::to_vec(&written).map(Secret::new).map_err(|error| Problem::new(Code::Internal, format!("a token: {error}")))
+        // With room for everything, twice where it is escaped: a text that grows leaves copies behind.
+        let tokens = self.refreshes().map(|refresh| &refresh.token).chain([&self.access_token]).map(|token| 2 * token.expose().len() + 256);
+        let mut json = Zeroizing::new(Vec::with_capacity(tokens.sum()));
+        serde_json::to_writer(&mut *json, &written).map_err(|error| Problem::new(Code::Internal, format!("a token: {error}")))?;
+        Ok(Secret::new(std::mem::take(&mut *json)))
     }
 
     fn read(written: &Secret) -> Option<Self> {
-        let Written { access_token, usable_until, made_of, refresh_token, lineage } = serde_json::from_slice(written.expose()).ok()?;
-        let refresh = refresh_token.zip(lineage);
-        let refresh = refresh.map(|(token, lineage)| Refresh { token: Secret::new(token.into_owned()), lineage: lineage.into_owned() });
-        Some(Self { access_token: Secret::new(access_token.into_owned()), usable_until, made_of: made_of.into_owned(), refresh })
+        let Written { access_token, usable_until, made_of, refresh_token, lineage, others } =
+            serde_json::from_slice(written.expose()).ok()?;
+        let refresh = |(token, lineage): (Cow<'_, str>, Cow<'_, str>)| Refresh {
+            token: Secret::new(token.into_owned()),
+            lineage: lineage.into_owned(),
+        };
+        Some(Self {
+            access_token: Secret::new(access_token.into_owned()),
+            usable_until,
+            made_of: made_of.into_owned(),
+            refresh: refresh_token.zip(lineage).map(refresh),
+            others: others.into_iter().take(OTHER_LINEAGES_MAX).map(refresh).collect(),
+        })
     }
 }
 
@@ -133,8 +169,10 @@ impl Endpoint {
     async fn fetch(&self, before: Option<&Granted>, given: &Given, made_of: String, ticket: Ticket) -> Result<Granted, EgressError> {
         let Some(token_url) = self.alias.auth.token_url() else { return Err(EgressError::Denied("no token endpoint".to_owned())) };
         let lineage = self.lineage(given);
-        let rotated = before.and_then(|before| before.refresh.as_ref()).filter(|refresh| Some(&refresh.lineage) == lineage.as_ref());
-        let request = self.ask(given, rotated.map(|refresh| &refresh.token), |client| client.request(self.template(token_url.clone())))?;
+        let of_it = |refresh: &&Refresh| Some(&refresh.lineage) == lineage.as_ref();
+        let rotated = before.and_then(|before| before.refreshes().find(of_it));
+        let rotated_token = rotated.map(|refresh| &refresh.token);
+        let request = self.ask(given, rotated_token, ticket, |client| client.request(self.template(token_url.clone())))?;
         let answer = self.around.upstream.send(request).await;
         let token = token::read(answer, self.now().0).map_err(|failure| self.no_token(failure, ticket, given))?;
         reached(CrashPoint::TokenRefreshed);
@@ -144,12 +182,20 @@ impl Endpoint {
         }
         // One that is not replaced goes on being used (RFC 6749 section 6).
         let refresh_token = refresh_token.or_else(|| rotated.map(|refresh| refresh.token.clone()));
+        let others = before.iter().flat_map(|before| before.refreshes()).filter(|refresh| !of_it(refresh));
+        let others = others.take(OTHER_LINEAGES_MAX).cloned().collect();
         let refresh = refresh_token.zip(lineage).map(|(token, lineage)| Refresh { token, lineage });
-        Ok(Granted { access_token, usable_until: self.now().plus(usable_for), made_of, refresh })
+        Ok(Granted { access_token, usable_until: self.now().plus(usable_for), made_of, refresh, others })
     }
 
     /// Who asks, and for what, put into a request by `request`.
-    fn ask<T>(&self, given: &Given, rotated: Option<&Secret>, request: impl FnOnce(Client<'_>) -> T) -> Result<T, EgressError> {
+    fn ask<T>(
+        &self,
+        given: &Given,
+        rotated: Option<&Secret>,
+        ticket: Ticket,
+        request: impl FnOnce(Client<'_>) -> T,
+    ) -> Result<T, EgressError> {
         let no_secret = || EgressError::Denied("a secret was not read".to_owned());
         let first = given.0.first().ok_or_else(no_secret)?;
         match &self.alias.auth {
@@ -164,7 +210,7 @@ impl Endpoint {
             Auth::OAuth2JwtBearer { token_url, claims, algorithm, key_id, .. } => {
                 let signing = Signing { claims, algorithm: *algorithm, key_id: key_id.as_deref(), private_key: first };
                 let assertion = signing.assertion(self.around.clock.wall(), &*self.around.random);
-                let assertion = assertion.map_err(|unsigned| self.refuse(Some(given.joined()), unsigned.to_string()))?;
+                let assertion = assertion.map_err(|unsigned| self.refuse(ticket, Some(given.joined()), unsigned.to_string()))?;
                 let (scope, grant) = (claims.scope.as_deref(), Grant::JwtBearer(&assertion));
                 Ok(request(Client { token_url, client_id: None, client_secret: None, scope, grant }))
             }
@@ -183,7 +229,11 @@ impl Endpoint {
 
     fn no_token(&self, failure: TokenFailure, ticket: Ticket, given: &Given) -> EgressError {
         match failure {
-            TokenFailure::Refused(what) => self.refuse(Some(given.joined()), what),
+            TokenFailure::Refused(what) => self.refuse(ticket, Some(given.joined()), what),
+            // The alias gets its tokens elsewhere now, or by other means.
+            TokenFailure::Unavailable(what) | TokenFailure::Throttled(_, what) if !self.turnstile.is_of_this_credential(ticket) => {
+                EgressError::Unreachable(what)
+            }
             TokenFailure::Unavailable(what) => self.unreachable(ticket, what),
             TokenFailure::AddressRefused(what) => self.address_refused(&what),
             TokenFailure::Throttled(asked, what) => {

@@ -78,6 +78,8 @@ pub enum Limit {
 pub struct Ticket {
     /// Which target it is for.
     era: u64,
+    /// Under which of the alias's credentials.
+    credential_era: u64,
     generation: u64,
     /// Its outcome decides whether an open breaker closes.
     is_try: bool,
@@ -100,6 +102,8 @@ pub struct Condition {
 pub struct Health {
     /// Counts the targets there were.
     era: u64,
+    /// Counts the credentials there were: another target, another `auth`, another secret.
+    credential_era: u64,
     /// Counts what closed or opened the gate.
     generation: u64,
     healthy_since: Timestamp,
@@ -152,6 +156,7 @@ impl Health {
     pub fn new(now: Timestamp) -> Self {
         Self {
             era: 0,
+            credential_era: 0,
             generation: 0,
             healthy_since: now,
             throttle: None,
@@ -165,7 +170,20 @@ impl Health {
 
     /// Of a target of which nothing is known yet. What a person paused stays so.
     pub fn of_another_target(&self, now: Timestamp) -> Self {
-        Self { era: self.era + 1, generation: self.generation + 1, paused: self.paused.clone(), ..Self::new(now) }
+        let (era, credential_era, generation) = (self.era + 1, self.credential_era + 1, self.generation + 1);
+        Self { era, credential_era, generation, paused: self.paused.clone(), ..Self::new(now) }
+    }
+
+    /// The alias has another credential: what was said to the old one, and what is still heard of it, says nothing of this one. True if the
+    /// old one was refused.
+    pub fn has_another_credential(&mut self, now: Timestamp) -> bool {
+        self.credential_era += 1;
+        self.credential_is_taken(now)
+    }
+
+    /// Whether `ticket` was given under the credential the alias has now.
+    pub fn is_of_this_credential(&self, ticket: Ticket) -> bool {
+        ticket.credential_era == self.credential_era
     }
 
     /// How many deliveries may run at once.
@@ -205,12 +223,16 @@ impl Health {
         if let Some(refusal) = &mut self.refusal {
             refusal.spell.until = now.plus(REFUSED_PROBE_EVERY);
         }
-        Ok(Ticket { era: self.era, generation: self.generation, is_try: try_number.is_some(), try_number })
+        Ok(self.ticket(try_number.is_some(), try_number))
     }
 
     /// Leave to send whatever is known, for a test a person asked for.
     pub fn force(&self) -> Ticket {
-        Ticket { era: self.era, generation: self.generation, is_try: true, try_number: None }
+        self.ticket(true, None)
+    }
+
+    fn ticket(&self, is_try: bool, try_number: Option<u64>) -> Ticket {
+        Ticket { era: self.era, credential_era: self.credential_era, generation: self.generation, is_try, try_number }
     }
 
     /// The holder of `ticket` sends no more.
@@ -332,7 +354,11 @@ impl Health {
     }
 
     /// The target took the credential. True if that is news.
-    pub fn accepted(&mut self, now: Timestamp) -> bool {
+    pub fn accepted(&mut self, ticket: Ticket, now: Timestamp) -> bool {
+        self.is_of_this_credential(ticket) && self.credential_is_taken(now)
+    }
+
+    fn credential_is_taken(&mut self, now: Timestamp) -> bool {
         let news = self.refusal.take().is_some();
         if news {
             self.start_slowly(now);
@@ -341,7 +367,10 @@ impl Health {
     }
 
     /// The credential made of `secret` was refused. True if the alias was not refused before: tell its owner.
-    pub fn refuse(&mut self, now: Timestamp, secret: Option<Secret>, detail: String) -> bool {
+    pub fn refuse(&mut self, ticket: Ticket, now: Timestamp, secret: Option<Secret>, detail: String) -> bool {
+        if !self.is_of_this_credential(ticket) {
+            return false;
+        }
         let before = self.refusal.take();
         let news = before.is_none();
         let since = before.map_or(now, |refusal| refusal.spell.since);

@@ -18,7 +18,7 @@ fn asked(seconds: u64) -> Asked {
 }
 
 fn throttle(health: &mut Health, now: Timestamp, asked: &Asked) -> Timestamp {
-    let ticket = Ticket { era: 0, generation: 0, is_try: false, try_number: None };
+    let ticket = Ticket { era: 0, credential_era: 0, generation: 0, is_try: false, try_number: None };
     health.throttle(ticket, now, asked, &random(), "429".into())
 }
 
@@ -197,8 +197,8 @@ fn a_slow_start_goes_on_after_a_restart() {
 #[test]
 fn a_refused_credential_is_news_once_and_is_tried_again_every_five_minutes() {
     let mut health = Health::new(at(0));
-    assert!(health.refuse(at(1_000), Some(Secret::new("old")), "401".into()));
-    assert!(!health.refuse(at(2_000), Some(Secret::new("old")), "401".into()));
+    assert!(health.refuse(health.force(), at(1_000), Some(Secret::new("old")), "401".into()));
+    assert!(!health.refuse(health.force(), at(2_000), Some(Secret::new("old")), "401".into()));
     assert_eq!(health.closed(at(301_999)), Some(Closed { kind: Hold::CredentialRefused, until: at(302_000) }));
     assert_eq!(health.limit(at(302_000)), Limit::Trial);
     assert!(health.enter(at(302_000), SECOND).is_ok());
@@ -206,7 +206,7 @@ fn a_refused_credential_is_news_once_and_is_tried_again_every_five_minutes() {
     assert!(!health.is_refused_with_other_than(&Secret::new("old")));
     assert!(health.is_refused_with_other_than(&Secret::new("new")));
     assert_eq!(health.condition(at(302_000)).since, at(1_000));
-    assert!(health.accepted(at(302_100)));
+    assert!(health.accepted(health.force(), at(302_100)));
     assert_eq!(health.closed(at(302_100)), None);
 }
 
@@ -216,7 +216,7 @@ fn a_refusal_is_shown_before_an_outage_and_an_outage_before_a_wait() {
     throttle(&mut health, at(0), &asked(3_600));
     assert_eq!(health.condition(at(1)).hold, Some(Hold::Open));
     assert_eq!(health.closed(at(11_000)).unwrap().kind, Hold::Throttled, "due for a try, but the target asked to wait");
-    health.refuse(at(0), None, "401".into());
+    health.refuse(health.force(), at(0), None, "401".into());
     assert_eq!(health.condition(at(1)).hold, Some(Hold::CredentialRefused));
 }
 

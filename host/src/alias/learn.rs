@@ -29,6 +29,10 @@ impl Endpoint {
             let wait_until = Some(self.throttle(ticket, &asked, detail()));
             return Heard { answer, wait_until, is_down: false };
         }
+        // Those of a target that is down anyhow say it again and again.
+        if asked.oddity.is_some() && !self.turnstile.is_open() {
+            self.warn_of_what_is_not_heeded(&detail());
+        }
         let sign = sign_of(status, sender);
         self.note(ticket, sign, &if sign == Sign::Answers { String::new() } else { detail() });
         Heard { answer, wait_until: None, is_down: sign == Sign::Down && self.turnstile.is_open() }
@@ -40,6 +44,11 @@ impl Endpoint {
             %code, alias = %self.name,
             "{code} alias {}: {detail}. If it is a mistake of the target's, end the wait: lockgate alias test {}", self.name, self.name,
         );
+    }
+
+    fn warn_of_what_is_not_heeded(&self, detail: &str) {
+        let (code, name) = (Code::SenselessRetryAfter, &self.name);
+        tracing::warn!(%code, alias = %name, "{code} alias {name}: {detail}. It is met as a target that does not say when to come back.");
     }
 
     pub(super) fn stumble(&self, error: UpstreamError, sender: &Sender, ticket: Ticket, credential: &Credential) -> EgressError {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::test_support::{Bench, FakeNetwork, START, Server, answer, get, oauth};
+use super::test_support::{Bench, FakeNetwork, Logged, START, Server, answer, get, oauth};
 use super::{Auth, EgressError, EgressRequest, EgressResponse, Gate, Hold, RateLimit, Sender};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -119,6 +119,24 @@ async fn a_429_that_says_nothing_or_nonsense_holds_the_alias_for_a_while_and_is_
         assert_eq!((status.state, status.breaker), ("throttled", "closed"));
         assert!(status.detail.as_ref().is_some_and(|detail| detail.contains(named)), "{status:?}");
     }
+}
+
+#[tokio::test]
+async fn a_503_that_says_nonsense_is_named_until_its_target_is_known_to_be_down() {
+    let log = Logged::start();
+    let (bench, _) = always(503, &[("retry-after", "soon")], 2).await;
+    let told = log.lines("LG-6005 alias crm: the target answered 503; its Retry-After \"soon\" is neither a number of seconds nor a date");
+    assert_eq!((told.len(), bench.state()), (2, "healthy"), "{}", log.text());
+    let log = Logged::start();
+    let (bench, _) = always(503, &[("retry-after", "soon")], 5).await;
+    for _ in 0..10 {
+        bench.clock.advance(20 * SECOND);
+        bench.aliases.send("crm", &[], get("/a")).await.unwrap();
+    }
+    assert_eq!((log.lines("LG-6005").len(), bench.state()), (5, "open"), "and not once more at every try");
+    let log = Logged::start();
+    always(503, &[], 3).await;
+    assert_eq!(log.lines("LG-6005").len(), 0);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Aliases: endpoints, credentials, token refresh, egress policy, and the network behind [`Upstream`].
 //!
-//! Depends on `clock`, `random` and `problem`, and on `integration` for plain data (owners, allow lists, waits). Knows nothing of
-//! plugins, messages or deliveries.
+//! Depends on `clock`, `random`, `problem` and `crash_point`, and on `integration` for plain data (owners, allow lists, waits). Knows
+//! nothing of plugins, messages or deliveries.
 //!
 //! The way of one request: [`registry`] → `path`, `headers` → `turnstile` (may it go now?) → `credential` (of a token: `grant`,
 //! `token`, `jwt`, kept in the [`vault`]) → [`upstream`] → `learn` (`retry_after`, `breaker`), `expired`, `blank` → back. Before that,

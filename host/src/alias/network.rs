@@ -37,14 +37,14 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
 type HttpClient = Client<Connect, Full<Bytes>>;
 
-/// Sends requests over the network, for the aliases of one environment: what an alias may dial is fixed at its first request.
+/// Sends requests over the network, for the aliases of one environment.
 #[derive(Debug)]
 pub struct NetworkUpstream {
     clock: Arc<dyn Clock>,
     resolve: Arc<dyn Resolve>,
     dial: Arc<dyn Dial>,
     tls: Arc<rustls::ClientConfig>,
-    /// One per alias, because the addresses that may be dialled are the alias's own.
+    /// One per alias, because the addresses that may be dialled are the alias's own; another one when these are others.
     clients: Mutex<HashMap<Arc<str>, Own>>,
 }
 

@@ -72,7 +72,7 @@ async fn ask(endpoint: &Arc<Endpoint>, url: &Url) -> AliasTest {
         Ok(heard) => {
             let test = judge(endpoint, &heard);
             if test.authenticated == Some(true) {
-                endpoint.taken();
+                endpoint.taken(ticket);
             }
             if heard.wait_until.is_none() && !heard.answer.status.is_server_error() {
                 endpoint.end_throttle();

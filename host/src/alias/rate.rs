@@ -115,6 +115,24 @@ impl Rate {
         Self { windows: limits.iter().map(window).collect(), held: 0, users: BTreeMap::new() }
     }
 
+    /// The same users under other limits: what was sent counts within the limits that stay, and who is under way keeps what is held for it,
+    /// as far as that fits into them.
+    pub fn with_limits(&mut self, limits: &[RateLimit], now: Timestamp) -> Self {
+        let sent = self.kept(now);
+        let mut next = Self::new(limits);
+        next.restore(&sent, true, now);
+        next.users = std::mem::take(&mut self.users);
+        let mut left = next.left();
+        for user in next.users.values_mut() {
+            user.held = user.held.min(left);
+            left -= user.held;
+            next.held += user.held;
+            // Whether it has all of another limit nobody knows.
+            user.alone = None;
+        }
+        next
+    }
+
     pub fn is_limited(&self) -> bool {
         !self.windows.is_empty()
     }
@@ -122,8 +140,12 @@ impl Rate {
     /// How many deliveries of `integration` could start at `now` and find room for the requests they are likely to send.
     pub fn seats(&mut self, integration: &str, now: Timestamp) -> usize {
         self.forget(now);
-        let left = self.windows.iter().map(Window::left).min().unwrap_or(u32::MAX).saturating_sub(self.held);
-        (left / self.needs(integration)) as usize
+        (self.left().saturating_sub(self.held) / self.needs(integration)) as usize
+    }
+
+    /// Requests that every window has room for.
+    fn left(&self) -> u32 {
+        self.windows.iter().map(Window::left).min().unwrap_or(u32::MAX)
     }
 
     /// When the next delivery of `integration` could; none if one under way has to end first.

@@ -3,7 +3,7 @@
 //! Owns the rules on what a plugin may ask of an alias and the view of their states. Depends on the other files of this room.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -153,8 +153,14 @@ pub struct KeptAlias {
 #[derive(Debug)]
 pub struct Aliases {
     endpoints: RwLock<Arc<Endpoints>>,
+    /// Those no environment has had since: one that comes back is the one it was, paused if it was, with its token and what is known of
+    /// its target.
+    gone: Mutex<Endpoints>,
     around: Arc<Surroundings>,
 }
+
+/// More that are gone are forgotten, and start anew if they come back.
+const GONE_MAX: usize = 1_000;
 
 type Endpoints = BTreeMap<String, Arc<Endpoint>>;
 
@@ -176,7 +182,7 @@ impl Aliases {
         let around = Arc::new(Surroundings { secrets, vault, upstream, clock, random, changes, to_keep });
         let endpoint = |alias: &Alias| (alias.name.clone(), Arc::new(Endpoint::new(alias.clone(), Arc::clone(&around))));
         let endpoints: Endpoints = environment.aliases.values().map(endpoint).collect();
-        Self { endpoints: RwLock::new(Arc::new(endpoints)), around }
+        Self { endpoints: RwLock::new(Arc::new(endpoints)), gone: Mutex::default(), around }
     }
 
     /// [`Aliases::new`], keeping tokens nowhere but in memory.
@@ -192,18 +198,22 @@ impl Aliases {
     }
 
     /// From now on the aliases are those of `environment`. What is under way ends where it began. An alias that leads where it led
-    /// keeps what is known of its target; one that leads elsewhere is taken to be healthy. Only one should replace at a time.
-    pub async fn replace(&self, environment: &Environment) {
+    /// keeps what is known of its target; one that leads elsewhere is taken to be healthy. All at once: nobody sees half of it.
+    pub fn replace(&self, environment: &Environment) {
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.endpoints();
         let mut endpoints = Endpoints::new();
         for alias in environment.aliases.values() {
-            let endpoint = match before.get(&alias.name) {
-                Some(same) if same.alias == *alias => Arc::clone(same),
-                Some(old) => Arc::new(old.succeeded_by(alias.clone()).await),
+            let endpoint = match before.get(&alias.name).cloned().or_else(|| gone.remove(&alias.name)) {
+                Some(same) if same.alias == *alias => same,
+                Some(old) => Arc::new(old.succeeded_by(alias.clone())),
                 None => Arc::new(Endpoint::new(alias.clone(), Arc::clone(&self.around))),
             };
             endpoints.insert(alias.name.clone(), endpoint);
         }
+        let leaving: Vec<_> = before.iter().filter(|(name, _)| !endpoints.contains_key(*name)).collect();
+        let room = GONE_MAX.saturating_sub(gone.len());
+        gone.extend(leaving.into_iter().take(room).map(|(name, endpoint)| (name.clone(), Arc::clone(endpoint))));
         *self.endpoints.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(endpoints);
         self.around.changes.send_modify(|tick| *tick += 1);
         self.around.to_keep.notify_one();
@@ -341,12 +351,17 @@ impl Aliases {
         is_changed
     }
 
-    /// Releases refused aliases whose secrets are others now, at once: somebody has set one. Gives their names.
+    /// Releases refused aliases whose secrets are others now, at once: somebody has set one. Gives their names. What is kept of answers
+    /// that were given to other secrets is forgotten.
     pub async fn secrets_changed(&self) -> Vec<String> {
         let mut released = Vec::new();
-        for (name, endpoint) in self.endpoints().iter().filter(|(_, endpoint)| endpoint.turnstile.is_refused()) {
-            if self.release_if_changed(endpoint).await {
+        for (name, endpoint) in self.endpoints().iter() {
+            if endpoint.turnstile.is_refused() && self.release_if_changed(endpoint).await {
                 released.push(name.clone());
+            } else if endpoint.alias.stale_if_error.is_some()
+                && let Ok(given) = endpoint.given()
+            {
+                endpoint.forget_answers_to_other_than(&given).await;
             }
         }
         released
@@ -354,7 +369,8 @@ impl Aliases {
 
     /// Ends when no token is being asked for: what was given is kept.
     pub async fn settle_tokens(&self) {
-        for endpoint in self.endpoints().values() {
+        let gone: Vec<_> = self.gone.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for endpoint in self.endpoints().values().chain(&gone) {
             endpoint.settle().await;
         }
     }

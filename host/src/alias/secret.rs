@@ -101,15 +101,17 @@ const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 impl SecretSource for MachineSecrets {
     fn read(&self, reference: &SecretRef) -> Result<Secret, Problem> {
-        let bytes = match &reference.place {
-            SecretPlace::Env(name) => std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec).unwrap_or_default(),
+        let secret = match &reference.place {
+            SecretPlace::Env(name) => {
+                Secret::new(std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec).unwrap_or_default())
+            }
             SecretPlace::File(path) => read_file(&self.workspace.join(path))?,
-            SecretPlace::Store => Vec::new(),
+            SecretPlace::Store => Secret::new(Vec::new()),
         };
-        if bytes.is_empty() {
+        if secret.expose().is_empty() {
             return Err(missing(reference));
         }
-        Ok(Secret::new(bytes))
+        Ok(secret)
     }
 }
 
@@ -124,12 +126,12 @@ pub fn missing(reference: &SecretRef) -> Problem {
     Problem::new(Code::MissingSecret, format!("{reference} holds no secret")).fix(fix)
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
+fn read_file(path: &Path) -> Result<Secret, Problem> {
     let problem = |error: std::io::Error| {
         Problem::new(Code::MissingSecret, format!("{}: {error}", path.display())).fix(format!("write the secret into {}", path.display()))
     };
-    // Not asked for its size first: a device says none and may never end.
-    let mut bytes = Vec::new();
+    // Not asked for its size first: a device says none and may never end. With room for all of it: what grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX as usize + 2));
     std::fs::File::open(path).and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes)).map_err(problem)?;
     if bytes.len() as u64 > SECRET_BYTES_MAX {
         return Err(problem(std::io::Error::other("larger than 64 KiB")));
@@ -137,5 +139,5 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
     while matches!(bytes.last(), Some(b'\n' | b'\r')) {
         bytes.pop();
     }
-    Ok(bytes)
+    Ok(Secret::new(bytes.as_slice()))
 }

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode};
 use crate::alias::scripted::ScriptedUpstream;
 use crate::alias::test_support::{SECRET, START, TableSecrets, alias_at, basic, get};
 use crate::alias::upstream::{UpstreamError, UpstreamResponse};
-use crate::alias::{Alias, Aliases, Auth, EgressError, EgressRequest, EgressResponse, Environment, Hold, RateLimit};
+use crate::alias::{Alias, Aliases, Auth, EgressError, EgressRequest, EgressResponse, Environment, ExpiredWhen, Hold, Holds, RateLimit};
 use crate::clock::ManualClock;
 use crate::random::SeededRandom;
 
@@ -168,7 +168,7 @@ async fn another_credential_or_target_is_not_answered_for() {
     let same = scene(basic());
     same.send(get("/a")).await.unwrap();
     let rate = vec![RateLimit { requests: 9, period: MINUTE }];
-    same.aliases.replace(&environment(Alias { rate, ..keeping("http://crm.example/", basic()) })).await;
+    same.aliases.replace(&environment(Alias { rate, ..keeping("http://crm.example/", basic()) }));
     same.says(refused());
     assert!(same.is_kept().await, "another rate changes nothing of it");
     for changed in
@@ -176,7 +176,21 @@ async fn another_credential_or_target_is_not_answered_for() {
     {
         let scene = scene(basic());
         scene.send(get("/a")).await.unwrap();
-        scene.aliases.replace(&environment(changed)).await;
+        scene.aliases.replace(&environment(changed));
+        scene.says(refused());
+        assert!(!scene.is_kept().await);
+    }
+    let rule = ExpiredWhen { status: 200, holds: Holds::Text("said 200".into()) };
+    let same = || keeping("http://crm.example/", basic());
+    for steps in [
+        // What it would now take for "your credential has expired" is no answer.
+        vec![Alias { expired_when: Some(rule), ..same() }],
+        // Nobody noted what was changed meanwhile.
+        vec![Alias { stale_if_error: None, ..same() }, same()],
+    ] {
+        let scene = scene(basic());
+        scene.send(get("/a")).await.unwrap();
+        steps.into_iter().for_each(|step| scene.aliases.replace(&environment(step)));
         scene.says(refused());
         assert!(!scene.is_kept().await);
     }
@@ -187,5 +201,17 @@ async fn another_credential_or_target_is_not_answered_for() {
     scene.secrets.set("file secrets/crm", "another");
     scene.aliases.secrets_changed().await;
     scene.says(refused());
+    assert!(!scene.is_kept().await);
+}
+
+#[tokio::test]
+async fn what_was_answered_to_another_secret_is_forgotten_when_it_is_set_though_none_was_refused() {
+    let scene = scene(basic());
+    scene.send(get("/a")).await.unwrap();
+    scene.says(refused());
+    assert_eq!(scene.aliases.secrets_changed().await, [""; 0], "another alias's");
+    assert!(scene.is_kept().await);
+    scene.secrets.set("file secrets/crm", "another");
+    assert_eq!(scene.aliases.secrets_changed().await, [""; 0], "it was not refused");
     assert!(!scene.is_kept().await);
 }

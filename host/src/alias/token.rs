@@ -123,8 +123,8 @@ impl Client<'_> {
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 fn basic(client_id: &str, client_secret: &Secret) -> Option<HeaderValue> {
-    let encode = |bytes: &[u8]| url::form_urlencoded::byte_serialize(bytes).collect::<String>();
-    let pair = Zeroizing::new(format!("{}:{}", encode(client_id.as_bytes()), encode(client_secret.expose())));
+    let encode = |bytes: &[u8]| Zeroizing::new(url::form_urlencoded::byte_serialize(bytes).collect::<String>());
+    let pair = Zeroizing::new(format!("{}:{}", *encode(client_id.as_bytes()), *encode(client_secret.expose())));
     let basic = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
     // Base64 is always header text.
     let mut value = HeaderValue::from_str(&basic).ok()?;
@@ -180,18 +180,19 @@ fn is_error_code(code: &str) -> bool {
 fn granted(body: &[u8]) -> Result<Token, TokenFailure> {
     let unavailable = |what: &str| TokenFailure::Unavailable(format!("token endpoint answered 200 {what}"));
     let granted: Granted = serde_json::from_slice(body).map_err(|_| unavailable("without a token"))?;
+    // From here on they are wiped, whatever is wrong with the rest.
+    let (access_token, refresh_token) = (Secret::new(granted.access_token), granted.refresh_token.map(Secret::new));
     let bearer = granted.token_type.as_deref().is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
     if !bearer {
         return Err(unavailable("with a token that is not a bearer token"));
     }
-    let token = granted.access_token;
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if access_token.expose().is_empty() || !access_token.expose().iter().all(u8::is_ascii_graphic) {
         return Err(unavailable("with a token that cannot be sent"));
     }
     let (lifetime, oddity) = lifetime(granted.expires_in.as_ref());
-    let refresh_token = granted.refresh_token.filter(|token| !token.is_empty()).map(Secret::new);
+    let refresh_token = refresh_token.filter(|token| !token.expose().is_empty());
     let usable_for = (lifetime - EXPIRY_MARGIN.min(lifetime / 10)).max(LIFETIME_MIN);
-    Ok(Token { access_token: Secret::new(token), usable_for, refresh_token, oddity })
+    Ok(Token { access_token, usable_for, refresh_token, oddity })
 }
 
 /// How long a token lives, and what is odd about what was said. One that has expired before it came is tried all the same: if the

@@ -47,9 +47,11 @@ pub struct Granted {
 
 /// What a seat is counted under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counted {
-    /// None where the alias lets everybody through.
-    epoch: Option<u64>,
+pub enum Counted {
+    /// Under the alias's limits; without an epoch where only its rate limits it.
+    Seats { epoch: Option<u64> },
+    /// As passes.
+    Passes,
 }
 
 /// What of an alias outlives the host.
@@ -90,8 +92,9 @@ struct Inside {
     health: Health,
     rate: Rate,
     turns: Turns,
-    /// None where a delivery can do nothing while the breaker is open.
-    passes: Option<Passes>,
+    passes: Passes,
+    /// Whether deliveries can do anything while the breaker is open.
+    gives_passes: bool,
     bottleneck: Option<Bottleneck>,
     /// Seats taken while the alias limits them, counted anew whenever the limit becomes another one.
     taken: usize,
@@ -110,7 +113,8 @@ impl Turnstile {
             health,
             rate,
             turns: Turns::default(),
-            passes: None,
+            passes: Passes::default(),
+            gives_passes: false,
             bottleneck: None,
             taken: 0,
             epoch: 0,
@@ -135,15 +139,12 @@ impl Turnstile {
 
     /// Whether deliveries may start while the breaker is open: answers are kept.
     pub fn let_pass_while_open(&self, let_pass: bool) {
-        let mut inside = self.lock();
-        inside.passes = let_pass.then(|| inside.passes.take().unwrap_or_default());
+        self.lock().gives_passes = let_pass;
     }
 
     /// Nothing was sent for `integration` since the breaker is open, and nothing is kept; see [`Passes::missed`].
     pub fn missed(&self, integration: &Arc<str>, now: Timestamp) {
-        if let Some(passes) = &mut self.lock().passes {
-            passes.missed(integration, now);
-        }
+        self.lock().passes.missed(integration, now);
     }
 
     pub fn gate(&self, now: Timestamp) -> Gate {
@@ -189,10 +190,8 @@ impl Turnstile {
     pub fn note(&self, ticket: Ticket, sign: Sign, now: Timestamp, random: &dyn Random, detail: &str) -> News {
         let mut inside = self.lock();
         let news = inside.health.note(ticket, sign, now, random, detail);
-        if news == News::Closed
-            && let Some(passes) = &mut inside.passes
-        {
-            passes.forget();
+        if news == News::Closed {
+            inside.passes.forget();
         }
         if news != News::Nothing {
             inside.changed(now);
@@ -241,20 +240,38 @@ impl Turnstile {
     }
 
     /// The target took the credential. True if that is news.
-    pub fn accepted(&self, now: Timestamp) -> bool {
+    pub fn accepted(&self, ticket: Ticket, now: Timestamp) -> bool {
         let mut inside = self.lock();
-        let news = inside.health.accepted(now);
+        let news = inside.health.accepted(ticket, now);
         if news {
             inside.changed(now);
         }
         news
     }
 
-    /// The credential made of `secret` was refused. True if that is news.
-    pub fn refuse(&self, now: Timestamp, secret: Option<Secret>, detail: String) -> bool {
+    /// See [`Health::has_another_credential`].
+    pub fn has_another_credential(&self, now: Timestamp) -> bool {
         let mut inside = self.lock();
+        let news = inside.health.has_another_credential(now);
+        if news {
+            inside.changed(now);
+        }
+        news
+    }
+
+    /// See [`Health::is_of_this_credential`].
+    pub fn is_of_this_credential(&self, ticket: Ticket) -> bool {
+        self.lock().health.is_of_this_credential(ticket)
+    }
+
+    /// The credential made of `secret` was refused. True if that is news.
+    pub fn refuse(&self, ticket: Ticket, now: Timestamp, secret: Option<Secret>, detail: String) -> bool {
+        let mut inside = self.lock();
+        if !inside.health.is_of_this_credential(ticket) {
+            return false;
+        }
         inside.start_counting();
-        inside.health.refuse(now, secret, detail)
+        inside.health.refuse(ticket, now, secret, detail)
     }
 
     pub fn is_refused_with_other_than(&self, now_read: &Secret) -> bool {
@@ -318,13 +335,12 @@ impl Turnstile {
     /// The alias has another rate now. What was sent counts within the limits that stay.
     pub fn limit(&self, limits: &[RateLimit], now: Timestamp) {
         let mut inside = self.lock();
-        let sent = inside.rate.kept(now);
-        inside.rate = Rate::new(limits);
-        inside.rate.restore(&sent, true, now);
+        inside.rate = inside.rate.with_limits(limits, now);
         inside.changed(now);
     }
 
-    /// The alias leads to another target now: what was known of the old one is forgotten, and what is still heard of it ignored.
+    /// The alias leads to another target now: what was known of the old one and its credential is forgotten, and what is still heard of
+    /// them ignored.
     pub fn lead_elsewhere(&self, now: Timestamp) {
         let mut inside = self.lock();
         inside.health = inside.health.of_another_target(now);
@@ -346,13 +362,15 @@ impl Inside {
             self.turns.ring_all();
             return Ok(Granted { seats: wanted, counted: None });
         }
-        let passes = self.passes.as_ref().filter(|_| self.health.is_down(now)).map(|passes| passes.room(&who.integration, now));
+        let passes = (self.gives_passes && self.health.is_down(now)).then(|| self.passes.room(&who.integration, now));
         if let Some(Ok(room)) = passes {
             self.turns.leave(&who.integration);
             if limit == Limit::Trial {
                 self.turns.ring(now);
             }
-            return Ok(Granted { seats: wanted.min(room), counted: None });
+            let seats = wanted.min(room);
+            self.passes.give(&who.integration, seats);
+            return Ok(Granted { seats, counted: Some(Counted::Passes) });
         }
         if let Limit::None(Closed { until, .. }) = limit {
             self.turns.wait(who);
@@ -382,7 +400,7 @@ impl Inside {
         if self.rate.is_limited() {
             self.rate.hold(&who.integration, u32::try_from(seats).unwrap_or(u32::MAX));
         }
-        Ok(Granted { seats, counted: Some(Counted { epoch }) })
+        Ok(Granted { seats, counted: Some(Counted::Seats { epoch }) })
     }
 
     /// Somebody has to wait for the rate.
@@ -400,7 +418,7 @@ impl Inside {
         match limit {
             Limit::None(_) => 0,
             Limit::Free => usize::MAX,
-            Limit::Ramp(width) => width.saturating_sub(self.taken),
+            Limit::Ramp(width) => self.slow_room(width),
             Limit::Trial => {
                 if self.taken_at.plus(TRIAL_WITHIN) <= now {
                     self.start_counting();
@@ -408,6 +426,12 @@ impl Inside {
                 1_usize.saturating_sub(self.taken)
             }
         }
+    }
+
+    /// Seats of a slow start. Those who passed while the target was down meet it, too, now that it is back; but should they hang
+    /// elsewhere, one other goes on.
+    fn slow_room(&self, width: usize) -> usize {
+        width.saturating_sub(self.taken + self.passes.under_way()).max(usize::from(self.taken == 0))
     }
 
     /// Counts `seats` that are taken, where they are counted.
@@ -423,7 +447,7 @@ impl Inside {
     fn ask_again(&self, limit: Limit, integration: &str, now: Timestamp) -> Timestamp {
         let by_health = match limit {
             Limit::Trial if self.taken > 0 => self.taken_at.plus(TRIAL_WITHIN),
-            Limit::Ramp(width) if self.taken >= width => now.plus(TURN_WITHIN),
+            Limit::Ramp(width) if self.slow_room(width) == 0 => now.plus(TURN_WITHIN),
             _ => now,
         };
         let by_rate = if self.rate.is_limited() { self.rate.next_seat(integration, now) } else { None };
@@ -432,10 +456,15 @@ impl Inside {
     }
 
     fn give_back(&mut self, integration: &str, seats: usize, counted: Counted, began: bool, now: Timestamp) {
-        if counted.epoch == Some(self.epoch) {
-            self.taken = self.taken.saturating_sub(seats);
+        match counted {
+            Counted::Passes => self.passes.take_back(integration, seats),
+            Counted::Seats { epoch } => {
+                if epoch == Some(self.epoch) {
+                    self.taken = self.taken.saturating_sub(seats);
+                }
+                self.rate.give_back(integration, u32::try_from(seats).unwrap_or(u32::MAX), began);
+            }
         }
-        self.rate.give_back(integration, u32::try_from(seats).unwrap_or(u32::MAX), began);
         self.turns.ring(now);
     }
 

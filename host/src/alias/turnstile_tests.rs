@@ -71,11 +71,68 @@ fn an_open_breaker_lets_those_start_for_whom_answers_are_kept_but_none_in_a_circ
 }
 
 #[test]
+fn no_more_pass_than_may_find_nothing_however_slow_they_are_to_find_it_out() {
+    let (kept, orders, others) = (open(&[]), who("orders"), who("others"));
+    kept.let_pass_while_open(true);
+    let passed: Vec<Granted> = (0..4).map(|_| kept.admit(&orders, 10, at(1)).unwrap()).collect();
+    assert_eq!(passed.iter().map(|granted| granted.seats).collect::<Vec<_>>(), [10, 10, 10, 2]);
+    assert!(kept.admit(&orders, 10, at(1)).is_err(), "all of these may miss");
+    assert_eq!(seats(&kept, &others, 10, at(1)), 10, "which is no business of the others");
+    end(&kept, &orders, passed[0], at(2));
+    assert!(rang(&orders), "who comes back makes room");
+    assert_eq!(seats(&kept, &orders, 20, at(2)), 10);
+    (0..22).for_each(|_| kept.missed(&orders.integration, at(3)));
+    passed[1..].iter().for_each(|granted| end(&kept, &orders, *granted, at(3)));
+    assert!(kept.admit(&orders, 10, at(3)).is_err(), "twenty-two missed, and ten are under way still");
+}
+
+#[test]
+fn those_who_passed_count_at_the_slow_start_of_a_target_that_is_back() {
+    let (kept, orders, others) = (open(&[]), who("orders"), who("others"));
+    kept.let_pass_while_open(true);
+    let half_open = half_open(&kept);
+    let passed = kept.admit(&orders, 8, half_open).unwrap();
+    assert_eq!(request(&kept, half_open, Sign::Answers), News::Closed);
+    (0..20).for_each(|_| assert_eq!(request(&kept, half_open, Sign::Answers), News::Nothing));
+    let later = half_open.plus(3 * SECOND);
+    assert_eq!(seats(&kept, &others, 10, later), 1, "eight at once, and they meet it; one other goes on");
+    assert_eq!(seats(&kept, &others, 10, later), 0);
+    end(&kept, &orders, passed, later);
+    assert_eq!(seats(&kept, &others, 10, later), 7);
+}
+
+#[test]
+fn another_rate_forgets_nobody_who_is_under_way_and_holds_no_more_than_it_has() {
+    let limits = |requests| [RateLimit { requests, period: 60 * SECOND }];
+    let (turnstile, a, b) = (Turnstile::new(&limits(20), at(0)), who("a"), who("b"));
+    let under_way = turnstile.admit(&a, 6, at(0)).unwrap();
+    assert_eq!(under_way.seats, 6);
+    turnstile.limit(&limits(8), at(0));
+    let of_b = turnstile.admit(&b, 8, at(0)).unwrap();
+    assert_eq!(of_b.seats, 2, "six are held for those under way");
+    for _ in 0..6 {
+        assert_eq!(turnstile.slot(&a.integration, at(1), Duration::ZERO), Ok(at(1)));
+    }
+    for _ in 0..2 {
+        assert_eq!(turnstile.slot(&b.integration, at(1), Duration::ZERO), Ok(at(1)));
+    }
+    assert!(turnstile.slot(&b.integration, at(1), Duration::ZERO).is_err());
+
+    let (turnstile, a) = (Turnstile::new(&limits(20), at(0)), who("a"));
+    let under_way = turnstile.admit(&a, 6, at(0)).unwrap();
+    turnstile.limit(&limits(4), at(0));
+    let sent = (0..6).filter(|_| turnstile.slot(&a.integration, at(1), Duration::ZERO).is_ok()).count();
+    assert_eq!(sent, 4, "what was held under the old one breaks no new one");
+    end(&turnstile, &a, under_way, at(1));
+    assert_eq!(seats(&turnstile, &a, 6, at(60_001)), 4);
+}
+
+#[test]
 fn nobody_passes_a_gate_that_is_closed_for_another_reason() {
     let orders = who("orders");
     let (paused, refused, throttled) = (open(&[]), open(&[]), Turnstile::new(&[], at(0)));
     paused.pause(at(0), "moving house".to_owned(), at(0));
-    refused.refuse(at(0), None, "401".to_owned());
+    refused.refuse(refused.force(), at(0), None, "401".to_owned());
     let asked = Asked { wait: Some(60 * SECOND), oddity: None };
     throttled.throttle(throttled.force(), at(0), &asked, &random(), "429".to_owned());
     for turnstile in [paused, refused, throttled] {
@@ -140,9 +197,9 @@ fn what_was_under_way_when_the_breaker_opened_takes_no_seat_of_those_who_come_af
 fn everybody_who_waits_hears_when_the_gate_is_open_for_all() {
     let turnstile = Turnstile::new(&[], at(0));
     let (a, b) = (who("a"), who("b"));
-    turnstile.refuse(at(0), None, "401".into());
+    turnstile.refuse(turnstile.force(), at(0), None, "401".into());
     assert!(turnstile.admit(&a, 8, at(0)).is_err() && turnstile.admit(&b, 8, at(0)).is_err());
-    assert!(turnstile.accepted(at(1_000)));
+    assert!(turnstile.accepted(turnstile.force(), at(1_000)));
     assert!(rang(&a) && !rang(&b), "one after the other, since it starts slowly");
     assert_eq!(seats(&turnstile, &a, 8, at(1_000)), 1);
     for second in 1..12 {

@@ -8,12 +8,14 @@ use rayon::prelude::*;
 use super::ground::Ground;
 use super::plugin_files;
 use super::releases::Active;
+use crate::admin::ReadFacts;
 use crate::alias::{Aliases, Environment};
 use crate::capability::queue::Channels;
-use crate::config::HostConfig;
+use crate::config::{HostConfig, configs_of};
 use crate::delivery::{Catalog, Runnable, Use};
 use crate::integration::PinnedPlugin;
 use crate::plugin::cache::CompileCache;
+use crate::plugin::component::Facts;
 use crate::plugin::engine::PluginEngine;
 use crate::plugin::invoke::{Around, WasmInvoker};
 use crate::plugin::limits::Limits;
@@ -29,7 +31,7 @@ pub fn catalog(active: &[Active], environment: &Environment) -> Result<Catalog, 
     for active in active {
         match runnable(active, environment) {
             Ok(runnable) => runnables.push(runnable),
-            Err(problem) => problems.push(problem),
+            Err(more) => problems.0.extend(more.0),
         }
     }
     problems.or(Catalog::new(runnables))
@@ -93,20 +95,18 @@ fn uses(runnable: &Runnable) -> impl Iterator<Item = (&Runnable, &Use, Export)> 
     steps.chain(runnable.sink.iter().map(move |used| (runnable, used, runnable.sink_export()))).chain(polls)
 }
 
-fn runnable(active: &Active, environment: &Environment) -> Result<Runnable, Problem> {
-    let mut pinned = Vec::new();
-    for ((place, step), plugin) in active.integration.uses().zip(&active.release.plugins) {
-        if let Some(binding) = step.bindings.values().find(|binding| !environment.aliases.contains_key(&binding.alias)) {
-            let (integration, alias) = (&active.integration.name, &binding.alias);
-            let message = format!("active release of {integration}, {place}: environment {} has no alias `{alias}`", environment.name);
-            let fix = format!("add [alias.{alias}] to the environment, or activate the workspace's releases: lockgate run --deploy");
-            return Err(Problem::new(Code::UnknownAlias, message).fix(fix));
-        }
-        let config = crate::config::resolve_config(&step.config, &environment.values)?;
-        pinned.push((plugin.clone(), Arc::from(config)));
-    }
-    Runnable::new(active.integration.clone(), active.id.clone(), &pinned).ok_or_else(|| {
+fn runnable(active: &Active, environment: &Environment) -> Result<Runnable, Problems> {
+    let configs = configs_of(&active.integration, environment)?;
+    let pinned: Vec<_> = active.release.plugins.iter().cloned().zip(configs.into_iter().map(Arc::from)).collect();
+    let runnable = Runnable::new(active.integration.clone(), active.id.clone(), &pinned);
+    Ok(runnable.ok_or_else(|| {
         let message = format!("release {} of {} does not pin every plugin it uses", active.id.short(), active.integration.name);
         Problem::new(Code::StoreDamaged, message).fix("activate the workspace's own: lockgate run --deploy")
-    })
+    })?)
+}
+
+/// Reads what pinned plugins say of themselves, out of the data folder.
+pub fn facts(config: &HostConfig) -> ReadFacts {
+    let data = config.data.clone();
+    ReadFacts::new(move |plugin| Facts::of(&plugin.name, &plugin_files::read(&data, plugin)?))
 }

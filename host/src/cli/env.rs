@@ -18,8 +18,8 @@ pub enum Env {
 /// Put the changed file of the environment into the running host, and show what differs
 ///
 /// Aliases take effect at once, while messages flow: requests under way end where they began, an alias that leads to the same URL keeps what is
-/// known of its target, one that leads elsewhere starts as healthy. Values count from the next start on. A file that is wrong,
-/// or lacks what runs, changes nothing.
+/// known of its target, one that leads elsewhere starts as healthy. Calls of plugins that begin afterwards have the new values in their
+/// config. A file that is wrong, or lacks what runs, changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -23,6 +23,8 @@ use crate::config::workspace::{environment_names, read_environment, read_files};
 use crate::config::{HostConfig, secret_names};
 use crate::problem::{Code, Problem};
 
+/// What is typed is seldom longer, and then its buffer grows and leaves copies behind. A terminal's own line is no longer.
+const TYPED_BYTES: usize = 4096;
 const LISTED: &str = "`lockgate secret list` shows the names";
 
 #[derive(Debug, Subcommand)]
@@ -83,7 +85,7 @@ impl SecretCommand {
 
 async fn set(common: &Common, name: &str) -> Result<(), Failure> {
     let secret = value(name).await?;
-    let body = Bytes::copy_from_slice(secret.expose());
+    let body = Bytes::from_owner(Zeroizing::new(secret.expose().to_vec()));
     let asked = ask(common, Method::PUT, &format!("/api/v1/secrets/{}", encoded(name)), body).await;
     let answer = match asked.map_err(|problem| or_fix(problem, LISTED))? {
         Some(answer) => answer,
@@ -192,7 +194,7 @@ fn check_name(dir: &Path, name: &str) -> Result<(), Problem> {
 }
 
 /// From a person who types, or from standard input. Never from an argument, which everybody on the machine can see.
-async fn value(name: &str) -> Result<Secret, Problem> {
+async fn value(name: &str) -> Result<Secret, Failure> {
     let mut bytes = if std::io::stdin().is_terminal() { typed(name).await? } else { piped()? };
     if matches!(bytes.last(), Some(b'\n')) {
         bytes.pop();
@@ -201,20 +203,23 @@ async fn value(name: &str) -> Result<Secret, Problem> {
         }
     }
     if bytes.is_empty() {
-        return Err(Problem::new(Code::WrongUsage, "no secret was given").fix("type it, or pipe it in: lockgate secret set NAME < file"));
+        let problem = Problem::new(Code::WrongUsage, "no secret was given");
+        return Err(problem.fix("type it, or pipe it in: lockgate secret set NAME < file").into());
     }
     Ok(Secret::new(&**bytes))
 }
 
 fn piped() -> Result<Zeroizing<Vec<u8>>, Problem> {
     let unread = |error: std::io::Error| Problem::new(Code::FileUnreadable, format!("standard input: {error}"));
-    let mut bytes = Zeroizing::new(Vec::new());
+    // With room for all of it: what grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX + 4));
     std::io::stdin().take(SECRET_BYTES_MAX as u64 + 3).read_to_end(&mut bytes).map_err(unread)?;
     Ok(bytes)
 }
 
 /// A line that is not shown while it is typed. Whoever is interrupted gets the terminal back as it was.
-async fn typed(name: &str) -> Result<Zeroizing<Vec<u8>>, Problem> {
+async fn typed(name: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut signals = Signals::new()?;
     let silence = Silence::begin()?;
     {
         use std::io::Write;
@@ -222,17 +227,21 @@ async fn typed(name: &str) -> Result<Zeroizing<Vec<u8>>, Problem> {
         drop(write!(std::io::stderr(), "{name} (not shown): ").and_then(|()| std::io::stderr().flush()));
     }
     let read = tokio::task::spawn_blocking(|| {
-        let mut line = Zeroizing::new(String::new());
+        let mut line = Zeroizing::new(String::with_capacity(TYPED_BYTES));
         std::io::stdin().read_line(&mut line).map(|_| Zeroizing::new(line.as_bytes().to_vec()))
     });
-    let mut signals = Signals::new()?;
-    let line = tokio::select! {
-        line = read => line.ok().and_then(Result::ok),
-        _ = signals.next() => None,
-    };
+    let line = unless(signals.next(), async { read.await.ok().and_then(Result::ok) }).await;
     drop(silence);
     output::complaint("");
-    line.ok_or_else(|| Problem::new(Code::WrongUsage, "nothing was typed; nothing was set"))
+    line
+}
+
+/// What was `read`, if no `signal` came first.
+async fn unless<L>(signal: impl Future<Output = u8>, read: impl Future<Output = Option<L>>) -> Result<L, Failure> {
+    tokio::select! {
+        line = read => line.ok_or_else(|| Problem::new(Code::WrongUsage, "nothing was typed; nothing was set").into()),
+        signal = signal => Err(Failure::Interrupted(signal)),
+    }
 }
 
 /// A terminal that shows nothing of what is typed, until it is dropped.
@@ -256,5 +265,19 @@ impl Drop for Silence {
     fn drop(&mut self) {
         // A terminal that is gone needs nothing back.
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_at_the_prompt_ends_the_command_as_a_shell_has_it() {
+        assert!(matches!(unless(ready(2), pending::<Option<()>>()).await, Err(Failure::Interrupted(2))));
+        assert!(matches!(unless(pending(), ready(Some(7))).await, Ok(7)));
+        assert!(matches!(unless(pending(), ready(None::<()>)).await, Err(Failure::Problems(_))));
     }
 }

@@ -3,6 +3,7 @@
 //! Depends on `integration`, `alias`, `plugin`'s static facts and `problem`; does no I/O beyond reading files. Everything
 //! that is wrong is reported at once, each mistake with its place and its fix.
 
+mod active;
 mod auth;
 mod batch;
 mod channels;
@@ -21,6 +22,7 @@ mod step;
 mod values;
 pub mod workspace;
 
+pub use active::configs_of;
 pub use environment::EnvironmentFile;
 pub use host::{HostConfig, Retention};
 pub use integration::IntegrationFile;
@@ -28,5 +30,4 @@ pub use name::{is_name, name as name_of};
 pub use rate::limit as rate;
 pub use secrets::{missing_secrets, missing_secrets_of, secret_names, secret_references, used_aliases_of};
 pub use step::json as json_of;
-pub use values::resolve_config;
 pub use workspace::Workspace;

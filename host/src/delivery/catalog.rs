@@ -1,7 +1,7 @@
 //! [`Catalog`]: the active releases, ready to be run. Built once, shared by intake and delivery.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::feeds::Feeds;
 use super::retirements::Retirements;
@@ -40,9 +40,29 @@ pub struct Use {
     /// `step 1`, `sink`, `source 1`.
     pub place: String,
     pub plugin: PinnedPlugin,
-    pub config: Arc<str>,
+    pub config: LiveConfig,
     pub grants: BTreeSet<Grant>,
     pub bindings: Arc<BTreeMap<String, Binding>>,
+}
+
+/// A plugin's config, the environment's values in it. These may come to be others while it runs: all copies of it are one.
+#[derive(Clone, Debug)]
+pub struct LiveConfig(Arc<RwLock<Arc<str>>>);
+
+impl LiveConfig {
+    fn new(config: Arc<str>) -> Self {
+        Self(Arc::new(RwLock::new(config)))
+    }
+
+    /// What a call that begins now is given.
+    pub fn now(&self) -> Arc<str> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Calls that begin from here on are given `config`.
+    pub fn set(&self, config: Arc<str>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
 }
 
 impl Runnable {
@@ -70,6 +90,11 @@ impl Runnable {
         if self.batching().is_some() { Export::DeliverBatch } else { Export::Deliver }
     }
 
+    /// Its plugins in their places, in the order of `Integration::uses`.
+    pub fn uses(&self) -> impl Iterator<Item = &Use> {
+        self.steps.iter().chain(&self.sink).chain(self.polls.iter().map(|poll| &poll.used))
+    }
+
     /// The aliases its steps and its sink may use.
     pub fn aliases(&self) -> BTreeSet<&str> {
         self.steps.iter().chain(&self.sink).flat_map(Use::aliases).collect()
@@ -84,7 +109,8 @@ impl Use {
 }
 
 fn used(place: String, step: &Step, (plugin, config): &(PinnedPlugin, Arc<str>)) -> Use {
-    Use { place, plugin: plugin.clone(), config: config.clone(), grants: step.grants.clone(), bindings: Arc::new(step.bindings.clone()) }
+    let (config, grants, bindings) = (LiveConfig::new(config.clone()), step.grants.clone(), Arc::new(step.bindings.clone()));
+    Use { place, plugin: plugin.clone(), config, grants, bindings }
 }
 
 /// Everything that is active.

@@ -206,7 +206,8 @@ impl Delivery {
     }
 }
 
-/// What the plugin of `used` is given. The same message gives the same call at every attempt, but for the attempt's number.
+/// What the plugin of `used` is given. The same message gives the same call at every attempt, but for the attempt's number, and the config
+/// where the environment's values have become others.
 pub(super) fn call(used: &Use, export: Export, leased: &Leased, message: &Arc<Message>, ordinal: u32) -> Call {
     let step = (export == Export::Transform).then_some((used.place.as_str(), ordinal));
     Call {
@@ -220,7 +221,7 @@ pub(super) fn call(used: &Use, export: Export, leased: &Leased, message: &Arc<Me
         replay: leased.replay,
         idempotency_base: idempotency_base(&leased.integration, leased.message.id, leased.replay, step),
         place: if ordinal == 0 { used.place.clone() } else { format!("{} #{ordinal}", used.place) },
-        config: used.config.clone(),
+        config: used.config.now(),
         grants: used.grants.clone(),
         bindings: used.bindings.clone(),
         virtual_now: leased.first_started_at,

@@ -21,7 +21,7 @@ mod stopped;
 mod telling;
 mod trace;
 
-pub use catalog::{Catalog, PollUse, Runnable, Use};
+pub use catalog::{Catalog, LiveConfig, PollUse, Runnable, Use};
 pub use decide::{Decision, Tries, decide};
 pub use deliver::Delivery;
 pub use dispatcher::{Bells, Dispatcher};

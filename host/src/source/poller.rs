@@ -228,7 +228,7 @@ impl Poller {
             replay: 0,
             idempotency_base: idempotency_base(integration, id, 0, Some((&used.place, 0))),
             place: used.place.clone(),
-            config: used.config.clone(),
+            config: used.config.now(),
             grants: used.grants.clone(),
             bindings: used.bindings.clone(),
             virtual_now: asked_at,

@@ -2,6 +2,7 @@
 
 mod access;
 mod editing;
+mod environment;
 mod events;
 mod operating;
 mod pausing;
@@ -18,7 +19,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Api, ApiParts, LiveEnvironment, LiveParts, Sessions};
+use super::{Api, ApiParts, LiveEnvironment, LiveParts, ReadFacts, Sessions};
 use crate::alias::scripted::ScriptedUpstream;
 use crate::alias::secret::{Secret, SecretRef};
 use crate::alias::upstream::UpstreamResponse;
@@ -29,6 +30,7 @@ use crate::console::Console;
 use crate::ingress::tests::support::{Reply, TableSecrets, clock, environment, intake_over, integration, send, webhook};
 use crate::ingress::{Intake, IntakeLimits, ServeLimits, serve};
 use crate::message_store::sqlite::{Options, SqliteStore};
+use crate::problem::{Code, Problem};
 use crate::random::SeededRandom;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
@@ -72,7 +74,17 @@ impl Host {
         let vault = crate::alias::vault::tests::vault();
         let text = "[alias.crm]\nurl = \"http://crm.example/base\"\nauth = { basic = { username = \"lockgate\", password = { env = \"CRM\" } } }\n";
         let running = EnvironmentFile::parse("test", "environments/test.toml", text).unwrap();
-        let live = LiveParts { aliases: aliases.clone(), intake: intake.clone(), vault, secrets, events: events.clone(), clock: clock() };
+        let facts = ReadFacts::new(|plugin| Err(Problem::new(Code::NotFound, format!("{} is nowhere", plugin.name))));
+        let live = LiveParts {
+            aliases: aliases.clone(),
+            intake: intake.clone(),
+            catalog: Arc::default(),
+            facts,
+            vault,
+            secrets,
+            events: events.clone(),
+            clock: clock(),
+        };
         let environment = LiveEnvironment::new(running, "environments/test.toml".into(), live);
         let parts = ApiParts {
             intake: intake.clone(),

@@ -80,6 +80,8 @@ pub struct Vault {
     random: Arc<dyn Random>,
     /// None until something is sealed or opened.
     key: Mutex<Option<Arc<SealKey>>>,
+    /// Held while a secret is set or unset: of two at once what is on disk and what is used are the same one's.
+    changing: tokio::sync::Mutex<()>,
     secrets: RwLock<BTreeMap<String, (Secret, Timestamp)>>,
     /// As they were written before this start; an alias takes up its own.
     tokens: Mutex<BTreeMap<String, Secret>>,
@@ -91,7 +93,8 @@ impl Vault {
     /// # Errors
     /// LG-3010 if there is something to open, and the key is not there or does not open it.
     pub fn open(place: KeyPlace, rows: Arc<dyn SealedRows>, written: Vec<SealedRow>, random: Arc<dyn Random>) -> Result<Self, Problem> {
-        let vault = Self { place, rows, random, key: Mutex::default(), secrets: RwLock::default(), tokens: Mutex::default() };
+        let (key, changing, secrets, tokens) = (Mutex::default(), tokio::sync::Mutex::default(), RwLock::default(), Mutex::default());
+        let vault = Self { place, rows, random, key, changing, secrets, tokens };
         if written.is_empty() {
             return Ok(vault);
         }
@@ -131,7 +134,9 @@ impl Vault {
         if !(1..=SECRET_BYTES_MAX).contains(&size) {
             return Err(Problem::new(Code::WrongValue, format!("a secret has 1 byte to 64 KiB; this one has {size} bytes")));
         }
-        if read(&self.secrets).len() >= SECRETS_MAX {
+        let _changing = self.changing.lock().await;
+        let is_one_more = |secrets: &BTreeMap<_, _>| !secrets.contains_key(name) && secrets.len() >= SECRETS_MAX;
+        if is_one_more(&read(&self.secrets)) {
             return Err(Problem::new(Code::WrongValue, format!("{SECRETS_MAX} secrets are set already")).fix("lockgate secret unset NAME"));
         }
         self.put(SealedKind::Secret, name, &secret, now).await?;
@@ -141,6 +146,7 @@ impl Vault {
 
     /// Forgets what was set under `name`. False if nothing was.
     pub async fn unset(&self, name: &str) -> Result<bool, Problem> {
+        let _changing = self.changing.lock().await;
         self.rows.remove(SealedKind::Secret, name).await?;
         Ok(write(&self.secrets).remove(name).is_some())
     }

@@ -59,9 +59,11 @@ impl SealKey {
         let mut salt = [0; SALT_BYTES];
         random.fill(&mut salt);
         head.extend(salt);
-        let mut sealed = content.expose().to_vec();
-        self.one_time(&salt)?.seal_in_place_append_tag(nonce(), belonging(kind, name), &mut sealed).ok()?;
-        head.extend(sealed);
+        // With room for the tag: what grows leaves a copy of the content behind.
+        let mut sealed = Zeroizing::new(Vec::with_capacity(content.expose().len() + CHACHA20_POLY1305.tag_len()));
+        sealed.extend_from_slice(content.expose());
+        self.one_time(&salt)?.seal_in_place_append_tag(nonce(), belonging(kind, name), &mut *sealed).ok()?;
+        head.extend_from_slice(&sealed);
         Some(head)
     }
 

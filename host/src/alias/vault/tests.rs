@@ -90,6 +90,58 @@ async fn what_could_not_be_written_is_not_used() {
 }
 
 #[tokio::test]
+async fn a_full_store_takes_another_value_of_what_is_set_and_nothing_else() {
+    let vault = vault();
+    write(&vault.secrets).extend((0..SECRETS_MAX).map(|number| (number.to_string(), (Secret::new("old"), NOW))));
+    assert_eq!(vault.set("more", Secret::new("new"), NOW).await.unwrap_err().code, Code::WrongValue);
+    vault.set("7", Secret::new("new"), NOW).await.unwrap();
+    assert_eq!((vault.get("7"), vault.get("more")), (Some(Secret::new("new")), None));
+}
+
+/// Rows of which the first is on disk long before whoever wrote it hears of it.
+#[derive(Debug, Default)]
+struct Slow {
+    rows: Arc<MemoryRows>,
+    puts: std::sync::atomic::AtomicUsize,
+    may_end: tokio::sync::Notify,
+}
+
+#[async_trait]
+impl SealedRows for Slow {
+    async fn put(&self, row: SealedRow) -> Result<(), Problem> {
+        self.rows.put(row).await?;
+        if self.puts.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.may_end.notified().await;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, kind: SealedKind, name: &str) -> Result<(), Problem> {
+        self.rows.remove(kind, name).await
+    }
+}
+
+#[tokio::test]
+async fn of_two_who_set_a_secret_at_once_one_is_on_disk_and_used() {
+    let (folder, slow) = (tempfile::tempdir().unwrap(), Arc::new(Slow::default()));
+    let vault = Arc::new(Vault::open(at(&folder, "key"), Arc::clone(&slow) as _, Vec::new(), Arc::new(OsRandom)).unwrap());
+    let set = |value: &'static str| {
+        let vault = Arc::clone(&vault);
+        tokio::spawn(async move { vault.set("crm.password", Secret::new(value), NOW).await.unwrap() })
+    };
+    let (first, second) = (set("first"), set("second"));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    slow.may_end.notify_one();
+    first.await.unwrap();
+    second.await.unwrap();
+    let used = vault.get("crm.password");
+    drop(vault);
+    assert_eq!(open(at(&folder, "key"), &slow.rows).unwrap().get("crm.password"), used);
+}
+
+#[tokio::test]
 async fn keeps_what_was_set_over_a_restart_and_puts_it_before_what_files_say() {
     let (folder, rows) = (tempfile::tempdir().unwrap(), Arc::new(MemoryRows::default()));
     let vault = open(at(&folder, "key"), &rows).unwrap();

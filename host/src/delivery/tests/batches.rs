@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use super::lab::*;
 use super::stopping::Slow;
+use super::target::{Asked, Scene, alias, posting, status};
+use crate::alias::secret::{Secret, SecretRef, SecretSource};
+use crate::alias::upstream::UpstreamResponse;
+use crate::alias::{Alias, Auth};
 use crate::clock::Clock;
 use crate::delivery::Pause;
 use crate::integration::{Batching, Integration, Order};
@@ -15,6 +19,7 @@ use crate::message_store::memory::MemoryStore;
 use crate::message_store::{Lease, MessageStore};
 use crate::plugin::scripted::{Answer, ScriptedInvoker};
 use crate::plugin::{Call, CallFailure, Obstacle, ObstacleKind, Output};
+use crate::problem::Problem;
 
 /// The calls of a batch sink: what was in each.
 type Calls = Arc<Mutex<Vec<Vec<String>>>>;
@@ -399,4 +404,69 @@ async fn a_gate_that_closes_while_a_batch_fills_gives_its_messages_back_and_they
     lab.pass(seconds(10)).await;
     assert_eq!(sizes(&calls), [3], "without another wait");
     all_but(&lab, &ids, usize::MAX);
+}
+
+#[derive(Debug)]
+struct OneSecret;
+
+impl SecretSource for OneSecret {
+    fn read(&self, _: &SecretRef) -> Result<Secret, Problem> {
+        Ok(Secret::new("client secret"))
+    }
+}
+
+/// Two batches of eight on their way through `crm`, one request for each message and a second each. Its tokens are good for a minute, if the
+/// token endpoint says so, and the first one ends when the target says so.
+async fn two_batches(expires_in: u64, first_ends: Duration) -> (Scene, Vec<Asked>) {
+    let auth = Auth::OAuth2ClientCredentials {
+        token_url: "http://crm.example/token".parse().unwrap(),
+        client_id: "lockgate".into(),
+        client_secret: SecretRef::env("crm.client-secret", "CRM"),
+        scope: None,
+    };
+    let mut integration = posting("a", "crm");
+    integration.delivery.batch = Some(Batching { max: 8, within: seconds(2) });
+    let (given, ends) = (Mutex::new(0), START.plus(first_ends));
+    let crm = vec![Alias { auth, ..alias("crm", &[]) }];
+    let scene = Scene::with_secrets(Arc::new(OneSecret), vec![integration], crm, move |asked| {
+        if asked.path == "/token" {
+            let mut given = given.lock().unwrap();
+            *given += 1;
+            let body = format!(r#"{{"access_token":"token-{given}","token_type":"Bearer","expires_in":{expires_in}}}"#);
+            return (seconds(1), Ok(UpstreamResponse::new(http::StatusCode::OK, body)));
+        }
+        let is_good = asked.authorization != "Bearer token-1" || asked.at < ends;
+        (seconds(1), status(if is_good { 201 } else { 401 }))
+    });
+    scene.send("a", 16, 0).await;
+    let _dispatcher = scene.lab.start();
+    scene.pass(seconds(30)).await;
+    let asked = scene.target.asked();
+    (scene, asked)
+}
+
+#[tokio::test]
+async fn a_token_that_ends_in_the_middle_of_a_batch_is_replaced_once_and_every_message_is_sent_and_settled_once() {
+    // The target ends it long before it said; or it is used up, as the host knows, when half of a batch is sent.
+    for (expires_in, first_ends, refused) in [(3_600, ms(4_500), 2), (5, seconds(3_600), 0)] {
+        let (scene, asked) = two_batches(expires_in, first_ends).await;
+        let (tokens, sent): (Vec<_>, Vec<_>) = asked.iter().partition(|asked| asked.path == "/token");
+        let with = |token: &str| sent.iter().filter(|asked| asked.authorization == token).count();
+        assert!(with("Bearer token-1") > 2 && with("Bearer token-2") > 2, "in the middle: {sent:?}");
+        if expires_in > 5 {
+            assert_eq!(tokens.len(), 2, "one for all who met the end of the first");
+        }
+        assert_eq!(sent.len(), 16 + refused, "each once, but for those that were answered 401");
+        let mut taken: Vec<_> = scene.target.taken().into_iter().filter(|body| body.starts_with("a-")).collect();
+        taken.sort();
+        let mut expected: Vec<_> = (0..16).map(|number| format!("a-{number}")).collect();
+        expected.sort();
+        assert_eq!(taken, expected);
+        assert_eq!((scene.calls(), scene.lab.store.waiting_in_all(), scene.lab.store.dead_letters().len()), (2, 0, 0));
+        let outcomes = scene.lab.store.outcomes();
+        assert_eq!((outcomes.len(), outcomes.iter().all(|ended| ended.outcome == Outcome::Delivered)), (16, true));
+        let figures = scene.lab.metrics.encode();
+        assert!(!figures.contains("result=\"failed\""), "{figures}");
+        assert_eq!(scene.lab.aliases.states()[0].state, "healthy");
+    }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::lab::{Lab, NoSecrets, START, integration, plugin};
+use crate::alias::secret::SecretSource;
 use crate::alias::upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
 use crate::alias::{Alias, Aliases, Auth, Environment, RateLimit, Sender};
 use crate::capability::http::{Http, Outside, Request};
@@ -15,7 +16,7 @@ use crate::clock::{Clock, ManualClock, Timestamp, within};
 use crate::integration::{Binding, Integration, Sink};
 use crate::message_store::memory::MemoryStore;
 use crate::plugin::limits::Limits;
-use crate::plugin::{Call, CallFailure, Effects, Obstacle, OutboundRequest, Output, PluginInvoker, Report};
+use crate::plugin::{Call, CallFailure, Effects, Export, Obstacle, OutboundRequest, Output, PluginInvoker, Report};
 use crate::random::SeededRandom;
 use crate::telemetry::Metrics;
 
@@ -28,6 +29,9 @@ type Script = dyn Fn(&Asked) -> Answer + Send + Sync;
 pub struct Asked {
     pub at: Timestamp,
     pub alias: String,
+    pub path: String,
+    /// `Authorization`, empty where there is none.
+    pub authorization: String,
     pub body: String,
     /// Requests under way, this one counted.
     pub under_way: usize,
@@ -76,7 +80,9 @@ impl Upstream for Target {
         let body = String::from_utf8(request.body.to_vec()).unwrap();
         let asked = {
             let mut all = self.asked.lock().unwrap();
-            let asked = Asked { at: self.clock.now(), alias: request.alias.to_string(), body: body.clone(), under_way };
+            let authorization = request.headers.get("authorization").map_or("", |value| value.to_str().unwrap()).to_owned();
+            let (alias, path) = (request.alias.to_string(), request.url.path().to_owned());
+            let asked = Asked { at: self.clock.now(), alias, path, authorization, body: body.clone(), under_way };
             all.push(asked.clone());
             asked
         };
@@ -118,6 +124,17 @@ impl PluginInvoker for Posting {
             timeout: None,
         };
         let failed = |code: String| CallFailure::Transient { code, detail: String::new(), retry_after: None };
+        if call.export == Export::DeliverBatch {
+            let mut results = Vec::new();
+            for message in call.messages() {
+                results.push(match http.send("target", request("POST", "/", message.body.clone())).await {
+                    Ok(response) if response.status < 300 => Ok(Output::Receipt { remote_id: None, remote_version: None, detail: None }),
+                    Ok(response) => Err(failed(format!("http-{}", response.status))),
+                    Err(why) => Err(failed(format!("{why:?}"))),
+                });
+            }
+            return report(Ok(Output::Each(results)), carried, http.into_record());
+        }
         if call.bindings.contains_key("lookup") {
             let looked_up = http.send("lookup", request("GET", "/lookup", bytes::Bytes::new())).await;
             if !looked_up.as_ref().is_ok_and(|response| response.status < 300) {
@@ -152,6 +169,16 @@ pub struct Scene {
 impl Scene {
     /// Each of `integrations` posts to what `aliases` lead to, which answers as `script` says.
     pub fn new(integrations: Vec<Integration>, aliases: Vec<Alias>, script: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+        Self::with_secrets(Arc::new(NoSecrets), integrations, aliases, script)
+    }
+
+    /// The same, where the credentials of `aliases` are made of `secrets`.
+    pub fn with_secrets(
+        secrets: Arc<dyn SecretSource>,
+        integrations: Vec<Integration>,
+        aliases: Vec<Alias>,
+        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let (clock, random) = (Arc::new(ManualClock::at(START)), Arc::new(SeededRandom::new(7)));
         let target = Arc::new(Target {
             clock: clock.clone(),
@@ -162,7 +189,7 @@ impl Scene {
         });
         let aliases = aliases.into_iter().map(|alias| (alias.name.clone(), alias)).collect();
         let environment = Environment { name: "test".into(), values: BTreeMap::new(), aliases };
-        let aliases = Arc::new(Aliases::in_memory(&environment, Arc::new(NoSecrets), target.clone(), clock.clone(), random.clone()));
+        let aliases = Arc::new(Aliases::in_memory(&environment, secrets, target.clone(), clock.clone(), random.clone()));
         let calls = Arc::new(AtomicUsize::new(0));
         let outside = Outside { egress: aliases.clone(), clock: clock.clone(), metrics: Arc::new(Metrics::new()) };
         let posting = Arc::new(Posting { outside, calls: calls.clone() });

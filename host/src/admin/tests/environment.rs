@@ -1,0 +1,131 @@
+//! Another environment for what runs: what is missing or does not fit is refused, and what differs counts at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use http::StatusCode;
+use semver::{Version, VersionReq};
+use serde_json::json;
+
+use crate::admin::{LiveEnvironment, LiveParts, ReadFacts};
+use crate::alias::Aliases;
+use crate::alias::scripted::ScriptedUpstream;
+use crate::alias::upstream::UpstreamResponse;
+use crate::config::EnvironmentFile;
+use crate::delivery::{Catalog, Runnable};
+use crate::ingress::IntakeLimits;
+use crate::ingress::tests::support::{ScriptedStore, TableSecrets, clock, intake_over, integration, webhook};
+use crate::integration::{Binding, Integration, PinnedPlugin, ReleaseId, Step};
+use crate::plugin::component::Facts;
+use crate::plugin::manifest::Manifest;
+use crate::problem::Problems;
+use crate::random::SeededRandom;
+use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
+
+const CRM: &str = "[alias.crm]\nurl = \"http://crm.example/base\"\n";
+const MANIFEST: &str = r#"
+name = "map"
+version = "1.0.0"
+description = "Maps"
+licence = "Apache-2.0"
+roles = ["transformer"]
+config = { type = "object", properties = { stage = { enum = ["new", "old"] } } }
+"#;
+
+/// `orders`, whose one step takes a stage.
+fn orders() -> Integration {
+    let mut orders = integration("orders", webhook("/in", None));
+    orders.steps.push(Step {
+        plugin: "map".into(),
+        version: VersionReq::STAR,
+        config: json!({ "stage": "{values.stage}" }).as_object().unwrap().clone(),
+        grants: BTreeSet::new(),
+        bindings: BTreeMap::from([("target".to_owned(), Binding { alias: "crm".into(), allow: Vec::new() })]),
+    });
+    orders
+}
+
+fn facts(_: &PinnedPlugin) -> Result<Facts, crate::problem::Problem> {
+    let manifest = Manifest::parse("plugin.toml", MANIFEST).unwrap();
+    let (digest, roles) = ("d".to_owned(), manifest.roles.clone());
+    Ok(Facts { digest, size: 1, manifest: Some(manifest), roles, imports: Vec::new() })
+}
+
+struct Scene {
+    live: Arc<LiveEnvironment>,
+    catalog: Arc<Catalog>,
+}
+
+/// A host that runs `orders` in the stage `new`.
+fn scene() -> Scene {
+    let text = format!("[values]\nstage = \"new\"\nother = 1\n{CRM}");
+    let running = EnvironmentFile::parse("test", "environments/test.toml", &text).unwrap();
+    let pinned = PinnedPlugin { name: "map".into(), version: Version::new(1, 0, 0), digest: "d".into() };
+    let pinned = [(pinned, Arc::from(r#"{"stage":"new"}"#))];
+    let runnable = Runnable::new(orders(), ReleaseId("00".repeat(32)), &pinned).unwrap();
+    let catalog = Arc::new(Catalog::new([runnable]));
+    let events = Events::new(clock());
+    let told = (Arc::new(Metrics::new()), events.clone());
+    let intake = intake_over(ScriptedStore::new(), told, vec![orders()], &running.environment, IntakeLimits::default());
+    let secrets = Arc::new(TableSecrets(BTreeMap::new()));
+    let upstream = Arc::new(ScriptedUpstream::new(|_| Ok(UpstreamResponse::new(StatusCode::OK, ""))));
+    let random = Arc::new(SeededRandom::new(1));
+    let aliases = Arc::new(Aliases::in_memory(&running.environment, secrets.clone(), upstream, clock(), random));
+    let (vault, facts) = (crate::alias::vault::tests::vault(), ReadFacts::new(facts));
+    let parts = LiveParts { aliases, intake, catalog: catalog.clone(), facts, vault, secrets, events, clock: clock() };
+    Scene { live: LiveEnvironment::new(running, "environments/test.toml".into(), parts), catalog }
+}
+
+impl Scene {
+    /// What the step's next call is given.
+    fn config(&self) -> String {
+        self.catalog.get("orders").unwrap().steps[0].config.now().to_string()
+    }
+
+    async fn refused(&self, text: &str) -> String {
+        let Problems(problems) = self.live.apply(text, false).await.unwrap_err();
+        assert_eq!(self.config(), r#"{"stage":"new"}"#, "nothing is changed");
+        let line = |problem: &crate::problem::Problem| {
+            format!("{} {} | {}", problem.code, problem.message, problem.fix.clone().unwrap_or_default())
+        };
+        problems.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+#[tokio::test]
+async fn values_and_aliases_that_what_runs_lacks_are_told_all_at_once_and_change_nothing() {
+    let scene = scene();
+    assert_eq!(
+        scene.refused("[values]\nother = 1\n[alias.crm]\nverify = { bearer = { token = { env = \"T\" } } }\n").await,
+        "LG-1006 active release of orders, step 1: alias `crm` of environment test has no `url` | add [alias.crm] with a `url` to the environment, \
+         or activate the workspace's releases: lockgate run --deploy\n\
+         LG-1007 active release of orders, step 1: the environment has no value `stage` | add `stage = \"…\"` under [values] of the environment\n\
+         LG-1013 alias crm: none | "
+    );
+    assert!(
+        scene.refused("[values]\nstage = \"old\"\n").await.contains("LG-1006 active release of orders, step 1: environment test has no")
+    );
+}
+
+#[tokio::test]
+async fn a_value_that_does_not_fit_the_plugin_is_refused_as_a_start_would() {
+    let told = scene().refused(&format!("[values]\nstage = \"odd\"\n{CRM}")).await;
+    assert!(
+        told.starts_with("LG-2008 active release of orders, step 1: plugin map does not take its config with these values: "),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn values_count_at_once_and_are_what_the_host_runs() {
+    let scene = scene();
+    let next = format!("[values]\nstage = \"old\"\nother = 2\n{CRM}");
+    let planned = scene.live.apply(&next, true).await.unwrap();
+    assert_eq!((planned.applied, scene.config().as_str()), (false, r#"{"stage":"new"}"#));
+    let applied = scene.live.apply(&next, false).await.unwrap();
+    assert_eq!((applied.applied, applied.changes.len(), applied.notes.len()), (true, 2, 0), "{applied:?}");
+    assert_eq!(scene.config(), r#"{"stage":"old"}"#);
+    let again = scene.live.apply(&next, false).await.unwrap();
+    assert_eq!((again.applied, again.changes), (false, Vec::new()));
+}
