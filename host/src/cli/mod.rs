@@ -30,6 +30,7 @@ mod run;
 mod screen;
 mod secret;
 mod send;
+mod signals;
 mod status;
 mod table;
 #[cfg(test)]
@@ -216,7 +217,7 @@ impl Cli {
             Command::Resume(resume) => resume.run(&common).await,
             Command::Retire(retire) => retire.run(&common).await,
             Command::Backup(backup) => backup.run(&common).await,
-            Command::Restore(restore) => restore.run(&common),
+            Command::Restore(restore) => restore.run(&common).await,
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,
             Command::BenchFloor(floor) => floor.run().await,

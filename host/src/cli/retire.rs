@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::client::{Client, encoded, or_fix};
 use super::output::{list, text};
 use super::progress::Progress;
-use super::run::Signals;
+use super::signals::Signals;
 use super::{Common, Failure, output};
 use crate::clock::{Clock, SystemClock};
 use crate::problem::{Code, Problem};

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::progress::Progress;
+use super::signals::Signals;
 use super::{Common, Failure, output};
 use crate::alias::secret::MachineSecrets;
 use crate::app::{Host, Start};
 use crate::clock::SystemClock;
 use crate::config::prepare::{MissingLock, Prepared, prepare};
 use crate::crash_point;
-use crate::problem::{Code, Problem, Problems};
+use crate::problem::Problems;
 use crate::telemetry::events::Events;
 use crate::telemetry::logging::{self, LogFormat};
 
@@ -137,27 +137,4 @@ pub fn prepare_workspace(dir: &Path, environment: &str, missing_lock: MissingLoc
         Event::Line { plugin, line } => progress.detail(&format!("Building {plugin}: {line}")),
         Event::Built { .. } => {}
     })
-}
-
-/// SIGINT and SIGTERM.
-pub struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    pub fn new() -> Result<Self, Problem> {
-        let listen = |kind| signal(kind).map_err(|error| Problem::new(Code::Internal, format!("signals cannot be received: {error}")));
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    /// The next of either: its number.
-    pub async fn next(&mut self) -> u8 {
-        let kind = tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt(),
-            _ = self.terminate.recv() => SignalKind::terminate(),
-        };
-        // Numbers of signals are small.
-        u8::try_from(kind.as_raw_value()).unwrap_or_default()
-    }
 }

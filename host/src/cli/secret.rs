@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::client::{Client, encoded, or_fix};
 use super::output::{list, text};
-use super::run::Signals;
+use super::signals::Signals;
 use super::{Common, Failure, moment, output, table};
 use crate::alias::secret::Secret;
 use crate::alias::vault::SECRET_BYTES_MAX;

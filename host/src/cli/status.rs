@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::output::{list, text};
-use super::run::Signals;
+use super::signals::Signals;
 use super::screen::{self, Screen};
 use super::{Common, Failure, moment, output, table};
 use crate::clock::{Clock, SystemClock, Timestamp};
