@@ -13,6 +13,7 @@ use super::detail;
 use super::known;
 use super::parameters::{Parameters, limit, wrong};
 use super::store_refusal::refusal;
+use crate::clock::Timestamp;
 use crate::ingress::answer::{self, Refusal};
 use crate::message::{IdPrefix, MessageId};
 use crate::message_store::AttemptId;
@@ -55,13 +56,24 @@ pub(crate) async fn query(ledger: &Ledger, mut given: Parameters) -> Result<Mess
         limit: limit(&mut given)?,
     };
     given.finish()?;
-    if query.since.zip(query.until).is_some_and(|(since, until)| until < since) {
-        return Err(wrong("`until` is before `since`, and nothing can be between them: swap them"));
-    }
+    in_order(query.since, query.until)?;
     Ok(query)
 }
 
-fn tracked(text: &str) -> Result<(String, String), Refusal> {
+/// # Errors
+/// 400 for a span of time that ends before it begins.
+pub(super) fn in_order(since: Option<Timestamp>, until: Option<Timestamp>) -> Result<(), Refusal> {
+    if since.zip(until).is_some_and(|(since, until)| until < since) {
+        return Err(wrong("`until` is before `since`, and nothing can be between them: swap them"));
+    }
+    Ok(())
+}
+
+/// A tracked value as it is asked for.
+///
+/// # Errors
+/// 400 without `=`.
+pub(super) fn tracked(text: &str) -> Result<(String, String), Refusal> {
     let (name, value) = text.split_once('=').ok_or_else(|| wrong(format!("`track={text}`: expected name=value")))?;
     Ok((name.to_owned(), value.to_owned()))
 }

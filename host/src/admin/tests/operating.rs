@@ -44,6 +44,13 @@ async fn lists_groups_and_shows_dead_letters() {
     assert_eq!(groups["groups"][0]["count"], 2);
     assert_eq!(groups["groups"][0]["fingerprint"], newest["fingerprint"]);
     assert_eq!(host.json("/api/v1/dead-letters?group=fingerprint&class=gave-up").await["groups"], json!([]));
+    for (query, found) in [("track=order%3Da", 1), ("track=order%3Dc", 0), ("key=7", 0), ("since=0", 2), ("until=0", 0)] {
+        let letters = host.json(&format!("/api/v1/dead-letters?{query}")).await;
+        assert_eq!((letters["dead-letters"].as_array().unwrap().len(), &letters["searched-to"]), (found, &Value::Null), "{query}");
+    }
+    for query in ["track=order", "since=soon", "since=2&until=1", "group=fingerprint&key=7"] {
+        host.get(&format!("/api/v1/dead-letters?{query}")).await.assert_problem(400, Code::BadRequest);
+    }
     let shown = host.json(&format!("/api/v1/dead-letters/{}", newest["id"])).await;
     assert_eq!(shown["dead-letter"], *newest);
     assert_eq!(shown["message"]["body"]["text"], "{\"name\":\"b\"}");
