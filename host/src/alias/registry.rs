@@ -134,6 +134,24 @@ pub struct AliasStatus {
 }
 
 impl AliasStatus {
+    #[cfg(test)]
+    pub fn healthy(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            owner: None,
+            url: None,
+            auth: "none",
+            verify: None,
+            state: "healthy",
+            breaker: "closed",
+            rate: Vec::new(),
+            limited_by: None,
+            since: Timestamp(0),
+            until: None,
+            detail: None,
+        }
+    }
+
     /// Whether nothing is sent for now.
     pub fn is_held(&self) -> bool {
         self.state != "healthy" && !(self.limited_by.is_some() && self.until.is_none())
