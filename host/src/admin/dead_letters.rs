@@ -11,7 +11,7 @@ use serde_json::json;
 use super::api::{Api, ApiParts};
 use super::detail;
 use super::known;
-use super::messages::{in_order, tracked};
+use super::messages::{self, in_order, tracked};
 use super::parameters::{Parameters, limit, wrong};
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
@@ -91,7 +91,7 @@ pub async fn show(
     let letter = one(&api.parts, id_of(&id)?).await?;
     let found = api.parts.store.ledger().message(asked.of(letter.message)).await.map_err(|error| refusal(&error))?;
     let message = found.ok_or_else(|| missing(letter.id))?;
-    Ok(answer::json(StatusCode::OK, &json!({ "dead-letter": letter, "message": message })))
+    Ok(answer::json(StatusCode::OK, &json!({ "dead-letter": letter, "message": messages::shown(&api.parts, &message) })))
 }
 
 /// A dead letter, whatever its status.

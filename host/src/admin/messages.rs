@@ -6,19 +6,20 @@ use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use http::{Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::api::Api;
+use super::api::{Api, ApiParts};
 use super::detail;
 use super::known;
 use super::parameters::{Parameters, limit, wrong};
+use super::pausing::paused;
 use super::store_refusal::refusal;
 use crate::clock::Timestamp;
 use crate::ingress::answer::{self, Refusal};
 use crate::message::{IdPrefix, MessageId};
 use crate::message_store::AttemptId;
 use crate::message_store::sqlite::Ledger;
-use crate::message_store::sqlite::ledger::{self, IdsFound, MessageQuery};
+use crate::message_store::sqlite::ledger::{self, IdsFound, MessageQuery, Timeline};
 use crate::problem::Code;
 
 /// A page of messages, newest first.
@@ -130,9 +131,19 @@ pub async fn show(
     let ledger = api.parts.store.ledger();
     let id = the_one(&ledger, &id).await?;
     match ledger.message(asked.of(id)).await.map_err(|error| refusal(&error))? {
-        Some(timeline) => Ok(answer::json(StatusCode::OK, &timeline)),
+        Some(timeline) => Ok(answer::json(StatusCode::OK, &shown(&api.parts, &timeline))),
         None => Err(no_message(&id.to_string())),
     }
+}
+
+/// With what only the host knows: whether a person keeps back what waits.
+pub(super) fn shown(parts: &ApiParts, timeline: &Timeline) -> Value {
+    let mut shown = json!(timeline);
+    for waiting in shown["waiting"].as_array_mut().into_iter().flatten() {
+        let pause = waiting["integration"].as_str().and_then(|integration| parts.pauses.of(integration));
+        waiting["paused"] = paused(pause.as_ref());
+    }
+    shown
 }
 
 /// What the requests of one attempt sent and were answered.

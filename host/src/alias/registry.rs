@@ -117,6 +117,8 @@ pub struct AliasStatus {
     pub url: Option<String>,
     /// The kind, as in environment files; `none` where there is none.
     pub auth: &'static str,
+    /// What the secrets of that are called, for `lockgate secret set`.
+    pub secrets: Vec<String>,
     /// How it proves who sent a webhook; none where it verifies none.
     pub verify: Option<&'static str>,
     /// `healthy`, `throttled`, `open`, `credential-refused`, `paused`.
@@ -141,6 +143,7 @@ impl AliasStatus {
             owner: None,
             url: None,
             auth: "none",
+            secrets: Vec::new(),
             verify: None,
             state: "healthy",
             breaker: "closed",
@@ -389,6 +392,7 @@ fn status(endpoint: &Endpoint, now: Timestamp) -> AliasStatus {
         owner: endpoint.alias.owner.clone(),
         url: url_of(endpoint),
         auth: endpoint.alias.auth.kind(),
+        secrets: endpoint.alias.auth.secrets().into_iter().map(|(_, reference)| reference.name.clone()).collect(),
         verify: endpoint.alias.verify.as_ref().map(Verify::kind),
         state: condition.hold.map_or("healthy", Hold::as_str),
         breaker: condition.breaker,

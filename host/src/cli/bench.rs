@@ -47,7 +47,7 @@ pub struct Bench {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99))]
     rounds: Option<u16>,
     /// Only show that everything runs: short, small, and no figure to go by
-    #[arg(long, conflicts_with_all = ["seconds", "rounds"])]
+    #[arg(long, conflicts_with_all = ["seconds", "rounds", "check"])]
     quick: bool,
     /// Draw the rows as SVG into this file
     #[arg(long, value_name = "FILE")]

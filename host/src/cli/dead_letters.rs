@@ -121,7 +121,8 @@ pub struct Replay {
     /// Replay those, too
     #[arg(long)]
     anyway: bool,
-    /// Not all at once: oldest first, so many in a time, such as 20/s or 600/m
+    /// Not all at once: oldest first, so many in a time, such as 20/s or 600/m; of more than 10000 the others are to be asked for when those have
+    /// gone
     #[arg(long, value_name = "RATE")]
     rate: Option<String>,
 }

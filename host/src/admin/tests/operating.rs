@@ -147,3 +147,31 @@ async fn replays_all_that_fit_oldest_first() {
     assert!(replayed["results"].as_array().unwrap().iter().all(|done| done["result"] == "queued"));
     assert_eq!(host.json("/api/v1/dead-letters").await["dead-letters"], json!([]));
 }
+
+#[tokio::test]
+async fn a_message_that_waits_in_what_a_person_paused_says_so() {
+    let host = Host::start().await;
+    let id = host.put(r#"{"id":1}"#).await;
+    let waiting = async || host.json(&format!("/api/v1/messages/{id}")).await["waiting"][0].clone();
+    assert_eq!(waiting().await["paused"], Value::Null);
+    host.post("/api/v1/integrations/orders/pause", "content-type: application/json\r\n", r#"{"reason":"new fields"}"#).await;
+    assert_eq!(waiting().await["paused"]["reason"], "new fields");
+}
+
+#[tokio::test]
+async fn who_unsets_a_secret_is_told_which_alias_has_none_now() {
+    let host = Host::start().await;
+    let ask = async |line: &str| {
+        let head = format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {TOKEN}");
+        host.send(format!("{head}\r\ncontent-length: 1\r\n\r\nx")).await.json()
+    };
+    ask("PUT /api/v1/secrets/crm.password").await;
+    let unset = ask("DELETE /api/v1/secrets/crm.password").await;
+    assert_eq!(unset["left-without"], Value::Null, "the environment's file has another value: {unset}");
+    let stored =
+        "[alias.crm]\nurl = \"http://crm.example/base\"\nauth = { basic = { username = \"lockgate\", password = { store = true } } }\n";
+    assert_eq!(host.post("/api/v1/environment", "", stored).await.json()["applied"], true);
+    ask("PUT /api/v1/secrets/crm.password").await;
+    let unset = ask("DELETE /api/v1/secrets/crm.password").await;
+    assert_eq!(unset["left-without"], json!({ "alias": "crm", "integrations": [], "waiting": 0 }), "{unset}");
+}
