@@ -60,7 +60,7 @@ fn a_signal_ends_it_with_its_children_and_its_data() {
     });
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let status = eventually("the benchmark ends", || child.try_wait().unwrap());
-    assert_eq!(status.code(), Some(1));
+    assert_eq!(status.code(), Some(130));
     eventually("its host is gone", || test_kill_process(host).is_err().then_some(()));
     assert!(is_empty(folder.path()), "temporary data is left");
 }

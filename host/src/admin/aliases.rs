@@ -59,6 +59,7 @@ pub(super) fn shown(alias: &AliasStatus) -> Value {
         "owner": alias.owner,
         "url": alias.url,
         "auth": alias.auth,
+        "secrets": alias.secrets,
         "verify": alias.verify,
         "state": alias.state,
         "breaker": alias.breaker,

@@ -11,6 +11,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use tokio::sync::mpsc;
 
 use super::api::Api;
+use super::operate::BY_API;
 use super::parameters::Parameters;
 use crate::backup;
 use crate::ingress::answer::Refusal;
@@ -33,8 +34,8 @@ pub async fn make(State(api): State<Arc<Api>>, request: Request) -> Result<Respo
     });
     let (copy, permit) =
         copied.await.map_err(|stopped| failed(&Problem::new(Code::Internal, stopped.to_string())))?.map_err(|why| failed(&why))?;
-    tracing::info!("a backup is being made");
-    api.parts.events.tell(Event::new(Kind::Operator, Level::Info, "a backup is being made"));
+    tracing::info!(by = BY_API, "a backup is being made");
+    api.parts.events.tell(Event::new(Kind::Operator, Level::Info, "a backup is being made").with("by", BY_API));
     let (pieces, arriving) = mpsc::channel::<io::Result<Bytes>>(PIECES_AHEAD);
     tokio::task::spawn_blocking(move || {
         let _permit = permit;

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::api::{Api, ApiParts};
 use super::detail;
 use super::known;
+use super::messages::{self, in_order, tracked};
 use super::parameters::{Parameters, limit, wrong};
 use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
@@ -49,17 +50,22 @@ pub(crate) fn query(mut given: Parameters) -> Result<DeadLetterQuery, Refusal> {
         integration: given.one("integration")?,
         class: given.word("class", FailureClass::parse, FailureClass::ALL)?,
         fingerprint: given.one("fingerprint")?,
+        key: given.one("key")?,
+        tracked: given.one("track")?.map(|text| tracked(&text)).transpose()?,
+        since: given.time("since")?,
+        until: given.time("until")?,
         beyond: given.read("before", BEFORE)?.map(DeadLetterId),
         limit: limit(&mut given)?,
         ..DeadLetterQuery::default()
     };
     given.finish()?;
+    in_order(query.since, query.until)?;
     Ok(query)
 }
 
 const BEFORE: &str = "the `next` of the page before";
 
-/// The same for groups.
+/// The same for groups, which are counted as they come and go: what their messages are known by says nothing of them.
 ///
 /// # Errors
 /// 400 for what is not known or not understood.
@@ -85,7 +91,7 @@ pub async fn show(
     let letter = one(&api.parts, id_of(&id)?).await?;
     let found = api.parts.store.ledger().message(asked.of(letter.message)).await.map_err(|error| refusal(&error))?;
     let message = found.ok_or_else(|| missing(letter.id))?;
-    Ok(answer::json(StatusCode::OK, &json!({ "dead-letter": letter, "message": message })))
+    Ok(answer::json(StatusCode::OK, &json!({ "dead-letter": letter, "message": messages::shown(&api.parts, &message) })))
 }
 
 /// A dead letter, whatever its status.

@@ -15,13 +15,14 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::api::Api;
 use super::configs::{Configs, ReadFacts};
+use super::operate::BY_API;
 use super::parameters::Parameters;
 use super::to_its_end::to_its_end;
 use crate::alias::Aliases;
-use crate::alias::secret::SecretSource;
+use crate::alias::secret::{SecretRef, SecretSource};
 use crate::alias::vault::Vault;
 use crate::clock::Clock;
-use crate::config::{EnvironmentFile, missing_secrets_of, used_aliases_of};
+use crate::config::{EnvironmentFile, missing_secrets_of, secret_references, used_aliases_of};
 use crate::delivery::Catalog;
 use crate::ingress::answer::{self, Refusal};
 use crate::ingress::body::BodyLimits;
@@ -94,6 +95,14 @@ impl LiveEnvironment {
         self.running.lock().await
     }
 
+    /// The alias whose secret this is, if it has no value now.
+    pub async fn left_without(&self, secret: &str) -> Option<String> {
+        let running = self.running.lock().await;
+        let missing = |reference: &&SecretRef| reference.name == secret && self.parts.secrets.read(reference).is_err();
+        secret_references(&running.environment).into_iter().find(missing)?;
+        secret.split('.').next().map(str::to_owned)
+    }
+
     /// Puts the environment that `text` describes in the place of the one that runs; with `plan` only says what would change.
     ///
     /// # Errors
@@ -144,9 +153,9 @@ impl LiveEnvironment {
 
     fn tell(&self, applied: &Applied) {
         let keys: Vec<&str> = applied.changes.iter().map(|change| change.key.as_str()).collect();
-        tracing::info!(environment = self.name, changed = keys.join(", "), "another environment was applied");
-        let event = Event::new(Kind::Operator, Level::Info, "another environment was applied").with("environment", self.name.clone());
-        self.parts.events.tell(event.with("changes", keys.len() as u64));
+        tracing::info!(by = BY_API, environment = self.name, changed = keys.join(", "), "another environment was applied");
+        let event = Event::new(Kind::Operator, Level::Info, "another environment was applied").with("by", BY_API);
+        self.parts.events.tell(event.with("environment", self.name.clone()).with("changes", keys.len() as u64));
     }
 }
 

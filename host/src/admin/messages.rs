@@ -6,18 +6,20 @@ use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use http::{Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::api::Api;
+use super::api::{Api, ApiParts};
 use super::detail;
 use super::known;
 use super::parameters::{Parameters, limit, wrong};
+use super::pausing::paused;
 use super::store_refusal::refusal;
+use crate::clock::Timestamp;
 use crate::ingress::answer::{self, Refusal};
 use crate::message::{IdPrefix, MessageId};
 use crate::message_store::AttemptId;
 use crate::message_store::sqlite::Ledger;
-use crate::message_store::sqlite::ledger::{self, IdsFound, MessageQuery};
+use crate::message_store::sqlite::ledger::{self, IdsFound, MessageQuery, Timeline};
 use crate::problem::Code;
 
 /// A page of messages, newest first.
@@ -55,13 +57,24 @@ pub(crate) async fn query(ledger: &Ledger, mut given: Parameters) -> Result<Mess
         limit: limit(&mut given)?,
     };
     given.finish()?;
-    if query.since.zip(query.until).is_some_and(|(since, until)| until < since) {
-        return Err(wrong("`until` is before `since`, and nothing can be between them: swap them"));
-    }
+    in_order(query.since, query.until)?;
     Ok(query)
 }
 
-fn tracked(text: &str) -> Result<(String, String), Refusal> {
+/// # Errors
+/// 400 for a span of time that ends before it begins.
+pub(super) fn in_order(since: Option<Timestamp>, until: Option<Timestamp>) -> Result<(), Refusal> {
+    if since.zip(until).is_some_and(|(since, until)| until < since) {
+        return Err(wrong("`until` is before `since`, and nothing can be between them: swap them"));
+    }
+    Ok(())
+}
+
+/// A tracked value as it is asked for.
+///
+/// # Errors
+/// 400 without `=`.
+pub(super) fn tracked(text: &str) -> Result<(String, String), Refusal> {
     let (name, value) = text.split_once('=').ok_or_else(|| wrong(format!("`track={text}`: expected name=value")))?;
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -118,9 +131,19 @@ pub async fn show(
     let ledger = api.parts.store.ledger();
     let id = the_one(&ledger, &id).await?;
     match ledger.message(asked.of(id)).await.map_err(|error| refusal(&error))? {
-        Some(timeline) => Ok(answer::json(StatusCode::OK, &timeline)),
+        Some(timeline) => Ok(answer::json(StatusCode::OK, &shown(&api.parts, &timeline))),
         None => Err(no_message(&id.to_string())),
     }
+}
+
+/// With what only the host knows: whether a person keeps back what waits.
+pub(super) fn shown(parts: &ApiParts, timeline: &Timeline) -> Value {
+    let mut shown = json!(timeline);
+    for waiting in shown["waiting"].as_array_mut().into_iter().flatten() {
+        let pause = waiting["integration"].as_str().and_then(|integration| parts.pauses.of(integration));
+        waiting["paused"] = paused(pause.as_ref());
+    }
+    shown
 }
 
 /// What the requests of one attempt sent and were answered.

@@ -21,6 +21,11 @@ mod tests {
 
     use super::*;
     use crate::admin::api::routes;
+    use crate::admin::operate::{Became, Done};
+    use crate::message::{FailureClass, MessageId};
+    use crate::message_store::DeadLetterId;
+    use crate::message_store::sqlite::ledger::State;
+    use crate::telemetry::events::{Kind, Level};
 
     fn document() -> Value {
         serde_json::from_str(DOCUMENT).unwrap()
@@ -45,6 +50,53 @@ mod tests {
             let operation = &document["paths"][route.path][route.method.as_str().to_lowercase()];
             let open = operation["security"] == serde_json::json!([]);
             assert_eq!(open, !route.guarded, "{}", route.path);
+        }
+    }
+
+    /// What a schema lists is every word there is.
+    #[test]
+    fn lists_every_word_of_what_has_a_few() {
+        fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<&'static str> {
+            all.iter().map(|each| word(*each)).collect()
+        }
+        let document = document();
+        for (schema, words) in [
+            ("EventKind", words(Kind::ALL, Kind::as_str)),
+            ("Level", words(Level::ALL, Level::as_str)),
+            ("Standing", words(State::ALL, State::as_str)),
+            ("FailureClass", words(FailureClass::ALL, FailureClass::as_str)),
+        ] {
+            assert_eq!(document["components"]["schemas"][schema]["enum"], serde_json::json!(words), "{schema}");
+        }
+    }
+
+    /// Everything that may stand in an answer is described there.
+    #[test]
+    fn describes_all_that_may_become_of_a_dead_letter() {
+        let (id, at, message) = (DeadLetterId(1), "then".to_owned(), MessageId(uuid::Uuid::nil()));
+        let document = document();
+        let results = &document["components"]["schemas"]["Results"]["properties"]["results"]["items"]["properties"];
+        let edited = &document["components"]["schemas"]["Edited"]["properties"];
+        for became in [
+            Became::WouldBeQueued,
+            Became::Queued { replay: 1 },
+            Became::Superseded { newer: 1 },
+            Became::Skipped,
+            Became::Discarded,
+            Became::AlreadyReplayed { at: at.clone(), replay: 1, edited_as: Some(message) },
+            Became::AlreadyDiscarded { at, reason: String::new() },
+            Became::NotFound,
+            Became::IntegrationRetired { integration: String::new() },
+            Became::Failed,
+        ] {
+            let answer = serde_json::to_value(Done { id, became }).unwrap();
+            let described = |schema: &Value| schema["result"]["enum"].as_array().unwrap().contains(&answer["result"]);
+            assert!(described(results) || described(edited), "{answer}");
+            for schema in [results, edited].into_iter().filter(|schema| described(schema)) {
+                for field in answer.as_object().unwrap().keys() {
+                    assert!(schema.get(field).is_some(), "{field} of {answer}");
+                }
+            }
         }
     }
 

@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::{Api, ApiParts};
-use super::parameters::{named, wrong};
+use super::operate::{BY_API, why};
+use super::parameters::named;
 use super::retiring;
 use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
@@ -23,8 +24,6 @@ use crate::ingress::answer::{self, Refusal};
 use crate::message_store::sqlite::PauseRow;
 use crate::problem::Code;
 use crate::telemetry::events::{Event, Kind, Level};
-
-const REASON_CHARS_MAX: usize = 1000;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -117,12 +116,9 @@ async fn answer_resume(api: &Api, what: Pausable) -> Result<Response<Body>, Refu
 /// # Errors
 /// 404 where there is no such thing, 400 for a reason that is none, 503 where it cannot be stored.
 pub(crate) async fn pause(parts: &ApiParts, what: Pausable, reason: &str) -> Result<Pause, Refusal> {
-    let reason = reason.trim();
-    if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
-        return Err(wrong(format!("`reason`: say why, in at most {REASON_CHARS_MAX} characters")));
-    }
+    let reason = why(reason)?;
     must_be_there(parts, &what)?;
-    let (parts, reason) = (parts.clone(), reason.to_owned());
+    let parts = parts.clone();
     to_its_end(async move {
         let _deciding = parts.pauses.deciding.lock().await;
         let since = what.pause(&parts).map_or_else(|| parts.clock.now(), |before| before.since);
@@ -133,7 +129,7 @@ pub(crate) async fn pause(parts: &ApiParts, what: Pausable, reason: &str) -> Res
             Pausable::Integration(name) => parts.pauses.pause(name, pause.clone()),
             Pausable::Alias(name) => drop(parts.aliases.pause(name, since, &pause.reason)),
         }
-        tracing::info!(%what, reason = pause.reason, "was paused");
+        tracing::info!(by = BY_API, %what, reason = pause.reason, "was paused");
         tell(&parts, &what, format!("{what} was paused: {}", pause.reason));
         Ok(pause)
     })
@@ -155,7 +151,7 @@ pub(crate) async fn resume(parts: &ApiParts, what: &Pausable) -> Result<bool, Re
             Pausable::Alias(name) => parts.aliases.resume(name),
         };
         if was_paused {
-            tracing::info!(%what, "was resumed");
+            tracing::info!(by = BY_API, %what, "was resumed");
             tell(&parts, &what, format!("{what} was resumed"));
         }
         Ok(was_paused)
@@ -164,7 +160,7 @@ pub(crate) async fn resume(parts: &ApiParts, what: &Pausable) -> Result<bool, Re
 }
 
 fn tell(parts: &ApiParts, what: &Pausable, text: String) {
-    let event = Event::new(Kind::Operator, Level::Warn, text);
+    let event = Event::new(Kind::Operator, Level::Warn, text).with("by", BY_API);
     parts.events.tell(match what {
         Pausable::Integration(name) => event.of(name),
         Pausable::Alias(name) => event.with("alias", name.clone()),

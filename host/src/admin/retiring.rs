@@ -19,7 +19,7 @@ use super::operate::{BY_API, why};
 use super::parameters::named;
 use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
-use super::{known, unread};
+use super::{known, pausing, unread};
 use crate::delivery::Retirement;
 use crate::ingress::Leaving;
 use crate::ingress::answer::{self, Refusal};
@@ -48,6 +48,7 @@ pub async fn retire(
     let (retirement, notes) = to_its_end(async move { begin(&parts, &of, reason, anyway).await }).await??;
     let mut body = json!({ "integration": name, "waiting": api.parts.store.waiting(&name), "notes": notes });
     body["retirement"] = shown(Some(&retirement));
+    body["paused"] = pausing::paused(api.parts.pauses.of(&name).as_ref());
     Ok(answer::json(StatusCode::OK, &body))
 }
 
@@ -71,9 +72,9 @@ async fn begin(parts: &ApiParts, name: &str, reason: Option<String>, anyway: boo
     let retirement = Retirement { since, reason: reason.or(before.and_then(|before| before.reason)), done_at: None };
     parts.retirements.put(name, retirement.clone());
     parts.intake.set_leaving(name, Some(Leaving::Draining));
-    tell(parts, name, &retirement, "takes nothing new and is retired when nothing of it waits");
+    tell(parts, name, &retirement, Some(BY_API), "takes nothing new and is retired when nothing of it waits");
     let mut notes = unread::unwritten_by_retiring(&routes, name);
-    if end(parts, name, &retirement).await? {
+    if end(parts, name, &retirement, Some(BY_API)).await? {
         return Ok((parts.retirements.of(name).unwrap_or(retirement), notes));
     }
     if parts.pauses.of(name).is_some() {
@@ -94,7 +95,7 @@ pub(super) async fn take_back(parts: &ApiParts, name: &str) -> Result<bool, Refu
     }
     parts.retirements.remove(name);
     parts.intake.set_leaving(name, None);
-    tell(parts, name, &retirement, "was taken back from being retired: it takes messages again");
+    tell(parts, name, &retirement, Some(BY_API), "was taken back from being retired: it takes messages again");
     Ok(true)
 }
 
@@ -105,12 +106,12 @@ pub async fn finish(parts: &ApiParts) {
         // Somebody may have taken it back before it was our turn.
         let Some(retirement) = parts.retirements.of(&name).filter(|retirement| retirement.done_at.is_none()) else { continue };
         // The log has why it could not be stored; it is tried again.
-        drop(end(parts, &name, &retirement).await);
+        drop(end(parts, &name, &retirement, None).await);
     }
 }
 
-/// Whether nothing of `name` waits: then it is retired. Who calls it keeps others from changing it.
-async fn end(parts: &ApiParts, name: &str, retirement: &Retirement) -> Result<bool, Refusal> {
+/// Whether nothing of `name` waits: then it is retired, `by` whoever asked just now. Who calls it keeps others from changing it.
+async fn end(parts: &ApiParts, name: &str, retirement: &Retirement, by: Option<&'static str>) -> Result<bool, Refusal> {
     let now = parts.clock.now();
     if parts.store.waiting(name) > 0 || !parts.store.retirements().finish(name, now).await.map_err(|error| refusal(&error))? {
         return Ok(false);
@@ -120,18 +121,22 @@ async fn end(parts: &ApiParts, name: &str, retirement: &Retirement) -> Result<bo
     parts.intake.set_leaving(name, Some(Leaving::Gone));
     // Nobody measures it any more.
     parts.metrics.set_queue(name, 0, Duration::ZERO);
-    tell(parts, name, &retirement, "is retired: nothing of it waits, and its release is active no more");
+    tell(parts, name, &retirement, by, "is retired: nothing of it waits, and its release is active no more");
     Ok(true)
 }
 
-fn tell(parts: &ApiParts, name: &str, retirement: &Retirement, what: &'static str) {
-    let (by, reason) = (BY_API, retirement.reason.as_deref());
+/// `by`: none where the host came to it by itself, some time after somebody asked.
+fn tell(parts: &ApiParts, name: &str, retirement: &Retirement, by: Option<&'static str>, what: &'static str) {
+    let reason = retirement.reason.as_deref();
     tracing::info!(by, integration = name, reason, "{what}");
-    let event = Event::new(Kind::Operator, Level::Warn, what).of(name).with("by", by);
-    parts.events.tell(match reason {
-        Some(reason) => event.with("reason", reason.to_owned()),
-        None => event,
-    });
+    let mut event = Event::new(Kind::Operator, Level::Warn, what).of(name);
+    if let Some(by) = by {
+        event = event.with("by", by);
+    }
+    if let Some(reason) = reason {
+        event = event.with("reason", reason.to_owned());
+    }
+    parts.events.tell(event);
 }
 
 async fn must_be_active(parts: &ApiParts, name: &str) -> Result<(), Refusal> {

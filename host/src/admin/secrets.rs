@@ -12,13 +12,15 @@ use serde_json::{Value, json};
 use zeroize::Zeroize;
 
 use super::api::{Api, ApiParts};
+use super::operate::BY_API;
 use super::parameters::{Parameters, named};
 use super::to_its_end::to_its_end;
 use crate::alias::secret::Secret;
 use crate::alias::vault::SECRET_BYTES_MAX;
-use crate::config::{secret_names, secret_references};
+use crate::config::{secret_names, secret_references, used_aliases_of};
 use crate::ingress::answer::{self, Refusal};
 use crate::ingress::body::BodyLimits;
+use crate::message_store::MessageStore;
 use crate::problem::{Code, Problem};
 use crate::telemetry::events::{Event, Kind, Level};
 
@@ -40,14 +42,17 @@ pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Respo
     Ok(answer::json(StatusCode::OK, &json!({ "secrets": secrets.into_values().collect::<Vec<_>>() })))
 }
 
-/// Takes the request's body, byte for byte, for the secret of this name. Aliases that were refused without it go on.
-pub async fn set(
-    State(api): State<Arc<Api>>,
-    name: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Result<Response<Body>, Refusal> {
-    let name = named(name)?;
+type Name = Result<Path<String>, PathRejection>;
+
+/// The secret that is meant; nothing else can be asked for.
+fn meant(name: Name, request: &Request) -> Result<String, Refusal> {
     Parameters::parse(request.uri().query()).finish()?;
+    named(name)
+}
+
+/// Takes the request's body, byte for byte, for the secret of this name. Aliases that were refused without it go on.
+pub async fn set(State(api): State<Arc<Api>>, name: Name, request: Request) -> Result<Response<Body>, Refusal> {
+    let name = meant(name, &request)?;
     let live = &api.parts.environment;
     let names = secret_names(&live.running().await.environment);
     if !names.contains(&name) {
@@ -73,13 +78,8 @@ pub async fn set(
 }
 
 /// Forgets what was set: what the environment's file names counts again.
-pub async fn unset(
-    State(api): State<Arc<Api>>,
-    name: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Result<Response<Body>, Refusal> {
-    let name = named(name)?;
-    Parameters::parse(request.uri().query()).finish()?;
+pub async fn unset(State(api): State<Arc<Api>>, name: Name, request: Request) -> Result<Response<Body>, Refusal> {
+    let name = meant(name, &request)?;
     let (parts, of) = (api.parts.clone(), name.clone());
     let unset = to_its_end(async move {
         let was_set = parts.environment.vault().unset(&of).await.map_err(|problem| refused(&problem))?;
@@ -92,12 +92,23 @@ pub async fn unset(
     if !unset.await?? {
         return Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, "no secret of that name is set"));
     }
-    Ok(answer::json(StatusCode::OK, &json!({ "name": name })))
+    let left = api.parts.environment.left_without(&name).await;
+    let left = left.map(|alias| waiting_for(&api.parts, &alias));
+    Ok(answer::json(StatusCode::OK, &json!({ "name": name, "left-without": left })))
+}
+
+/// What hangs on an alias that lacks a secret.
+fn waiting_for(parts: &ApiParts, alias: &str) -> Value {
+    let routes = parts.intake.routes();
+    let users = routes.integrations().filter(|integration| used_aliases_of(std::iter::once(&***integration)).contains(alias));
+    let users: Vec<&str> = users.map(|integration| integration.name.as_str()).collect();
+    let waiting: u64 = users.iter().map(|name| parts.store.waiting(name)).sum();
+    json!({ "alias": alias, "integrations": users, "waiting": waiting })
 }
 
 fn tell(parts: &ApiParts, what: &'static str, name: &str) {
-    tracing::info!(secret = name, "{what}");
-    parts.events.tell(Event::new(Kind::Operator, Level::Info, what).with("secret", name.to_owned()));
+    tracing::info!(by = BY_API, secret = name, "{what}");
+    parts.events.tell(Event::new(Kind::Operator, Level::Info, what).with("by", BY_API).with("secret", name.to_owned()));
 }
 
 fn refused(problem: &Problem) -> Refusal {

@@ -117,6 +117,8 @@ pub struct AliasStatus {
     pub url: Option<String>,
     /// The kind, as in environment files; `none` where there is none.
     pub auth: &'static str,
+    /// What the secrets of that are called, for `lockgate secret set`.
+    pub secrets: Vec<String>,
     /// How it proves who sent a webhook; none where it verifies none.
     pub verify: Option<&'static str>,
     /// `healthy`, `throttled`, `open`, `credential-refused`, `paused`.
@@ -134,6 +136,25 @@ pub struct AliasStatus {
 }
 
 impl AliasStatus {
+    #[cfg(test)]
+    pub fn healthy(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            owner: None,
+            url: None,
+            auth: "none",
+            secrets: Vec::new(),
+            verify: None,
+            state: "healthy",
+            breaker: "closed",
+            rate: Vec::new(),
+            limited_by: None,
+            since: Timestamp(0),
+            until: None,
+            detail: None,
+        }
+    }
+
     /// Whether nothing is sent for now.
     pub fn is_held(&self) -> bool {
         self.state != "healthy" && !(self.limited_by.is_some() && self.until.is_none())
@@ -387,6 +408,7 @@ fn status(endpoint: &Endpoint, now: Timestamp) -> AliasStatus {
         owner: endpoint.alias.owner.clone(),
         url: url_of(endpoint),
         auth: endpoint.alias.auth.kind(),
+        secrets: endpoint.alias.auth.secrets().into_iter().map(|(_, reference)| reference.name.clone()).collect(),
         verify: endpoint.alias.verify.as_ref().map(Verify::kind),
         state: condition.hold.map_or("healthy", Hold::as_str),
         breaker: condition.breaker,

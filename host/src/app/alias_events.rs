@@ -82,20 +82,7 @@ mod tests {
     use super::*;
 
     fn alias(state: &'static str, limited_by: Option<&str>) -> AliasStatus {
-        AliasStatus {
-            name: "crm".into(),
-            owner: None,
-            url: None,
-            auth: "none",
-            verify: None,
-            state,
-            breaker: "closed",
-            rate: Vec::new(),
-            limited_by: limited_by.map(str::to_owned),
-            since: Timestamp(0),
-            until: None,
-            detail: None,
-        }
+        AliasStatus { state, limited_by: limited_by.map(str::to_owned), ..AliasStatus::healthy("crm") }
     }
 
     #[test]

@@ -17,11 +17,11 @@ const WRITE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Takes up what was written before this start, and forgets the aliases that are gone.
 pub async fn restore(store: &SqliteStore, aliases: &Aliases) -> Result<(), Problem> {
     let states = store.alias_states();
-    let written = states.all().await.map_err(|why| failed(&why))?;
+    let written = states.all().await.map_err(|why| why.problem("states of aliases"))?;
     let is_there = |name: &String| aliases.states().iter().any(|alias| alias.name == *name);
     let (there, gone): (Vec<_>, Vec<_>) = written.into_iter().partition(|(name, _)| is_there(name));
     if !gone.is_empty() {
-        states.forget(gone.into_iter().map(|(name, _)| name).collect()).await.map_err(|why| failed(&why))?;
+        states.forget(gone.into_iter().map(|(name, _)| name).collect()).await.map_err(|why| why.problem("states of aliases"))?;
     }
     let mut kept: Vec<KeptAlias> = Vec::new();
     for (name, state) in there {
@@ -59,11 +59,4 @@ pub async fn keep_all(store: &SqliteStore, aliases: &Aliases, clock: &dyn Clock)
 async fn write(store: &SqliteStore, aliases: &[KeptAlias], clock: &dyn Clock) -> Result<(), StoreError> {
     let state = |alias: &KeptAlias| Some((alias.name.clone(), serde_json::to_string(alias).ok()?));
     store.alias_states().put(aliases.iter().filter_map(state).collect(), clock.now()).await
-}
-
-fn failed(why: &StoreError) -> Problem {
-    match why {
-        StoreError::Failed(problem) => problem.clone(),
-        other => Problem::new(Code::StoreFailed, format!("states of aliases: {other}")).fix("look at the disk and the host's log"),
-    }
 }

@@ -4,13 +4,12 @@ use tracing::info;
 
 use crate::alias::Aliases;
 use crate::delivery::{Pause, Pauses};
-use crate::message_store::StoreError;
 use crate::message_store::sqlite::SqliteStore;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 
 /// Takes up what is written.
 pub async fn restore(store: &SqliteStore, pauses: &Pauses, aliases: &Aliases) -> Result<(), Problem> {
-    for row in store.pauses().all().await.map_err(|why| failed(&why))? {
+    for row in store.pauses().all().await.map_err(|why| why.problem("what is paused"))? {
         info!(since = %row.since, reason = row.reason, "{} {} is paused; to go on: lockgate resume {1}", row.kind, row.name);
         if row.kind == "alias" {
             // One that is gone by now is paused again should it come back.
@@ -20,11 +19,4 @@ pub async fn restore(store: &SqliteStore, pauses: &Pauses, aliases: &Aliases) ->
         }
     }
     Ok(())
-}
-
-fn failed(why: &StoreError) -> Problem {
-    match why {
-        StoreError::Failed(problem) => problem.clone(),
-        other => Problem::new(Code::StoreFailed, format!("what is paused: {other}")).fix("look at the disk and the host's log"),
-    }
 }

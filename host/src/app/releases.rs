@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 
 use tracing::{info, warn};
 
-use super::{plugin_files, retiring};
+use super::plugin_files;
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::config::prepare::Prepared;
 use crate::crash_point::{CrashPoint, reached};
 use crate::integration::{Beginning, Entry, Integration, Order, Release, ReleaseId};
-use crate::message_store::StoreError;
 use crate::message_store::sqlite::{Activation, SqliteStore};
-use crate::problem::{Code, Problem, Problems};
+use crate::problem::{Problem, Problems};
 
 /// A release that runs.
 #[derive(Clone, Debug)]
@@ -36,7 +35,7 @@ pub struct Settled {
 pub async fn settle(prepared: &Prepared, store: &SqliteStore, clock: &dyn Clock, deploy: bool) -> Result<Settled, Problems> {
     let before = active(store).await?;
     let wanted: Vec<(Release, ReleaseId)> = prepared.releases().into_iter().map(|release| (release.clone(), release.id())).collect();
-    let retirements = store.retirements().all().await.map_err(|why| retiring::failed(&why))?;
+    let retirements = store.retirements().all().await.map_err(|why| why.problem("what is retired"))?;
     let stays = |(release, _): &&(Release, ReleaseId)| retirements.iter().all(|row| row.integration != release.integration);
     let running: Vec<(Release, ReleaseId)> = before.iter().filter(stays).cloned().collect();
     let differing = differing(&running, &wanted);
@@ -66,7 +65,7 @@ fn mend(prepared: &Prepared, active: &[(Release, ReleaseId)]) -> Result<(), Prob
 }
 
 async fn active(store: &SqliteStore) -> Result<Vec<(Release, ReleaseId)>, Problems> {
-    store.releases().active().await.map_err(|error| failed(&error).into())
+    store.releases().active().await.map_err(|error| error.problem("releases").into())
 }
 
 fn differing(before: &[(Release, ReleaseId)], wanted: &[(Release, ReleaseId)]) -> Vec<String> {
@@ -93,10 +92,10 @@ async fn activate(
     let releases = store.releases();
     let new: Vec<_> = wanted.iter().filter(|(_, id)| running.iter().all(|(_, active)| active != id)).collect();
     for (release, _) in &new {
-        releases.put(release, clock.now()).await.map_err(|error| failed(&error))?;
+        releases.put(release, clock.now()).await.map_err(|error| error.problem("releases"))?;
     }
     let activations = new.iter().map(|(release, id)| activation(release, id, before)).collect::<Result<_, _>>()?;
-    releases.activate(activations, clock.now()).await.map_err(|error| failed(&error))?;
+    releases.activate(activations, clock.now()).await.map_err(|error| error.problem("releases"))?;
     reached(CrashPoint::ReleaseSwitched);
     for (release, id) in new {
         info!(integration = release.integration, release = id.short(), "release activated");
@@ -135,7 +134,7 @@ fn activation(release: &Release, id: &ReleaseId, before: &[(Release, ReleaseId)]
 /// A dead letter stops its key in an integration that orders strictly. In one that does so no more, nobody would let them go.
 pub async fn free_lanes(active: &[Active], store: &SqliteStore) -> Result<(), Problem> {
     for Active { integration, .. } in active.iter().filter(|active| active.integration.delivery.order != Order::Strict) {
-        let freed = store.free_lanes(&integration.name).await.map_err(|error| failed(&error))?;
+        let freed = store.free_lanes(&integration.name).await.map_err(|error| error.problem("releases"))?;
         if freed > 0 {
             info!(integration = integration.name, freed, "its order is strict no more: keys that dead letters stopped go on");
         }
@@ -154,11 +153,4 @@ fn read(active: Vec<(Release, ReleaseId)>) -> Result<Vec<Active>, Problems> {
         }
     }
     problems.or(read)
-}
-
-fn failed(error: &StoreError) -> Problem {
-    match error {
-        StoreError::Failed(problem) => problem.clone(),
-        other => Problem::new(Code::StoreFailed, format!("releases: {other}")).fix("look at the disk and the host's log"),
-    }
 }

@@ -9,16 +9,15 @@ use crate::admin::{Api, finish_retiring};
 use crate::clock::Clock;
 use crate::delivery::{Retirement, Retirements};
 use crate::ingress::{Intake, Leaving};
-use crate::message_store::StoreError;
 use crate::message_store::sqlite::SqliteStore;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 
 /// How often it is looked whether anything waits still.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Takes up what is written.
 pub async fn restore(store: &SqliteStore, retirements: &Retirements) -> Result<(), Problem> {
-    for row in store.retirements().all().await.map_err(|why| failed(&why))? {
+    for row in store.retirements().all().await.map_err(|why| why.problem("what is retired"))? {
         if row.done_at.is_none() {
             info!(since = %row.since, reason = row.reason, "integration {} is being retired: it takes nothing new", row.integration);
         }
@@ -37,13 +36,5 @@ pub async fn finish(api: Arc<Api>, clock: Arc<dyn Clock>) {
     loop {
         clock.sleep(LOOK_EVERY).await;
         finish_retiring(&api).await;
-    }
-}
-
-/// What stands in the way of reading or writing it.
-pub fn failed(why: &StoreError) -> Problem {
-    match why {
-        StoreError::Failed(problem) => problem.clone(),
-        other => Problem::new(Code::StoreFailed, format!("what is retired: {other}")).fix("look at the disk and the host's log"),
     }
 }

@@ -10,9 +10,8 @@ use crate::alias::secret::SecretPlace;
 use crate::alias::vault::{KeyPlace, SealedKind, SealedRow, SealedRows, Vault};
 use crate::clock::SystemClock;
 use crate::config::HostConfig;
-use crate::message_store::StoreError;
 use crate::message_store::sqlite::{Sealed, SealedEntry, SqliteStore};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::random::{OsRandom, Random};
 
 /// Opens the secrets store of `store`, which is in the data folder of `config`.
@@ -30,7 +29,7 @@ pub async fn open(config: &HostConfig, store: &SqliteStore, random: Arc<dyn Rand
         return Err(place.problem("is in the data folder, so that a copy of the folder would open what is sealed in it").fix(fix));
     }
     let rows = store.sealed();
-    let written = rows.all().await.map_err(|why| failed(&why))?;
+    let written = rows.all().await.map_err(|why| why.problem("secrets store"))?;
     let row = |entry: SealedEntry| {
         let SealedEntry { kind, name, sealed, written_at } = entry;
         SealedKind::parse(&kind).map(|kind| SealedRow { kind, name, sealed, written_at })
@@ -54,7 +53,7 @@ pub async fn open_stopped(config: &HostConfig) -> Result<(SqliteStore, Vault), P
 /// LG-3002 if a host runs on it.
 pub async fn forget_all(config: &HostConfig) -> Result<(), Problem> {
     let store = open_folder(config)?;
-    let forgotten = store.sealed().remove_all().await.map_err(|why| failed(&why));
+    let forgotten = store.sealed().remove_all().await.map_err(|why| why.problem("secrets store"));
     store.close().await;
     forgotten
 }
@@ -78,18 +77,10 @@ impl SealedRows for Rows {
     async fn put(&self, row: SealedRow) -> Result<(), Problem> {
         let SealedRow { kind, name, sealed, written_at } = row;
         let entry = SealedEntry { kind: kind.as_str().to_owned(), name, sealed, written_at };
-        self.0.put(entry).await.map_err(|why| failed(&why))
+        self.0.put(entry).await.map_err(|why| why.problem("secrets store"))
     }
 
     async fn remove(&self, kind: SealedKind, name: &str) -> Result<(), Problem> {
-        self.0.remove(kind.as_str().to_owned(), name.to_owned()).await.map_err(|why| failed(&why))
-    }
-}
-
-fn failed(why: &StoreError) -> Problem {
-    match why {
-        StoreError::Failed(problem) => problem.clone(),
-        StoreError::Full => Problem::new(Code::DiskFull, "the disk of the data folder is full").fix("free space on it"),
-        other => Problem::new(Code::StoreFailed, format!("secrets store: {other}")).fix("look at the disk and the host's log"),
+        self.0.remove(kind.as_str().to_owned(), name.to_owned()).await.map_err(|why| why.problem("secrets store"))
     }
 }

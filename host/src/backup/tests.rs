@@ -1,16 +1,29 @@
 //! Backups that are whole, and those that are not.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock::ManualClock;
 use crate::message_store::MessageStore;
-use crate::message_store::sqlite::{DATABASE_FILE, Options, SqliteStore};
+use crate::message_store::sqlite::{DATABASE_FILE, LOCK_FILE, Options, SqliteStore};
 use crate::message_store::suite::world::{InMemory, START, World};
 use crate::message_store::{Accept, Lane, Lease, WaitingMax};
-use crate::problem::Code;
+use crate::problem::{Code, Problem};
+
+fn restore(file: &Path, data: &Path) -> Result<Manifest, Problem> {
+    Ok(super::restore(file, data, &CancellationToken::new())?.unwrap())
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
 
 struct Place {
     folder: tempfile::TempDir,
@@ -78,12 +91,59 @@ async fn holds_what_was_acknowledged_when_it_was_made_and_nothing_later() {
 }
 
 #[tokio::test]
-async fn nothing_is_restored_over_a_folder_in_use_and_an_empty_one_gives_way() {
+async fn nothing_is_restored_over_a_folder_in_use_and_an_empty_one_is_filled() {
     let place = Place::new();
     let file = place.back_up();
     assert_eq!(restore(&file, &place.path("data")).unwrap_err().code, Code::DataFolderInUse);
+    fs::create_dir(place.path("other")).unwrap();
+    fs::write(place.path("other/host.key"), "of somebody").unwrap();
+    assert_eq!(restore(&file, &place.path("other")).unwrap_err().code, Code::DataFolderInUse);
+    assert_eq!(names(&place.path("other")), ["host.key"], "and nothing is put there");
     fs::create_dir(place.path("empty")).unwrap();
     restore(&file, &place.path("empty")).unwrap();
+    assert_eq!(names(&place.path("empty")), ["host.key", LOCK_FILE, DATABASE_FILE, "plugins"]);
+}
+
+/// A disk of its own, mounted there: it cannot be renamed over, and nothing may be written beside it.
+#[tokio::test]
+async fn a_folder_in_a_place_where_nothing_else_may_be_written_is_filled() {
+    let place = Place::new();
+    place.accept("1").await;
+    let file = place.back_up();
+    let mount = place.path("mnt/data");
+    fs::create_dir_all(mount.join("lost+found")).unwrap();
+    let inode = fs::metadata(&mount).unwrap().ino();
+    fs::set_permissions(place.path("mnt"), fs::Permissions::from_mode(0o500)).unwrap();
+    let restored = restore(&file, &mount);
+    fs::set_permissions(place.path("mnt"), fs::Permissions::from_mode(0o700)).unwrap();
+    restored.unwrap();
+    assert_eq!(fs::metadata(&mount).unwrap().ino(), inode, "the folder is the one that was there");
+    assert_eq!(waiting(&mount).await, 1);
+}
+
+#[tokio::test]
+async fn one_that_is_stopped_leaves_nothing_and_the_next_clears_what_a_killed_one_left() {
+    let place = Place::new();
+    place.accept("1").await;
+    let file = place.back_up();
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    assert_eq!(super::restore(&file, &place.path("restored"), &stopped).unwrap(), None);
+    assert!(!place.path("restored").exists());
+    fs::create_dir(place.path("restored")).unwrap();
+    assert_eq!(super::restore(&file, &place.path("restored"), &stopped).unwrap(), None);
+    assert!(names(&place.path("restored")).is_empty());
+
+    // Killed while it moved things to their places, and before.
+    fs::create_dir_all(place.path("restored/.restoring-x1")).unwrap();
+    fs::create_dir_all(place.path("restored/plugins")).unwrap();
+    for name in ["host.key", LOCK_FILE, ".restoring-x1/lockgate.db", "plugins/old.wasm"] {
+        fs::write(place.path("restored").join(name), "half").unwrap();
+    }
+    restore(&file, &place.path("restored")).unwrap();
+    assert_eq!(names(&place.path("restored")), ["host.key", LOCK_FILE, DATABASE_FILE, "plugins"]);
+    assert_eq!(names(&place.path("restored/plugins")), [format!("{}.wasm", "ab".repeat(32))]);
+    assert_eq!(waiting(&place.path("restored")).await, 1);
 }
 
 #[tokio::test]
@@ -146,6 +206,7 @@ fn what_a_killed_host_left_is_cleared_away() {
     for name in ["backup-x1.db", "lockgate.db", "backup-notes.txt"] {
         fs::write(folder.path().join(name), "x").unwrap();
     }
+    fs::create_dir(folder.path().join(".restoring-x1")).unwrap();
     clear_leftovers(folder.path());
     let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     left.sort();

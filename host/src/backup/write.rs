@@ -42,8 +42,11 @@ fn refuse_without_room(data: &Path) -> Result<(), Problem> {
     }
 }
 
-/// Copies that a host left which was killed while it made a backup.
+/// Copies that a host left which was killed while it made a backup, and what a restore left behind that was killed at its very end.
 pub fn clear_leftovers(data: &Path) {
+    if let Err(error) = super::read::clear_staging(data) {
+        tracing::warn!(folder = %data.display(), %error, "what a restore left could not be deleted");
+    }
     let Ok(entries) = std::fs::read_dir(data) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();

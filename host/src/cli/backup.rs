@@ -1,5 +1,6 @@
 //! `lockgate backup` and `lockgate restore`: a data folder as one file, and back.
 
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use serde_json::json;
 
 use super::client::Client;
 use super::progress::Progress;
+use super::signals::{Signals, until_a_signal};
 use super::{Common, Failure, output};
 use crate::backup::{self, Manifest};
 use crate::config::workspace::read_files;
@@ -31,7 +33,7 @@ pub struct BackupCommand {
 
 /// Make a data folder of a backup, or check one
 ///
-/// The workspace's data folder must not be there, or be empty. Nothing else may run on the backup's messages: a host that was restored
+/// The workspace's data folder must not be there, or be empty. Ctrl-C leaves it as it was. Nothing else may run on the backup's messages: a host that was restored
 /// delivers again what was delivered after the backup was made, under the same idempotency keys.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -56,18 +58,51 @@ impl BackupCommand {
             let message = format!("{} is there already", self.file.display());
             return Err(Problem::new(Code::WrongUsage, message).fix("choose another name, or move it aside").into());
         }
+        let mut signals = Signals::new()?;
         let progress = Progress::new(common.json);
-        progress.detail("the host copies its database");
-        let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let partial =
-            tempfile::Builder::new().prefix(".lockgate-backup-").tempfile_in(folder).map_err(|error| unwritable(&self.file, &error))?;
-        let bytes = download(common, partial.path(), &progress).await?;
-        progress.detail("checking it");
-        let manifest = backup::verify(partial.path())?;
-        partial.persist_noclobber(&self.file).map_err(|error| unwritable(&self.file, &error.error))?;
+        // What is not whole goes with its handle: it is dropped where a signal ends this.
+        let written = tokio::select! {
+            written = self.write(common, &progress) => written,
+            signal = signals.next() => Err(Failure::Interrupted(signal)),
+        };
         drop(progress);
+        let (manifest, bytes) = written?;
         told(common, &self.file, &manifest, bytes, "wrote");
         Ok(())
+    }
+
+    async fn write(&self, common: &Common, progress: &Progress) -> Result<(Manifest, u64), Failure> {
+        let unwritable = |error: std::io::Error| unwritable(&self.file, &error);
+        progress.detail("the host copies its database");
+        let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        clear_partial(folder);
+        let partial = tempfile::Builder::new().prefix(PARTIAL).tempfile_in(folder).map_err(unwritable)?;
+        // Says that somebody is at it. A file system that knows no locks says so to nobody, and then nothing is cleared there either.
+        drop(partial.as_file().try_lock());
+        let bytes = download(common, partial.path(), progress).await?;
+        progress.detail("checking it");
+        let path = partial.path().to_owned();
+        let checked = tokio::task::spawn_blocking(move || backup::verify(&path)).await;
+        let manifest = checked.map_err(|error| Problem::new(Code::Internal, format!("the check panicked: {error}")))??;
+        partial.persist_noclobber(&self.file).map_err(|error| unwritable(error.error))?;
+        // The name, too, is on the disk when this ends with 0.
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(unwritable)?;
+        Ok((manifest, bytes))
+    }
+}
+
+/// How a backup is called while it is not whole.
+const PARTIAL: &str = ".lockgate-backup-";
+
+/// What a command left that was killed, and that nobody holds any more.
+fn clear_partial(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let is_ours = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PARTIAL));
+        if is_ours && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+            // A new backup does not fail for it.
+            drop(std::fs::remove_file(path));
+        }
     }
 }
 
@@ -95,7 +130,7 @@ async fn download(common: &Common, file: &Path, progress: &Progress) -> Result<u
 const MIB: u64 = 1024 * 1024;
 
 impl RestoreCommand {
-    pub fn run(self, common: &Common) -> Result<(), Failure> {
+    pub async fn run(self, common: &Common) -> Result<(), Failure> {
         let progress = Progress::new(common.json);
         progress.detail("reading the backup");
         let bytes = std::fs::metadata(&self.file).map_or(0, |file| file.len());
@@ -109,11 +144,12 @@ impl RestoreCommand {
             Some(data) => data,
             None => read_files(&common.directory)?.0.data,
         };
-        let manifest = backup::restore(&self.file, &data)?;
+        let (file, to) = (self.file, data.clone());
+        let manifest = until_a_signal(move |stop| backup::restore(&file, &to, stop)).await?;
         drop(progress);
         told(common, &data, &manifest, bytes, "restored");
         if !common.json {
-            output::line("start the host on it: lockgate run; what was delivered after the backup was made is delivered again");
+            output::line("start the host on it: lockgate run --env ENV; what was delivered after the backup was made is delivered again");
         }
         Ok(())
     }
@@ -133,4 +169,23 @@ fn told(common: &Common, what: &Path, manifest: &Manifest, bytes: u64, did: &str
 fn unwritable(file: &Path, error: &std::io::Error) -> Problem {
     Problem::new(Code::FileUnreadable, format!("{} cannot be written: {error}", file.display()))
         .fix("choose another place, or free some space")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_backup_left_is_cleared_and_one_under_way_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = File::create(folder.path().join(".lockgate-backup-held")).unwrap();
+        held.try_lock().unwrap();
+        for name in [".lockgate-backup-left", "lockgate-backup.tar"] {
+            File::create(folder.path().join(name)).unwrap();
+        }
+        clear_partial(folder.path());
+        let mut left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".lockgate-backup-held", "lockgate-backup.tar"]);
+    }
 }

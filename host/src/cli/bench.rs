@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use tokio_util::sync::CancellationToken;
 
 use super::bench_load::Load;
 use super::example::project;
 use super::progress::Progress;
-use super::run::Signals;
+use super::signals::until_a_signal;
 use super::{Common, Failure, output, table};
 use crate::bench::figures::{Row, readable};
 use crate::bench::{self, EXAMPLE, Plan, ROWS, Report, Size, chart};
@@ -48,7 +47,7 @@ pub struct Bench {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99))]
     rounds: Option<u16>,
     /// Only show that everything runs: short, small, and no figure to go by
-    #[arg(long, conflicts_with_all = ["seconds", "rounds"])]
+    #[arg(long, conflicts_with_all = ["seconds", "rounds", "check"])]
     quick: bool,
     /// Draw the rows as SVG into this file
     #[arg(long, value_name = "FILE")]
@@ -81,7 +80,6 @@ impl Bench {
         };
         let progress = Progress::new(common.json);
         let report = until_a_signal(move |stop| bench::run(&plan, stop, &|text| progress.step(text))).await?;
-        let Some(report) = report else { return Err(Failure::No) };
         if let Some(file) = &self.chart {
             std::fs::write(file, chart::draw(&report)).map_err(|error| {
                 Problem::new(Code::FileUnreadable, format!("{} cannot be written: {error}", file.display())).fix("name another file")
@@ -108,33 +106,6 @@ fn refuse_debug(quick: bool) -> Result<(), Problem> {
     }
     Err(Problem::new(Code::WrongUsage, "a debug build measures nothing but itself")
         .fix("cargo run --release -- bench; or --quick, to see that everything runs"))
-}
-
-/// Does `work` on a thread of its own. None if a signal stopped it; a second signal does not wait for that.
-pub(super) async fn until_a_signal<T: Send + 'static>(
-    work: impl FnOnce(&CancellationToken) -> Result<Option<T>, Problem> + Send + 'static,
-) -> Result<Option<T>, Failure> {
-    let mut signals = Signals::new()?;
-    let stop = CancellationToken::new();
-    let mut working = tokio::task::spawn_blocking({
-        let stop = stop.clone();
-        move || work(&stop)
-    });
-    let done = tokio::select! {
-        done = &mut working => done,
-        _ = signals.next() => {
-            stop.cancel();
-            tokio::select! {
-                done = &mut working => done,
-                _ = signals.next() => std::process::exit(1),
-            }
-        }
-    };
-    let done = done.map_err(|error| Problem::new(Code::Internal, format!("the benchmark panicked: {error}")).fix("report this"))??;
-    if done.is_none() {
-        output::complaint("interrupted");
-    }
-    Ok(done)
 }
 
 /// A folder that is deleted in the end, on a disk: what is in memory is no data folder.

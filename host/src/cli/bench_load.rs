@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
-use super::bench::until_a_signal;
+use super::signals::until_a_signal;
 use super::{Common, Failure, output};
 use crate::bench::figures::readable;
 use crate::bench::standalone::{self, Aim, Shown};
@@ -62,7 +62,6 @@ impl Load {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
         let aim = self.aim().await?;
         let shown = until_a_signal(move |stop| standalone::aim(&aim, stop)).await?;
-        let Some(shown) = shown else { return Err(Failure::No) };
         if common.json {
             output::json(&shown);
         } else {

@@ -1,6 +1,6 @@
 //! Asking a running host over its admin address.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,7 +34,11 @@ pub struct Client {
 impl Client {
     /// The host named by `--host`, or the one that runs on the workspace's data folder.
     pub fn find(common: &Common) -> Result<Self, Problem> {
-        let data = data_folder(common);
+        Self::of(common, data_folder(common))
+    }
+
+    /// The host named by `--host`, or the one that runs on the data folder `data`.
+    pub fn of(common: &Common, data: Option<PathBuf>) -> Result<Self, Problem> {
         let own = || admin::token::load(data.as_deref()?).ok().flatten().map(|token| String::from_utf8_lossy(token.expose()).into_owned());
         let token = common.token.clone().or_else(own);
         if let Some(host) = &common.host {
@@ -173,7 +177,7 @@ fn with_problems(mut detail: String, problems: &Value) -> String {
 }
 
 /// Where the workspace's host keeps its data; none if the folder is no workspace.
-fn data_folder(common: &Common) -> Option<std::path::PathBuf> {
+fn data_folder(common: &Common) -> Option<PathBuf> {
     read_files(&common.directory).ok().map(|(host, _)| host.data)
 }
 

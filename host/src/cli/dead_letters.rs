@@ -9,6 +9,7 @@ use super::edit::Edit;
 use super::output::{list, text};
 use super::{Common, Failure, moment, output, table};
 use crate::message::FailureClass;
+use crate::moment::Moment;
 use crate::problem::{Code, Problem};
 
 #[derive(Debug, Subcommand)]
@@ -22,11 +23,14 @@ pub enum DeadLetters {
 
 /// List open dead letters, one line for each cause
 ///
-/// Dead letters with the same fingerprint have the same cause: one repair and one replay mends them all.
+/// Dead letters with the same fingerprint have the same cause: one repair and one replay mends them all. What is searched by key, tracked value
+/// or time is listed one by one; the key and the values are those of the message or of one that it was made from.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   lockgate dead-letters list
+  lockgate dead-letters list --track 'order=#1001'
+  lockgate dead-letters list --since 24h --class gave-up
   lockgate dead-letters list --each --integration orders-to-crm
   lockgate dead-letters list --json | jq '[.groups[].count] | add'")]
 pub struct List {
@@ -42,6 +46,18 @@ pub struct List {
     /// Only those of this fingerprint
     #[arg(long, value_name = "HEX")]
     fingerprint: Option<String>,
+    /// Only those whose message has this key
+    #[arg(long)]
+    key: Option<String>,
+    /// Only those whose message has this tracked value, such as order=#1001
+    #[arg(long, value_name = "NAME=VALUE", value_parser = super::messages::tracked)]
+    track: Option<String>,
+    /// Only those dead since: 30m, 24h, 7d, or a time such as 2026-03-01T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<Moment>,
+    /// Only those dead before: 30m, 24h, 7d ago, or a time
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
     /// Only what comes behind this, as the end of the last page says
     #[arg(long, value_name = "PLACE")]
     before: Option<String>,
@@ -105,7 +121,8 @@ pub struct Replay {
     /// Replay those, too
     #[arg(long)]
     anyway: bool,
-    /// Not all at once: oldest first, so many in a time, such as 20/s or 600/m
+    /// Not all at once: oldest first, so many in a time, such as 20/s or 600/m; of more than 10000 the others are to be asked for when those have
+    /// gone
     #[arg(long, value_name = "RATE")]
     rate: Option<String>,
 }
@@ -142,31 +159,47 @@ impl DeadLetters {
 impl List {
     async fn run(self, common: &Common) -> Result<(), Failure> {
         let mut path = format!("/api/v1/dead-letters?limit={}", self.limit);
-        if !self.each {
+        let now = moment::now();
+        let time = |time: Option<Moment>| time.map(|time| time.at(now).0.to_string());
+        let searched = [("key", self.key), ("track", self.track), ("since", time(self.since)), ("until", time(self.until))];
+        // Causes are counted, and know nothing of a message.
+        let each = self.each || searched.iter().any(|(_, value)| value.is_some());
+        if !each {
             path.push_str("&group=fingerprint");
         }
-        for (name, value) in
-            [("integration", &self.integration), ("class", &self.class), ("fingerprint", &self.fingerprint), ("before", &self.before)]
-        {
+        let filters = searched.into_iter().chain([
+            ("integration", self.integration),
+            ("class", self.class),
+            ("fingerprint", self.fingerprint),
+            ("before", self.before),
+        ]);
+        let filters: Vec<_> = filters.filter(|(_, value)| value.is_some()).collect();
+        let empty = match filters.last() {
+            Some(("before", _)) => "no more dead letters: that was the last page",
+            Some(_) => "no open dead letter fits",
+            None => "no dead letters",
+        };
+        for (name, value) in filters {
             if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", encoded(value)));
+                path.push_str(&format!("&{name}={}", encoded(&value)));
             }
         }
         let answer = Client::find(common)?.get(&path).await?;
         if common.json {
             output::json(&answer);
-        } else if self.each {
-            print_each(&answer, self.before.is_some());
+        } else if each {
+            print_each(&answer, empty);
         } else {
-            print_groups(&answer, self.before.is_some());
+            print_groups(&answer, empty);
         }
         Ok(())
     }
 }
 
-fn print_groups(answer: &Value, paged: bool) {
+/// `empty`: what it means that there is none.
+fn print_groups(answer: &Value, empty: &str) {
     let groups = list(&answer["groups"]);
-    let Some(first) = groups.first() else { return output::line(nothing(paged)) };
+    let Some(first) = groups.first() else { return output::line(empty) };
     let row =
         |group: &Value| ["count", "fingerprint", "integration", "class", "example-detail"].iter().map(|field| text(group, field)).collect();
     table::print(&["COUNT", "FINGERPRINT", "INTEGRATION", "CLASS", "FOR EXAMPLE"], &groups.iter().map(row).collect::<Vec<_>>());
@@ -175,10 +208,10 @@ fn print_groups(answer: &Value, paged: bool) {
     output::line(format_args!("after the repair:  lockgate dead-letters replay --fingerprint {}", text(first, "fingerprint")));
 }
 
-fn print_each(answer: &Value, paged: bool) {
+fn print_each(answer: &Value, empty: &str) {
     let letters = list(&answer["dead-letters"]);
     if letters.is_empty() {
-        output::line(nothing(paged));
+        output::line(if answer["searched-to"].is_null() { empty } else { "none so far" });
         return more(answer);
     }
     let now = moment::now();
@@ -190,15 +223,14 @@ fn print_each(answer: &Value, paged: bool) {
     more(answer);
 }
 
-/// What an empty page means.
-fn nothing(paged: bool) -> &'static str {
-    if paged { "no more dead letters: that was the last page" } else { "no dead letters" }
-}
-
 /// How to go on.
 fn more(answer: &Value) {
-    if !answer["next"].is_null() {
-        output::line(format_args!("more: --before {}", text(answer, "next")));
+    match answer["searched-to"].as_str() {
+        _ if answer["next"].is_null() => {}
+        Some(searched_to) => {
+            output::line(format_args!("searched back to {}; to go on: --before {}", moment::long(searched_to), text(answer, "next")));
+        }
+        None => output::line(format_args!("more: --before {}", text(answer, "next"))),
     }
 }
 

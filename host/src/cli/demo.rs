@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::example::project;
 use super::progress::Progress;
-use super::run::{Signals, prepare_workspace};
+use super::run::prepare_workspace;
+use super::signals::Signals;
 use super::{Common, Failure, output};
 use crate::config::prepare::MissingLock;
 use crate::demo::{Story, World, tell};

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::client::{Client, encoded};
 use super::event_stream::{EventStream, Sent};
 use super::output::{on_one_line, text};
-use super::run::Signals;
+use super::signals::Signals;
 use super::{Common, Failure, moment, output};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::message::ID_CHARS_SHOWN;

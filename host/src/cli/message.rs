@@ -192,13 +192,17 @@ fn outcome(outcome: &Value) -> String {
     if told.is_empty() { word } else { format!("{word}: {}", told.join(", ")) }
 }
 
+/// What a delivery waits for.
 fn waiting(waiting: &Value, accepted: &str, now: Timestamp) -> String {
     let failed = waiting["attempts"]
         .as_u64()
         .filter(|attempts| *attempts > 0)
         .map(|attempts| format!("; {attempts} attempts failed"))
         .unwrap_or_default();
-    if waiting["behind"] == true {
+    if !waiting["paused"].is_null() {
+        let (integration, reason) = (text(waiting, "integration"), text(&waiting["paused"], "reason"));
+        format!("waits: {integration} is paused ({reason}); to go on: lockgate resume {integration} --integration{failed}")
+    } else if waiting["behind"] == true {
         format!("waits behind an earlier message of its key{failed}")
     } else {
         let due = text(waiting, "due-at");
@@ -207,5 +211,26 @@ fn waiting(waiting: &Value, accepted: &str, now: Timestamp) -> String {
             return format!("due since {at}, waits for its turn, or an alias holds it: lockgate status{failed}");
         }
         format!("next attempt from {at}{failed}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn says_that_what_waits_is_paused_by_a_person_and_how_it_goes_on() {
+        let now = Timestamp(1_700_000_000_000);
+        let mut row = json!({
+            "integration": "orders", "behind": false, "attempts": 0, "due-at": now.to_string(),
+            "paused": { "since": now.to_string(), "reason": "new\u{1b}[2J fields" },
+        });
+        let told = waiting(&row, &now.to_string(), now);
+        assert!(told.starts_with("waits: orders is paused (new") && told.ends_with("lockgate resume orders --integration"), "{told}");
+        assert!(!told.contains('\u{1b}'), "{told}");
+        row["paused"] = Value::Null;
+        assert!(waiting(&row, &now.to_string(), now).contains("waits for its turn"));
     }
 }

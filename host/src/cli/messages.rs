@@ -61,7 +61,7 @@ fn seq(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| "expected a number, as the end of the last page says; a time is given with --until".to_owned())
 }
 
-fn tracked(text: &str) -> Result<String, String> {
+pub(super) fn tracked(text: &str) -> Result<String, String> {
     if text.contains('=') { Ok(text.to_owned()) } else { Err("expected NAME=VALUE, such as order=#1001".to_owned()) }
 }
 

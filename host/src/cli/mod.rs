@@ -30,6 +30,7 @@ mod run;
 mod screen;
 mod secret;
 mod send;
+mod signals;
 mod status;
 mod table;
 #[cfg(test)]
@@ -63,10 +64,10 @@ Start here:
   lockgate console               the same and more, in the browser
   lockgate logs -f               what happens, as it happens
 
-Exit status: 0 done, 1 the answer is no (a check failed, a host that does not
-take the token), 2 wrong usage,
+Exit status: 0 done, 1 the answer is no or it could not be done, 2 wrong usage,
 3 the host cannot be reached, 130 or 143 ended by Ctrl-C or SIGTERM before it
-was done. Error codes (LG-…): docs/errors.md";
+was done (`run`, and what is watched or followed, is done then: 0).
+Error codes (LG-…): docs/errors.md";
 
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
@@ -96,7 +97,7 @@ enum Command {
     Send(send::Send),
     Messages(messages::Messages),
     Message(message::Message),
-    /// List, show, replay or discard what could not be delivered
+    /// List, show, edit, replay or discard what could not be delivered
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
     Status(status::Status),
@@ -105,7 +106,6 @@ enum Command {
     #[command(subcommand)]
     Alias(alias::Alias),
     /// Set, list or forget secrets that are kept sealed in the data folder
-    #[command(subcommand)]
     Secret(secret::SecretCommand),
     /// Put a changed environment file into the running host
     #[command(subcommand)]
@@ -216,7 +216,7 @@ impl Cli {
             Command::Resume(resume) => resume.run(&common).await,
             Command::Retire(retire) => retire.run(&common).await,
             Command::Backup(backup) => backup.run(&common).await,
-            Command::Restore(restore) => restore.run(&common),
+            Command::Restore(restore) => restore.run(&common).await,
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,
             Command::BenchFloor(floor) => floor.run().await,

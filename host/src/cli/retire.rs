@@ -8,13 +8,15 @@ use serde_json::{Value, json};
 use super::client::{Client, encoded, or_fix};
 use super::output::{list, text};
 use super::progress::Progress;
-use super::run::Signals;
+use super::signals::Signals;
 use super::{Common, Failure, output};
 use crate::clock::{Clock, SystemClock};
 use crate::problem::{Code, Problem};
 
 /// How often `--wait` looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long `--wait` looks again where the host cannot be reached: a restart takes less.
+const UNREACHABLE_MAX: Duration = Duration::from_secs(60);
 
 /// Take nothing new for an integration, deliver what waits, then deactivate it
 ///
@@ -34,7 +36,7 @@ pub struct RetireCommand {
     /// Why: whoever looks next wants to know
     #[arg(long, value_name = "WHY")]
     reason: Option<String>,
-    /// Return when it is retired; Ctrl-C leaves it draining
+    /// Return when it is retired; Ctrl-C leaves it draining, and a host that is restarted is waited for
     #[arg(long)]
     wait: bool,
     /// Although others write to a channel that nobody else reads: what they write goes to nobody
@@ -89,16 +91,28 @@ impl RetireCommand {
         }
         output::line(format_args!("integration {name} takes nothing new; {} waiting are delivered first", text(answer, "waiting")));
         if !self.wait {
-            output::line(format_args!("how far it is: lockgate status; to take it back: lockgate resume {name}"));
+            // The first ends the pause.
+            let twice = if answer["paused"].is_null() { "" } else { ", twice" };
+            output::line(format_args!("how far it is: lockgate status; to take it back: lockgate resume {name}{twice}"));
         }
     }
 
     /// Until it is retired.
     async fn drained(&self, client: &Client, quiet: bool) -> Result<(), Problem> {
         let progress = Progress::new(quiet);
-        let mut told = Value::Null;
+        let clock = SystemClock::new();
+        let (mut told, mut seen_at) = (Value::Null, clock.now());
         loop {
-            let entry = self.entry(client).await?;
+            let entry = match self.entry(client).await {
+                // It goes on draining, whoever looks: the host may be restarting.
+                Err(problem) if problem.code == Code::HostUnreachable && clock.now().since(seen_at) < UNREACHABLE_MAX => {
+                    progress.detail("the host cannot be reached; looking again");
+                    clock.sleep(LOOK_EVERY).await;
+                    continue;
+                }
+                entry => entry?,
+            };
+            seen_at = clock.now();
             match entry["state"].as_str() {
                 Some("inactive") => return Ok(()),
                 Some("retiring") => {}
@@ -111,7 +125,7 @@ impl RetireCommand {
                 progress.step(&format!("{} waiting in {}", text(&entry, "waiting"), self.name));
                 told = entry["waiting"].clone();
             }
-            SystemClock::new().sleep(LOOK_EVERY).await;
+            clock.sleep(LOOK_EVERY).await;
         }
     }
 
@@ -120,5 +134,32 @@ impl RetireCommand {
         let status = client.get("/api/v1/status").await?;
         let found = list(&status["integrations"]).iter().find(|entry| entry["name"] == self.name.as_str());
         Ok(found.cloned().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_that_does_not_answer_for_a_moment_is_asked_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = Some(format!("http://{}", listener.local_addr().unwrap()));
+        let common = Common { directory: ".".into(), json: true, host, token: Some("x".into()) };
+        let host = async {
+            drop(listener.accept().await.unwrap());
+            let (mut asking, _) = listener.accept().await.unwrap();
+            let _ = asking.read(&mut [0; 4096]).await.unwrap();
+            let body = r#"{"integrations":[{"name":"orders","state":"inactive"}]}"#;
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            asking.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let retire = RetireCommand { name: "orders".into(), reason: None, wait: true, anyway: false };
+        let client = Client::find(&common).unwrap();
+        let (done, ()) = tokio::join!(retire.drained(&client, true), host);
+        done.unwrap();
     }
 }

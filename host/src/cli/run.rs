@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::progress::Progress;
+use super::signals::Signals;
 use super::{Common, Failure, output};
 use crate::alias::secret::MachineSecrets;
 use crate::app::{Host, Start};
 use crate::clock::SystemClock;
 use crate::config::prepare::{MissingLock, Prepared, prepare};
 use crate::crash_point;
-use crate::problem::{Code, Problem, Problems};
+use crate::problem::Problems;
 use crate::telemetry::events::Events;
 use crate::telemetry::logging::{self, LogFormat};
 
@@ -30,7 +30,8 @@ Examples:
   lockgate run --env dev --deploy                   after a change: activate it
   lockgate run --env dev --ingress 127.0.0.1:0 --admin 127.0.0.1:0
 
-Secrets are read from where environments/<ENV>.toml says: environment
+Secrets are read from the secrets store (`lockgate secret set`; with --data
+there, too), else from where environments/<ENV>.toml says: environment
 variables or files. LOCKGATE_LOG filters the log on standard error: info (the
 default), debug, lockgate::ingress=debug,info.")]
 pub struct Run {
@@ -77,7 +78,7 @@ impl Run {
         let start = Start { prepared, secrets, deploy: self.deploy, clock, events };
         let show = |text: &str| progress.step(text);
         let host = tokio::select! {
-            host = Host::start(start, &show) => host?,
+            host = Host::start(start, &show) => host.map_err(|why| self.in_its_folder(why))?,
             _ = signals.next() => return Ok(()),
         };
         drop(progress);
@@ -89,6 +90,16 @@ impl Run {
             _ = signals.next() => std::process::exit(0),
         }
         Ok(())
+    }
+
+    /// What is wrong with secrets is mended in the data folder of this host, which `--data` may have named.
+    fn in_its_folder(&self, mut problems: Problems) -> Problems {
+        let Some(data) = &self.data else { return problems };
+        let with_data = format!("lockgate secret --data {} ", data.display());
+        for fix in problems.0.iter_mut().filter_map(|problem| problem.fix.as_mut()) {
+            *fix = fix.replace("lockgate secret ", &with_data);
+        }
+        problems
     }
 
     fn override_addresses(&self, prepared: &mut Prepared) {
@@ -139,25 +150,27 @@ pub fn prepare_workspace(dir: &Path, environment: &str, missing_lock: MissingLoc
     })
 }
 
-/// SIGINT and SIGTERM.
-pub struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
 
-impl Signals {
-    pub fn new() -> Result<Self, Problem> {
-        let listen = |kind| signal(kind).map_err(|error| Problem::new(Code::Internal, format!("signals cannot be received: {error}")));
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    use super::*;
+    use crate::problem::{Code, Problem};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: Run,
     }
 
-    /// The next of either: its number.
-    pub async fn next(&mut self) -> u8 {
-        let kind = tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt(),
-            _ = self.terminate.recv() => SignalKind::terminate(),
+    #[test]
+    fn what_mends_a_secret_names_the_data_folder_that_was_named() {
+        let missing = || Problem::new(Code::MissingSecret, "none").fix("set CRM, or: lockgate secret set crm.token");
+        let fix = |arguments: &[&str]| {
+            let line = Line::parse_from([&["run", "--env", "dev"], arguments].concat());
+            line.run.in_its_folder(missing().into()).0[0].fix.clone().unwrap()
         };
-        // Numbers of signals are small.
-        u8::try_from(kind.as_raw_value()).unwrap_or_default()
+        assert_eq!(fix(&[]), "set CRM, or: lockgate secret set crm.token");
+        assert_eq!(fix(&["--data", "/srv/data"]), "set CRM, or: lockgate secret --data /srv/data set crm.token");
     }
 }

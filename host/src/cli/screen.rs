@@ -3,6 +3,8 @@
 
 use std::io::Write;
 
+use super::table;
+
 const ENTER: &str = "\u{1b}[?1049h";
 const LEAVE: &str = "\u{1b}[?1049l";
 /// To the first line, then everything from there on is cleared.
@@ -26,13 +28,16 @@ impl<W: Write> Drop for Screen<W> {
     }
 }
 
-/// Lines of the terminal on standard output.
-pub fn height() -> usize {
-    terminal_size::terminal_size_of(std::io::stdout()).map_or(usize::MAX, |(_, height)| usize::from(height.0))
+/// Columns and lines of the terminal on standard output.
+pub fn size() -> (usize, usize) {
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    size.map_or((usize::MAX, usize::MAX), |(width, height)| (usize::from(width.0), usize::from(height.0)))
 }
 
-/// `lines` on an empty screen of `height` lines, which does not scroll: what has no room is counted.
-pub fn frame(mut lines: Vec<String>, height: usize) -> String {
+/// `shown`, each of which may be several lines, on an empty screen of `width` columns and `height` lines, which does not scroll: what is too long
+/// is cut, and what has no room is counted. A terminal would else go on in the next line, and the first ones leave the screen.
+pub fn frame(shown: &[String], (width, height): (usize, usize)) -> String {
+    let mut lines: Vec<String> = shown.iter().flat_map(|shown| shown.split('\n')).map(|line| table::cut(line, width)).collect();
     // The last line is where the cursor stays.
     let room = height.saturating_sub(1).max(2);
     if lines.len() > room {
@@ -58,7 +63,14 @@ mod tests {
     #[test]
     fn shows_the_top_of_what_is_too_long() {
         let lines = |count: usize| (1..=count).map(|n| n.to_string()).collect::<Vec<_>>();
-        assert_eq!(frame(lines(3), 4), "\u{1b}[H\u{1b}[J1\n2\n3");
-        assert_eq!(frame(lines(9), 4), "\u{1b}[H\u{1b}[J1\n2\n… 7 more lines: lockgate status");
+        assert_eq!(frame(&lines(3), (80, 4)), "\u{1b}[H\u{1b}[J1\n2\n3");
+        assert_eq!(frame(&lines(9), (80, 4)), "\u{1b}[H\u{1b}[J1\n2\n… 7 more lines: lockgate status");
+        let of_two = ["1\n2".to_owned(), "3\n4".to_owned()];
+        assert_eq!(frame(&of_two, (80, 4)), "\u{1b}[H\u{1b}[J1\n2\n… 2 more lines: lockgate status");
+    }
+
+    #[test]
+    fn cuts_what_is_wider_than_the_terminal() {
+        assert_eq!(frame(&["123456789".to_owned(), "1234567\näöüäöüäöü".to_owned()], (7, 9)), "\u{1b}[H\u{1b}[J123456…\n1234567\näöüäöü…");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::client::{Client, encoded, or_fix};
 use super::output::{list, text};
-use super::run::Signals;
+use super::signals::Signals;
 use super::{Common, Failure, moment, output, table};
 use crate::alias::secret::Secret;
 use crate::alias::vault::SECRET_BYTES_MAX;
@@ -27,8 +27,17 @@ use crate::problem::{Code, Problem};
 const TYPED_BYTES: usize = 4096;
 const LISTED: &str = "`lockgate secret list` shows the names";
 
+#[derive(Debug, Args)]
+pub struct SecretCommand {
+    #[command(subcommand)]
+    what: What,
+    /// Data folder, of a host that is started with `run --data` [default: that of lockgate.toml, else DIR/data]
+    #[arg(long, value_name = "DIR", global = true)]
+    data: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
-pub enum SecretCommand {
+enum What {
     Set(Set),
     List(List),
     Unset(Unset),
@@ -43,7 +52,8 @@ pub enum SecretCommand {
 #[command(after_help = "\
 Examples:
   lockgate secret set crm.client-secret
-  cat key.pem | lockgate secret set crm.private-key")]
+  cat key.pem | lockgate secret set crm.private-key
+  lockgate secret set crm.client-secret --data /var/lib/lockgate     where the host is started with that, too")]
 pub struct Set {
     /// The secret's name
     name: String,
@@ -74,23 +84,32 @@ pub struct Unset {
 
 impl SecretCommand {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
-        match self {
-            Self::Set(asked) => set(common, &asked.name).await,
-            Self::List(_) => show(common).await,
-            Self::Unset(Unset { name: Some(name), .. }) => unset(common, &name).await,
-            Self::Unset(_) => unset_all(common).await,
+        let place = Place { common, data: self.data };
+        match self.what {
+            What::Set(asked) => set(&place, &asked.name).await,
+            What::List(_) => show(&place).await,
+            What::Unset(Unset { name: Some(name), .. }) => unset(&place, &name).await,
+            What::Unset(_) => unset_all(&place).await,
         }
     }
 }
 
-async fn set(common: &Common, name: &str) -> Result<(), Failure> {
+/// Whose secrets.
+struct Place<'a> {
+    common: &'a Common,
+    /// None: that of the workspace.
+    data: Option<PathBuf>,
+}
+
+async fn set(place: &Place<'_>, name: &str) -> Result<(), Failure> {
     let secret = value(name).await?;
     let body = Bytes::from_owner(Zeroizing::new(secret.expose().to_vec()));
-    let asked = ask(common, Method::PUT, &format!("/api/v1/secrets/{}", encoded(name)), body).await;
+    let common = place.common;
+    let asked = place.ask(Method::PUT, &format!("/api/v1/secrets/{}", encoded(name)), body).await;
     let answer = match asked.map_err(|problem| or_fix(problem, LISTED))? {
         Some(answer) => answer,
         None => {
-            let config = stopped(common)?;
+            let config = place.stopped()?;
             check_name(&common.directory, name)?;
             let (store, vault) = secrets::open_stopped(&config).await?;
             let clock = SystemClock::new();
@@ -113,11 +132,12 @@ async fn set(common: &Common, name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn show(common: &Common) -> Result<(), Failure> {
-    let answer = match ask(common, Method::GET, "/api/v1/secrets", Bytes::new()).await? {
+async fn show(place: &Place<'_>) -> Result<(), Failure> {
+    let common = place.common;
+    let answer = match place.ask(Method::GET, "/api/v1/secrets", Bytes::new()).await? {
         Some(answer) => answer,
         None => {
-            let (store, vault) = secrets::open_stopped(&stopped(common)?).await?;
+            let (store, vault) = secrets::open_stopped(&place.stopped()?).await?;
             let set = vault.list().into_iter().map(|set| json!({ "name": set.name, "set-at": set.set_at.to_string(), "otherwise": null }));
             let answer = json!({ "secrets": set.collect::<Vec<_>>() });
             drop(vault);
@@ -136,27 +156,47 @@ async fn show(common: &Common) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn unset(common: &Common, name: &str) -> Result<(), Failure> {
-    let asked = ask(common, Method::DELETE, &format!("/api/v1/secrets/{}", encoded(name)), Bytes::new()).await;
-    if asked.map_err(|problem| or_fix(problem, LISTED))?.is_none() {
-        let (store, vault) = secrets::open_stopped(&stopped(common)?).await?;
-        let was_set = vault.unset(name).await;
-        drop(vault);
-        store.close().await;
-        if !was_set? {
-            return Err(Problem::new(Code::NotFound, "no secret of that name is set").fix(LISTED).into());
+async fn unset(place: &Place<'_>, name: &str) -> Result<(), Failure> {
+    let asked = place.ask(Method::DELETE, &format!("/api/v1/secrets/{}", encoded(name)), Bytes::new()).await;
+    let answer = match asked.map_err(|problem| or_fix(problem, LISTED))? {
+        Some(answer) => answer,
+        None => {
+            let (store, vault) = secrets::open_stopped(&place.stopped()?).await?;
+            let was_set = vault.unset(name).await;
+            drop(vault);
+            store.close().await;
+            if !was_set? {
+                return Err(Problem::new(Code::NotFound, "no secret of that name is set").fix(LISTED).into());
+            }
+            json!({ "name": name, "left-without": null })
         }
+    };
+    tell(place.common, &answer, &format!("{name} is not set any more"));
+    if let Some(warning) = left_without(name, &answer["left-without"])
+        && !place.common.json
+    {
+        output::complaint(&warning);
     }
-    tell(common, &json!({ "name": name }), &format!("{name} is not set any more"));
     Ok(())
 }
 
-async fn unset_all(common: &Common) -> Result<(), Failure> {
-    if ask(common, Method::GET, "/api/v1/secrets", Bytes::new()).await?.is_some() {
+/// What waits for the secret now, where there is no other value of it.
+fn left_without(name: &str, left: &Value) -> Option<String> {
+    let alias = left["alias"].as_str().map(output::on_one_line)?;
+    let integrations: Vec<String> = list(&left["integrations"]).iter().filter_map(Value::as_str).map(output::on_one_line).collect();
+    let by = match integrations.as_slice() {
+        [] => "no integration uses it".to_owned(),
+        names => format!("{} waiting in {}, and what comes for it waits or is refused", left["waiting"], names.join(", ")),
+    };
+    Some(format!("warning: alias {alias} has no {name} now: {by}; to set it: lockgate secret set {name}"))
+}
+
+async fn unset_all(place: &Place<'_>) -> Result<(), Failure> {
+    if place.ask(Method::GET, "/api/v1/secrets", Bytes::new()).await?.is_some() {
         return Err(Problem::new(Code::WrongUsage, "the host runs").fix("stop it first, or: lockgate secret unset NAME").into());
     }
-    secrets::forget_all(&stopped(common)?).await?;
-    tell(common, &json!({}), "no secret is set any more");
+    secrets::forget_all(&place.stopped()?).await?;
+    tell(place.common, &json!({}), "no secret is set any more");
     Ok(())
 }
 
@@ -164,21 +204,32 @@ fn tell(common: &Common, answer: &Value, line: &str) {
     if common.json { output::json(answer) } else { output::line(line) }
 }
 
-/// What the host says; none if there is none on this machine's workspace, and so nobody else has the data folder.
-async fn ask(common: &Common, method: Method, path: &str, body: Bytes) -> Result<Option<Value>, Problem> {
-    let client = match Client::find(common) {
-        Err(problem) if problem.code == Code::HostUnreachable => return Ok(None),
-        found => found?,
-    };
-    match client.ask(method, path, "application/octet-stream", body).await {
-        // One that was killed leaves its address behind. If it only does not answer, the data folder is its own all the same.
-        Err(problem) if problem.code == Code::HostUnreachable && common.host.is_none() => Ok(None),
-        answer => answer.map(Some),
+impl Place<'_> {
+    /// What the host says; none if there is none on this data folder, and so nobody else has it.
+    async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Option<Value>, Problem> {
+        let found = match &self.data {
+            Some(data) => Client::of(self.common, Some(data.clone())),
+            None => Client::find(self.common),
+        };
+        let client = match found {
+            Err(problem) if problem.code == Code::HostUnreachable => return Ok(None),
+            found => found?,
+        };
+        match client.ask(method, path, "application/octet-stream", body).await {
+            // One that was killed leaves its address behind. If it only does not answer, the data folder is its own all the same.
+            Err(problem) if problem.code == Code::HostUnreachable && self.common.host.is_none() => Ok(None),
+            answer => answer.map(Some),
+        }
     }
-}
 
-fn stopped(common: &Common) -> Result<HostConfig, Failure> {
-    Ok(read_files(&common.directory)?.0)
+    /// The workspace, for a host that does not run.
+    fn stopped(&self) -> Result<HostConfig, Failure> {
+        let mut config = read_files(&self.common.directory)?.0;
+        if let Some(data) = &self.data {
+            config.data.clone_from(data);
+        }
+        Ok(config)
+    }
 }
 
 /// That some environment of the workspace has a secret of this name.
@@ -203,8 +254,8 @@ async fn value(name: &str) -> Result<Secret, Failure> {
         }
     }
     if bytes.is_empty() {
-        let problem = Problem::new(Code::WrongUsage, "no secret was given");
-        return Err(problem.fix("type it, or pipe it in: lockgate secret set NAME < file").into());
+        let fix = "type it, or pipe it in: lockgate secret set NAME < file";
+        return Err(Problem::new(Code::WrongUsage, "no secret was given").fix(fix).into());
     }
     Ok(Secret::new(&**bytes))
 }
@@ -279,5 +330,23 @@ mod tests {
         assert!(matches!(unless(ready(2), pending::<Option<()>>()).await, Err(Failure::Interrupted(2))));
         assert!(matches!(unless(pending(), ready(Some(7))).await, Ok(7)));
         assert!(matches!(unless(pending(), ready(None::<()>)).await, Err(Failure::Problems(_))));
+    }
+
+    #[test]
+    fn warns_of_what_waits_for_a_secret_that_has_no_other_value() {
+        assert_eq!(left_without("crm.password", &Value::Null), None);
+        let left = json!({ "alias": "crm", "integrations": ["orders-to-crm", "b"], "waiting": 12 });
+        let told = left_without("crm.password", &left).unwrap();
+        assert!(told.contains("12 waiting in orders-to-crm, b") && told.contains("lockgate secret set crm.password"), "{told}");
+    }
+
+    #[test]
+    fn a_data_folder_that_is_named_is_the_one_that_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("lockgate.toml"), "").unwrap();
+        let common = Common { directory: folder.path().to_owned(), json: false, host: None, token: None };
+        let of = |data: Option<&str>| Place { common: &common, data: data.map(PathBuf::from) }.stopped().unwrap().data;
+        assert_eq!(of(None), folder.path().join("data"));
+        assert_eq!(of(Some("/var/lib/elsewhere")), PathBuf::from("/var/lib/elsewhere"));
     }
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::output::{list, text};
-use super::run::Signals;
 use super::screen::{self, Screen};
+use super::signals::Signals;
 use super::{Common, Failure, moment, output, table};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::message_store::sqlite::LEFT_COUNTED_MAX;
@@ -22,9 +22,10 @@ const NAMES_MAX: usize = 4;
 
 /// Show integrations and aliases: what waits and why, how fast it goes, and what needs a person
 ///
-/// An integration is `idle` (nothing waits), `delivering`, `held` by an alias that sends nothing for now, or `inactive` (not active any
-/// more, but not empty). An alias is `healthy`, `throttled` (its target asked to wait, or its own rate holds up what waits), `open` (too
-/// many requests failed: its breaker lets one through now and then) or `credential-refused`. Waiting costs no attempt and no message.
+/// An integration is `idle` (nothing waits), `delivering`, `held` by an alias that sends nothing for now, `paused` by a person, `retiring` (it
+/// takes nothing new, and what waits is delivered first) or `inactive` (not active any more: retired, or something of it waits or is dead
+/// all the same). An alias is `healthy`, `throttled` (its target asked to wait, or its own rate holds up what waits), `open` (too many
+/// requests failed: its breaker lets one through now and then), `credential-refused` or `paused`. Waiting costs no attempt and no message.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -85,7 +86,7 @@ fn show(common: &Common, status: &Value, screen: Option<&Screen<std::io::Stdout>
     let mut shown = vec![format!("as of {}, every {} s; Ctrl-C ends it", moment::short(&text(status, "time"), now), WATCH_EVERY.as_secs())];
     shown.extend(lines(status, now));
     output::line(match screen {
-        Some(_) => screen::frame(shown, screen::height()),
+        Some(_) => screen::frame(&shown, screen::size()),
         None => shown.join("\n") + "\n",
     });
 }
@@ -153,7 +154,10 @@ fn refused(alias: &Value) -> Option<String> {
     let owner = alias["owner"]["contact"].as_str().map(|contact| format!(" (owner: {})", output::printable(contact))).unwrap_or_default();
     (alias["state"] == "credential-refused").then(|| {
         let (hanging, detail) = (hanging(alias), text(alias, "detail"));
-        format!("  alias {name}: credential refused{owner}: {hanging}\n    {detail}\n    after the repair: lockgate alias test {name}")
+        let secrets = list(&alias["secrets"]).iter().filter_map(Value::as_str);
+        let set: Vec<String> = secrets.map(|secret| format!("lockgate secret set {}", output::on_one_line(secret))).collect();
+        let set = if set.is_empty() { String::new() } else { format!("a new credential: {}\n    ", set.join(", or ")) };
+        format!("  alias {name}: credential refused{owner}: {hanging}\n    {detail}\n    {set}after the repair: lockgate alias test {name}")
     })
 }
 
@@ -183,7 +187,11 @@ fn retiring(entry: &Value) -> Option<String> {
     (entry["state"] == "retiring").then(|| {
         let since = moment::long(&text(retirement, "since"));
         let reason = retirement["reason"].as_str().map(|why| format!(" ({})", output::on_one_line(why))).unwrap_or_default();
-        format!("  integration {name}: being retired since {since}{reason}: {} waiting\n    to take it back: lockgate resume {name} --integration", text(entry, "waiting"))
+        let twice = if entry["paused"].is_null() { "" } else { ", twice" };
+        let waiting = text(entry, "waiting");
+        format!(
+            "  integration {name}: being retired since {since}{reason}: {waiting} waiting\n    to take it back: lockgate resume {name} --integration{twice}"
+        )
     })
 }
 
@@ -337,6 +345,17 @@ mod tests {
         });
         let told = "  alias crm throttled: 400 waiting in orders\n    its rate of 20/s is the bottleneck";
         assert_eq!(held_up(&alias, NOW).as_deref(), Some(told));
+    }
+
+    #[test]
+    fn names_the_secret_to_set_where_a_credential_is_refused() {
+        let alias = json!({
+            "name": "crm", "state": "credential-refused", "detail": "401", "secrets": ["crm.password"], "integrations": ["orders"], "waiting": 4,
+            "owner": null,
+        });
+        let told = "  alias crm: credential refused: 4 waiting in orders\n    401\n    a new credential: lockgate secret set crm.password\n    \
+                    after the repair: lockgate alias test crm";
+        assert_eq!(refused(&alias).as_deref(), Some(told));
     }
 
     #[test]

@@ -53,3 +53,17 @@ fn every_example_in_a_help_text_is_a_command_line_that_is_understood() {
     }
     assert!(examples > 25, "{examples} examples");
 }
+
+#[test]
+fn a_run_that_is_held_to_no_goal_is_not_asked_whether_goals_hold() {
+    assert!(Cli::try_parse_from(["lockgate", "bench", "--quick", "--check"]).is_err());
+    assert!(Cli::try_parse_from(["lockgate", "bench", "--check"]).is_ok());
+}
+
+#[test]
+fn secrets_are_set_in_the_data_folder_that_is_named_before_or_behind() {
+    for line in ["lockgate secret --data d set crm.password", "lockgate secret set crm.password --data d", "lockgate secret list --data d"]
+    {
+        assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+    }
+}

@@ -273,18 +273,15 @@ fn prefix(text: &str) -> Result<String, String> {
 fn secret_in(table: &Table<'_>, key: &str) -> Option<SecretRef> {
     let example = format!("{{ env = \"{}\" }}", key.to_ascii_uppercase().replace('-', "_"));
     let node = table.required(key, &format!("{key} = {example}"))?;
-    place(&node, key, &example).map(|place| SecretRef { name: name_of(node.name(), key), place })
+    let others = format!(", `{key} = {{ file = \"secrets/{key}\" }}` or `{key} = {{ store = true }}`, which `lockgate secret set` fills");
+    place(&node, key, &example, &others).map(|place| SecretRef { name: name_of(node.name(), key), place })
 }
 
-/// Where a secret is to be found; `key` is what it is called.
-pub(super) fn place(node: &Node<'_>, key: &str, example: &str) -> Option<SecretPlace> {
+/// Where a secret is to be found; `key` is what it is called, `others` what may stand there beside the example.
+pub(super) fn place(node: &Node<'_>, key: &str, example: &str, others: &str) -> Option<SecretPlace> {
     if !node.value().is_table() {
         let message = format!("`{}` is written into the file; a secret stands there by reference only", node.name());
-        node.note(
-            Code::WrongValue,
-            message,
-            format!("change the secret, which is no longer one, and write `{key} = {example}` or `{key} = {{ file = \"secrets/{key}\" }}`"),
-        );
+        node.note(Code::WrongValue, message, format!("change the secret, which is no longer one, and write `{key} = {example}`{others}"));
         return None;
     }
     let table = node.table(SECRET, example)?;

@@ -33,7 +33,7 @@ auth = { bearer = { token = { file = "a", env = "B" } } }
     assert!(!problems.contains("hunter2"), "{problems}");
     for part in [
         "dev.toml:3:7: LG-1005 `alias.a.url` cannot be used: a user name or password belongs into `auth`",
-        "dev.toml:4:47: LG-1005 `alias.a.auth.basic.password` is written into the file; a secret stands there by reference only\n  fix: change the secret, which is no longer one, and write `password = { env = \"PASSWORD\" }` or `password = { file = \"secrets/password\" }`",
+        "dev.toml:4:47: LG-1005 `alias.a.auth.basic.password` is written into the file; a secret stands there by reference only\n  fix: change the secret, which is no longer one, and write `password = { env = \"PASSWORD\" }`, `password = { file = \"secrets/password\" }` or `password = { store = true }`, which `lockgate secret set` fills",
         "dev.toml:7:37: LG-1005 `alias.b.auth.bearer.token.env` cannot be used: not the name of an environment variable",
         "dev.toml:9:33: LG-1005 `alias.c.verify.shopify.secret` is written into the file",
         "dev.toml:12:19: LG-1005 `alias.d.auth.bearer` must be a table; it is a text",

@@ -160,7 +160,7 @@ fn read(root: &Table<'_>) -> HostConfig {
 const KEY_EXAMPLE: &str = "{ file = \"/etc/lockgate/secrets.key\" }";
 
 fn secrets_key(node: &Node<'_>) -> Option<SecretPlace> {
-    match place(node, "key", KEY_EXAMPLE)? {
+    match place(node, "key", KEY_EXAMPLE, " or `key = { env = \"SECRETS_KEY\" }`")? {
         SecretPlace::Store => {
             node.invalid("opens the secrets store, and so cannot be in it", KEY_EXAMPLE);
             None

@@ -19,8 +19,9 @@ use crate::ingress::answer::Refusal;
 use crate::ingress::body::BodyLimits;
 use crate::problem::Code;
 
-/// The longest form: an edited message of 256 KiB, each of its bytes written as three.
-const FORM_LIMITS: BodyLimits = BodyLimits { bytes: 1024 * 1024, within: Duration::from_secs(30) };
+/// The longest form, as it is sent. Only an edited message makes one as long.
+pub const FORM_BYTES_MAX: usize = 1024 * 1024;
+const FORM_LIMITS: BodyLimits = BodyLimits { bytes: FORM_BYTES_MAX, within: Duration::from_secs(30) };
 const FORM_TYPE: &str = "application/x-www-form-urlencoded";
 /// The field of a form that holds [`Session::form_token`].
 pub const FORM_TOKEN: &str = "form-token";
@@ -83,13 +84,24 @@ async fn form(console: &Console, session: &Session, request: Request) -> Result<
     if !is_form {
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType, format!("Expected {FORM_TYPE}.")));
     }
-    let body = console.api.body(request, FORM_LIMITS).await?;
+    let body = console.api.body(request, FORM_LIMITS).await.map_err(|refused| match refused.code {
+        Code::BodyTooLarge => Refusal { detail: too_long(), ..refused },
+        _ => refused,
+    })?;
     let mut fields = Parameters::parse(Some(&String::from_utf8_lossy(&body.bytes)));
     let genuine = fields.one(FORM_TOKEN)?.is_some_and(|given| session.made(&given));
     if !genuine {
         return Err(elsewhere("This form was made for another session. Nothing was changed: open its page again and repeat."));
     }
     Ok(Form(fields))
+}
+
+fn too_long() -> String {
+    format!(
+        "Nothing was done: as a browser sends it, this form is over {} KiB, since a quote or a letter beyond ASCII takes three bytes or more. \
+         Edit a message that long in a file: lockgate dead-letters edit ID --body FILE --reason WHY",
+        FORM_BYTES_MAX / 1024
+    )
 }
 
 /// Somebody looking at a page, not a script or a form.

@@ -13,7 +13,7 @@ use super::access::SignedIn;
 use super::live::{self, View};
 use super::page::{Page, Section, Wrong};
 use super::parts::{self, column, figures};
-use super::{Console, messages, operate, words};
+use super::{Console, found_letters, messages, operate, words};
 use crate::admin::Session;
 use crate::admin::dead_letters::{group_query, query};
 use crate::admin::parameters::{Parameters, named};
@@ -28,11 +28,15 @@ use crate::printable::on_one_line;
 /// Digits of a fingerprint. A shorter number is the id of one dead letter.
 const FINGERPRINT_DIGITS: usize = 16;
 
-/// `GET /dead-letters`; `integration`: only its.
-pub async fn causes(State(console): State<Arc<Console>>, request: Request) -> Result<Page, Wrong> {
+/// `GET /dead-letters`; `integration`: only its. Where it is searched: see `found_letters`.
+pub async fn causes(State(console): State<Arc<Console>>, SignedIn(session): SignedIn, request: Request) -> Result<Page, Wrong> {
+    if let Some(asked) = found_letters::Asked::read(&Parameters::parse(request.uri().query()))? {
+        return found_letters::page(&console, &session, &asked).await;
+    }
     let causes = Causes::asked(&request)?;
     let path = format!("/live{}", request.uri().path_and_query().map_or(Section::DeadLetters.path(), PathAndQuery::as_str));
-    let body = live::region(&path, causes.now(&console).await?);
+    // Above what keeps up, which would take from under somebody's hands what they type.
+    let body = html! { (found_letters::form(&causes.search())) (live::region(&path, causes.now(&console).await?)) };
     Ok(Page::new(Section::DeadLetters, "Dead letters", body))
 }
 
@@ -47,6 +51,11 @@ struct Causes(GroupQuery);
 impl Causes {
     fn asked(request: &Request) -> Result<Self, Refusal> {
         Ok(Self(group_query(Parameters::parse(request.uri().query()).filled())?))
+    }
+
+    /// What a search begins with here.
+    fn search(&self) -> found_letters::Asked {
+        found_letters::Asked::within(self.0.integration.clone(), self.0.class.map(|class| class.to_string()))
     }
 }
 
@@ -166,24 +175,33 @@ fn cause_markup(session: &Session, group: &DeadLetterGroupRow, letters: &DeadLet
         @if letters.dead_letters.is_empty() {
             (parts::empty("No more of this cause", html! { p { a href=(here) { "Back to the first page" } } }))
         } @else {
-            (operate::chosen(session, &here, letters_table(&letters.dead_letters, now)))
+            (operate::chosen(session, &here, letters_table(&letters.dead_letters, false, now)))
         }
         (parts::pager(first, next.as_deref().map(|next| ("Older", next))))
     }
 }
 
-fn letters_table(letters: &[DeadLetterRow], now: Timestamp) -> Markup {
-    let columns = [column("Dead letter"), column("Message"), column("Key"), column("Died"), column("Why"), figures("Attempts")];
+/// Dead letters to be ticked; `of_many`: of more than one cause.
+pub fn letters_table(letters: &[DeadLetterRow], of_many: bool, now: Timestamp) -> Markup {
+    let mut columns = vec![column("Dead letter"), column("Message"), column("Key"), column("Died"), column("Why"), figures("Attempts")];
+    if of_many {
+        columns.push(column("Integration"));
+    }
     let row = |letter: &DeadLetterRow| {
         let message = letter.message.to_string();
-        parts::Row::new(vec![
+        let mut cells = vec![
             html! { label { input type="checkbox" name="id" value=(letter.id.0); " " (letter.id.0) } },
             html! { a.mono href=(format!("/messages/{message}")) title=(message) { (messages::short(&message)) } },
             html! { @if let Some(lane) = &letter.lane { span.mono { (parts::beginning(lane, messages::VALUE_SHOWN)) } } },
             ago(&letter.died_at, now),
             html! { (parts::outside(&letter.detail)) @if letter.replay > 0 { span.muted { " · at replay " (letter.replay) } } },
             html! { (parts::number(letter.attempts)) },
-        ])
+        ];
+        if of_many {
+            cells.push(words::integration(&letter.integration));
+        }
+        parts::Row::new(cells)
     };
-    parts::table("Dead letters of this cause, newest first", &columns, &letters.iter().map(row).collect::<Vec<_>>())
+    let title = if of_many { "Dead letters, newest first" } else { "Dead letters of this cause, newest first" };
+    parts::table(title, &columns, &letters.iter().map(row).collect::<Vec<_>>())
 }

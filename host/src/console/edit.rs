@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use maud::{Markup, html};
 
-use super::access::{Form, SignedIn};
+use super::access::{FORM_BYTES_MAX, Form, SignedIn};
 use super::page::{Page, Section, Wrong};
 use super::parts::{self, Row, Tone, column};
 use super::{Console, operate};
@@ -17,7 +17,7 @@ use crate::admin::Session;
 use crate::admin::dead_letters::{id_of, one};
 use crate::admin::difference::Difference;
 use crate::admin::edit::{Asked, Edited, act};
-use crate::admin::operate::Became;
+use crate::admin::operate::{BY_CONSOLE, Became};
 use crate::admin::parameters::{Parameters, named, wrong};
 use crate::admin::store_refusal::refusal;
 use crate::ingress::answer::Refusal;
@@ -27,8 +27,9 @@ use crate::message_store::{DeadLetterId, Superseded};
 use crate::printable::on_one_line;
 use crate::problem::Code;
 
-/// The longest body that a form takes; a longer one is for the command.
-const BODY_BYTES_MAX: usize = 256 * 1024;
+/// The longest body that a form takes, as a browser sends it; a longer one is for the command. The rest of the form is the reason, at most
+/// a thousand characters of twelve bytes, and some words.
+const BODY_ENCODED_BYTES_MAX: usize = FORM_BYTES_MAX - 16 * 1024;
 /// Characters shown of a value on one side of a difference.
 const VALUE_SHOWN: usize = 200;
 
@@ -47,10 +48,28 @@ pub async fn ask(State(console): State<Arc<Console>>, SignedIn(session): SignedI
     }
     let timeline = original(&console, &letter).await?;
     let text = match (&timeline.body, timeline.body_truncated) {
-        (Body::Text(text), false) if Ends::of(text) != Ends::Mixed => laid_out(text).unwrap_or_else(|| text.clone()),
-        _ => return Ok(page(&letter, not_here(&letter))),
+        (Body::Text(text), false) if Ends::of(text) != Ends::Mixed => in_a_form(text),
+        _ => None,
     };
-    Ok(page(&letter, form(&session, letter.id, &text, "", None)))
+    Ok(page(&letter, text.map_or_else(|| not_here(&letter), |text| form(&session, letter.id, &text, "", None))))
+}
+
+/// `text` as a form shows it: laid out where there is room for that.
+fn in_a_form(text: &str) -> Option<String> {
+    let shown = [laid_out(text), Some(text.to_owned())];
+    shown.into_iter().flatten().find(|text| encoded_bytes(text) <= BODY_ENCODED_BYTES_MAX)
+}
+
+/// How long `text` is as a browser sends it (URL Standard, section 5.2; every line's end is sent as two characters).
+fn encoded_bytes(text: &str) -> usize {
+    let encoded = |byte: u8| match byte {
+        b'\r' => 0,
+        b'\n' => 6,
+        b' ' | b'*' | b'-' | b'.' | b'_' => 1,
+        _ if byte.is_ascii_alphanumeric() => 1,
+        _ => 3,
+    };
+    text.bytes().map(encoded).sum()
 }
 
 /// `POST /dead-letters/{id}/edit`: `body`, `reason`; with `sure` it is done, without it is shown.
@@ -75,7 +94,7 @@ pub async fn deliver(
         content_type: None,
         reason: sure.then(|| reason.clone()),
         superseded,
-        by: "in the console",
+        by: BY_CONSOLE,
     };
     match act(&console.api.parts, asked).await {
         Ok(edited) => Ok(page(&letter, became(&session, &letter, &edited, &body, &reason))),
@@ -89,7 +108,7 @@ pub async fn deliver(
 
 /// The message as it came, as far as a form takes it.
 async fn original(console: &Console, letter: &DeadLetterRow) -> Result<Timeline, Wrong> {
-    let query = TimelineQuery { body_bytes_max: BODY_BYTES_MAX, ..TimelineQuery::of(letter.message) };
+    let query = TimelineQuery { body_bytes_max: BODY_ENCODED_BYTES_MAX, ..TimelineQuery::of(letter.message) };
     let found = console.api.parts.store.ledger().message(query).await.map_err(|error| refusal(&error))?;
     found.ok_or_else(|| Wrong::not_found(format!("There is no message {}.", letter.message)))
 }
@@ -214,7 +233,10 @@ fn changes(difference: &Difference) -> Markup {
 
 fn not_here(letter: &DeadLetterRow) -> Markup {
     html! {
-        p { "This message is not text, ends its lines in more than one way, or is over " (BODY_BYTES_MAX / 1024) " KiB: a form would bend it." }
+        p {
+            "This message is not text or ends its lines in more than one way, and a form would bend it; or it is over "
+            (BODY_ENCODED_BYTES_MAX / 1024) " KiB as a browser sends it, where a quote or a letter beyond ASCII takes three bytes or more."
+        }
         p { "Edit it in a file: " code { "lockgate dead-letters edit " (letter.id.0) " --body FILE --reason WHY" } }
     }
 }

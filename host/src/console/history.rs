@@ -17,7 +17,7 @@ use crate::printable::on_one_line;
 const RELEASE_SHOWN: usize = 12;
 
 /// The way of `timeline`'s message through the integration of `standing`. The attempt whose bodies are shown is open.
-pub fn way(timeline: &Timeline, standing: &StandingRow, open: Option<AttemptId>, now: Timestamp) -> Markup {
+pub fn way(timeline: &Timeline, standing: &StandingRow, open: Option<AttemptId>, is_paused: bool, now: Timestamp) -> Markup {
     let name = standing.integration.as_str();
     let attempts = timeline.attempts.iter().filter(|row| row.integration == name);
     let outcomes = timeline.outcomes.iter().filter(|row| row.integration == name);
@@ -31,7 +31,7 @@ pub fn way(timeline: &Timeline, standing: &StandingRow, open: Option<AttemptId>,
             ol.history {
                 (accepted(timeline))
                 @for (time, entry) in entries { (at(timeline, time, &entry)) }
-                @for row in timeline.waiting.iter().filter(|row| row.integration == name) { (waiting(timeline, row, now)) }
+                @for row in timeline.waiting.iter().filter(|row| row.integration == name) { (waiting(timeline, row, is_paused, now)) }
             }
         }
     }
@@ -154,7 +154,7 @@ fn outcome(row: &OutcomeRow, told: bool) -> Markup {
     }
 }
 
-fn waiting(timeline: &Timeline, row: &WaitingRow, now: Timestamp) -> Markup {
+fn waiting(timeline: &Timeline, row: &WaitingRow, is_paused: bool, now: Timestamp) -> Markup {
     let due = moment::parsed(&row.due_at).filter(|due| *due > now);
     html! {
         li {
@@ -164,7 +164,9 @@ fn waiting(timeline: &Timeline, row: &WaitingRow, now: Timestamp) -> Markup {
             div.what {
                 p {
                     (parts::badge(parts::Tone::Warn, "waiting")) " "
-                    @if row.behind {
+                    @if is_paused {
+                        (words::integration(&row.integration)) " is paused by a person"
+                    } @else if row.behind {
                         "behind an earlier message of its key: "
                         @if let Some(lane) = &row.lane { a href=(waiting_in_lane(&row.integration, lane)) { (parts::beginning(lane, VALUE_SHOWN)) } }
                     } @else if let Some(due) = due {

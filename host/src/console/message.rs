@@ -52,7 +52,7 @@ pub async fn show(
         seen: last_sent(&timeline),
     };
     let body = html! {
-        (live::region(&story.path(), story.told(&timeline, console.now())))
+        (live::region(&story.path(), story.told(&timeline, &console)))
         (both_sides(&timeline, sent.as_ref()))
         (headers(&timeline))
     };

@@ -109,17 +109,37 @@ async fn find(ledger: &Ledger, asked: &mut Asked, now: Timestamp) -> Result<Mess
         asked.meaning = Some(meaning);
     }
     for (name, value) in &asked.given {
-        let value = match *name {
-            "since" | "until" => {
-                let moment: Moment = value.parse().map_err(|expected| wrong(format!("`{value}`: {expected}")))?;
-                moment.at(now).0.to_string()
-            }
-            _ => value.clone(),
-        };
-        given.push(((*name).to_owned(), value));
+        given.push(((*name).to_owned(), in_figures(name, value, now)?));
     }
     let query = query(ledger, given.into_iter().collect()).await?;
     ledger.messages(query).await.map_err(|error| refusal(&error))
+}
+
+/// The `value` of the field `name`, a time as figures.
+///
+/// # Errors
+/// 400 for what is meant as a time and is none.
+pub fn in_figures(name: &str, value: &str, now: Timestamp) -> Result<String, Refusal> {
+    if !matches!(name, "since" | "until") {
+        return Ok(value.to_owned());
+    }
+    let moment: Moment = value.parse().map_err(|expected| wrong(format!("`{value}`: {expected}")))?;
+    Ok(moment.at(now).0.to_string())
+}
+
+/// Fields for a span of time.
+pub fn span_of_time(since: Option<&str>, until: Option<&str>) -> Markup {
+    html! {
+        label {
+            span { "Since" }
+            input.short type="text" name="since" value=[since] placeholder="24h" list="times" autocomplete="off";
+        }
+        label {
+            span { "Until" }
+            input.short type="text" name="until" value=[until] placeholder="2026-03-01 08:00" list="times" autocomplete="off";
+        }
+        datalist #times { @for time in ["15m", "1h", "24h", "7d"] { option value=(time) {} } }
+    }
 }
 
 fn form(console: &Console, asked: &Asked) -> Markup {
@@ -142,15 +162,7 @@ fn form(console: &Console, asked: &Asked) -> Markup {
                 }
             }
             label { span { "Outcome" } (select("outcome", &standings, asked.value("outcome"))) }
-            label {
-                span { "Since" }
-                input.short type="text" name="since" value=[asked.value("since")] placeholder="24h" list="times" autocomplete="off";
-            }
-            label {
-                span { "Until" }
-                input.short type="text" name="until" value=[asked.value("until")] placeholder="2026-03-01 08:00" list="times" autocomplete="off";
-            }
-            datalist #times { @for time in ["15m", "1h", "24h", "7d"] { option value=(time) {} } }
+            (span_of_time(asked.value("since"), asked.value("until")))
             @if let Some(parent) = asked.value("parent") { input type="hidden" name="parent" value=(parent); }
             div.actions {
                 button.primary { "Search" }
@@ -182,13 +194,18 @@ fn found_markup(asked: &Asked, found: &MessagePage, now: Timestamp) -> Markup {
             p { "Made of message " a.mono href=(format!("/messages/{parent}")) { (parts::outside(parent)) } "." }
         }
         @if found.messages.is_empty() { (nothing(asked, found)) } @else { (table(&found.messages, now)) }
-        @if let Some(searched_to) = &found.searched_to {
-            p.muted role="status" {
-                "Searched back to " (parts::stamp(searched_to, &crate::moment::long(searched_to)))
-                ". What is asked for is rare among many messages; the search goes on where it stopped."
-            }
-        }
+        @if let Some(searched_to) = &found.searched_to { (searched_back(searched_to)) }
         (parts::pager(first.as_deref(), next.as_deref().map(|next| (word, next))))
+    }
+}
+
+/// How far a search came.
+pub fn searched_back(to: &str) -> Markup {
+    html! {
+        p.muted role="status" {
+            "Searched back to " (parts::stamp(to, &crate::moment::long(to)))
+            ". What is asked for is rare among many; the search goes on where it stopped."
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod bodies;
 mod curve;
 mod dead_letters;
 mod edit;
+mod found_letters;
 mod history;
 mod integration;
 mod live;

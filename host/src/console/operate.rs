@@ -120,8 +120,11 @@ impl Asked {
 
 /// A page of dead letters, and no other site's.
 fn is_own(path: &str) -> bool {
-    let rest = path.strip_prefix(Section::DeadLetters.path());
-    rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'?' | b'=')))
+    let Some(rest) = path.strip_prefix(Section::DeadLetters.path()) else { return false };
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // A search is written as a form is (URL Standard, section 5.2).
+    path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-'))
+        && query.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'*' | b'%' | b'+' | b'&' | b'='))
 }
 
 /// `POST /dead-letters/replay`

@@ -98,9 +98,13 @@ fn sums(overview: &Overview) -> Markup {
 /// What is worth a word: causes, each with all that hangs on it, and what only a person mends.
 fn news(overview: &Overview) -> Markup {
     let ill: Vec<_> = standing::worst_aliases_first(overview).into_iter().filter(|alias| !alias.is_healthy()).collect();
-    let left_over = overview.integrations.iter().filter(|one| one.state == IntegrationState::Inactive && one.waiting > 0);
+    let those = |which: fn(&IntegrationOverview) -> bool| overview.integrations.iter().filter(|one| which(one)).collect::<Vec<_>>();
+    let kept_back = those(|one| one.paused.is_some());
+    let draining = those(|one| one.state == IntegrationState::Retiring);
+    let left_over = those(|one| one.state == IntegrationState::Inactive && one.waiting > 0);
     let failing = overview.integrations.iter().flat_map(|one| one.sources.iter().map(move |source| (one, source)));
-    let failing = failing.filter_map(|(one, source)| Some((one, source, source.failing()?)));
+    let failing: Vec<_> = failing.filter_map(|(one, source)| Some((one, source, source.failing()?))).collect();
+    let needs_a_person = Asked { show: Some(Standing::NeedsPerson), ..Asked::default() }.path();
     html! {
         @if !overview.intake_open {
             (parts::banner(Tone::Warn, html! { p { strong { "Intake is closed: the host is going down." } " Senders are told to come back." } }))
@@ -112,12 +116,12 @@ fn news(overview: &Overview) -> Markup {
             }))
         }
         @for alias in ill.iter().take(CAUSES_SHOWN) { (cause(alias, overview)) }
-        @if ill.len() > CAUSES_SHOWN {
-            p { a href="/aliases" { "And " (counted((ill.len() - CAUSES_SHOWN) as u64, "more alias", "more aliases")) " that are not healthy" } }
-        }
-        @for one in overview.integrations.iter().filter(|one| one.paused.is_some()).take(CAUSES_SHOWN) { (paused(one, overview)) }
-        @for one in overview.integrations.iter().filter(|one| one.state == IntegrationState::Retiring).take(CAUSES_SHOWN) { (retiring(one, overview)) }
-        @for (one, source, state) in failing.take(CAUSES_SHOWN) {
+        (more(ill.len(), "alias is not healthy", "aliases are not healthy", "/aliases"))
+        @for one in kept_back.iter().take(CAUSES_SHOWN) { (paused(one, overview)) }
+        (more(kept_back.len(), "integration is paused", "integrations are paused", "#integrations"))
+        @for one in draining.iter().take(CAUSES_SHOWN) { (retiring(one, overview)) }
+        (more(draining.len(), "integration is being retired", "integrations are being retired", "#integrations"))
+        @for (one, source, state) in failing.iter().take(CAUSES_SHOWN) {
             (parts::banner(Tone::Bad, html! {
                 p {
                     strong { (source.source) " of " a href=(super::integration::path(&one.name)) { (one.name) } " fails: " (state.last.code.as_deref().unwrap_or_default()) }
@@ -126,12 +130,31 @@ fn news(overview: &Overview) -> Markup {
                 @if let Some(detail) = &state.last.detail { p.muted.small { (parts::outside(detail)) } }
             }))
         }
-        @for one in left_over.take(CAUSES_SHOWN) {
+        (more(failing.len(), "source fails", "sources fail", &needs_a_person))
+        @for one in left_over.iter().take(CAUSES_SHOWN) {
             (parts::banner(Tone::Bad, html! {
                 p { strong { (counted(one.waiting, "message", "messages")) " in " (one.name) ", which is not active any more." } }
                 p { "Bring its file back and run the host with " code { "--deploy" } "." }
             }))
         }
+        (more(left_over.len(), "integration is not active, and messages wait in it", "integrations are not active, and messages wait in them", &needs_a_person))
+    }
+}
+
+/// That there are others than those that are told of.
+fn more(all: usize, one: &str, several: &str, href: &str) -> Markup {
+    html! {
+        @if all > CAUSES_SHOWN {
+            p { a href=(href) { "And " (counted((all - CAUSES_SHOWN) as u64, &format!("more {one}"), &format!("more {several}"))) } }
+        }
+    }
+}
+
+/// `12 messages wait`.
+fn waits(count: u64) -> Markup {
+    html! {
+        strong { (counted(count, "message", "messages")) }
+        @if count == 1 { " waits" } @else { " wait" }
     }
 }
 
@@ -143,12 +166,10 @@ pub fn paused(one: &IntegrationOverview, overview: &Overview) -> Markup {
         html! {
             p {
                 strong { (one.name) " has been paused by a person" } " for " (parts::elapsed(pause.since, overview.at)) ". "
-                strong { (counted(one.waiting, "message", "messages")) }
-                @if one.waiting == 1 { " waits" } @else { " wait" }
-                "; none is lost."
+                (waits(one.waiting)) "; none is lost."
             }
             p.muted.small { (parts::outside(&pause.reason)) }
-            p.small { "To go on: " code { "lockgate resume " (one.name) } }
+            p.small { "To go on: " code { "lockgate resume " (one.name) " --integration" } }
         },
     )
 }
@@ -161,12 +182,13 @@ fn retiring(one: &IntegrationOverview, overview: &Overview) -> Markup {
         html! {
             p {
                 strong { (one.name) " is being retired" } " for " (parts::elapsed(retirement.since, overview.at)) ": it takes nothing new. "
-                strong { (counted(one.waiting, "message", "messages")) }
-                @if one.waiting == 1 { " waits" } @else { " wait" }
-                "; when none does it is inactive."
+                (waits(one.waiting)) "; when none does it is inactive."
             }
             @if let Some(reason) = &retirement.reason { p.muted.small { (parts::outside(reason)) } }
-            p.small { "To take it back: " code { "lockgate resume " (one.name) } }
+            p.small {
+                "To take it back: " code { "lockgate resume " (one.name) " --integration" }
+                @if one.paused.is_some() { ", twice: the first ends the pause" }
+            }
         },
     )
 }
@@ -187,14 +209,12 @@ fn cause(alias: &AliasOverview, overview: &Overview) -> Markup {
                     a href=(Asked { alias: Some(name.clone()), ..Asked::default() }.path()) { (hanging) }
                     @if alias.integrations.len() == 1 { " sends" } @else { " send" }
                     " through it, "
-                    strong { (counted(alias.waiting, "message", "messages")) }
-                    @if alias.waiting == 1 { " waits" } @else { " wait" }
-                    "; none is lost."
+                    (waits(alias.waiting)) "; none is lost."
                 }
             }
             @if let Some(detail) = &alias.status.detail { p.muted.small { (parts::outside(detail)) } }
             @if alias.status.state == standing::PAUSED {
-                p.small { "To go on: " code { "lockgate resume " (name) } }
+                p.small { "To go on: " code { "lockgate resume " (name) " --alias" } }
             } @else if tone == Tone::Bad {
                 p.small { "Mend the credential, then " a href=(aliases::path(name)) { "test the alias" } "; what waits goes on by itself." }
             }

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::*;
+use crate::admin::overview::SourceOverview;
 use crate::alias::AliasStatus;
 use crate::clock::Timestamp;
+use crate::delivery::Pause;
+use crate::message_store::{SourceResult, SourceState};
 
 const NOW: Timestamp = Timestamp(1_772_400_000_000);
 
@@ -38,20 +41,8 @@ fn held(name: &str, by: &str, waiting: u64) -> IntegrationOverview {
 }
 
 fn alias(name: &str, state: &'static str, integrations: &[&str], waiting: u64) -> AliasOverview {
-    let status = AliasStatus {
-        name: name.to_owned(),
-        owner: None,
-        url: None,
-        auth: "none",
-        verify: None,
-        state,
-        breaker: "closed",
-        rate: Vec::new(),
-        limited_by: None,
-        since: Timestamp(NOW.0 - 720_000),
-        until: None,
-        detail: (state != "healthy").then(|| "<b>no</b>\u{202e}".to_owned()),
-    };
+    let detail = (state != "healthy").then(|| "<b>no</b>\u{202e}".to_owned());
+    let status = AliasStatus { state, since: Timestamp(NOW.0 - 720_000), detail, ..AliasStatus::healthy(name) };
     AliasOverview { status, integrations: integrations.iter().map(|name| (*name).to_owned()).collect(), waiting, busy: 0 }
 }
 
@@ -99,6 +90,37 @@ fn shows_what_needs_a_person_before_what_mends_itself() {
     assert!(places(&page, ["has refused the host", "has been failing"]).is_sorted(), "{page}");
     assert!(page.contains("7 messages in b-left, which is not active any more"), "{page}");
     assert!(page.contains("href=\"/dead-letters?integration=a-dead\""), "{page}");
+}
+
+fn failing(name: &str) -> IntegrationOverview {
+    let last = SourceResult { at: NOW, result: "failed".into(), code: Some("no-such-table".into()), detail: None, items: 0, fresh: 0 };
+    let source = SourceOverview { source: "poll shop".into(), state: Some(SourceState { cursor: None, due_at: NOW, last }) };
+    IntegrationOverview { sources: vec![source], ..integration(name) }
+}
+
+#[test]
+fn a_source_that_fails_needs_a_person() {
+    let overview = overview(vec![integration("idle"), failing("polled")], Vec::new());
+    let page = page("show=needs-a-person", &overview);
+    assert!(page.contains("id=\"integration-polled\"") && !page.contains("id=\"integration-idle\""), "{page}");
+}
+
+#[test]
+fn says_how_many_more_there_are_than_it_tells_of() {
+    let pause = || Some(Pause { since: NOW, reason: "why".into() });
+    let paused = |n: usize| IntegrationOverview { state: IntegrationState::Paused, paused: pause(), ..integration(&format!("paused-{n}")) };
+    let left = |n: usize| IntegrationOverview { state: IntegrationState::Inactive, waiting: 1, ..integration(&format!("left-{n}")) };
+    let many = (0..6).map(paused).chain((0..7).map(left)).chain((0..7).map(|n| failing(&format!("failing-{n}"))));
+    let shown = page("", &overview(many.collect(), Vec::new()));
+    for more in [
+        "<a href=\"#integrations\">And 1 more integration is paused</a>",
+        "<a href=\"/?show=needs-a-person\">And 2 more sources fail</a>",
+        "<a href=\"/?show=needs-a-person\">And 2 more integrations are not active, and messages wait in them</a>",
+    ] {
+        assert!(shown.contains(more), "{more}: {shown}");
+    }
+    let few = page("", &overview((0..5).map(paused).collect(), Vec::new()));
+    assert!(!few.contains("And ") && few.contains("lockgate resume paused-0 --integration"), "{few}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub const PAUSED: &str = "paused";
 /// Worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
-    /// Dead letters, a credential that is refused, messages that nobody will deliver.
+    /// Dead letters, a credential that is refused, a source that fails, messages that nobody will deliver.
     NeedsPerson,
     /// Waits for a target, and mends itself; or a person keeps it back.
     Held,
@@ -27,7 +27,8 @@ impl Standing {
 
     pub fn of(integration: &IntegrationOverview, overview: &Overview) -> Self {
         let left_over = integration.state == IntegrationState::Inactive && integration.waiting > 0;
-        if integration.dead_letters > 0 || left_over || is_refused(integration, overview) {
+        let failing = integration.sources.iter().any(|source| source.failing().is_some());
+        if integration.dead_letters > 0 || left_over || failing || is_refused(integration, overview) {
             return Self::NeedsPerson;
         }
         match integration.state {

@@ -38,7 +38,7 @@ impl View for Story {
         let query = TimelineQuery { body_bytes_max: 0, attempts_before: self.attempts_before, ..TimelineQuery::of(self.id) };
         let found = console.api.parts.store.ledger().message(query).await.map_err(|error| refusal(&error))?;
         let timeline = found.ok_or_else(|| message::unknown(message::missing(&self.id.to_string())))?;
-        Ok(self.told(&timeline, console.now()))
+        Ok(self.told(&timeline, console))
     }
 }
 
@@ -59,7 +59,9 @@ impl Story {
     }
 
     /// As of `timeline`.
-    pub fn told(&self, timeline: &Timeline, now: Timestamp) -> Markup {
+    pub fn told(&self, timeline: &Timeline, console: &Console) -> Markup {
+        let now = console.now();
+        let is_paused = |integration: &str| console.api.parts.pauses.of(integration).is_some();
         let open = self.shown.or(timeline.attempts.last().map(|row| row.id));
         html! {
             (facts(timeline, now))
@@ -67,7 +69,7 @@ impl Story {
             @if let Some(attempt) = timeline.earlier_attempts {
                 p { a href=(format!("/messages/{}?attempts-before={}", timeline.message.id, attempt.0)) { "Earlier attempts" } " are on a page of their own." }
             }
-            @for standing in &timeline.message.integrations { (history::way(timeline, standing, open, now)) }
+            @for standing in &timeline.message.integrations { (history::way(timeline, standing, open, is_paused(&standing.integration), now)) }
             (children(timeline))
             (self.later(timeline))
         }

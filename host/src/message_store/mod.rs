@@ -22,7 +22,7 @@ use crate::clock::Timestamp;
 use crate::integration::ReleaseId;
 pub use crate::integration::WaitingMax;
 use crate::message::{FailureClass, Message, MessageId, Tracked};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use exchange::Exchange;
 
 /// Starts of a delivery that never settled before it becomes a dead letter `host-crashed`.
@@ -450,6 +450,17 @@ pub enum StoreError {
     Closed,
     #[error("{0}")]
     Failed(Problem),
+}
+
+impl StoreError {
+    /// What stands in the way of reading or writing `what`.
+    pub fn problem(&self, what: &str) -> Problem {
+        match self {
+            Self::Failed(problem) => problem.clone(),
+            Self::Full => Problem::new(Code::DiskFull, "the disk of the data folder is full").fix("free space on it"),
+            other => Problem::new(Code::StoreFailed, format!("{what}: {other}")).fix("look at the disk and the host's log"),
+        }
+    }
 }
 
 /// Who wants to know that an integration may have something due. The store calls it after a commit.

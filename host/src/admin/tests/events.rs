@@ -167,6 +167,29 @@ async fn tells_what_came_and_what_people_did() {
 }
 
 #[tokio::test]
+async fn tells_by_what_way_people_paused_set_secrets_applied_and_backed_up() {
+    let host = Host::start().await;
+    let json = "content-type: application/json\r\n";
+    host.post("/api/v1/integrations/orders/pause", json, r#"{"reason":"x"}"#).await;
+    host.post("/api/v1/integrations/orders/resume", json, "{}").await;
+    host.post("/api/v1/aliases/crm/pause", json, r#"{"reason":"x"}"#).await;
+    let put = "PUT /api/v1/secrets/crm.password HTTP/1.1\r\nhost: localhost\r\nconnection: close";
+    host.send(format!("{put}\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 1\r\n\r\nx")).await;
+    // What comes of it is for `backup`'s tests; here somebody asks for it.
+    let mut listening = Listening::to(&host, "?kind=operator", "").await;
+    let mut asking = TcpStream::connect(host.address).await.unwrap();
+    let backup = format!("GET /api/v1/backup HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\n\r\n");
+    asking.write_all(backup.as_bytes()).await.unwrap();
+    assert!(listening.until("a backup is being made").await);
+    host.post("/api/v1/environment", "", "[alias.other]\nurl = \"https://other.example\"\n").await;
+    let (events, _) = told(&host.get("/api/v1/events?follow=false&last=100&kind=operator").await);
+    for what in ["was paused", "was resumed", "alias crm was paused", "a secret was set", "a backup", "another environment"] {
+        let event = events.iter().find(|event| event["text"].as_str().unwrap().contains(what));
+        assert_eq!(event.unwrap_or_else(|| panic!("{what}: {events:?}"))["fields"]["by"], "through the API", "{what}");
+    }
+}
+
+#[tokio::test]
 async fn has_a_place_to_resume_from_before_anything_happens() {
     let host = Host::start().await;
     let listening = Listening::to(&host, "", "").await;

@@ -44,6 +44,13 @@ async fn lists_groups_and_shows_dead_letters() {
     assert_eq!(groups["groups"][0]["count"], 2);
     assert_eq!(groups["groups"][0]["fingerprint"], newest["fingerprint"]);
     assert_eq!(host.json("/api/v1/dead-letters?group=fingerprint&class=gave-up").await["groups"], json!([]));
+    for (query, found) in [("track=order%3Da", 1), ("track=order%3Dc", 0), ("key=7", 0), ("since=0", 2), ("until=0", 0)] {
+        let letters = host.json(&format!("/api/v1/dead-letters?{query}")).await;
+        assert_eq!((letters["dead-letters"].as_array().unwrap().len(), &letters["searched-to"]), (found, &Value::Null), "{query}");
+    }
+    for query in ["track=order", "since=soon", "since=2&until=1", "group=fingerprint&key=7"] {
+        host.get(&format!("/api/v1/dead-letters?{query}")).await.assert_problem(400, Code::BadRequest);
+    }
     let shown = host.json(&format!("/api/v1/dead-letters/{}", newest["id"])).await;
     assert_eq!(shown["dead-letter"], *newest);
     assert_eq!(shown["message"]["body"]["text"], "{\"name\":\"b\"}");
@@ -144,4 +151,32 @@ async fn replays_all_that_fit_oldest_first() {
     assert!(ids.len() == 3 && ids.is_sorted(), "{replayed}");
     assert!(replayed["results"].as_array().unwrap().iter().all(|done| done["result"] == "queued"));
     assert_eq!(host.json("/api/v1/dead-letters").await["dead-letters"], json!([]));
+}
+
+#[tokio::test]
+async fn a_message_that_waits_in_what_a_person_paused_says_so() {
+    let host = Host::start().await;
+    let id = host.put(r#"{"id":1}"#).await;
+    let waiting = async || host.json(&format!("/api/v1/messages/{id}")).await["waiting"][0].clone();
+    assert_eq!(waiting().await["paused"], Value::Null);
+    host.post("/api/v1/integrations/orders/pause", "content-type: application/json\r\n", r#"{"reason":"new fields"}"#).await;
+    assert_eq!(waiting().await["paused"]["reason"], "new fields");
+}
+
+#[tokio::test]
+async fn who_unsets_a_secret_is_told_which_alias_has_none_now() {
+    let host = Host::start().await;
+    let ask = async |line: &str| {
+        let head = format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {TOKEN}");
+        host.send(format!("{head}\r\ncontent-length: 1\r\n\r\nx")).await.json()
+    };
+    ask("PUT /api/v1/secrets/crm.password").await;
+    let unset = ask("DELETE /api/v1/secrets/crm.password").await;
+    assert_eq!(unset["left-without"], Value::Null, "the environment's file has another value: {unset}");
+    let stored =
+        "[alias.crm]\nurl = \"http://crm.example/base\"\nauth = { basic = { username = \"lockgate\", password = { store = true } } }\n";
+    assert_eq!(host.post("/api/v1/environment", "", stored).await.json()["applied"], true);
+    ask("PUT /api/v1/secrets/crm.password").await;
+    let unset = ask("DELETE /api/v1/secrets/crm.password").await;
+    assert_eq!(unset["left-without"], json!({ "alias": "crm", "integrations": [], "waiting": 0 }), "{unset}");
 }

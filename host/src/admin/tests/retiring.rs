@@ -116,9 +116,13 @@ async fn one_that_drains_takes_nothing_new_and_is_inactive_when_nothing_waits() 
     assert_eq!(host.json("/api/v1/integrations").await["integrations"], serde_json::json!([]));
     put(&host).await.assert_problem(404, Code::NotFound);
     for path in [RETIRE, "/api/v1/integrations/orders/resume"] {
-        let reply = host.post(path, JSON, "{}").await;
-        assert_ne!(reply.status, 200, "{reply:?}");
+        host.post(path, JSON, "{}").await.assert_problem(409, Code::Retired);
     }
+    let events = host.get("/api/v1/events?follow=false&last=100&kind=operator").await.body;
+    let of = |what: &str| events.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{events}"));
+    assert!(of("takes nothing new").contains("\"by\":\"through the API\""), "{events}");
+    let end = of("its release is active no more");
+    assert!(!end.contains("\"by\"") && end.contains("the old CRM goes"), "nobody asked then: {end}");
 }
 
 #[tokio::test]
@@ -127,6 +131,8 @@ async fn one_that_drains_is_taken_back_and_listens_again() {
     host.put(r#"{"id":1,"name":"first"}"#).await;
     host.post(RETIRE, JSON, "{}").await;
     host.post("/api/v1/integrations/orders/pause", JSON, r#"{"reason":"x"}"#).await;
+    let again = host.post(RETIRE, JSON, "{}").await.json();
+    assert_eq!(again["paused"]["reason"], "x", "who asks is told that it takes more to take it back: {again}");
     let resumed = host.post("/api/v1/integrations/orders/resume", JSON, "{}").await.json();
     assert_eq!((&resumed["was-paused"], &resumed["was-retiring"]), (&true.into(), &false.into()), "it drains on: {resumed}");
     assert_eq!(state(&host).await, "retiring");
@@ -141,13 +147,19 @@ async fn one_that_drains_is_taken_back_and_listens_again() {
 async fn a_dead_letter_is_replayed_while_it_drains_and_discarded_afterwards() {
     let host = Host::start().await;
     host.put_dead("a").await;
+    host.put_dead("b").await;
     host.put(r#"{"id":1,"name":"first"}"#).await;
     host.post(RETIRE, JSON, "{}").await;
-    let replay = async || host.post("/api/v1/dead-letters/replay", JSON, r#"{"integration":"orders"}"#).await.json()["results"][0].clone();
-    assert_eq!(replay().await["result"], "queued");
+    let act =
+        async |what: &str, body: &str| host.post(&format!("/api/v1/dead-letters/{what}"), JSON, body).await.json()["results"][0].clone();
+    assert_eq!(act("replay", r#"{"ids":[1]}"#).await["result"], "queued");
     deliver(&host).await;
+    host.finish_retiring().await;
+    assert_eq!(state(&host).await, "retiring", "the replayed one waits");
     deliver(&host).await;
-    assert_eq!(host.store.waiting("orders"), 0);
+    host.finish_retiring().await;
+    assert_eq!(state(&host).await, "inactive");
+    assert_eq!(act("discard", r#"{"ids":[2],"reason":"gone"}"#).await, serde_json::json!({ "id": 2, "result": "discarded" }));
 }
 
 #[tokio::test]

@@ -57,6 +57,27 @@ async fn groups_by_cause_and_leads_from_there_to_each() {
 }
 
 #[tokio::test]
+async fn is_searched_by_what_messages_are_known_by_and_by_time_and_leads_back_to_the_search() {
+    let host = Host::start().await;
+    host.put_dead("a").await;
+    host.put_dead("<b>").await;
+    let browser = Browser::signed_in(&host).await;
+    let page = browser.get("/dead-letters").await.body;
+    assert!(page.contains("name=\"find\"") && page.contains("cause-"), "{page}");
+    let page = browser.get("/dead-letters?find=order%3D%3Cb%3E&since=&until=").await.body;
+    for part in ["name=\"id\" value=\"2\"", "Replay ticked", "value=\"order=&lt;b&gt;\"", "Clear"] {
+        assert!(page.contains(part) && !page.contains("name=\"id\" value=\"1\"") && !page.contains("<b>"), "{part}: {page}");
+    }
+    assert!(browser.get("/dead-letters?since=24h").await.body.contains("value=\"1\""));
+    assert!(browser.get("/dead-letters?find=customer-7").await.body.contains("No open dead letter fits"));
+    let wrong = browser.get("/dead-letters?since=soon").await;
+    assert!(wrong.status == 400 && wrong.body.contains("name=\"find\""), "{wrong:?}");
+    assert_eq!(browser.get("/dead-letters?find=a&odd=1").await.status, 400);
+    let done = browser.fill_in(REPLAY, "id=2&back=%2Fdead-letters%3Ffind%3Dorder%253D%253Cb%253E%26since%3D24h").await.body;
+    assert!(done.contains("href=\"/dead-letters?find=order%3D%3Cb%3E&amp;since=24h\""), "{done}");
+}
+
+#[tokio::test]
 async fn a_form_that_is_sent_twice_has_one_effect_and_says_so() {
     let host = Host::start().await;
     host.put_dead("a").await;
@@ -122,6 +143,26 @@ async fn a_form_gives_lines_back_the_ends_they_came_with_and_takes_no_text_that_
     // It still has no key, and so is refused; what was taken of it is shown.
     let refused = browser.fill_in("/dead-letters/1/edit", "body=a%2Cb%0D%0Ac%2CX%0D%0A&reason=typo").await;
     assert!(refused.status == 400 && refused.body.contains("a,b\r\nc,X\r\n"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_form_is_offered_where_what_a_browser_would_send_of_it_fits_and_no_other() {
+    let host = Host::start().await;
+    host.put(&format!("{{\"name\":[{}0]}}", "1,".repeat(125_000))).await;
+    host.put_dead(&"x".repeat(700_000)).await;
+    host.put_dead(&"é".repeat(190_000)).await;
+    let browser = Browser::signed_in(&host).await;
+    let page = browser.get("/dead-letters/1/edit").await.body;
+    assert!(page.contains("textarea") && page.contains("1,1,1,1"), "laid out it would be twelve bytes for two: it is shown as it came");
+    assert!(browser.get("/dead-letters/2/edit").await.body.contains("xxxx"), "what is sent as it is may be long");
+    let page = browser.get("/dead-letters/3/edit").await.body;
+    assert!(!page.contains("éé") && page.contains("lockgate dead-letters edit 3 --body FILE"), "{page}");
+
+    let sent =
+        browser.fill_in("/dead-letters/1/edit", &format!("reason=typo&body=%7B%22name%22%3A%5B{}0%5D%7D", "1%2C".repeat(125_000))).await;
+    assert!(sent.status == 400 && sent.body.contains("key"), "it goes through: {}", sent.status);
+    let sent = browser.fill_in("/dead-letters/3/edit", &format!("reason=typo&body={}", "%C3%A9".repeat(190_000))).await;
+    assert!(sent.status == 413 && sent.body.contains("1024 KiB") && sent.body.contains("dead-letters edit ID --body FILE"), "{sent:?}");
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ pub use clean::Cleaned;
 pub use copy::{NEWEST_SCHEMA, check_copy, copy_into, version_of};
 pub use key_value::KeyValue;
 pub use ledger::Ledger;
-pub use open::{DATABASE_FILE, LOCK_FILE};
+pub use open::{DATABASE_FILE, LOCK_FILE, claim};
 pub use pauses::{PauseRow, PauseRows};
 pub use releases::{Activation, Releases};
 pub use retention::Forgotten;

@@ -74,15 +74,23 @@ impl Medium {
 
 /// Opens `folder`, making it if need be.
 pub(super) fn open(folder: &Path, medium: &Medium) -> Result<Opened, Problem> {
-    make(folder)?;
-    refuse_network(folder)?;
-    let lock = lock(folder)?;
+    let lock = claim(folder)?;
     let database = folder.join(DATABASE_FILE);
     let mut writer = open_writer(&database, medium).map_err(|error| told(folder, &error))?;
     refuse_newer(folder, &writer)?;
     prepare(&database, &mut writer, medium)?;
     let Raised { generation, last_seen_time, interrupted_until } = raise_generation(&mut writer).map_err(|error| told(folder, &error))?;
     Ok(Opened { lock, database, writer, generation, last_seen_time, interrupted_until })
+}
+
+/// The data folder `folder`, made if need be, for this process alone as long as what is given back is open.
+///
+/// # Errors
+/// LG-3001 where it cannot be made, LG-3002 where another process has it, LG-3004 on a network file system.
+pub fn claim(folder: &Path) -> Result<File, Problem> {
+    make(folder)?;
+    refuse_network(folder)?;
+    lock(folder)
 }
 
 /// A connection that can only read.

@@ -2,9 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::lineage::Known;
 use super::rows::{DeadLetterPage, DeadLetterRow, Status};
 use super::search::{Filter, List, Next, Search};
+use super::when::{self, Span};
 use super::{DeadLetterQuery, ROWS_MAX, page, prepared, time, word};
+use crate::clock::Timestamp;
 use crate::message::FailureClass;
 use crate::message_store::DeadLetterId;
 use crate::message_store::sqlite::failure::Done;
@@ -42,21 +45,55 @@ pub(super) fn find(connection: &Connection, query: &DeadLetterQuery) -> Done<Dea
     let limit = query.limit.min(ROWS_MAX);
     let mut filters = filters(query);
     let sign = if query.oldest_first { -1 } else { 1 };
-    let mut most = query.beyond.map_or(i64::MAX, |beyond| (sign * beyond.0).saturating_sub(1));
+    let known = Known::asked(query);
+    if let Some(mut letters) = known.map(|known| known.letters(connection)).transpose()?.flatten() {
+        letters.iter_mut().for_each(|letter| *letter *= sign);
+        letters.sort_unstable_by(|one, other| other.cmp(one));
+        filters.push(Filter::These(letters));
+    }
+    let span = Span::find(connection, when::DEAD_LETTERS, query.since, query.until)?;
+    let span = if query.oldest_first { span.turned() } else { span };
+    let mut most = query.beyond.map_or(i64::MAX, |beyond| (sign * beyond.0).saturating_sub(1)).min(span.most);
     let mut search = Search::new(connection);
-    let mut found = Vec::new();
-    let next = loop {
-        match search.next(&mut filters, most, i64::MIN)? {
-            Next::End => break None,
-            Next::Stopped(at) => break Some(sign * at.saturating_add(1)),
-            Next::Row(_) if found.len() >= limit => break found.last().map(|last: &DeadLetterRow| last.id.0),
-            Next::Row(at) => {
-                most = at.saturating_sub(1);
-                found.extend(one(connection, DeadLetterId(sign * at))?);
-            }
+    let mut found: Vec<DeadLetterRow> = Vec::new();
+    let (next, stopped) = loop {
+        let at = match search.next(&mut filters, most, span.least)? {
+            Next::Row(at) => at,
+            Next::End => break (None, None),
+            Next::Stopped(at) => break (Some(sign * at.saturating_add(1)), Some(sign * at)),
+        };
+        most = at.saturating_sub(1);
+        let id = DeadLetterId(sign * at);
+        if !fits(connection, id, query, known)? {
+            search.step();
+        } else if found.len() >= limit {
+            break (found.last().map(|last| last.id.0), None);
+        } else {
+            found.extend(one(connection, id)?);
         }
     };
-    Ok(DeadLetterPage { dead_letters: found, next: next.map(DeadLetterId) })
+    let searched_to = stopped.map(|id| died_by(connection, id)).transpose()?.flatten();
+    Ok(DeadLetterPage { dead_letters: found, next: next.map(DeadLetterId), searched_to })
+}
+
+/// Whether a dead letter is what no list says of it: of this time, and of a message known so.
+fn fits(connection: &Connection, id: DeadLetterId, query: &DeadLetterQuery, known: Option<Known<'_>>) -> Done<bool> {
+    if known.is_none() && query.since.is_none() && query.until.is_none() {
+        return Ok(true);
+    }
+    let mut find = prepared(connection, "SELECT message, died_at FROM dead_letter WHERE id = ?1")?;
+    let (message, died_at) = find.query_row([id.0], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?;
+    let in_time = query.since.is_none_or(|since| died_at >= since) && query.until.is_none_or(|until| died_at < until);
+    match known {
+        Some(known) if in_time => known.fits(connection, message),
+        _ => Ok(in_time),
+    }
+}
+
+/// When the dead letter died that is at `id`, or the one before it.
+fn died_by(connection: &Connection, id: i64) -> Done<Option<String>> {
+    let mut find = prepared(connection, "SELECT died_at FROM dead_letter WHERE id <= ?1 ORDER BY id DESC LIMIT 1")?;
+    Ok(find.query_row([id], |row| time(row, 0)).optional()?)
 }
 
 fn filters(query: &DeadLetterQuery) -> Vec<Filter> {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::rows::{MessagePage, MessageRow, StandingRow, State};
 use super::search::{Filter, List, Next, Search};
-use super::when::Span;
+use super::when::{self, Span};
 use super::{MessageQuery, ROWS_MAX, page, prepared, time, word};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
@@ -30,7 +30,7 @@ const IN_STATE: &str = "SELECT max(message) FROM standing WHERE message = ?1 AND
 /// A page of messages, newest first.
 pub(super) fn find(connection: &Connection, query: &MessageQuery) -> Done<MessagePage> {
     let mut filters = filters(connection, query)?;
-    let span = Span::find(connection, query.since, query.until)?;
+    let span = Span::find(connection, when::MESSAGES, query.since, query.until)?;
     let mut most = query.before_seq.map_or(i64::MAX, |before| before.saturating_sub(1)).min(span.most);
     let mut search = Search::new(connection);
     let mut found: Vec<MessageRow> = Vec::new();

@@ -8,6 +8,7 @@ mod curves;
 mod dead_letters;
 mod groups;
 mod ids;
+mod lineage;
 mod messages;
 mod query;
 mod queue;

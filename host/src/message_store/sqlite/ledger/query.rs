@@ -74,6 +74,14 @@ pub struct DeadLetterQuery {
     pub integration: Option<String>,
     pub class: Option<FailureClass>,
     pub fingerprint: Option<String>,
+    /// The key its message has, or one that it was made from.
+    pub key: Option<String>,
+    /// Name and value, likewise.
+    pub tracked: Option<(String, String)>,
+    /// Dead at this time or later.
+    pub since: Option<Timestamp>,
+    /// Dead before this time.
+    pub until: Option<Timestamp>,
     pub status: Status,
     pub oldest_first: bool,
     /// For the next page: `next` of the page before.
@@ -85,7 +93,19 @@ pub struct DeadLetterQuery {
 impl Default for DeadLetterQuery {
     /// The newest hundred that are open.
     fn default() -> Self {
-        Self { integration: None, class: None, fingerprint: None, status: Status::Open, oldest_first: false, beyond: None, limit: 100 }
+        Self {
+            integration: None,
+            class: None,
+            fingerprint: None,
+            key: None,
+            tracked: None,
+            since: None,
+            until: None,
+            status: Status::Open,
+            oldest_first: false,
+            beyond: None,
+            limit: 100,
+        }
     }
 }
 

@@ -247,6 +247,8 @@ pub struct DeadLetterPage {
     pub dead_letters: Vec<DeadLetterRow>,
     /// For the next page, if there may be more: see `DeadLetterQuery::beyond`.
     pub next: Option<DeadLetterId>,
+    /// The search was given up there, before it had as many as were asked for; it goes on from `next`.
+    pub searched_to: Option<String>,
 }
 
 /// Groups of dead letters, largest first.

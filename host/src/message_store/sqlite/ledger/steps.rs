@@ -65,7 +65,7 @@ pub fn count(connection: &Connection, question: Question<'_>) -> (Page, i64) {
         }
         Question::DeadLetters(query) => {
             let page = dead_letters::find(connection, query).unwrap();
-            Page { rows: page.dead_letters.len(), next: page.next.map(|next| next.0), given_up: false }
+            Page { rows: page.dead_letters.len(), next: page.next.map(|next| next.0), given_up: page.searched_to.is_some() }
         }
         Question::Groups(query) => Page { rows: groups::find(connection, query).unwrap().groups.len(), next: None, given_up: false },
     };

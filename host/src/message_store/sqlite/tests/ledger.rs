@@ -222,6 +222,44 @@ async fn dead_letters_are_listed_and_grouped_until_they_are_closed() {
 }
 
 #[tokio::test]
+async fn dead_letters_are_found_by_what_their_messages_are_known_by_and_by_time() {
+    let (world, ledger) = world();
+    let mut letters = Vec::new();
+    for n in 1..=3 {
+        world.accept_as(world.message(&n.to_string(), Some("customer-7")), None, &[("crm", key("a"))]).await.unwrap();
+        letters.push(world.kill(world.lease_one().await.id).await);
+        world.advance(1000);
+    }
+    let list = |query: DeadLetterQuery| async {
+        ledger.dead_letters(query).await.unwrap().dead_letters.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    let all = DeadLetterQuery::default;
+    let order = |value: &str| Some(("order".to_owned(), value.to_owned()));
+    assert_eq!(list(DeadLetterQuery { tracked: order("#2"), ..all() }).await, [letters[1]]);
+    assert!(list(DeadLetterQuery { tracked: order("#9"), ..all() }).await.is_empty());
+    let customer = || DeadLetterQuery { key: Some("customer-7".into()), ..all() };
+    assert_eq!(list(customer()).await, [letters[2], letters[1], letters[0]]);
+    assert_eq!(list(DeadLetterQuery { oldest_first: true, beyond: Some(letters[0]), ..customer() }).await, [letters[1], letters[2]]);
+    assert_eq!(list(DeadLetterQuery { limit: 1, beyond: Some(letters[2]), ..customer() }).await, [letters[1]]);
+    assert_eq!(list(DeadLetterQuery { tracked: order("#3"), ..customer() }).await, [letters[2]]);
+    assert!(list(DeadLetterQuery { key: Some("customer-8".into()), tracked: order("#3"), ..all() }).await.is_empty());
+    let at = |seconds| Some(START.plus(Duration::from_secs(seconds)));
+    assert_eq!(list(DeadLetterQuery { since: at(1), ..all() }).await, [letters[2], letters[1]]);
+    assert_eq!(list(DeadLetterQuery { until: at(1), ..customer() }).await, [letters[0]]);
+    assert_eq!(list(DeadLetterQuery { since: at(1), until: at(2), oldest_first: true, ..all() }).await, [letters[1]]);
+    world.discard(letters[1]).await.unwrap();
+    assert!(list(DeadLetterQuery { tracked: order("#2"), ..all() }).await.is_empty(), "what is closed is not listed");
+
+    world.accept_as(world.message("7", Some("customer-9")), None, &[("crm", key("b"))]).await.unwrap();
+    let leased = world.lease_one().await;
+    world.settle(leased.id, Settlement::FannedOut { children: world.children(&leased.message, &["7a", "7b"]) }).await;
+    let child = world.kill(world.lease_one().await.id).await;
+    for query in [DeadLetterQuery { tracked: order("#7"), ..all() }, DeadLetterQuery { key: Some("customer-9".into()), ..all() }] {
+        assert_eq!(list(query).await, [child], "by what it was made from");
+    }
+}
+
+#[tokio::test]
 async fn the_queue_shows_what_waits_and_for_how_long() {
     let (world, ledger) = world();
     for (n, lane) in ["a", "a", "b"].iter().enumerate() {

@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use crate::clock::Timestamp;
 use crate::message::{FailureClass, MessageId};
+use crate::message_store::DeadLetterId;
 use crate::message_store::sqlite::ledger::steps::{self, Question};
 use crate::message_store::sqlite::ledger::{DeadLetterQuery, GroupQuery, MessageQuery, State};
 use crate::message_store::sqlite::{DATABASE_FILE, SqliteStore};
@@ -151,6 +152,7 @@ fn a_search_that_nothing_leads_gives_up_says_so_and_goes_on_until_all_is_found()
 fn dead_letters_and_their_groups_cost_no_more_where_there_are_many() {
     let (_folder, connection) = filled();
     let letters = || DeadLetterQuery { limit: 50, ..DeadLetterQuery::default() };
+    let berlin = || Some(("shop".to_owned(), "berlin".to_owned()));
     let class = Some(FailureClass::GaveUp);
     for (name, query, rows) in [
         ("all", letters(), 50),
@@ -159,14 +161,51 @@ fn dead_letters_and_their_groups_cost_no_more_where_there_are_many() {
         ("of a cause with one", DeadLetterQuery { fingerprint: Some("one".into()), integration: Some("crm".into()), ..letters() }, 1),
         ("of a class with one", DeadLetterQuery { class, integration: Some("crm".into()), ..letters() }, 1),
         ("of a class with none", DeadLetterQuery { class: Some(FailureClass::Unkeyed), ..letters() }, 0),
+        ("of a rare key", DeadLetterQuery { key: Some("rare".into()), ..letters() }, 50),
+        ("of a key nobody has", DeadLetterQuery { key: Some("none".into()), ..letters() }, 0),
+        ("of a hot key and a hot value", DeadLetterQuery { key: Some("hot".into()), tracked: berlin(), ..letters() }, 50),
+        ("of a value nobody has", DeadLetterQuery { tracked: Some(("shop".into(), "x".into())), ..letters() }, 0),
+        ("of a hot value and a cause with one", DeadLetterQuery { tracked: berlin(), fingerprint: Some("one".into()), ..letters() }, 1),
     ] {
         let (page, cost) = steps::count(&connection, Question::DeadLetters(&query));
         assert_eq!(page.rows, rows, "{name}");
+        assert!(!page.given_up, "{name}");
         assert!(cost <= LED, "{name}: {cost} steps");
+    }
+    let died = |since, until| DeadLetterQuery { since: Some(Timestamp(since)), until: Some(Timestamp(until)), ..letters() };
+    for (name, query, rows) in [("a moment", died(100_000, 100_010), 10), ("a time to come", died(MESSAGES + 1, i64::MAX), 0)] {
+        let (page, cost) = steps::count(&connection, Question::DeadLetters(&query));
+        assert_eq!(page.rows, rows, "{name}");
+        assert!(cost <= SPAN, "{name}: {cost} steps");
     }
     for (query, rows) in [(GroupQuery::default(), 2), (GroupQuery { class, ..GroupQuery::default() }, 1)] {
         let (page, cost) = steps::count(&connection, Question::Groups(&query));
         assert_eq!(page.rows, rows);
         assert!(cost <= LED, "{cost} steps");
     }
+}
+
+#[test]
+fn a_search_for_dead_letters_that_nothing_leads_gives_up_says_so_and_goes_on() {
+    let (_folder, connection) = filled();
+    connection
+        .execute_batch(
+            "UPDATE message SET key = 'closed' WHERE seq BETWEEN 2 AND 2000;
+             UPDATE dead_letter SET status = 'discarded' WHERE message BETWEEN 2 AND 2000;
+             UPDATE message SET key = 'closed' WHERE seq = 1",
+        )
+        .unwrap();
+    let mut query = DeadLetterQuery { key: Some("closed".into()), ..DeadLetterQuery::default() };
+    let (mut found, mut pages) = (0, 0);
+    loop {
+        let (page, cost) = steps::count(&connection, Question::DeadLetters(&query));
+        assert!(cost <= GIVEN_UP, "{cost} steps");
+        assert_eq!(page.given_up, page.next.is_some());
+        (found, pages) = (found + page.rows, pages + 1);
+        let Some(next) = page.next.map(DeadLetterId) else { break };
+        assert!(query.beyond.is_none_or(|beyond| next.0 < beyond.0), "it comes further each time");
+        query.beyond = Some(next);
+    }
+    assert_eq!(found, 1);
+    assert!(pages > 2, "{pages}");
 }
