@@ -13,6 +13,9 @@ use crate::integration::{Beginning, Entry, Integration, Order, Release, ReleaseI
 use crate::message_store::sqlite::{Activation, SqliteStore};
 use crate::problem::{Problem, Problems};
 
+/// A release as it is stored.
+type Stored = (Release, ReleaseId);
+
 /// A release that runs.
 #[derive(Clone, Debug)]
 pub struct Active {
@@ -84,7 +87,7 @@ async fn activate(
     store: &SqliteStore,
     clock: &dyn Clock,
     wanted: &[(Release, ReleaseId)],
-    (before, running): (&[(Release, ReleaseId)], &[(Release, ReleaseId)]),
+    (before, running): (&[Stored], &[Stored]),
 ) -> Result<(), Problems> {
     for component in &prepared.components {
         plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes)?;
