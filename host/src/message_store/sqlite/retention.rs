@@ -50,7 +50,8 @@ const IS_OPEN: &str = "
     OR EXISTS (SELECT 1 FROM standing s JOIN delivery d ON d.integration = s.integration AND d.message = s.message WHERE s.message = {seq})";
 
 /// Whether a message is still of use: it is open, or it ended since, or anything that was made of it is still there, by a fan-out, on a
-/// channel or by an edit: whoever looks at that finds where it came from. Those are younger and go first; it goes with a later look. And so is what is on a channel that somebody still takes over.
+/// channel or by an edit: whoever looks at that finds where it came from. Those are younger and go first; it goes with a later look. And
+/// so is what is on a channel that somebody still takes over.
 const IS_KEPT: &str = "
     OR EXISTS (SELECT 1 FROM message c WHERE c.parent = m.id)
     OR EXISTS (SELECT 1 FROM outcome o WHERE o.message = m.seq AND o.settled_at >= ?1)
