@@ -128,6 +128,7 @@ impl Ground {
             catalog: delivery.catalog.clone(),
             clock: self.clock.clone(),
             events: self.events.clone(),
+            pauses: delivery.pauses.clone(),
             waiting_max: delivery.waiting_max,
         }
     }
@@ -156,6 +157,10 @@ pub fn open_store(data: &Path, clock: &Arc<SystemClock>) -> Result<SqliteStore, 
 /// A folder that was used has a host key, and then a database: without it, starting afresh would forget in silence what was
 /// acknowledged and which messages came before.
 fn refuse_emptied(data: &Path) -> Result<(), Problem> {
+    if backup::is_unfinished(data).unwrap_or(false) {
+        return Err(Problem::new(Code::StoreDamaged, format!("a restore into {} was not finished", data.display()))
+            .fix("run `lockgate restore` again; to start afresh instead, remove the folder"));
+    }
     let database = data.join(DATABASE_FILE);
     let is_empty = std::fs::metadata(&database).map_or(true, |file| file.len() == 0);
     if !is_empty || !data.join(host_key::FILE).exists() {
@@ -166,4 +171,18 @@ fn refuse_emptied(data: &Path) -> Result<(), Problem> {
         format!("the data folder {} was used, and {} is gone or empty", data.display(), database.display()),
     )
     .fix("put the file back from a copy or a backup; to start afresh and forget what was in it, remove the whole data folder"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_does_not_start_as_new_where_a_restore_was_cut_off() {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::create_dir(data.path().join(".restoring-x")).unwrap();
+        let refused = open_store(data.path(), &Arc::new(SystemClock::new())).unwrap_err();
+        assert!(refused.message.contains("was not finished"), "{refused}");
+        assert!(data.path().join(".restoring-x").exists());
+    }
 }

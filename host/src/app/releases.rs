@@ -122,15 +122,15 @@ fn activation(release: &Release, id: &ReleaseId, before: &[(Release, ReleaseId)]
     let known = known.map(|(active, _)| Workspace::integration_from_release(&active.file, &active.integration)).transpose()?;
     let is_new = |channel: &str| known.as_ref().is_none_or(|known| known.reads(channel).is_none());
     let channels = integration.sources.iter().filter_map(|source| match &source.entry {
-        Entry::Channel { name, from } => Some((name, *from)),
+        Entry::Channel { name, from } => Some((name, *from, source.key.as_ref().map(ToString::to_string))),
         _ => None,
     });
-    let from_beginning = channels.clone().filter(|(name, from)| *from == Beginning::Earliest && is_new(name));
+    let from_beginning = channels.clone().filter(|(name, from, _)| *from == Beginning::Earliest && is_new(name));
     Ok(Activation {
         integration: release.integration.clone(),
         release: id.clone(),
-        from_beginning: from_beginning.map(|(name, _)| name.clone()).collect(),
-        channels: channels.map(|(name, _)| name.clone()).collect(),
+        from_beginning: from_beginning.map(|(name, _, key)| (name.clone(), key)).collect(),
+        channels: channels.map(|(name, ..)| name.clone()).collect(),
     })
 }
 

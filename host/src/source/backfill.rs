@@ -1,7 +1,8 @@
 //! Readers that begin at a channel's beginning: what was there before is given to them, chunk by chunk, until they read live.
 //!
 //! No more than a part of what may wait of an integration is made at once, so that its own caps, and the channel's writers, hardly
-//! notice. A paused one is given that much too, and has it waiting.
+//! notice; one that is paused is given nothing more. What has no key is given slowly: each is a dead letter, and somebody should see it
+//! before there are a million.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +10,18 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::delivery::Catalog;
+use crate::delivery::{Catalog, Pauses};
 use crate::integration::{Source, WaitingMax};
 use crate::message_store::routing::delivery_for;
-use crate::message_store::sqlite::{Backfill, Backfills, Filled};
-use crate::message_store::{NewDelivery, StoreError};
+use crate::message_store::sqlite::{Ahead, Backfill, Backfills, Filled};
+use crate::message_store::{Lane, NewDelivery, StoreError};
 use crate::telemetry::events::{Event, Events, Kind, Level};
 
 /// How long it is until a reader is given more where enough of it waits, or the store refused.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Of what may wait of an integration, this part is made ahead.
-const AHEAD: u64 = 4;
+/// Of what may wait of an integration, this part is made ahead of what could go, and this of all that waits.
+const READY: u64 = 4;
+const WAITING: u64 = 2;
 
 /// What it works with.
 #[derive(Clone, Debug)]
@@ -28,7 +30,18 @@ pub struct TakeOver {
     pub catalog: Arc<Catalog>,
     pub clock: Arc<dyn Clock>,
     pub events: Arc<Events>,
+    pub pauses: Arc<Pauses>,
     pub waiting_max: WaitingMax,
+}
+
+/// What a reader was given.
+enum Given {
+    /// Something, and there is more.
+    More,
+    /// The last of it.
+    All,
+    /// Nothing that it could be given more of at once.
+    Nothing,
 }
 
 impl TakeOver {
@@ -47,35 +60,53 @@ impl TakeOver {
         futures_util::future::join_all(all.iter().map(|backfill| self.one(backfill))).await;
     }
 
-    async fn one(&self, Backfill { integration, channel, left }: &Backfill) {
+    async fn one(&self, backfill: &Backfill) {
+        let Backfill { integration, channel, left, .. } = backfill;
         self.tell(integration, channel, "takes over what was on the channel before it came", Some(*left));
+        let mut is_refused = false;
         loop {
-            match self.chunk(integration, channel).await {
-                Ok(Some(Filled::More | Filled::Moved)) => {}
-                Ok(Some(Filled::Done)) => break,
-                Ok(None) => self.clock.sleep(AGAIN_AFTER).await,
+            let given = match self.chunk(backfill).await {
                 Err(StoreError::Closed) => return,
                 Err(why) => {
-                    warn!(%why, integration, channel, "what was on the channel could not be taken over; trying again");
-                    self.clock.sleep(AGAIN_AFTER).await;
+                    if !std::mem::replace(&mut is_refused, true) {
+                        warn!(%why, integration, channel, "what was on the channel cannot be taken over for now; trying again");
+                    }
+                    Given::Nothing
                 }
+                Ok(given) => {
+                    is_refused = false;
+                    given
+                }
+            };
+            match given {
+                Given::More => {}
+                Given::All => break,
+                Given::Nothing => self.clock.sleep(AGAIN_AFTER).await,
             }
         }
-        self.tell(integration, channel, "has taken over the channel, and reads what comes", None);
+        self.tell(integration, channel, "has taken over the channel", None);
     }
 
-    /// None where enough waits.
-    async fn chunk(&self, integration: &str, channel: &str) -> Result<Option<Filled>, StoreError> {
-        let ahead = (self.waiting_max.integration / AHEAD).max(1);
-        let Some(chunk) = self.backfills.next(integration, channel, ahead).await? else { return Ok(None) };
+    async fn chunk(&self, Backfill { integration, channel, key, .. }: &Backfill) -> Result<Given, StoreError> {
+        if self.pauses.of(integration).is_some() {
+            return Ok(Given::Nothing);
+        }
+        let most = self.waiting_max.integration;
+        let ahead = Ahead { ready: (most / READY).max(1), waiting: (most / WAITING).max(1) };
+        let Some(chunk) = self.backfills.next(integration, channel, ahead).await? else { return Ok(Given::Nothing) };
         let now = self.clock.now();
-        let Some(runnable) = self.catalog.get(integration) else { return Ok(Some(Filled::Done)) };
-        // One that does not read it any more still gets what came while it did.
-        let gone = Source::channel(channel);
+        let Some(runnable) = self.catalog.get(integration) else { return Ok(Given::All) };
+        // One that does not read it any more still gets what came while it did, ordered as it was then.
+        let gone = Source { key: key.as_ref().and_then(|key| key.parse().ok()), ..Source::channel(channel) };
         let source = runnable.integration.reads(channel).unwrap_or(&gone);
         let deliveries: Vec<NewDelivery> =
             chunk.messages().map(|(message, due_at)| delivery_for(&runnable.integration, source, message, due_at.max(now))).collect();
-        self.backfills.fill(integration, channel, chunk, deliveries, now).await.map(Some)
+        let is_unkeyed = deliveries.iter().any(|delivery| matches!(delivery.lane, Lane::Unkeyed(_)));
+        Ok(match self.backfills.fill(integration, channel, chunk, deliveries, now).await? {
+            Filled::Done => Given::All,
+            Filled::More if is_unkeyed => Given::Nothing,
+            Filled::More | Filled::Moved => Given::More,
+        })
     }
 
     fn tell(&self, integration: &str, channel: &str, what: &'static str, left: Option<u64>) {

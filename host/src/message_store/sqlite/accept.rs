@@ -59,7 +59,7 @@ pub(super) fn append(writing: &mut Writing<'_>, append: &Append, at: Timestamp) 
     };
     let Some(seq) = seq else { return Ok(()) };
     remember(writing, append.dedup.as_ref(), id, at)?;
-    backfill::appended(writing, &append.channel, seq, append.due_at)?;
+    let taking_over = backfill::appended(writing, append, seq)?;
     let message = match &append.message {
         AppendedMessage::New(message) => Some(message),
         AppendedMessage::Existing(_) => None,
@@ -67,7 +67,7 @@ pub(super) fn append(writing: &mut Writing<'_>, append: &Append, at: Timestamp) 
     for delivery in &append.deliveries {
         // One whose reader was retired while it was on its way here goes to nobody, as all that follow it. A reader that began at the
         // channel's beginning and is not here yet finds it when it comes.
-        if is_retired(writing, &delivery.integration)? || backfill::lies_behind(writing, &delivery.integration, &append.channel)? {
+        if is_retired(writing, &delivery.integration)? || taking_over.contains(&delivery.integration) {
             continue;
         }
         deliver(writing, seq, delivery, message, at)?;

@@ -16,7 +16,7 @@ use super::rows;
 use super::writing::Writing;
 use crate::clock::Timestamp;
 use crate::message::Message;
-use crate::message_store::{NewDelivery, StoreError};
+use crate::message_store::{Append, NewDelivery, StoreError};
 
 /// Messages that one chunk has at most: some milliseconds of the writer's time.
 const CHUNK_MESSAGES: u64 = 256;
@@ -38,6 +38,17 @@ pub struct Backfill {
     pub channel: String,
     /// Messages still to come, those counted that came live meanwhile: up to [`LEFT_COUNTED_MAX`].
     pub left: u64,
+    /// The rule of its source, as it was when it began: what is ordered by where the source is no more.
+    pub key: Option<String>,
+}
+
+/// How many deliveries of a reader may be made ahead: a key that is stopped keeps what is behind it, and should not keep the other keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead {
+    /// Of those that could go.
+    pub ready: u64,
+    /// Of all that wait.
+    pub waiting: u64,
 }
 
 /// The next of what a reader takes over.
@@ -92,23 +103,24 @@ impl Backfills {
         let read = |connection: &Connection| {
             let mut find = connection.prepare_cached(
                 "SELECT integration, channel, (SELECT count(*) FROM (SELECT 1 FROM channel_message c WHERE c.channel = b.channel
-                        AND c.position > b.position AND c.position <= coalesce(b.until, c.position) LIMIT ?1))
+                        AND c.position > b.position AND c.position <= coalesce(b.until, c.position) LIMIT ?1)), key
                  FROM backfill b ORDER BY integration, channel",
             )?;
             let limit = i64::try_from(LEFT_COUNTED_MAX).unwrap_or(i64::MAX);
-            let found =
-                find.query_map([limit], |row| Ok(Backfill { integration: row.get(0)?, channel: row.get(1)?, left: rows::count(row, 2)? }))?;
+            let found = find.query_map([limit], |row| {
+                Ok(Backfill { integration: row.get(0)?, channel: row.get(1)?, left: rows::count(row, 2)?, key: row.get(3)? })
+            })?;
             Ok(found.collect::<Result<Vec<_>, _>>()?)
         };
         self.inner.people.read(read).await
     }
 
-    /// The next messages of `channel` for `integration`, of which no more than `ahead` deliveries should wait; none while as many do.
+    /// The next messages of `channel` for `integration`; none while as many deliveries wait of it as `ahead` says.
     /// An empty chunk where nothing is left, which [`Backfills::fill`] is to be told all the same.
-    pub async fn next(&self, integration: &str, channel: &str, ahead: u64) -> Result<Option<Chunk>, StoreError> {
+    pub async fn next(&self, integration: &str, channel: &str, ahead: Ahead) -> Result<Option<Chunk>, StoreError> {
         let (integration, channel) = (integration.to_owned(), channel.to_owned());
         let read = move |connection: &Connection| {
-            let room = ahead.saturating_sub(deliveries(connection, &integration, ahead)?).min(CHUNK_MESSAGES);
+            let room = ahead.room(connection, &integration)?.min(CHUNK_MESSAGES);
             if room == 0 {
                 return Ok(None);
             }
@@ -132,6 +144,8 @@ impl Backfills {
     ) -> Result<Filled, StoreError> {
         let (integration, channel) = (integration.to_owned(), channel.to_owned());
         let write = move |writing: &mut Writing<'_>| {
+            // What is there already must still find room to be settled.
+            writing.refuse_when_the_disk_is_low()?;
             let Some(standing) = standing(writing.connection, &integration, &channel)? else { return Ok(Filled::Done) };
             if standing.position != chunk.after {
                 return Ok(Filled::Moved);
@@ -148,10 +162,18 @@ impl Backfills {
     }
 }
 
-/// Deliveries of `integration` that there are, up to `most`.
-fn deliveries(connection: &Connection, integration: &str, most: u64) -> Done<u64> {
-    let mut find = connection.prepare_cached("SELECT count(*) FROM (SELECT 1 FROM delivery WHERE integration = ?1 LIMIT ?2)")?;
-    Ok(find.query_row((integration, i64::try_from(most).unwrap_or(i64::MAX)), |row| rows::count(row, 0))?)
+impl Ahead {
+    /// How many more may be made.
+    fn room(self, connection: &Connection, integration: &str) -> Done<u64> {
+        const READY: &str = "SELECT count(*) FROM (SELECT 1 FROM delivery WHERE integration = ?1 AND state = 'ready' LIMIT ?2)";
+        const WAITING: &str = "SELECT count(*) FROM (SELECT 1 FROM delivery WHERE integration = ?1 AND state <> 'stopped' LIMIT ?2)";
+        let room = |most: u64, sql| -> Done<u64> {
+            let limit = i64::try_from(most).unwrap_or(i64::MAX);
+            let there: u64 = connection.prepare_cached(sql)?.query_row((integration, limit), |row| rows::count(row, 0))?;
+            Ok(most.saturating_sub(there))
+        };
+        Ok(room(self.ready, READY)?.min(room(self.waiting, WAITING)?))
+    }
 }
 
 fn standing(connection: &Connection, integration: &str, channel: &str) -> Done<Option<Standing>> {
@@ -213,7 +235,8 @@ fn go_on(writing: &Writing<'_>, integration: &str, channel: &str, position: i64)
          AND c.position <= coalesce(b.until, c.position) WHERE b.integration = ?1 AND b.channel = ?2 LIMIT 1";
     let is_left = writing.connection.prepare_cached(IS_LEFT)?.query_row((integration, channel, position), |_| Ok(())).optional()?;
     if is_left.is_none() {
-        forget(writing, integration, Some(channel))?;
+        let mut remove = writing.connection.prepare_cached("DELETE FROM backfill WHERE integration = ?1 AND channel = ?2")?;
+        remove.execute((integration, channel))?;
         return Ok(Filled::Done);
     }
     let mut update = writing.connection.prepare_cached("UPDATE backfill SET position = ?3 WHERE integration = ?1 AND channel = ?2")?;
@@ -221,69 +244,83 @@ fn go_on(writing: &Writing<'_>, integration: &str, channel: &str, position: i64)
     Ok(Filled::More)
 }
 
-fn forget(writing: &Writing<'_>, integration: &str, channel: Option<&str>) -> Done<()> {
-    let mut remove =
-        writing.connection.prepare_cached("DELETE FROM backfill WHERE integration = ?1 AND channel = coalesce(?2, channel)")?;
-    remove.execute((integration, channel))?;
-    Ok(())
-}
-
-/// A message came onto `channel`.
-pub(super) fn appended(writing: &Writing<'_>, channel: &str, message: i64, due_at: Timestamp) -> Done<()> {
-    writing
-        .connection
-        .prepare_cached("INSERT INTO channel_message (channel, message, due_at) VALUES (?1, ?2, ?3)")?
-        .execute((channel, message, due_at.0))?;
-    Ok(())
-}
-
-/// Whether what came onto `channel` for `integration` is to wait for its turn behind what the reader takes over. It counts as waiting.
-pub(super) fn lies_behind(writing: &mut Writing<'_>, integration: &str, channel: &str) -> Done<bool> {
-    let lies_behind = standing(writing.connection, integration, channel)?.is_some_and(|standing| standing.until.is_none());
-    if lies_behind {
-        writing.came(integration);
+/// A message came onto its channel. Gives the readers that take the channel over: they find it there when its turn comes, and it counts
+/// as waiting for them, whoever whose message it was knew of them.
+pub(super) fn appended(writing: &mut Writing<'_>, append: &Append, message: i64) -> Done<Vec<String>> {
+    let channel = &append.channel;
+    writing.connection.prepare_cached("INSERT INTO channel_message (channel, message, due_at) VALUES (?1, ?2, ?3)")?.execute((
+        channel,
+        message,
+        append.due_at.0,
+    ))?;
+    let position = writing.connection.last_insert_rowid();
+    let readers: Vec<(String, Option<i64>)> = {
+        let mut find = writing.connection.prepare_cached("SELECT integration, until FROM backfill WHERE channel = ?1")?;
+        let found = find.query_map([channel], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        found.collect::<Result<_, _>>()?
+    };
+    for (reader, until) in &readers {
+        match until {
+            None => writing.came(reader),
+            // Of before it was being retired, or its own: behind what it has still to get.
+            Some(until) if append.deliveries.iter().any(|delivery| delivery.integration == *reader) => {
+                counts(writing, reader, channel, *until)?;
+                let mut extend =
+                    writing.connection.prepare_cached("UPDATE backfill SET until = ?3 WHERE integration = ?1 AND channel = ?2")?;
+                extend.execute((reader, channel, position))?;
+            }
+            Some(_) => {}
+        }
     }
-    Ok(lies_behind)
+    Ok(readers.into_iter().map(|(reader, _)| reader).collect())
 }
 
-/// `integration` reads these channels from now on, those of them that are `new` from their beginning. One that it reads no more it reads to
-/// where it ends now.
-pub(super) fn reads(writing: &mut Writing<'_>, integration: &str, channels: &[String], new: &[String]) -> Done<()> {
+/// `integration` reads these channels from now on. Those that are `new` it reads from their beginning, each with the rule for its key. Of one
+/// that it reads no more it gets what had come for it live.
+pub(super) fn reads(writing: &mut Writing<'_>, integration: &str, channels: &[String], new: &[(String, Option<String>)]) -> Done<()> {
     for channel in of(writing, integration)? {
-        if channels.contains(&channel) { reopen(writing, integration, &channel)? } else { end(writing, integration, &channel)? }
+        if channels.contains(&channel) {
+            reopen(writing, integration, &channel)?;
+        } else {
+            skip_to_live(writing, integration, &channel)?;
+            end(writing, integration, &channel)?;
+        }
     }
-    for channel in new {
+    for (channel, key) in new {
         // Nothing to take over where nothing is.
         if let Some(last) = last(writing, channel)? {
             writing
                 .connection
-                .prepare_cached("INSERT OR IGNORE INTO backfill (integration, channel, position, live_from) VALUES (?1, ?2, 0, ?3)")?
-                .execute((integration, channel, last))?;
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO backfill (integration, channel, position, live_from, key) VALUES (?1, ?2, 0, ?3, ?4)",
+                )?
+                .execute((integration, channel, last, key))?;
         }
     }
     Ok(())
 }
 
-/// `integration` is being retired: it gets what had come for it live, and of what was there before no more than it had.
-pub(super) fn is_leaving(writing: &Writing<'_>, integration: &str) -> Done<()> {
-    for channel in of(writing, integration)? {
-        let mut skip = writing
-            .connection
-            .prepare_cached("UPDATE backfill SET position = max(position, live_from) WHERE integration = ?1 AND channel = ?2")?;
-        skip.execute((integration, &channel))?;
-        end(writing, integration, &channel)?;
-    }
+fn skip_to_live(writing: &Writing<'_>, integration: &str, channel: &str) -> Done<()> {
+    let mut skip = writing
+        .connection
+        .prepare_cached("UPDATE backfill SET position = max(position, live_from) WHERE integration = ?1 AND channel = ?2")?;
+    skip.execute((integration, channel))?;
     Ok(())
+}
+
+/// `integration` is being retired: it gets what is on its channels by now, and nothing that comes.
+pub(super) fn is_leaving(writing: &Writing<'_>, integration: &str) -> Done<()> {
+    of(writing, integration)?.iter().try_for_each(|channel| end(writing, integration, channel))
+}
+
+/// Whether it takes something over still.
+pub(super) fn is_under_way(writing: &Writing<'_>, integration: &str) -> Done<bool> {
+    Ok(!of(writing, integration)?.is_empty())
 }
 
 /// It is not retired after all. What came meanwhile is for it too.
 pub(super) fn stays(writing: &mut Writing<'_>, integration: &str) -> Done<()> {
     of(writing, integration)?.iter().try_for_each(|channel| reopen(writing, integration, channel))
-}
-
-/// It is retired: nothing is for it any more.
-pub(super) fn has_left(writing: &Writing<'_>, integration: &str) -> Done<()> {
-    forget(writing, integration, None)
 }
 
 /// The channels that `integration` takes over.
@@ -301,12 +338,18 @@ fn end(writing: &Writing<'_>, integration: &str, channel: &str) -> Done<()> {
     Ok(())
 }
 
-/// What came since it was ended counts as waiting for it.
-fn reopen(writing: &mut Writing<'_>, integration: &str, channel: &str) -> Done<()> {
-    let Some(Standing { until: Some(until), .. }) = standing(writing.connection, integration, channel)? else { return Ok(()) };
+/// What is behind `until` counts as waiting for it.
+fn counts(writing: &mut Writing<'_>, integration: &str, channel: &str, until: i64) -> Done<()> {
     let mut count = writing.connection.prepare_cached("SELECT count(*) FROM channel_message WHERE channel = ?1 AND position > ?2")?;
     let came: u64 = count.query_row((channel, until), |row| rows::count(row, 0))?;
     (0..came).for_each(|_| writing.came(integration));
+    Ok(())
+}
+
+/// What came since it was ended is for it too.
+fn reopen(writing: &mut Writing<'_>, integration: &str, channel: &str) -> Done<()> {
+    let Some(Standing { until: Some(until), .. }) = standing(writing.connection, integration, channel)? else { return Ok(()) };
+    counts(writing, integration, channel, until)?;
     let mut reopen = writing.connection.prepare_cached("UPDATE backfill SET until = NULL WHERE integration = ?1 AND channel = ?2")?;
     reopen.execute((integration, channel))?;
     Ok(())

@@ -47,7 +47,7 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 
 pub use alias_states::AliasStates;
-pub use backfill::{Backfill, Backfills, Filled, LEFT_COUNTED_MAX};
+pub use backfill::{Ahead, Backfill, Backfills, Filled, LEFT_COUNTED_MAX};
 pub use clean::Cleaned;
 pub use copy::{NEWEST_SCHEMA, check_copy, copy_into, version_of};
 pub use key_value::KeyValue;

@@ -20,8 +20,8 @@ pub struct Activation {
     pub release: ReleaseId,
     /// The channels it reads.
     pub channels: Vec<String>,
-    /// Those that it is new to and reads from their beginning.
-    pub from_beginning: Vec<String>,
+    /// Those that it is new to and reads from their beginning, each with its source's rule for the key.
+    pub from_beginning: Vec<(String, Option<String>)>,
 }
 
 /// Stores and activates releases.

@@ -82,7 +82,7 @@ impl RetirementRows {
     pub async fn finish(&self, integration: &str, done_at: Timestamp) -> Result<bool, StoreError> {
         let integration = integration.to_owned();
         let write = move |writing: &mut Writing<'_>| {
-            if writing.waiting(&integration) > 0 {
+            if writing.waiting(&integration) > 0 || backfill::is_under_way(writing, &integration)? {
                 return Ok(false);
             }
             let finished = writing
@@ -94,7 +94,6 @@ impl RetirementRows {
                 // Should it be activated again one day, it runs.
                 let mut resume = writing.connection.prepare_cached("DELETE FROM pause WHERE kind = 'integration' AND name = ?1")?;
                 resume.execute([&integration])?;
-                backfill::has_left(writing, &integration)?;
             }
             Ok(finished == 1)
         };

@@ -218,6 +218,7 @@ CREATE TABLE backfill (
     position    INTEGER NOT NULL,
     live_from   INTEGER NOT NULL,
     until       INTEGER,
+    key         TEXT,
     PRIMARY KEY (integration, channel)
 ) STRICT, WITHOUT ROWID;
 ";

@@ -31,10 +31,10 @@ fn of(rows: &mut BTreeMap<String, QueueRow>, integration: String) -> &mut QueueR
 fn wait(connection: &Connection, integration: &str, many: u64, now: Timestamp, rows: &mut BTreeMap<String, QueueRow>) -> Done<()> {
     let mut find = super::prepared(connection, OLDEST)?;
     let oldest: Option<i64> = find.query_row([integration], |row| row.get(0)).optional()?;
-    // Settled, all of them, since they were counted.
-    let Some(oldest) = oldest.map(Timestamp) else { return Ok(()) };
     let queue = of(rows, integration.to_owned());
     queue.waiting = many;
+    // None of them is a delivery yet: they wait behind what the reader takes over. Or they were settled since they were counted.
+    let Some(oldest) = oldest.map(Timestamp) else { return Ok(()) };
     queue.oldest_accepted_at = Some(oldest.to_string());
     queue.oldest_waiting_ms = Some(u64::try_from(now.since(oldest).as_millis()).unwrap_or(u64::MAX));
     Ok(())

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Activation, Filled, SqliteStore};
+use super::super::{Activation, Ahead, DATABASE_FILE, Filled, Options, SqliteStore, copy_into};
 use super::releases::release;
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 use crate::message_store::suite::world::*;
-use crate::message_store::{Advance, Append, AppendedMessage, Lane, NewDelivery, SourceResult, SourceState};
+use crate::message_store::{Advance, Append, AppendedMessage, Lane, NewDelivery, SourceResult, SourceState, StoreError};
 
 const CHANNEL: &str = "orders.canonical";
 const HOUR: u64 = 60 * 60 * 1_000;
@@ -50,9 +50,13 @@ async fn append_for(world: &World, text: &str, readers: &[&str], later_ms: u64) 
 /// `erp` becomes active, reading these channels, those from their beginning.
 async fn activate(store: &SqliteStore, file: &str, channels: &[&str], from_beginning: &[&str]) {
     let id = store.releases().put(&release("erp", file), START).await.unwrap();
-    let names = |channels: &[&str]| channels.iter().map(|channel| (*channel).to_owned()).collect();
-    let activation =
-        Activation { integration: "erp".into(), release: id, channels: names(channels), from_beginning: names(from_beginning) };
+    let names = |channels: &[&str]| channels.iter().map(|channel| (*channel).to_owned()).collect::<Vec<_>>();
+    let activation = Activation {
+        integration: "erp".into(),
+        release: id,
+        channels: names(channels),
+        from_beginning: names(from_beginning).into_iter().map(|name| (name, None)).collect(),
+    };
     store.releases().activate(vec![activation], START).await.unwrap();
 }
 
@@ -61,8 +65,8 @@ async fn begins(store: &SqliteStore) {
 }
 
 /// A chunk of as many as there is room for; none where there is none.
-async fn fill(world: &World, store: &SqliteStore, ahead: u64) -> Option<Filled> {
-    let chunk = store.backfills().next("erp", CHANNEL, ahead).await.unwrap()?;
+async fn fill(world: &World, store: &SqliteStore, most: u64) -> Option<Filled> {
+    let chunk = store.backfills().next("erp", CHANNEL, ahead(most)).await.unwrap()?;
     let delivery = |(_, due_at): (_, Timestamp)| NewDelivery {
         integration: "erp".into(),
         lane: key("a"),
@@ -81,6 +85,10 @@ async fn delivered_bodies(world: &World) -> Vec<String> {
         world.deliver(leased.id).await;
     }
     bodies
+}
+
+fn ahead(most: u64) -> Ahead {
+    Ahead { ready: most, waiting: most }
 }
 
 fn left(all: &[super::super::Backfill]) -> Vec<u64> {
@@ -152,7 +160,7 @@ async fn a_chunk_is_filled_once() {
         append(&world, body, &[]).await;
     }
     begins(&store).await;
-    let chunk = || async { store.backfills().next("erp", CHANNEL, 2).await.unwrap().unwrap() };
+    let chunk = || async { store.backfills().next("erp", CHANNEL, ahead(2)).await.unwrap().unwrap() };
     let (first, same) = (chunk().await, chunk().await);
     let deliveries = world.deliveries(&[("erp", key("a")), ("erp", key("a"))]);
     assert_eq!(store.backfills().fill("erp", CHANNEL, first, deliveries.clone(), START).await.unwrap(), Filled::More);
@@ -175,16 +183,30 @@ async fn who_comes_again_gets_what_it_missed_and_nothing_twice() {
 }
 
 #[tokio::test]
-async fn who_is_retired_meanwhile_gets_what_came_for_it_and_no_more_of_what_was_there() {
+async fn who_is_retired_meanwhile_gets_all_that_is_there_and_nothing_that_comes() {
     let (world, store) = opened();
     append(&world, "before", &[]).await;
     begins(&store).await;
     append(&world, "live", &["erp"]).await;
     store.retirements().begin("erp", START, None).await.unwrap();
     append(&world, "later", &[]).await;
-    assert!(!store.retirements().finish("erp", START).await.unwrap(), "one waits for it");
-    assert_eq!(fill(&world, &store, 100).await, Some(Filled::Done));
-    assert_eq!(delivered_bodies(&world).await, ["live"]);
+    assert!(!store.retirements().finish("erp", START).await.unwrap(), "it takes over still");
+    assert_eq!(fill(&world, &store, 1).await, Some(Filled::More));
+    assert_eq!(fill(&world, &store, 2).await, Some(Filled::Done));
+    assert_eq!(delivered_bodies(&world).await, ["before", "live"]);
+    assert!(store.retirements().finish("erp", START).await.unwrap());
+}
+
+#[tokio::test]
+async fn nothing_waits_of_one_that_is_retired_and_yet_it_is_not_done_before_it_has_all() {
+    let (world, store) = opened();
+    append(&world, "before", &[]).await;
+    begins(&store).await;
+    store.retirements().begin("erp", START, None).await.unwrap();
+    assert_eq!(store_waiting(&store), 0);
+    assert!(!store.retirements().finish("erp", START).await.unwrap());
+    assert_eq!(fill(&world, &store, 2).await, Some(Filled::Done));
+    assert_eq!(delivered_bodies(&world).await, ["before"]);
     assert!(store.retirements().finish("erp", START).await.unwrap());
 }
 
@@ -200,7 +222,25 @@ async fn who_stays_after_all_gets_what_came_meanwhile_too() {
     append(&world, "after", &["erp"]).await;
     assert_eq!(store_waiting(&store), 3);
     assert_eq!(fill(&world, &store, 100).await, Some(Filled::Done));
-    assert_eq!(delivered_bodies(&world).await, ["live", "meanwhile", "after"]);
+    assert_eq!(delivered_bodies(&world).await, ["before", "live", "meanwhile", "after"]);
+    assert_eq!(store_waiting(&store), 0);
+}
+
+#[tokio::test]
+async fn what_was_on_its_way_when_it_was_retired_or_taken_back_overtakes_nothing_and_is_counted() {
+    let (world, store) = opened();
+    append(&world, "1", &[]).await;
+    begins(&store).await;
+    append(&world, "2", &["erp"]).await;
+    store.retirements().begin("erp", START, None).await.unwrap();
+    // Its writer knew nothing of that yet.
+    append(&world, "3", &["erp"]).await;
+    assert_eq!((bodies(&world.lease("erp").await), store_waiting(&store)), (vec![], 2));
+    assert!(store.retirements().take_back("erp").await.unwrap());
+    append(&world, "4", &[]).await;
+    assert_eq!(store_waiting(&store), 3);
+    assert_eq!(fill(&world, &store, 100).await, Some(Filled::Done));
+    assert_eq!(delivered_bodies(&world).await, ["1", "2", "3", "4"]);
     assert_eq!(store_waiting(&store), 0);
 }
 
@@ -213,8 +253,43 @@ async fn who_reads_the_channel_no_more_gets_what_came_while_it_did() {
     activate(&store, "b", &["another"], &[]).await;
     append(&world, "later", &[]).await;
     assert_eq!(fill(&world, &store, 100).await, Some(Filled::Done));
-    assert_eq!(delivered_bodies(&world).await, ["before", "live"]);
+    assert_eq!(delivered_bodies(&world).await, ["live"]);
     assert_eq!(store_waiting(&store), 0);
+}
+
+#[tokio::test]
+async fn keys_that_are_stopped_do_not_keep_the_others() {
+    let (world, store) = opened();
+    for body in ["1", "2", "3"] {
+        append(&world, body, &[]).await;
+    }
+    begins(&store).await;
+    let one_by_one = |lane: &'static str| {
+        let (world, store) = (&world, &store);
+        async move {
+            let chunk = store.backfills().next("erp", CHANNEL, ahead(1)).await.unwrap()?;
+            Some(store.backfills().fill("erp", CHANNEL, chunk, world.deliveries(&[("erp", key(lane))]), world.now()).await.unwrap())
+        }
+    };
+    assert_eq!(one_by_one("a").await, Some(Filled::More));
+    assert_eq!(one_by_one("b").await, None, "one waits");
+    world.settle(world.lease("erp").await.remove(0).id, dead_and_stopping()).await;
+    assert_eq!(one_by_one("b").await, Some(Filled::More));
+    assert_eq!(bodies(&world.lease("erp").await), ["2"]);
+}
+
+#[tokio::test]
+async fn nothing_is_taken_over_into_the_reserve_of_the_disk() {
+    let (disk, copy) = (OnDisk::open(), tempfile::tempdir().unwrap());
+    let (store, database) = (disk.sqlite().clone(), disk.folder.path().join(DATABASE_FILE));
+    let world = World::new(disk);
+    append(&world, "1", &[]).await;
+    begins(&store).await;
+    copy_into(&database, &copy.path().join(DATABASE_FILE)).unwrap();
+    let full = SqliteStore::open(copy.path(), Options { reserve_bytes: u64::MAX, ..options() }).unwrap();
+    let chunk = full.backfills().next("erp", CHANNEL, ahead(1)).await.unwrap().unwrap();
+    let filled = full.backfills().fill("erp", CHANNEL, chunk, world.deliveries(&[("erp", key("a"))]), world.now()).await;
+    assert!(matches!(filled, Err(StoreError::Full)), "{filled:?}");
 }
 
 #[tokio::test]
@@ -243,7 +318,7 @@ async fn one_that_cannot_be_ordered_is_a_dead_letter_and_waits_no_more() {
     append(&world, "before", &[]).await;
     begins(&store).await;
     append(&world, "live", &["erp"]).await;
-    let chunk = store.backfills().next("erp", CHANNEL, 100).await.unwrap().unwrap();
+    let chunk = store.backfills().next("erp", CHANNEL, ahead(100)).await.unwrap().unwrap();
     let lane = || Lane::Unkeyed("no customer".into());
     let deliveries = world.deliveries(&[("erp", lane()), ("erp", lane())]);
     assert_eq!(store.backfills().fill("erp", CHANNEL, chunk, deliveries, world.now()).await.unwrap(), Filled::Done);
