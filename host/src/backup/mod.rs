@@ -11,7 +11,7 @@ mod write;
 
 use serde::{Deserialize, Serialize};
 
-pub use read::{restore, verify};
+pub use read::{is_unfinished, restore, verify};
 pub use write::{clear_leftovers, snapshot, write};
 
 /// The list at the end of a backup.

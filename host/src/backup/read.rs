@@ -125,7 +125,7 @@ impl Drop for Place<'_> {
 }
 
 /// Whether restoring was begun in this folder, and not ended.
-fn is_unfinished(data: &Path) -> io::Result<bool> {
+pub fn is_unfinished(data: &Path) -> io::Result<bool> {
     let mut any = false;
     for entry in std::fs::read_dir(data)? {
         any |= is_staging(&entry?.file_name());
@@ -186,7 +186,11 @@ fn refuse_used(data: &Path) -> Result<(), Problem> {
 }
 
 /// Hands every file of the archive to `take`, and checks the whole against the list at its end.
-fn walk(file: &Path, stop: &CancellationToken, mut take: impl FnMut(&str, &mut dyn Read) -> io::Result<()>) -> Result<Manifest, Problem> {
+pub(super) fn walk(
+    file: &Path,
+    stop: &CancellationToken,
+    mut take: impl FnMut(&str, &mut dyn Read) -> io::Result<()>,
+) -> Result<Manifest, Problem> {
     let opened = File::open(file).map_err(|error| {
         Problem::new(Code::FileUnreadable, format!("{}: {error}", file.display())).fix("name a file that `lockgate backup` wrote")
     })?;
@@ -206,9 +210,11 @@ fn walk(file: &Path, stop: &CancellationToken, mut take: impl FnMut(&str, &mut d
             continue;
         }
         let bytes = entry.size();
-        let mut hashed = Hashed { from: &mut entry, hash: Sha256::new() };
-        take(&name, &mut hashed).map_err(broken)?;
+        let mut told = Told { from: &mut entry, failed: false };
+        let mut hashed = Hashed { from: &mut told, hash: Sha256::new() };
+        let taken = take(&name, &mut hashed);
         let sha256 = hex::encode(hashed.hash.finalize());
+        taken.map_err(|error| if told.failed { broken(error) } else { unwritten(&name, &error) })?;
         found.push(Entry { name, bytes, sha256 });
     }
     let manifest = manifest.ok_or_else(|| damaged("it is not whole: the list at its end is missing".to_owned()))?;
@@ -222,6 +228,27 @@ fn walk(file: &Path, stop: &CancellationToken, mut take: impl FnMut(&str, &mut d
     }
     refuse_newer(file, &manifest)?;
     Ok(manifest)
+}
+
+/// Whether it was reading that failed, and not what became of what was read.
+struct Told<R> {
+    from: R,
+    failed: bool,
+}
+
+impl<R: Read> Read for Told<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer);
+        self.failed |= read.is_err();
+        read
+    }
+}
+
+/// The backup is as good as it was.
+fn unwritten(name: &str, error: &io::Error) -> Problem {
+    let code = if error.kind() == io::ErrorKind::StorageFull { Code::DiskFull } else { Code::DataFolderUnwritable };
+    Problem::new(code, format!("{name} cannot be written to the data folder: {error}"))
+        .fix("make room, or name a folder on another disk with --data; nothing is wrong with the backup")
 }
 
 /// A file that is read until somebody says stop.

@@ -212,3 +212,16 @@ fn what_a_killed_host_left_is_cleared_away() {
     left.sort();
     assert_eq!(left, ["backup-notes.txt", "lockgate.db"]);
 }
+
+#[tokio::test]
+async fn a_disk_that_is_full_is_no_fault_of_the_backup() {
+    let place = Place::new();
+    let file = place.back_up();
+    let full = super::read::walk(&file, &CancellationToken::new(), |_, from| {
+        std::io::copy(from, &mut std::io::sink())?;
+        Err(std::io::ErrorKind::StorageFull.into())
+    });
+    let problem = full.unwrap_err();
+    assert_eq!(problem.code, Code::DiskFull);
+    assert!(problem.fix.unwrap().contains("nothing is wrong with the backup"));
+}

@@ -76,7 +76,7 @@ impl BackupCommand {
         progress.detail("the host copies its database");
         let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         clear_partial(folder);
-        let partial = tempfile::Builder::new().prefix(PARTIAL).tempfile_in(folder).map_err(unwritable)?;
+        let partial = tempfile::Builder::new().prefix(PARTIAL).suffix(PARTIAL_END).tempfile_in(folder).map_err(unwritable)?;
         // Says that somebody is at it. A file system that knows no locks says so to nobody, and then nothing is cleared there either.
         drop(partial.as_file().try_lock());
         let bytes = download(common, partial.path(), progress).await?;
@@ -93,12 +93,15 @@ impl BackupCommand {
 
 /// How a backup is called while it is not whole.
 const PARTIAL: &str = ".lockgate-backup-";
+/// So that nobody calls a backup so.
+const PARTIAL_END: &str = ".partial";
 
 /// What a command left that was killed, and that nobody holds any more.
 fn clear_partial(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
-        let is_ours = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PARTIAL));
+        let is_ours =
+            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PARTIAL) && name.ends_with(PARTIAL_END));
         if is_ours && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
             // A new backup does not fail for it.
             drop(std::fs::remove_file(path));
@@ -178,14 +181,14 @@ mod tests {
     #[test]
     fn what_a_killed_backup_left_is_cleared_and_one_under_way_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let held = File::create(folder.path().join(".lockgate-backup-held")).unwrap();
+        let held = File::create(folder.path().join(".lockgate-backup-held.partial")).unwrap();
         held.try_lock().unwrap();
-        for name in [".lockgate-backup-left", "lockgate-backup.tar"] {
+        for name in [".lockgate-backup-left.partial", ".lockgate-backup-mine.tar", "lockgate-backup.tar"] {
             File::create(folder.path().join(name)).unwrap();
         }
         clear_partial(folder.path());
         let mut left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
-        assert_eq!(left, [".lockgate-backup-held", "lockgate-backup.tar"]);
+        assert_eq!(left, [".lockgate-backup-held.partial", ".lockgate-backup-mine.tar", "lockgate-backup.tar"]);
     }
 }
