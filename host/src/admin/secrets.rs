@@ -84,7 +84,7 @@ pub async fn unset(State(api): State<Arc<Api>>, name: Name, request: Request) ->
     let unset = to_its_end(async move {
         let was_set = parts.environment.vault().unset(&of).await.map_err(|problem| refused(&problem))?;
         if was_set {
-            parts.aliases.secrets_changed().await;
+            parts.aliases.secret_unset().await;
             tell(&parts, "a secret was unset", &of);
         }
         Ok::<_, Refusal>(was_set)

@@ -178,6 +178,22 @@ async fn a_password_rotated_in_its_file_is_picked_up_at_the_first_401() {
 }
 
 #[tokio::test]
+async fn a_secret_that_was_taken_away_is_sent_no_more() {
+    let server = Server::start(|_| async { answer(200, &[], "fine") }).await;
+    let bench = Bench::at(&server, basic());
+    bench.aliases.send("crm", &[], get("/a")).await.unwrap();
+    bench.secrets.0.lock().unwrap().remove("file secrets/crm");
+    bench.aliases.secret_unset().await;
+    assert!(bench.aliases.send("crm", &[], get("/a")).await.is_err());
+    assert_eq!(server.seen("/").len(), 1, "there is nothing to send with");
+    bench.secrets.set("file secrets/crm", "another");
+    bench.aliases.secrets_changed().await;
+    bench.aliases.send("crm", &[], get("/a")).await.unwrap();
+    let sent = server.seen("/").last().unwrap().header("authorization").to_owned();
+    assert_eq!(sent, format!("Basic {}", STANDARD.encode("host:another")));
+}
+
+#[tokio::test]
 async fn a_401_to_a_password_of_before_does_not_refuse_the_one_that_was_set_since() {
     let (may_end, is_first) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicBool::new(true)));
     let (gate, first) = (Arc::clone(&may_end), Arc::clone(&is_first));

@@ -94,6 +94,14 @@ struct Wallet {
     failure: Option<EgressError>,
 }
 
+impl Wallet {
+    /// Whether what is sent was made of another secret than `given`, or of any where there is none.
+    fn is_made_of_other_than(&self, given: Option<&Secret>) -> bool {
+        let made_of = self.credential.as_ref().and_then(|credential| credential.made_of.as_ref());
+        made_of.is_some_and(|made_of| given != Some(made_of))
+    }
+}
+
 /// Why a new credential is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Because {
@@ -398,10 +406,35 @@ impl Endpoint {
     }
 
     /// Forgets the answers that were given to another credential than one made of `given`.
-    pub async fn forget_answers_to_other_than(&self, given: &Given) {
-        let wallet = self.credential.lock().await;
-        if wallet.credential.as_ref().and_then(|credential| credential.made_of.as_ref()).is_some_and(|made_of| *made_of != given.joined()) {
-            self.answers.forget_all();
+    pub fn forget_answers_to_other_than(self: &Arc<Self>, given: &Given) {
+        let joined = given.joined();
+        self.with_wallet(move |endpoint, wallet| {
+            if wallet.is_made_of_other_than(Some(&joined)) {
+                endpoint.answers.forget_all();
+            }
+        });
+    }
+
+    /// A secret was taken away: what was made of it is used no more.
+    pub fn let_go_of_other_than(self: &Arc<Self>, given: Option<&Given>) {
+        let joined = given.map(Given::joined);
+        self.with_wallet(move |endpoint, wallet| {
+            if wallet.is_made_of_other_than(joined.as_ref()) {
+                wallet.credential = None;
+                endpoint.answers.forget_all();
+            }
+        });
+    }
+
+    /// At once, or as soon as a token that is being asked for is there.
+    fn with_wallet(self: &Arc<Self>, change: impl FnOnce(&Self, &mut Wallet) + Send + 'static) {
+        let endpoint = Arc::clone(self);
+        match Arc::clone(&self.credential).try_lock_owned() {
+            Ok(mut wallet) => change(&endpoint, &mut wallet),
+            Err(_) => drop(tokio::spawn(async move {
+                let mut wallet = Arc::clone(&endpoint.credential).lock_owned().await;
+                change(&endpoint, &mut wallet);
+            })),
         }
     }
 

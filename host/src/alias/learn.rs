@@ -16,7 +16,8 @@ impl Endpoint {
     /// What an answer says about the target.
     pub(super) fn hear(&self, answer: UpstreamResponse, sender: &Sender, ticket: Ticket, credential: &Credential) -> Heard {
         let status = answer.status.as_u16();
-        let asked = if matches!(status, 429 | 503) { retry_after::parse(&answer.headers, self.now().0) } else { Asked::default() };
+        let asked =
+            if matches!(status, 429 | 503) { retry_after::parse(&answer.headers, self.around.clock.wall().0) } else { Asked::default() };
         let detail = || {
             let oddity = asked.oddity.clone().map(|oddity| format!("; its {}", credential.blanker.blank_text(oddity)));
             format!("the target answered {status}{}", oddity.unwrap_or_default())

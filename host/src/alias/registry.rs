@@ -379,13 +379,21 @@ impl Aliases {
         for (name, endpoint) in self.endpoints().iter() {
             if endpoint.turnstile.is_refused() && self.release_if_changed(endpoint).await {
                 released.push(name.clone());
-            } else if endpoint.alias.stale_if_error.is_some()
-                && let Ok(given) = endpoint.given()
-            {
-                endpoint.forget_answers_to_other_than(&given).await;
+            } else {
+                forget_answers(endpoint);
             }
         }
+        // Those may come back.
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(forget_answers);
         released
+    }
+
+    /// A secret was taken away: no request is sent with what was made of it, but those under way.
+    pub async fn secret_unset(&self) {
+        for endpoint in self.endpoints().values() {
+            endpoint.let_go_of_other_than(endpoint.given().ok().as_ref());
+        }
+        self.secrets_changed().await;
     }
 
     /// Ends when no token is being asked for: what was given is kept.
@@ -398,6 +406,15 @@ impl Aliases {
 
     fn endpoint(&self, alias: &str) -> Result<Arc<Endpoint>, EgressError> {
         self.endpoints().get(alias).cloned().ok_or_else(|| EgressError::Denied(format!("there is no alias {alias}")))
+    }
+}
+
+/// What was answered to another secret is not for whoever has this one.
+fn forget_answers(endpoint: &Arc<Endpoint>) {
+    if endpoint.alias.stale_if_error.is_some()
+        && let Ok(given) = endpoint.given()
+    {
+        endpoint.forget_answers_to_other_than(&given);
     }
 }
 
