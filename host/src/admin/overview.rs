@@ -239,7 +239,8 @@ impl IntegrationOverview {
     /// When it is drained through `aliases`, of which it has its turns.
     fn goes_through(&mut self, aliases: &BTreeMap<String, AliasOverview>, rates: &Aliases) {
         let is_held = |name: &String| aliases.get(name).is_some_and(|alias| alias.status.limited_by.is_none());
-        if self.paused.is_some() || self.held_by.iter().any(is_held) {
+        // What is behind a stopped key waits for a person.
+        if self.paused.is_some() || self.stopped > 0 || self.held_by.iter().any(is_held) {
             self.drained_in = None;
             return;
         }

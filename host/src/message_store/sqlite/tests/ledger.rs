@@ -399,3 +399,17 @@ async fn another_body_under_the_same_key_is_noted_on_retries_and_where_waits_are
     sends(&world, "another", "dd", delivered()).await;
     assert_eq!(other_bodies(&ledger, id).await, [(2, false), (1, true), (1, false), (1, false), (1, true)]);
 }
+
+#[tokio::test]
+async fn waits_of_a_call_that_uses_a_key_twice_are_counted_together_too() {
+    let (world, ledger) = world();
+    let id = world.accept("1", None).await;
+    for _ in 0..3 {
+        let mut settle = world.settlement(world.lease_one().await.id, Settlement::Waits { due_at: world.now() });
+        let requests = ["aa", "bb"].map(|sha256| json!({"idempotency-key": "k", "body-sha256": sha256}));
+        settle.attempt.trace = json!({"calls": [{"requests": requests}]}).to_string().into();
+        settle.attempt.exchanges = vec![Exchange::default(), Exchange::default()];
+        world.store().settle(Arc::new(settle)).await.unwrap();
+    }
+    assert_eq!(other_bodies(&ledger, id).await, [(3, false)]);
+}
