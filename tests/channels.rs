@@ -92,3 +92,27 @@ fn a_reader_from_now_on_gets_what_comes_and_nothing_of_before() {
     wait_for_audited(&outside, 1);
     assert_eq!(audited(&outside), [2]);
 }
+
+#[test]
+fn a_reader_that_is_full_holds_its_writer_and_status_names_it() {
+    let mut outside = Outside::start();
+    let workspace = workspace(&outside);
+    let file = std::fs::read_to_string(workspace.path().join("lockgate.toml")).unwrap();
+    workspace.write("lockgate.toml", &format!("{file}\n[limits]\nwaiting = 3\n"));
+    outside.crm_down();
+    let host = Host::start(&workspace);
+    let entry =
+        |name: &str| host.api("/api/v1/status")["integrations"].as_array().unwrap().iter().find(|entry| entry["name"] == name).cloned();
+    let waiting = |name: &str, count: u64| entry(name).filter(|entry| entry["waiting"] == count);
+    post(&host, 0..3);
+    eventually("three wait for the CRM", || waiting("orders-to-crm", 3));
+    post(&host, 3..6);
+    let writer = eventually("its writer waits for that", || waiting("shop-orders", 3));
+    assert_eq!((&writer["state"], &writer["held-by-readers"]), (&json!("held"), &json!(["orders-to-crm"])));
+    assert_eq!(writer["drained-in-s"], Value::Null);
+    let told = String::from_utf8(workspace.lockgate(&["status"]).stdout).unwrap();
+    assert!(told.contains("integration shop-orders: 3 waiting, and as much waits in orders-to-crm as may"), "{told}");
+    outside.crm_up();
+    eventually("all is delivered", || waiting("orders-to-crm", 0).and(waiting("shop-orders", 0)));
+    wait_for_audited(&outside, 6);
+}

@@ -199,7 +199,12 @@ fn tell(parts: &ApiParts, action: &Action, chosen: &str, results: &[Done], by: &
     let done: Vec<DeadLetterId> = results.iter().filter(|done| done.became.is_done()).map(|done| done.id).collect();
     let (letters, done) = (told(&done), done.len());
     let (what, why) = match action {
+        Action::Replay { .. } if done == 0 => ("no dead letter was replayed", None),
+        Action::Replay { superseded: Superseded::Skip, .. } => {
+            ("dead letters were replayed, or discarded where they were superseded", None)
+        }
         Action::Replay { .. } => ("dead letters were replayed", None),
+        Action::Discard { .. } if done == 0 => ("no dead letter was discarded", None),
         Action::Discard { reason } => ("dead letters were discarded", Some(reason.as_str())),
     };
     tracing::info!(by, dead_letters = letters, asked, done, chosen, reason = why, "{what}");

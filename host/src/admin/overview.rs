@@ -9,7 +9,7 @@ use super::ApiParts;
 use crate::alias::{AliasStatus, Aliases};
 use crate::clock::Timestamp;
 use crate::delivery::{Pause, Retirement};
-use crate::integration::{Entry, Integration, Owner, Source};
+use crate::integration::{Entry, Integration, Owner, Sink, Source};
 use crate::message_store::sqlite::Backfill;
 use crate::message_store::sqlite::ledger::{CURVE_MINUTES, Curve, Minute, QueueRow};
 use crate::message_store::{SourceState, StoreError};
@@ -44,6 +44,8 @@ pub struct IntegrationOverview {
     pub retirement: Option<Retirement>,
     /// The aliases it sends through that send nothing for now. Why they do not is in [`Overview::aliases`].
     pub held_by: Vec<String>,
+    /// Readers of its channel of which as much waits as may: nothing more is made for them.
+    pub held_by_readers: Vec<String>,
     /// Deliveries that have no outcome yet.
     pub waiting: u64,
     /// RFC 3339.
@@ -174,6 +176,7 @@ impl Overview {
             let curve = curves.remove(&queue.integration);
             IntegrationOverview { retirement, ..IntegrationOverview::new(queue, curve, at) }
         }));
+        are_held_by_readers(&mut integrations, parts);
         for integration in &mut integrations {
             integration.goes_through(&aliases, &parts.aliases);
         }
@@ -194,6 +197,7 @@ impl IntegrationOverview {
             paused: None,
             retirement: None,
             held_by: Vec::new(),
+            held_by_readers: Vec::new(),
             waiting: queue.waiting,
             oldest_accepted_at: queue.oldest_accepted_at,
             oldest_waiting: queue.oldest_waiting_ms.map(Duration::from_millis),
@@ -240,7 +244,7 @@ impl IntegrationOverview {
     fn goes_through(&mut self, aliases: &BTreeMap<String, AliasOverview>, rates: &Aliases) {
         let is_held = |name: &String| aliases.get(name).is_some_and(|alias| alias.status.limited_by.is_none());
         // What is behind a stopped key waits for a person.
-        if self.paused.is_some() || self.stopped > 0 || self.held_by.iter().any(is_held) {
+        if self.paused.is_some() || self.stopped > 0 || !self.held_by_readers.is_empty() || self.held_by.iter().any(is_held) {
             self.drained_in = None;
             return;
         }
@@ -256,6 +260,24 @@ impl IntegrationOverview {
         }
         if self.waiting > 0 {
             self.drained_in = at_its_rate.or(self.drained_in).map(|time| Duration::from_secs(time.as_secs_f64().ceil() as u64));
+        }
+    }
+}
+
+/// What a sink writes to is known; where plugins send to is not, before they do.
+fn are_held_by_readers(integrations: &mut [IntegrationOverview], parts: &ApiParts) {
+    let routes = parts.intake.routes();
+    let most = parts.intake.waiting_max().integration;
+    let full: BTreeSet<String> = integrations.iter().filter(|one| one.waiting >= most).map(|one| one.name.clone()).collect();
+    if full.is_empty() {
+        return;
+    }
+    for one in integrations {
+        let Some(Sink::Channel(channel)) = routes.integration(&one.name).map(|integration| integration.sink.clone()) else { continue };
+        let reads = |name: &&String| routes.integration(name).is_some_and(|reader| reader.reads(&channel).is_some());
+        one.held_by_readers = full.iter().filter(reads).cloned().collect();
+        if !one.held_by_readers.is_empty() && one.state == IntegrationState::Delivering {
+            one.state = IntegrationState::Held;
         }
     }
 }

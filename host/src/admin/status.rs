@@ -42,6 +42,7 @@ fn integration(overview: &IntegrationOverview) -> Value {
         "paused": super::pausing::paused(overview.paused.as_ref()),
         "retirement": super::retiring::shown(overview.retirement.as_ref()),
         "held-by": overview.held_by,
+        "held-by-readers": overview.held_by_readers,
         "waiting": overview.waiting,
         "oldest-accepted-at": overview.oldest_accepted_at,
         "oldest-waiting-ms": overview.oldest_waiting.map(ms),

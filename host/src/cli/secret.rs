@@ -21,6 +21,7 @@ use crate::app::secrets;
 use crate::clock::{Clock, SystemClock};
 use crate::config::workspace::{environment_names, read_environment, read_files};
 use crate::config::{HostConfig, secret_names};
+use crate::message_store::sqlite::DATABASE_FILE;
 use crate::problem::{Code, Problem};
 
 /// What is typed is seldom longer, and then its buffer grows and leaves copies behind. A terminal's own line is no longer.
@@ -111,6 +112,9 @@ async fn set(place: &Place<'_>, name: &str) -> Result<(), Failure> {
         None => {
             let config = place.stopped()?;
             check_name(&common.directory, name)?;
+            if !common.json {
+                output::complaint(&format!("no host runs on {}: it is kept there for the next start", config.data.display()));
+            }
             let (store, vault) = secrets::open_stopped(&config).await?;
             let clock = SystemClock::new();
             clock.not_before(store.last_seen_time());
@@ -136,6 +140,7 @@ async fn show(place: &Place<'_>) -> Result<(), Failure> {
     let common = place.common;
     let answer = match place.ask(Method::GET, "/api/v1/secrets", Bytes::new()).await? {
         Some(answer) => answer,
+        None if !place.stopped()?.data.join(DATABASE_FILE).exists() => json!({ "secrets": [] }),
         None => {
             let (store, vault) = secrets::open_stopped(&place.stopped()?).await?;
             let set = vault.list().into_iter().map(|set| json!({ "name": set.name, "set-at": set.set_at.to_string(), "otherwise": null }));
@@ -160,13 +165,14 @@ async fn unset(place: &Place<'_>, name: &str) -> Result<(), Failure> {
     let asked = place.ask(Method::DELETE, &format!("/api/v1/secrets/{}", encoded(name)), Bytes::new()).await;
     let answer = match asked.map_err(|problem| or_fix(problem, LISTED))? {
         Some(answer) => answer,
+        None if !place.stopped()?.data.join(DATABASE_FILE).exists() => return Err(none_is_set().into()),
         None => {
             let (store, vault) = secrets::open_stopped(&place.stopped()?).await?;
             let was_set = vault.unset(name).await;
             drop(vault);
             store.close().await;
             if !was_set? {
-                return Err(Problem::new(Code::NotFound, "no secret of that name is set").fix(LISTED).into());
+                return Err(none_is_set().into());
             }
             json!({ "name": name, "left-without": null })
         }
@@ -178,6 +184,10 @@ async fn unset(place: &Place<'_>, name: &str) -> Result<(), Failure> {
         output::complaint(&warning);
     }
     Ok(())
+}
+
+fn none_is_set() -> Problem {
+    Problem::new(Code::NotFound, "no secret of that name is set").fix(LISTED)
 }
 
 /// What waits for the secret now, where there is no other value of it.

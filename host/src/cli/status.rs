@@ -107,6 +107,7 @@ fn lines(status: &Value, now: Timestamp) -> Vec<String> {
         .iter()
         .filter_map(|alias| held_up(alias, now))
         .chain(integrations.iter().filter_map(retiring))
+        .chain(integrations.iter().filter_map(held_by_readers))
         .chain(integrations.iter().flat_map(taking_over))
         .collect();
     section(&mut lines, "Goes on by itself; no message is lost:", passing);
@@ -193,6 +194,19 @@ fn retiring(entry: &Value) -> Option<String> {
             "  integration {name}: being retired since {since}{reason}: {waiting} waiting\n    to take it back: lockgate resume {name} --integration{twice}"
         )
     })
+}
+
+/// Readers that keep an integration from writing.
+fn held_by_readers(entry: &Value) -> Option<String> {
+    let readers: Vec<String> = list(&entry["held-by-readers"]).iter().filter_map(Value::as_str).map(output::on_one_line).collect();
+    let (name, waiting) = (text(entry, "name"), text(entry, "waiting"));
+    let told = || {
+        format!(
+            "  integration {name}: {waiting} waiting, and as much waits in {} as may (limits.waiting): it goes on when there is room",
+            readers.join(", ")
+        )
+    };
+    (!readers.is_empty()).then(told)
 }
 
 /// Channels that an integration reads from their beginning, and has not come to the end of.
@@ -324,6 +338,17 @@ mod tests {
         assert!(text.contains(cause), "{text}");
         assert_eq!(text.matches("alias crm").count(), 1);
         assert!(!text.contains('\u{1b}'), "what came from a target does nothing to the terminal");
+    }
+
+    #[test]
+    fn names_the_reader_that_keeps_a_writer_and_how_far_one_is_that_takes_a_channel_over() {
+        let writer = json!({ "name": "shop-orders", "waiting": 60, "held-by-readers": ["orders-to-audit"] });
+        let told = held_by_readers(&writer).unwrap();
+        assert!(told.contains("shop-orders: 60 waiting, and as much waits in orders-to-audit as may"), "{told}");
+        assert_eq!(held_by_readers(&json!({ "name": "shop-orders", "held-by-readers": [] })), None);
+        let left = |left: u64| json!({ "name": "erp", "takes-over": [{ "channel": "orders", "left": left }] });
+        assert_eq!(taking_over(&left(97)), ["  erp takes over channel orders from its beginning: 97 to come"]);
+        assert_eq!(taking_over(&left(LEFT_COUNTED_MAX)), ["  erp takes over channel orders from its beginning: 100000 or more to come"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::Console;
 use super::access::SignedIn;
 use super::aliases;
 use super::curve;
+use super::integration;
 use super::live::{self, View};
 use super::page::{Page, Section, Wrong};
 use super::parts::{self, Row, Tone, column, counted, figures, number};
@@ -329,6 +330,10 @@ pub fn state(one: &IntegrationOverview, overview: &Overview) -> Markup {
                 @for (index, name) in one.held_by.iter().enumerate() {
                     @if index > 0 { ", " }
                     a href=(aliases::path(name)) { (name) }
+                }
+                @for (index, name) in one.held_by_readers.iter().enumerate() {
+                    @if index > 0 || !one.held_by.is_empty() { ", " }
+                    a href=(integration::path(name)) { (name) } ", which is full"
                 }
             }
         }

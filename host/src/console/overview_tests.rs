@@ -19,6 +19,7 @@ fn integration(name: &str) -> IntegrationOverview {
         paused: None,
         retirement: None,
         held_by: Vec::new(),
+        held_by_readers: Vec::new(),
         waiting: 0,
         oldest_accepted_at: None,
         oldest_waiting: None,

@@ -35,7 +35,11 @@ impl Standing {
             IntegrationState::Held | IntegrationState::Paused => Self::Held,
             IntegrationState::Delivering => Self::Delivering,
             // What it does not deliver is held up by what it goes through, or by who paused it.
-            IntegrationState::Retiring if integration.paused.is_some() || !integration.held_by.is_empty() => Self::Held,
+            IntegrationState::Retiring
+                if integration.paused.is_some() || !integration.held_by.is_empty() || !integration.held_by_readers.is_empty() =>
+            {
+                Self::Held
+            }
             IntegrationState::Retiring => Self::Delivering,
             IntegrationState::Idle | IntegrationState::Inactive => Self::Idle,
         }
