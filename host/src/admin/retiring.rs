@@ -24,6 +24,7 @@ use crate::delivery::Retirement;
 use crate::ingress::Leaving;
 use crate::ingress::answer::{self, Refusal};
 use crate::message_store::MessageStore;
+use crate::message_store::sqlite::{Backfill, LEFT_COUNTED_MAX};
 use crate::problem::Code;
 use crate::telemetry::events::{Event, Kind, Level};
 
@@ -74,6 +75,8 @@ async fn begin(parts: &ApiParts, name: &str, reason: Option<String>, anyway: boo
     parts.intake.set_leaving(name, Some(Leaving::Draining));
     tell(parts, name, &retirement, Some(BY_API), "takes nothing new and is retired when nothing of it waits");
     let mut notes = unread::unwritten_by_retiring(&routes, name);
+    let taking_over = parts.store.backfills().all().await.map_err(|error| refusal(&error))?;
+    notes.extend(taking_over.iter().filter(|one| one.integration == name).map(still_to_come));
     if end(parts, name, &retirement, Some(BY_API)).await? {
         return Ok((parts.retirements.of(name).unwrap_or(retirement), notes));
     }
@@ -126,6 +129,12 @@ async fn end(parts: &ApiParts, name: &str, retirement: &Retirement, by: Option<&
 }
 
 /// `by`: none where the host came to it by itself, some time after somebody asked.
+/// What a reader gets first that has not come to the end of its channel.
+fn still_to_come(Backfill { integration, channel, left, .. }: &Backfill) -> String {
+    let or_more = if *left >= LEFT_COUNTED_MAX { " or more" } else { "" };
+    format!("{integration} takes over channel {channel}: {left}{or_more} that are on it by now are delivered first")
+}
+
 fn tell(parts: &ApiParts, name: &str, retirement: &Retirement, by: Option<&'static str>, what: &'static str) {
     let reason = retirement.reason.as_deref();
     tracing::info!(by, integration = name, reason, "{what}");

@@ -390,7 +390,8 @@ impl Aliases {
 
     /// A secret was taken away: no request is sent with what was made of it, but those under way.
     pub async fn secret_unset(&self) {
-        for endpoint in self.endpoints().values() {
+        let gone: Vec<_> = self.gone.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for endpoint in self.endpoints().values().chain(&gone) {
             endpoint.let_go_of_other_than(endpoint.given().ok().as_ref());
         }
         self.secrets_changed().await;

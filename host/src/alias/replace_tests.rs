@@ -240,6 +240,19 @@ async fn an_alias_that_was_gone_comes_back_paused_as_it_was_and_with_its_token()
 }
 
 #[tokio::test]
+async fn an_alias_that_comes_back_sends_no_secret_that_was_unset_meanwhile() {
+    let server = answering(200).await;
+    let bench = Bench::anywhere(&server, basic());
+    assert_eq!(send(&bench).await, Ok(200));
+    bench.aliases.replace(&Environment { name: "dev".into(), values: BTreeMap::new(), aliases: BTreeMap::new() });
+    bench.secrets.0.lock().unwrap().remove("file secrets/crm");
+    bench.aliases.secret_unset().await;
+    bench.aliases.replace(&environment(&server, |_| {}));
+    assert!(send(&bench).await.is_err());
+    assert_eq!(server.seen("/").len(), 1);
+}
+
+#[tokio::test]
 async fn what_is_known_of_a_target_stays_while_the_url_does() {
     let server = Server::start(|_| async { answer(429, &[("retry-after", "3600")], "") }).await;
     let other = answering(200).await;

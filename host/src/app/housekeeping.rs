@@ -78,10 +78,10 @@ mod tests {
 
     use super::*;
     use crate::clock::ManualClock;
-    use crate::integration::ReleaseId;
     use crate::message::{Headers, Message, MessageId};
     use crate::message_store::sqlite::Options;
-    use crate::message_store::{Accept, Attempt, Dedup, Lane, Lease, MessageStore, NewDelivery, Settle, Settlement, WaitingMax};
+    use crate::message_store::suite::world::{delivered, settled_at};
+    use crate::message_store::{Accept, Dedup, Lane, Lease, MessageStore, NewDelivery, WaitingMax};
     use crate::random::SeededRandom;
 
     const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -122,19 +122,7 @@ mod tests {
         let lease = Lease { integration: "crm".into(), now, limit: 10, bytes_max: usize::MAX };
         let leased = store.lease(lease).await.unwrap().remove(0);
         assert_eq!(leased.message.body, number.to_be_bytes()[..]);
-        let attempt = Attempt {
-            release: ReleaseId("00".repeat(32)),
-            started_at: now,
-            ended_at: now,
-            result: "delivered",
-            code: None,
-            detail: None,
-            trace: "{}".into(),
-            exchanges: Vec::new(),
-        };
-        let settlement = Settlement::Delivered { receipt: serde_json::Value::Null };
-        let (appends, key_values, tracked) = (Vec::new(), Vec::new(), Vec::new());
-        store.settle(Arc::new(Settle { delivery: leased.id, attempt, settlement, appends, key_values, tracked })).await.unwrap();
+        store.settle(Arc::new(settled_at(leased.id, delivered(), now))).await.unwrap();
     }
 
     /// Between a command and its answer the writer is done with what it has in hand, and may answer one more together with it. Nothing

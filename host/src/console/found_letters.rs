@@ -66,11 +66,7 @@ impl Asked {
 
     /// The address of the page that starts before `before`; none is the first page.
     fn address(&self, before: Option<i64>) -> String {
-        let before = before.map(|before| before.to_string());
-        let find = self.find.iter().map(|find| ("find", find.as_str()));
-        let given = self.given.iter().filter(|(name, _)| *name != "before").map(|(name, value)| (*name, value.as_str()));
-        let fields: Vec<_> = find.chain(given).chain(before.iter().map(|before| ("before", before.as_str()))).collect();
-        parts::query(Section::DeadLetters.path(), &fields)
+        messages::address(Section::DeadLetters, self.find.as_deref(), &self.given, before)
     }
 }
 

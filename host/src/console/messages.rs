@@ -83,12 +83,17 @@ impl Asked {
 
     /// The address of the page that starts before `before`; none is the first page.
     fn address(&self, before: Option<i64>) -> String {
-        let before = before.map(|before| before.to_string());
-        let find = self.find.iter().map(|find| ("find", find.as_str()));
-        let given = self.given.iter().filter(|(name, _)| *name != "before").map(|(name, value)| (*name, value.as_str()));
-        let fields: Vec<_> = find.chain(given).chain(before.iter().map(|before| ("before", before.as_str()))).collect();
-        parts::query(Section::Messages.path(), &fields)
+        address(Section::Messages, self.find.as_deref(), &self.given, before)
     }
+}
+
+/// The address of a search, of its page that starts before `before`.
+pub fn address(section: Section, find: Option<&str>, given: &[(&'static str, String)], before: Option<i64>) -> String {
+    let before = before.map(|before| before.to_string());
+    let given = given.iter().filter(|(name, _)| *name != "before").map(|(name, value)| (*name, value.as_str()));
+    let find = find.into_iter().map(|find| ("find", find));
+    let fields: Vec<_> = find.chain(given).chain(before.iter().map(|before| ("before", before.as_str()))).collect();
+    parts::query(section.path(), &fields)
 }
 
 /// What `text` is: a tracked value if it has `=` in it, an id if a message's id starts so, else a key.

@@ -4,7 +4,7 @@
 //! effects and the place it goes on from are committed together: a host that dies in between polls again, and what makes an item the
 //! same makes it one message. Knows `message_store`, `plugin` (through their traits), `delivery`'s catalog and `alias` (its gates);
 //! knows nothing of files, sockets or SQL. Read `poller` for the way of one poll, `clockwork` for a schedule, and `backfill` for what a channel
-//! held before its reader came.
+//! held before its reader came: that one is given rows of the store on disk, which alone has them.
 
 mod backfill;
 mod clockwork;

@@ -287,24 +287,7 @@ impl World {
     }
 
     pub fn settlement(&self, delivery: DeliveryId, settlement: Settlement) -> Settle {
-        let result = match &settlement {
-            Settlement::Delivered { .. } => "delivered",
-            Settlement::Skipped { .. } => "skipped",
-            Settlement::FannedOut { .. } => "fanned-out",
-            Settlement::Waits { .. } => "waited",
-            Settlement::Retries { .. } | Settlement::DeadLettered { .. } => "failed",
-        };
-        let attempt = Attempt {
-            release: ReleaseId("00".repeat(32)),
-            started_at: self.now(),
-            ended_at: self.now(),
-            result,
-            code: None,
-            detail: None,
-            trace: json!({"calls": []}).to_string().into(),
-            exchanges: Vec::new(),
-        };
-        Settle { delivery, attempt, settlement, appends: Vec::new(), key_values: Vec::new(), tracked: Vec::new() }
+        settled_at(delivery, settlement, self.now())
     }
 
     pub async fn settle(&self, delivery: DeliveryId, settlement: Settlement) {
@@ -367,6 +350,28 @@ impl World {
         };
         bodies.iter().enumerate().map(child).collect()
     }
+}
+
+/// A settlement with nothing beside it.
+pub fn settled_at(delivery: DeliveryId, settlement: Settlement, at: Timestamp) -> Settle {
+    let result = match &settlement {
+        Settlement::Delivered { .. } => "delivered",
+        Settlement::Skipped { .. } => "skipped",
+        Settlement::FannedOut { .. } => "fanned-out",
+        Settlement::Waits { .. } => "waited",
+        Settlement::Retries { .. } | Settlement::DeadLettered { .. } => "failed",
+    };
+    let attempt = Attempt {
+        release: ReleaseId("00".repeat(32)),
+        started_at: at,
+        ended_at: at,
+        result,
+        code: None,
+        detail: None,
+        trace: json!({"calls": []}).to_string().into(),
+        exchanges: Vec::new(),
+    };
+    Settle { delivery, attempt, settlement, appends: Vec::new(), key_values: Vec::new(), tracked: Vec::new() }
 }
 
 pub fn delivered() -> Settlement {

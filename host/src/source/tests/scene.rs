@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::delivery::tests::lab::{Lab, draft, integration, plugin, receipt, step, text};
-use crate::integration::{Entry, Integration, Occasion, Poll, ReleaseId, Source, WaitingMax};
+use crate::integration::{Entry, Integration, Occasion, Poll, Source, WaitingMax};
 use crate::message::{Headers, Message, MessageId};
 use crate::message_store::memory::MemoryStore;
-use crate::message_store::{Accept, Accepted, Attempt, Lane, Lease, MessageStore, NewDelivery, Settle, Settlement, SourceState};
+use crate::message_store::suite::world::{delivered, settled_at};
+use crate::message_store::{Accept, Accepted, Lane, Lease, MessageStore, NewDelivery, SourceState};
 use crate::plugin::scripted::{Answer, ScriptedInvoker};
 use crate::plugin::{Call, Item, Output, Page};
 use crate::random::SeededRandom;
@@ -140,20 +141,7 @@ impl Scene {
             .await
             .unwrap();
         let now = self.lab.clock.now();
-        let attempt = Attempt {
-            release: ReleaseId("00".repeat(32)),
-            started_at: now,
-            ended_at: now,
-            result: "delivered",
-            code: None,
-            detail: None,
-            trace: "{}".into(),
-            exchanges: Vec::new(),
-        };
-        let settlement = Settlement::Delivered { receipt: serde_json::Value::Null };
-        let (appends, key_values, tracked) = (Vec::new(), Vec::new(), Vec::new());
-        let settle = Settle { delivery: leased[0].id, attempt, settlement, appends, key_values, tracked };
-        self.lab.store.settle(Arc::new(settle)).await.unwrap();
+        self.lab.store.settle(Arc::new(settled_at(leased[0].id, delivered(), now))).await.unwrap();
     }
 
     /// Codes and words of what was told of the source, whether somebody listened or not.
