@@ -103,7 +103,7 @@ impl Host {
         alias_states::restore(&ground.store, &aliases).await?;
         let retirements = Arc::new(Retirements::default());
         retiring::restore(&ground.store, &retirements).await?;
-        let catalog = Arc::new(plugins::catalog(&active, environment)?.heeding(retirements.clone()));
+        let catalog = Arc::new(plugins::catalog(&active, environment, &config.call_limits)?.heeding(retirements.clone()));
         let invoker = plugins::invoker(&config, &ground, &aliases, &catalog, progress)?;
         let intake = ground.intake(&config, &active, environment, &secrets)?;
         retiring::close(&intake, &retirements);

@@ -45,6 +45,7 @@ codes! {
     NoEnvironment = "LG-1012": "no such environment",
     MissingSecret = "LG-1013": "a secret has no value",
     LockOutdated = "LG-1014": "lockgate.lock does not match the workspace",
+    OverCeiling = "LG-1015": "an integration asks for more than its host allows",
 
     PluginMissing = "LG-2001": "no plugin matches",
     NotAComponent = "LG-2002": "the file is not a Wasm component",

@@ -11,9 +11,9 @@ use super::releases::Active;
 use crate::admin::ReadFacts;
 use crate::alias::{Aliases, Environment};
 use crate::capability::queue::Channels;
-use crate::config::{HostConfig, configs_of};
+use crate::config::{HostConfig, configs_of, limits};
 use crate::delivery::{Catalog, Runnable, Use};
-use crate::integration::PinnedPlugin;
+use crate::integration::{CallLimits, PinnedPlugin};
 use crate::plugin::cache::CompileCache;
 use crate::plugin::component::Facts;
 use crate::plugin::engine::PluginEngine;
@@ -25,11 +25,11 @@ use crate::plugin::{Export, PluginInvoker, host_key};
 use crate::problem::{Code, Problem, Problems};
 
 /// The active releases, their plugins pinned and their configurations resolved.
-pub fn catalog(active: &[Active], environment: &Environment) -> Result<Catalog, Problems> {
+pub fn catalog(active: &[Active], environment: &Environment, ceiling: &CallLimits) -> Result<Catalog, Problems> {
     let mut problems = Problems::default();
     let mut runnables = Vec::new();
     for active in active {
-        match runnable(active, environment) {
+        match runnable(active, environment, ceiling) {
             Ok(runnable) => runnables.push(runnable),
             Err(more) => problems.0.extend(more.0),
         }
@@ -46,7 +46,8 @@ pub fn invoker(
     progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Arc<dyn PluginInvoker>, Problems> {
     let host_key = host_key::load_or_create(&config.data, &*ground.random)?;
-    let limits = Limits::default();
+    // Slots of memory are as large as the largest that any integration may ask for; what is not touched costs nothing.
+    let limits = Limits::of(&config.call_limits);
     let engine = Arc::new(PluginEngine::new(&limits)?);
     let plugins = Plugins::new(engine, Some(CompileCache::open(&config.data, host_key.clone())?))?;
     load(config, &plugins, catalog, progress)?;
@@ -62,7 +63,7 @@ pub fn invoker(
         metrics: ground.metrics.clone(),
         events: ground.events.clone(),
     };
-    Ok(Arc::new(WasmInvoker::new(around, limits)))
+    Ok(Arc::new(WasmInvoker::new(around, limits.calls_at_once)))
 }
 
 /// Compiles, or takes from the cache, every component that is used, and links it with what each of its uses is offered. On every
@@ -95,10 +96,14 @@ fn uses(runnable: &Runnable) -> impl Iterator<Item = (&Runnable, &Use, Export)> 
     steps.chain(runnable.sink.iter().map(move |used| (runnable, used, runnable.sink_export()))).chain(polls)
 }
 
-fn runnable(active: &Active, environment: &Environment) -> Result<Runnable, Problems> {
+fn runnable(active: &Active, environment: &Environment, ceiling: &CallLimits) -> Result<Runnable, Problems> {
+    let over: Vec<_> = limits::over(&active.integration.limits, ceiling).map(|(_, problem)| problem).collect();
+    let of_it =
+        |problem: Problem| Problem { message: format!("active release of {}: {}", active.integration.name, problem.message), ..problem };
+    Problems(over.into_iter().map(of_it).collect()).or(())?;
     let configs = configs_of(&active.integration, environment)?;
     let pinned: Vec<_> = active.release.plugins.iter().cloned().zip(configs.into_iter().map(Arc::from)).collect();
-    let runnable = Runnable::new(active.integration.clone(), active.id.clone(), &pinned);
+    let runnable = Runnable::new(active.integration.clone(), active.id.clone(), &pinned, ceiling);
     Ok(runnable.ok_or_else(|| {
         let message = format!("release {} of {} does not pin every plugin it uses", active.id.short(), active.integration.name);
         Problem::new(Code::StoreDamaged, message).fix("activate the workspace's own: lockgate run --deploy")

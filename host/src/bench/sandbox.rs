@@ -133,7 +133,7 @@ fn invoker(component: &[u8]) -> Result<WasmInvoker, Problem> {
         metrics: Arc::new(Metrics::new()),
         events: Events::new(clock),
     };
-    Ok(WasmInvoker::new(around, limits))
+    Ok(WasmInvoker::new(around, limits.calls_at_once))
 }
 
 fn pinned(component: &[u8]) -> PinnedPlugin {
@@ -168,6 +168,7 @@ fn call(component: &[u8], order: &[u8]) -> Call {
         config: "{}".into(),
         grants: BTreeSet::new(),
         bindings: Arc::new(BTreeMap::new()),
+        limits: Arc::default(),
         virtual_now: accepted_at,
     }
 }

@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::egress::{Egress, EgressError, EgressRequest, EgressResponse, Hold, Sender};
 use super::idempotency::{RequestName, idempotency_key};
+use super::over::{Over, count};
 use crate::clock::{Clock, Timestamp};
-use crate::integration::Binding;
+use crate::integration::{Binding, Limit};
 use crate::message_store::exchange::{Exchange, KeptBody};
 use crate::plugin::limits::Limits;
 use crate::plugin::{Obstacle, ObstacleKind, OutboundRequest};
@@ -92,6 +93,8 @@ pub struct Http {
     requests: Vec<OutboundRequest>,
     obstacle: Option<Obstacle>,
     is_for_many: bool,
+    /// Requests that were refused because there had been too many.
+    refused: usize,
 }
 
 /// A request that may go out: where its record is, through which alias, and what is sent.
@@ -125,6 +128,7 @@ impl Http {
             requests: Vec::new(),
             obstacle: None,
             is_for_many: false,
+            refused: 0,
         }
     }
 
@@ -137,6 +141,15 @@ impl Http {
     /// Every request in the order of sending, and what stood in the way of the last; of a call [for many](Self::for_many), of any.
     pub fn into_record(self) -> (Vec<OutboundRequest>, Option<Obstacle>) {
         (self.requests, self.obstacle)
+    }
+
+    /// The limits it ran into.
+    pub fn over(&self) -> Over {
+        let mut over = Over::default();
+        if self.refused > 0 {
+            over.note(Limit::Requests, count(self.requests.len().saturating_add(self.refused)), count(self.requests_max));
+        }
+        over
     }
 
     /// Sends one request and waits for its answer.
@@ -187,6 +200,7 @@ impl Http {
             return Err(HttpError::Denied(format!("the method is none of {}", METHODS.join(", "))));
         }
         if self.requests.len() >= self.requests_max {
+            self.refused = self.refused.saturating_add(1);
             return Err(HttpError::TooManyRequests);
         }
         let idempotency_key = self.key(slot, &request);

@@ -8,8 +8,10 @@ use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 
 use super::Unavailable;
+use super::over::{Over, count};
 use super::rows::RowLocks;
 use crate::clock::{Clock, Timestamp};
+use crate::integration::Limit;
 use crate::message_store::{KeyValueRead, KeyValueWrite};
 use crate::plugin::limits::Limits;
 
@@ -54,6 +56,7 @@ pub struct KeyValue {
     held: Vec<OwnedMutexGuard<()>>,
     /// What the integration has stored, asked once.
     used_bytes: Option<u64>,
+    over: Over,
 }
 
 #[derive(Clone, Debug)]
@@ -87,6 +90,7 @@ impl KeyValue {
             buffered,
             held,
             used_bytes: None,
+            over: Over::default(),
         }
     }
 
@@ -102,8 +106,13 @@ impl KeyValue {
         (writes.collect(), self.held)
     }
 
+    /// The limits it ran into.
+    pub fn over(&self) -> &Over {
+        &self.over
+    }
+
     /// The value of `key`: what this delivery wrote, else what is committed.
-    pub async fn get(&self, key: &str) -> Answer<Option<Vec<u8>>> {
+    pub async fn get(&mut self, key: &str) -> Answer<Option<Vec<u8>>> {
         if !self.valid(key) {
             return Ok(Err(KvError::InvalidKey));
         }
@@ -114,7 +123,7 @@ impl KeyValue {
         if !self.valid(&key) {
             return Ok(Err(KvError::InvalidKey));
         }
-        if value.len() > self.value_bytes_max {
+        if !self.fits(&value) {
             return Ok(Err(KvError::ValueTooLarge));
         }
         let expires_at = ttl.map(|ttl| self.stored.clock.now().plus(ttl));
@@ -162,7 +171,7 @@ impl KeyValue {
         if !self.valid(&key) {
             return Ok(Err(KvError::InvalidKey));
         }
-        if value.len() > self.value_bytes_max {
+        if !self.fits(&value) {
             return Ok(Err(KvError::ValueTooLarge));
         }
         self.lock(&key).await;
@@ -204,6 +213,8 @@ impl KeyValue {
         if self.within_quota().await? {
             return Ok(Ok(()));
         }
+        let buffered = self.buffered.iter().map(|(key, buffered)| row_bytes(key, buffered.value.as_deref())).sum::<u64>();
+        self.over.note(Limit::KeyValue, self.used_bytes.unwrap_or(0).saturating_add(buffered), self.quota_bytes);
         match before {
             Some(before) => self.buffered.insert(key, before),
             None => self.buffered.remove(&key),
@@ -240,8 +251,19 @@ impl KeyValue {
         Ok(used.saturating_sub(replaced).saturating_add(added) <= self.quota_bytes)
     }
 
-    fn valid(&self, key: &str) -> bool {
+    fn valid(&mut self, key: &str) -> bool {
+        if key.len() > self.key_bytes_max {
+            self.over.note(Limit::Key, count(key.len()), count(self.key_bytes_max));
+        }
         !key.is_empty() && key.len() <= self.key_bytes_max && !key.contains('\0')
+    }
+
+    fn fits(&mut self, value: &[u8]) -> bool {
+        let fits = value.len() <= self.value_bytes_max;
+        if !fits {
+            self.over.note(Limit::Value, count(value.len()), count(self.value_bytes_max));
+        }
+        fits
     }
 }
 

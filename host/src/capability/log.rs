@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
-use crate::integration::PinnedPlugin;
+use crate::integration::{Limit, PinnedPlugin};
 use crate::message::MessageId;
 pub use crate::telemetry::events::Level;
 use crate::telemetry::events::{Detail, Event, Events, Kind};
@@ -89,11 +89,14 @@ impl CallLog {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).dropped
     }
 
-    /// Tells how many lines were dropped, if any were. Called once, at the end of the call.
-    pub fn close(&self, speaker: Speaker<'_>) {
+    /// Tells how many lines were dropped, if any were, and which limits were met that a plugin may keep to itself (`over`): these lines
+    /// are the host's and cost the plugin nothing. Called once, at the end of the call.
+    pub fn close(&self, speaker: Speaker<'_>, over: &[String]) {
         let dropped = self.dropped();
-        if dropped > 0 {
-            speaker.emit(Level::Warn, &format!("{dropped} more lines dropped: over the limit on log text of a call"), &[]);
+        let setting = Limit::Log.setting();
+        let told = (dropped > 0).then(|| format!("{dropped} more lines dropped: over the limit on log text of a call ({setting})"));
+        for line in told.iter().chain(over) {
+            speaker.emit(Level::Warn, line, &[]);
         }
     }
 }
@@ -259,8 +262,8 @@ mod tests {
             spoken.write(Level::Info, line, &[]);
         }
         assert_eq!(spoken.log.dropped(), 2);
-        spoken.log.close(spoken.speaker());
-        assert_eq!(spoken.heard(), ["12345678", "12", "2 more lines dropped: over the limit on log text of a call"]);
+        spoken.log.close(spoken.speaker(), &[]);
+        assert_eq!(spoken.heard(), ["12345678", "12", "2 more lines dropped: over the limit on log text of a call (limits.log)"]);
     }
 
     #[test]

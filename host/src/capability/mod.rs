@@ -9,6 +9,7 @@ pub mod http;
 pub mod idempotency;
 pub mod key_value;
 pub mod log;
+pub mod over;
 pub mod queue;
 pub mod rows;
 

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::auth::place;
+use super::limits;
 use super::quantity;
 use super::reader::{Keys, Node, Page, Table};
 use crate::alias::secret::SecretPlace;
-use crate::integration::WaitingMax;
+use crate::integration::{CallLimits, WaitingMax};
 use crate::problem::{Code, Problems};
 
 /// The host as `lockgate.toml` says it. Paths are relative to the workspace until [`HostConfig::under`].
@@ -33,6 +34,8 @@ pub struct HostConfig {
     /// Where the key of the secrets store is; none: where the user's own is.
     pub secrets_key: Option<SecretPlace>,
     pub retention: Retention,
+    /// The most that an integration may say of what one call of its plugins may use.
+    pub call_limits: CallLimits,
 }
 
 /// How long what is done with is kept; none is for ever.
@@ -63,6 +66,7 @@ impl Default for HostConfig {
             waiting_max: WaitingMax::default(),
             secrets_key: None,
             retention: Retention::default(),
+            call_limits: CallLimits::ceiling(),
         }
     }
 }
@@ -81,7 +85,7 @@ const HOST: Keys = Keys { known: &["ingress", "admin", "data", "drain"], not_bui
 const PLUGINS: Keys = Keys::all(&["paths"]);
 const RETENTION: Keys = Keys::all(&["messages", "bodies"]);
 const SECRETS: Keys = Keys::all(&["key"]);
-const LIMITS: Keys = Keys::all(&["body", "waiting", "waiting-in-all"]);
+const LIMITS: Keys = Keys::all(&["body", "call", "waiting", "waiting-in-all"]);
 
 impl HostConfig {
     /// Reads the text of a `lockgate.toml`.
@@ -120,13 +124,16 @@ fn read(root: &Table<'_>) -> HostConfig {
             nodes.iter().map(|node| node.text(1024, "\"plugins\"").map(PathBuf::from)).collect()
         });
     }
-    if let Some(limits) = root.optional("limits").and_then(|node| node.table(LIMITS, "{ body = \"4MiB\" }")) {
-        set(&mut config.body_bytes_max, limits.optional("body"), body_bytes_max);
+    if let Some(table) = root.optional("limits").and_then(|node| node.table(LIMITS, "{ body = \"4MiB\" }")) {
+        set(&mut config.body_bytes_max, table.optional("body"), body_bytes_max);
+        if let Some(node) = table.optional("call") {
+            config.call_limits = limits::ceiling(&node);
+        }
         let count = |node: &Node<'_>, example| node.integer(1..WAITING_CEILING + 1, example);
-        set(&mut config.waiting_max.integration, limits.optional("waiting"), |node| count(node, "100000"));
+        set(&mut config.waiting_max.integration, table.optional("waiting"), |node| count(node, "100000"));
         // Room for one integration is room for all of them, unless the file says otherwise.
         config.waiting_max.host = config.waiting_max.host.max(config.waiting_max.integration);
-        if let Some(node) = limits.optional("waiting-in-all") {
+        if let Some(node) = table.optional("waiting-in-all") {
             set(&mut config.waiting_max.host, Some(node.clone()), |node| count(node, "1000000"));
             if config.waiting_max.host < config.waiting_max.integration {
                 let WaitingMax { integration, host } = config.waiting_max;

@@ -10,6 +10,7 @@ use toml::de::DeValue;
 
 use super::batch;
 use super::host::bounded_duration;
+use super::limits;
 use super::name;
 use super::reader::{Keys, Node, Page, Places, Table};
 use super::{source, step};
@@ -29,7 +30,7 @@ const CONCURRENCY_MAX: u64 = 1024;
 const DESCRIPTION_CHARS_MAX: usize = 1024;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-const ROOT: Keys = Keys { known: &["integration", "source", "step", "sink", "delivery"], not_built: &["promise"] };
+const ROOT: Keys = Keys { known: &["integration", "source", "step", "sink", "delivery", "limits"], not_built: &["promise"] };
 const HEAD: Keys = Keys::all(&["description", "owner"]);
 const OWNER: Keys = Keys { known: &["team", "contact"], not_built: &["alerts"] };
 const DELIVERY: Keys = Keys::all(&["order", "concurrency", "give-up-after", "attempts", "backoff"]);
@@ -74,6 +75,7 @@ fn read(name: &str, root: &Table<'_>) -> Option<Integration> {
         steps: steps?,
         sink: sink?,
         delivery,
+        limits: root.optional("limits").map(|node| limits::said(&node)).unwrap_or_default(),
     })
 }
 

@@ -11,6 +11,7 @@ pub mod check;
 mod environment;
 mod host;
 mod integration;
+pub mod limits;
 mod name;
 pub mod prepare;
 pub mod quantity;

@@ -48,6 +48,15 @@ pub fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(unit_bytes).ok_or_else(|| "is too large".to_owned())
 }
 
+/// A size as people write it, in the largest unit that holds it whole.
+pub fn shown_size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{}{name}", bytes / unit),
+        None => format!("{bytes}B"),
+    }
+}
+
 fn split(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(end);

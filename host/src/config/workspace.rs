@@ -10,6 +10,7 @@ use super::channels::check_channels;
 use super::environment::EnvironmentFile;
 use super::host::HostConfig;
 use super::integration::IntegrationFile;
+use super::limits;
 use super::name::{NAME_RULE, is_name};
 use super::reader::nearest;
 use super::values;
@@ -80,6 +81,7 @@ impl Workspace {
         self.check_alias_sections(problems);
         check_webhooks(&self.integrations, problems);
         check_channels(&self.integrations, problems);
+        limits::check(&self.integrations, &self.host.call_limits, problems);
         problems.0.sort_by(|a, b| a.location.cmp(&b.location));
     }
 

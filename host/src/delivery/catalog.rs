@@ -6,11 +6,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::feeds::Feeds;
 use super::retirements::Retirements;
 use crate::clock::Timestamp;
-use crate::integration::{Batching, Binding, Entry, Grant, Integration, PinnedPlugin, Poll, ReleaseId, Sink, Step};
+use crate::integration::{Batching, Binding, CallLimits, Entry, Grant, Integration, PinnedPlugin, Poll, ReleaseId, Sink, Step};
 use crate::message::Message;
 use crate::message_store::NewDelivery;
 use crate::message_store::routing::delivery_for;
 use crate::plugin::Export;
+use crate::plugin::limits::Limits;
 
 /// One active release.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ pub struct Use {
     pub config: LiveConfig,
     pub grants: BTreeSet<Grant>,
     pub bindings: Arc<BTreeMap<String, Binding>>,
+    pub limits: Arc<Limits>,
 }
 
 /// A plugin's config, the environment's values in it. These may come to be others while it runs: all copies of it are one.
@@ -67,9 +69,10 @@ impl LiveConfig {
 
 impl Runnable {
     /// Joins an integration with its pinned plugins and resolved configurations, both in the order of `Integration::uses`.
-    /// None if their numbers differ: the release is damaged.
-    pub fn new(integration: Integration, release: ReleaseId, pinned: &[(PinnedPlugin, Arc<str>)]) -> Option<Self> {
-        let mut uses = integration.uses().zip(pinned).map(|((place, step), pin)| used(place, step, pin));
+    /// Its calls may use what the integration says, `ceiling` at most. None if their numbers differ: the release is damaged.
+    pub fn new(integration: Integration, release: ReleaseId, pinned: &[(PinnedPlugin, Arc<str>)], ceiling: &CallLimits) -> Option<Self> {
+        let limits = Arc::new(Limits::of(&CallLimits::of(&integration.limits, ceiling)));
+        let mut uses = integration.uses().zip(pinned).map(|((place, step), pin)| used(place, step, pin, &limits));
         let steps: Vec<Use> = uses.by_ref().take(integration.steps.len()).collect();
         let sink = matches!(integration.sink, Sink::Plugin(_)).then(|| uses.next()).flatten();
         let polls = integration.polls().zip(uses);
@@ -108,9 +111,9 @@ impl Use {
     }
 }
 
-fn used(place: String, step: &Step, (plugin, config): &(PinnedPlugin, Arc<str>)) -> Use {
+fn used(place: String, step: &Step, (plugin, config): &(PinnedPlugin, Arc<str>), limits: &Arc<Limits>) -> Use {
     let (config, grants, bindings) = (LiveConfig::new(config.clone()), step.grants.clone(), Arc::new(step.bindings.clone()));
-    Use { place, plugin: plugin.clone(), config, grants, bindings }
+    Use { place, plugin: plugin.clone(), config, grants, bindings, limits: limits.clone() }
 }
 
 /// Everything that is active.

@@ -224,6 +224,7 @@ pub(super) fn call(used: &Use, export: Export, leased: &Leased, message: &Arc<Me
         config: used.config.now(),
         grants: used.grants.clone(),
         bindings: used.bindings.clone(),
+        limits: used.limits.clone(),
         virtual_now: leased.first_started_at,
     }
 }

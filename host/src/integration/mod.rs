@@ -2,12 +2,14 @@
 //!
 //! Knows messages; does no I/O. How the files that say all this are read is `config`'s business.
 
+mod limits;
 mod policy;
 mod release;
 mod schedule;
 pub mod select;
 mod source;
 
+pub use limits::{CallLimits, Limit, SaidLimits, Unit};
 pub use policy::{Backoff, Batching, DeliveryPolicy, Jitter, Order, WaitingMax};
 pub use release::{PinnedPlugin, Release, ReleaseId};
 pub use schedule::{NotASchedule, Schedule};
@@ -25,6 +27,8 @@ pub struct Integration {
     pub steps: Vec<Step>,
     pub sink: Sink,
     pub delivery: DeliveryPolicy,
+    /// What it says of what its plugins may use.
+    pub limits: SaidLimits,
 }
 
 /// Who answers for an integration or an alias.

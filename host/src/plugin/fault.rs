@@ -8,6 +8,7 @@ use wasmtime::{Trap, WasmBacktrace};
 use super::CallFailure;
 use super::limits::Limits;
 use crate::capability::Unavailable;
+use crate::integration::Limit;
 use crate::message::FailureClass;
 
 /// Frames of a trap that are told.
@@ -21,12 +22,12 @@ pub const CODE_BYTES_MAX: usize = 64;
 /// The host ends a call. Travels through wasmtime as its error.
 #[derive(Debug, thiserror::Error)]
 pub enum Stop {
-    #[error("over the limit on CPU time: {} ms used of {} ms a call", .used.as_millis(), .limit.as_millis())]
+    #[error("over the limit on CPU time: {} ms used of {} ms a call ({})", .used.as_millis(), .limit.as_millis(), Limit::Cpu.setting())]
     CpuExceeded { limit: Duration, used: Duration },
-    #[error("over the limit on host calls: {limit} a call")]
+    #[error("over the limit on host calls: {} made of {limit} a call ({})", .limit.saturating_add(1), Limit::HostCalls.setting())]
     HostCallsExceeded { limit: u64 },
-    #[error("over the limit on output: {what} {used} of {limit} a call")]
-    OutputTooLarge { what: &'static str, used: usize, limit: usize },
+    #[error("over the limit on {}: {used} of {max} a call ({})", .limit.what(), .limit.setting())]
+    OutputTooLarge { limit: Limit, used: usize, max: usize },
     #[error("the component's export {0} is not of the type its interface has: {1}")]
     WrongType(&'static str, String),
     #[error("the plugin ended itself with exit status {0}")]
@@ -57,8 +58,9 @@ pub fn failure(error: &wasmtime::Error, limits: &Limits, refused_bytes: Option<u
 }
 
 /// The call took longer than it may.
-pub fn timed_out(limits: &Limits) -> CallFailure {
-    let detail = format!("over the limit on wall time: {} ms a call, waiting included", limits.wall.as_millis());
+pub fn timed_out(limits: &Limits, used: Duration) -> CallFailure {
+    let (used_ms, limit_ms) = (used.as_millis(), limits.wall.as_millis());
+    let detail = format!("over the limit on wall time: {used_ms} ms of {limit_ms} ms a call, waiting included ({})", Limit::Wall.setting());
     CallFailure::Fault { class: FailureClass::TimedOut, detail }
 }
 
@@ -70,11 +72,13 @@ pub fn host_panicked() -> CallFailure {
 
 fn trapped(error: &wasmtime::Error, limits: &Limits, refused_bytes: Option<usize>) -> (FailureClass, String) {
     if is_hostcall_fuel(error) {
-        let detail = format!("over the limit on output: more than {} bytes handed to the host at once", limits.hostcall_bytes);
+        let (most, setting) = (limits.hostcall_bytes, Limit::Output.setting());
+        let detail = format!("over the limit on output: more than {most} bytes handed to the host at once (twice {setting})");
         return (FailureClass::OutputTooLarge, detail);
     }
     if let Some(asked) = refused_bytes {
-        let detail = format!("over the limit on memory: {asked} bytes asked for of {} a call", limits.memory_bytes);
+        let (most, setting) = (limits.memory_bytes, Limit::Memory.setting());
+        let detail = format!("over the limit on memory: {asked} bytes asked for of {most} a call ({setting})");
         return (FailureClass::OutOfMemory, detail);
     }
     let detail = match error.downcast_ref::<Trap>() {

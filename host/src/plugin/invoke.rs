@@ -26,6 +26,7 @@ use crate::capability::log::{CallLog, OpenLine, Output as PrintedTo};
 use crate::capability::queue::{Channels, Queue};
 use crate::clock::{Clock, within};
 use crate::crash_point::{CrashPoint, reached};
+use crate::integration::Limit;
 use crate::message::FailureClass;
 use crate::message_store::KeyValueRead;
 use crate::problem::Problem;
@@ -40,7 +41,6 @@ pub struct WasmInvoker {
     channels: Channels,
     clock: Arc<dyn Clock>,
     host_key: Arc<Secret>,
-    limits: Limits,
     /// Never more calls than the pool of instances holds.
     permits: Shares,
     events: Arc<Events>,
@@ -48,7 +48,7 @@ pub struct WasmInvoker {
 
 impl std::fmt::Debug for WasmInvoker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WasmInvoker").field("plugins", &self.plugins).field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("WasmInvoker").field("plugins", &self.plugins).finish_non_exhaustive()
     }
 }
 
@@ -73,13 +73,13 @@ impl std::fmt::Debug for Around {
 }
 
 impl WasmInvoker {
-    /// `limits` are those the engine of `plugins` was made with.
-    pub fn new(around: Around, limits: Limits) -> Self {
+    /// `calls_at_once` is what the engine of `plugins` was made for.
+    pub fn new(around: Around, calls_at_once: u32) -> Self {
         let Around { plugins, egress, key_values, channels, clock, host_key, metrics, events } = around;
         let outside = Outside { egress, clock: clock.clone(), metrics };
         let stored = Stored { reads: key_values, locks: Arc::default(), clock: clock.clone() };
-        let permits = Shares::new(usize::try_from(limits.calls_at_once).unwrap_or(usize::MAX));
-        Self { plugins, outside, stored, channels, clock, host_key: Arc::new(host_key), limits, permits, events }
+        let permits = Shares::new(usize::try_from(calls_at_once).unwrap_or(usize::MAX));
+        Self { plugins, outside, stored, channels, clock, host_key: Arc::new(host_key), permits, events }
     }
 
     /// The engine calls run on.
@@ -104,9 +104,9 @@ impl WasmInvoker {
 
     fn shared(&self, call: Call) -> Arc<Shared> {
         Arc::new(Shared {
-            meter: Meter::start(&self.limits),
+            meter: Meter::start(&call.limits),
             clock: VirtualClock::at(call.virtual_now),
-            log: CallLog::new(self.limits.log_bytes),
+            log: CallLog::new(call.limits.log_bytes),
             events: self.events.clone(),
             call,
         })
@@ -114,8 +114,8 @@ impl WasmInvoker {
 
     /// A store with everything the call's imports work on.
     fn store(&self, shared: Arc<Shared>, carried: Effects) -> Store<CallState> {
-        let limits = &self.limits;
         let call = &shared.call;
+        let limits = &*call.limits;
         let Effects { key_values, sends, locks } = carried;
         let sender = Sender { integration: call.integration.as_str().into(), message: call.message.id.0.as_u128() };
         let state = CallState {
@@ -144,6 +144,7 @@ impl WasmInvoker {
     /// Instantiates and calls, both under every limit.
     async fn run(&self, store: &mut Store<CallState>, prepared: &Prepared) -> Result<Output, CallFailure> {
         let shared = store.data().shared.clone();
+        let limits = &*shared.call.limits;
         let ended = {
             let called = std::pin::pin!(async {
                 let instance = prepared.instance.instantiate_async(&mut *store).await?;
@@ -151,36 +152,30 @@ impl WasmInvoker {
             });
             // Unwinding drops the call's store whole, so nothing half changed is seen again.
             let metered = AssertUnwindSafe(Metered::new(shared.clone(), called)).catch_unwind();
-            within(&*self.clock, self.limits.wall, metered).await
+            within(&*self.clock, limits.wall, metered).await
         };
         store.data_mut().end_lines();
         let state = store.data();
-        let told =
-            |error: &wasmtime::Error| failure(error, &self.limits, state.limiter.refused_bytes, state.shared.log.last_said().as_deref());
+        let told = |error: &wasmtime::Error| failure(error, limits, state.limiter.refused_bytes, state.shared.log.last_said().as_deref());
         match ended {
-            None => Err(timed_out(&self.limits)),
+            None => Err(timed_out(limits, shared.meter.wall())),
             Some(Err(_panic)) => Err(host_panicked()),
             Some(Ok(Err(error))) => Err(told(&error)),
             Some(Ok(Ok(Err(failure)))) => Err(failure),
             Some(Ok(Ok(Ok(output)))) => {
-                self.bounded(&output, state.queue.sent_bytes(&self.limits)).map_err(|stop| told(&stop.into()))?;
+                bounded(limits, &output, state.queue.sent_bytes(limits)).map_err(|stop| told(&stop.into()))?;
                 Ok(output)
             }
         }
     }
+}
 
-    /// Whether all that a call gave back, and sent to channels, is within the limit on output.
-    fn bounded(&self, output: &Output, sent_bytes: usize) -> Result<(), Stop> {
-        let (messages, bytes) = output.size();
-        if messages > self.limits.output_messages {
-            return Err(Stop::OutputTooLarge { what: "messages", used: messages, limit: self.limits.output_messages });
-        }
-        let used = sent_bytes.saturating_add(bytes);
-        if used > self.limits.output_bytes {
-            return Err(Stop::OutputTooLarge { what: "bytes", used, limit: self.limits.output_bytes });
-        }
-        Ok(())
-    }
+/// Whether all that a call gave back, and sent to channels, is within the limits on output.
+fn bounded(limits: &Limits, output: &Output, sent_bytes: usize) -> Result<(), Stop> {
+    let (messages, bytes) = output.size();
+    let within = |limit, used, max| if used > max { Err(Stop::OutputTooLarge { limit, used, max }) } else { Ok(()) };
+    within(Limit::OutputMessages, messages, limits.output_messages)?;
+    within(Limit::Output, sent_bytes.saturating_add(bytes), limits.output_bytes)
 }
 
 #[async_trait]
@@ -196,10 +191,11 @@ impl PluginInvoker for WasmInvoker {
         let result = self.run(&mut store, &prepared).await;
         reached(CrashPoint::GuestDone);
         let state = store.into_data();
+        let over = state.over().lines();
         let (key_values, locks) = state.key_value.into_effects();
         let (requests, obstacle) = state.http.into_record();
         let effects = Effects { key_values, sends: state.queue.into_sends(), locks };
-        shared.log.close(shared.speaker());
+        shared.log.close(shared.speaker(), &over);
         Report { result, effects, requests, obstacle, cpu: shared.meter.cpu(), wall: shared.meter.wall() }
     }
 }

@@ -1,33 +1,30 @@
-//! [`Limits`]: what one call may use. The defaults are those of the documentation's table of limits.
+//! [`Limits`]: what one call may use. What people may set comes from [`CallLimits`]; the rest is the host's own.
 
 use std::time::Duration;
+
+use crate::integration::{CallLimits, Limit};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// Bounds on one call of a plugin, and on how many calls run at once.
+/// Bounds on one call of a plugin, and on how many calls run at once. The first are [`Limit`]'s.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Linear memory, summed over the call's store.
     pub memory_bytes: usize,
-    /// Thread time while the guest runs, not while it waits.
     pub cpu: Duration,
-    /// Time from the start of the instantiation to the end of the call, waiting included.
     pub wall: Duration,
-    /// Everything a call gives back or sends to channels, together.
     pub output_bytes: usize,
     pub output_messages: usize,
-    /// Bytes a guest may hand to the host in one host call, and with its result.
-    pub hostcall_bytes: usize,
-    pub host_calls: u64,
     pub requests: usize,
     pub requests_at_once: usize,
-    /// Text of log lines; what is over is counted and dropped.
+    pub host_calls: u64,
     pub log_bytes: usize,
     pub key_bytes: usize,
     pub value_bytes: usize,
-    /// Keys and values of one integration, with what the call has buffered.
     pub key_value_quota_bytes: u64,
+    /// Bytes a guest may hand to the host in one host call, and with its result: twice the output, since what is handed over is more
+    /// than what is counted, and never less than a request's body needs.
+    pub hostcall_bytes: usize,
     pub queue_sends: usize,
     pub queue_body_bytes: usize,
     /// Elements of all tables together.
@@ -42,22 +39,34 @@ pub struct Limits {
     pub calls_at_once: u32,
 }
 
+/// The least of [`Limits::hostcall_bytes`].
+const HOSTCALL_BYTES_MIN: usize = 32 * MIB;
+
 impl Default for Limits {
     fn default() -> Self {
+        Self::of(&CallLimits::default())
+    }
+}
+
+impl Limits {
+    /// Those that follow from what `said` says.
+    pub fn of(said: &CallLimits) -> Self {
+        let size = |limit| usize::try_from(said.get(limit)).unwrap_or(usize::MAX);
+        let time = |limit| Duration::from_millis(said.get(limit));
         Self {
-            memory_bytes: 64 * MIB,
-            cpu: Duration::from_secs(1),
-            wall: Duration::from_secs(30),
-            output_bytes: 16 * MIB,
-            output_messages: 10_000,
-            hostcall_bytes: 32 * MIB,
-            host_calls: 10_000,
-            requests: 32,
-            requests_at_once: 6,
-            log_bytes: 64 * KIB,
-            key_bytes: 512,
-            value_bytes: MIB,
-            key_value_quota_bytes: 64 * MIB as u64,
+            memory_bytes: size(Limit::Memory),
+            cpu: time(Limit::Cpu),
+            wall: time(Limit::Wall),
+            output_bytes: size(Limit::Output),
+            output_messages: size(Limit::OutputMessages),
+            requests: size(Limit::Requests),
+            requests_at_once: size(Limit::RequestsAtOnce),
+            host_calls: said.get(Limit::HostCalls),
+            log_bytes: size(Limit::Log),
+            key_bytes: size(Limit::Key),
+            value_bytes: size(Limit::Value),
+            key_value_quota_bytes: said.get(Limit::KeyValue),
+            hostcall_bytes: size(Limit::Output).saturating_mul(2).max(HOSTCALL_BYTES_MIN),
             queue_sends: 1_000,
             queue_body_bytes: 4 * MIB,
             table_elements: 20_000,

@@ -43,6 +43,8 @@ use crate::integration::{Binding, Grant, PinnedPlugin};
 use crate::message::{FailureClass, Headers, Message, Tracked};
 use crate::message_store::exchange::Exchange;
 
+use self::limits::Limits;
+
 /// Who runs a plugin's code: Wasm in a running host, a script in tests of the delivery core.
 #[async_trait]
 pub trait PluginInvoker: Send + Sync + 'static {
@@ -77,6 +79,7 @@ pub struct Call {
     pub config: Arc<str>,
     pub grants: BTreeSet<Grant>,
     pub bindings: Arc<BTreeMap<String, Binding>>,
+    pub limits: Arc<Limits>,
     /// Where the call's virtual wall clock starts.
     pub virtual_now: Timestamp,
 }

@@ -8,6 +8,7 @@ use super::wasi::{VirtualClock, Wasi};
 use crate::capability::http::Http;
 use crate::capability::key_value::KeyValue;
 use crate::capability::log::{CallLog, OpenLine, Speaker};
+use crate::capability::over::Over;
 use crate::capability::queue::Queue;
 use crate::telemetry::events::Events;
 
@@ -25,6 +26,11 @@ pub struct CallState {
 }
 
 impl CallState {
+    /// The limits it ran into and went on.
+    pub fn over(&self) -> Over {
+        self.http.over().and(self.key_value.over())
+    }
+
     /// Writes what was printed of lines that never ended.
     pub fn end_lines(&mut self) {
         for line in [&mut self.standard_output, &mut self.standard_error] {

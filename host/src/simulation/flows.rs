@@ -15,7 +15,9 @@ use crate::capability::egress::Sender;
 use crate::capability::http::{Http, HttpError, Outside, Request, Response};
 use crate::capability::key_value::{KeyValue, Stored};
 use crate::delivery::Runnable;
-use crate::integration::{Binding, DeliveryPolicy, Entry, Integration, Owner, PinnedPlugin, ReleaseId, Sink, Source, Step};
+use crate::integration::{
+    Binding, CallLimits, DeliveryPolicy, Entry, Integration, Owner, PinnedPlugin, ReleaseId, SaidLimits, Sink, Source, Step,
+};
 use crate::message::{Headers, Message};
 use crate::plugin::limits::Limits;
 use crate::plugin::{Call, CallFailure, Draft, Effects, Export, Output, PluginInvoker, QueueSend, Report};
@@ -59,6 +61,7 @@ fn integration(name: &str, source: Source, steps: Vec<Step>, sink: Sink) -> Inte
         steps,
         sink,
         delivery: DeliveryPolicy::default(),
+        limits: SaidLimits::default(),
     }
 }
 
@@ -77,7 +80,7 @@ fn step(plugin: &str, alias: Option<&str>) -> Step {
 pub fn runnable(integration: Integration) -> Runnable {
     let pin = |step: &Step| PinnedPlugin { name: step.plugin.clone(), version: semver::Version::new(1, 0, 0), digest: "d".into() };
     let pinned: Vec<_> = integration.uses().map(|(_, step)| (pin(step), Arc::from("{}"))).collect();
-    Runnable::new(integration, ReleaseId("00".repeat(32)), &pinned).unwrap()
+    Runnable::new(integration, ReleaseId("00".repeat(32)), &pinned, &CallLimits::ceiling()).unwrap()
 }
 
 /// Both targets want a token; the secret is in a file.

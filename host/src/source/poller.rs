@@ -231,6 +231,7 @@ impl Poller {
             config: used.config.now(),
             grants: used.grants.clone(),
             bindings: used.bindings.clone(),
+            limits: used.limits.clone(),
             virtual_now: asked_at,
         }
     }

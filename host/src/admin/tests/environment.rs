@@ -15,7 +15,7 @@ use crate::config::EnvironmentFile;
 use crate::delivery::{Catalog, Runnable};
 use crate::ingress::IntakeLimits;
 use crate::ingress::tests::support::{ScriptedStore, TableSecrets, clock, intake_over, integration, webhook};
-use crate::integration::{Binding, Integration, PinnedPlugin, ReleaseId, Step};
+use crate::integration::{Binding, CallLimits, Integration, PinnedPlugin, ReleaseId, Step};
 use crate::plugin::component::Facts;
 use crate::plugin::manifest::Manifest;
 use crate::problem::Problems;
@@ -63,7 +63,7 @@ fn scene() -> Scene {
     let running = EnvironmentFile::parse("test", "environments/test.toml", &text).unwrap();
     let pinned = PinnedPlugin { name: "map".into(), version: Version::new(1, 0, 0), digest: "d".into() };
     let pinned = [(pinned, Arc::from(r#"{"stage":"new"}"#))];
-    let runnable = Runnable::new(orders(), ReleaseId("00".repeat(32)), &pinned).unwrap();
+    let runnable = Runnable::new(orders(), ReleaseId("00".repeat(32)), &pinned, &CallLimits::ceiling()).unwrap();
     let catalog = Arc::new(Catalog::new([runnable]));
     let events = Events::new(clock());
     let told = (Arc::new(Metrics::new()), events.clone());

@@ -14,7 +14,9 @@ use crate::alias::upstream::{UpstreamError, UpstreamResponse};
 use crate::alias::{Alias, Aliases, Auth, EgressRequest, Environment, Sender};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::delivery::{Bells, Catalog, Delivery, Dispatcher, Pauses, Runnable};
-use crate::integration::{Backoff, Binding, DeliveryPolicy, Integration, Jitter, Owner, PinnedPlugin, ReleaseId, Sink, Source, Step};
+use crate::integration::{
+    Backoff, Binding, CallLimits, DeliveryPolicy, Integration, Jitter, Owner, PinnedPlugin, ReleaseId, SaidLimits, Sink, Source, Step,
+};
 use crate::message::{Headers, Key, Message, MessageId, Outcome, Tracked};
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::routing::delivery_for;
@@ -178,6 +180,7 @@ pub fn integration(name: &str, steps: &[&str], sink: Sink) -> Integration {
         steps: steps.iter().map(|plugin| step(plugin)).collect(),
         sink,
         delivery: DeliveryPolicy { backoff, ..DeliveryPolicy::default() },
+        limits: SaidLimits::default(),
     }
 }
 
@@ -205,7 +208,7 @@ pub fn plugin(name: &str) -> Sink {
 pub fn runnable(integration: Integration) -> Runnable {
     let pin = |step: &Step| PinnedPlugin { name: step.plugin.clone(), version: semver::Version::new(1, 0, 0), digest: "d".into() };
     let pinned: Vec<_> = integration.uses().map(|(_, step)| (pin(step), Arc::from("{}"))).collect();
-    Runnable::new(integration, ReleaseId("00".repeat(32)), &pinned).unwrap()
+    Runnable::new(integration, ReleaseId("00".repeat(32)), &pinned, &CallLimits::ceiling()).unwrap()
 }
 
 pub fn draft(body: &str) -> Draft {

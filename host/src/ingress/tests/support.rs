@@ -15,7 +15,7 @@ use crate::alias::secret::{Secret, SecretPlace, SecretRef, SecretSource};
 use crate::alias::{Alias, Auth, Environment, Verify};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::ingress::{Handler, Intake, IntakeLimits, IntakeParts, Routes, ServeLimits, serve};
-use crate::integration::{DeliveryPolicy, Entry, Integration, Owner, Sink, Source};
+use crate::integration::{DeliveryPolicy, Entry, Integration, Owner, SaidLimits, Sink, Source};
 use crate::message_store::{
     Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceState,
     StoreError,
@@ -135,6 +135,7 @@ pub fn integration(name: &str, source: Source) -> Integration {
         steps: Vec::new(),
         sink: Sink::Channel("out".into()),
         delivery: DeliveryPolicy::default(),
+        limits: SaidLimits::default(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::telemetry::events::{Filter, Start};
 
 fn short() -> Limits {
     Limits { cpu: Duration::from_millis(60), ..Limits::default() }
@@ -144,7 +145,7 @@ async fn run_core(limits: Limits, parts: &str) -> (FailureClass, String) {
     let fixture = fixture(limits);
     let bytes = with_core(parts);
     plugins().load(&pinned(&bytes), &bytes).unwrap();
-    fault(fixture.invoker.invoke(Call { plugin: pinned(&bytes), ..call("") }, Effects::default()).await)
+    fault(fixture.invoke(Call { plugin: pinned(&bytes), ..call("") }).await)
 }
 
 #[tokio::test]
@@ -165,4 +166,29 @@ async fn an_export_of_another_type_cannot_run() {
     let (class, detail) = run_core(Limits::default(), "").await;
     assert_eq!(class, FailureClass::Unrunnable, "{detail}");
     assert!(detail.contains("lockgate:plugin/transformer@0.1.0"), "{detail}");
+}
+
+#[tokio::test]
+async fn what_is_over_a_limit_is_told_with_the_use_and_the_key_to_change() {
+    let few =
+        fixture(Limits { cpu: Duration::from_millis(60), memory_bytes: 8 << 20, host_calls: 100, output_messages: 3, ..Limits::default() });
+    for (body, told) in [
+        ("loop", "of 60 ms a call (limits.cpu)"),
+        ("bloat", "of 8388608 a call (limits.memory)"),
+        ("host-calls 200", "101 made of 100 a call (limits.host-calls)"),
+        ("many-outputs 4", "output messages: 4 of 3 a call (limits.output-messages)"),
+    ] {
+        let (_, detail) = few.fault(body).await;
+        assert!(detail.contains(told), "{body}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_only_the_plugin_would_see_is_told_to_the_people_too() {
+    let fixture = fixture(Limits { requests: 2, ..Limits::default() });
+    let mut heard = fixture.events.read(Filter::default(), Start::Now);
+    fixture.run("http-many 5").await;
+    let line = "over the limit on requests: 5 asked for of 2 (limits.requests); the plugin got an error";
+    let told: Vec<_> = heard.look().told.into_iter().map(|told| told.event.text.into_owned()).collect();
+    assert_eq!(told, [line]);
 }

@@ -132,6 +132,8 @@ impl KeyValueRead for NoRows {
 pub struct Fixture {
     pub invoker: WasmInvoker,
     pub egress: Arc<ScriptedEgress>,
+    pub limits: Arc<Limits>,
+    pub events: Arc<Events>,
 }
 
 /// With these limits and this clock; a target that answers by `script`.
@@ -139,6 +141,7 @@ pub fn fixture_with(limits: Limits, clock: Arc<dyn Clock>, script: Script) -> Fi
     let egress = Arc::new(ScriptedEgress { script, sent: Mutex::default() });
     let channels = Channels::default();
     channels.set(BTreeSet::from(["read".to_owned()]));
+    let events = Events::new(Arc::new(SystemClock::new()));
     let around = Around {
         plugins: plugins(),
         egress: egress.clone(),
@@ -147,9 +150,9 @@ pub fn fixture_with(limits: Limits, clock: Arc<dyn Clock>, script: Script) -> Fi
         clock,
         host_key: Secret::new([7; 32]),
         metrics: Arc::new(Metrics::new()),
-        events: Events::new(Arc::new(SystemClock::new())),
+        events: events.clone(),
     };
-    Fixture { invoker: WasmInvoker::new(around, limits), egress }
+    Fixture { invoker: WasmInvoker::new(around, limits.calls_at_once), egress, limits: Arc::new(limits), events }
 }
 
 pub fn fixture(limits: Limits) -> Fixture {
@@ -183,13 +186,19 @@ pub fn call(body: &str) -> Call {
         config: "{\"stage\":\"new\"}".into(),
         grants: BTreeSet::from([Grant::KeyValue, Grant::Queue]),
         bindings: Arc::new(BTreeMap::from([("target".to_owned(), binding)])),
+        limits: Arc::default(),
         virtual_now: Timestamp(1_700_000_000_000),
     }
 }
 
 impl Fixture {
     pub async fn run(&self, body: &str) -> Report {
-        self.invoker.invoke(call(body), Effects::default()).await
+        self.invoke(call(body)).await
+    }
+
+    /// Under the fixture's limits.
+    pub async fn invoke(&self, call: Call) -> Report {
+        self.invoker.invoke(Call { limits: self.limits.clone(), ..call }, Effects::default()).await
     }
 
     /// The text of the one draft.

@@ -11,7 +11,7 @@ fn printing() -> &'static [u8] {
 async fn run(limits: Limits, body: &str) -> Report {
     let fixture = fixture(limits);
     plugins().load(&pinned(printing()), printing()).unwrap();
-    fixture.invoker.invoke(Call { plugin: pinned(printing()), ..call(body) }, Effects::default()).await
+    fixture.invoke(Call { plugin: pinned(printing()), ..call(body) }).await
 }
 
 #[tokio::test]
