@@ -97,14 +97,16 @@ impl Host {
         let listeners = Listeners::bind(&config).await?;
         let (ingress, admin) = listeners.addresses()?;
 
-        let Settled { active, differing } = releases::settle(&prepared, &ground.store, &*ground.clock, deploy).await?;
-        releases::free_lanes(&active, &ground.store).await?;
+        let Settled { active, differing, pending } = releases::settle(&prepared, &ground.store, deploy).await?;
         let aliases = ground.aliases(environment, &secrets, &vault)?;
         alias_states::restore(&ground.store, &aliases).await?;
         let retirements = Arc::new(Retirements::default());
-        retiring::restore(&ground.store, &retirements).await?;
         let catalog = Arc::new(plugins::catalog(&active, environment, &config.call_limits)?.heeding(retirements.clone()));
         let invoker = plugins::invoker(&config, &ground, &aliases, &catalog, progress)?;
+        // Nothing is activated that was not loaded: what cannot run is not what the next start finds.
+        pending.activate(&ground.store, &*ground.clock).await?;
+        releases::free_lanes(&active, &ground.store).await?;
+        retiring::restore(&ground.store, &retirements).await?;
         let intake = ground.intake(&config, &active, environment, &secrets)?;
         retiring::close(&intake, &retirements);
         let bells = Arc::new(Bells::default());

@@ -67,6 +67,12 @@ pub fn bulk_guest() -> &'static Path {
     FILE.get_or_init(|| guest("bulk"))
 }
 
+/// The guest that attacks what it is given.
+pub fn attacks_guest() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| guest("attacks"))
+}
+
 fn guest(name: &str) -> PathBuf {
     let target = root().join("target").join("guests");
     let mut cargo = Command::new(env!("CARGO"));

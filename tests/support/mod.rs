@@ -9,6 +9,7 @@ pub mod http;
 pub mod odd;
 pub mod shop;
 pub mod shop_to_crm;
+pub mod wat;
 pub mod workspace;
 
 use std::io::Write;

@@ -11,6 +11,7 @@ use crate::config::prepare::Prepared;
 use crate::crash_point::{CrashPoint, reached};
 use crate::integration::{Beginning, Entry, Integration, Order, Release, ReleaseId};
 use crate::message_store::sqlite::{Activation, SqliteStore};
+use crate::plugin::library::Component;
 use crate::problem::{Problem, Problems};
 
 /// A release as it is stored.
@@ -31,11 +32,23 @@ pub struct Settled {
     /// Integrations whose release in the workspace is not the active one, or that only one of both has. One that is being retired counts
     /// as not active.
     pub differing: Vec<String>,
+    /// What is to be activated, once all of it has been loaded.
+    pub pending: Pending,
 }
 
-/// Fills an empty data folder from the workspace; with `deploy`, activates every release of the workspace that is not active. What was
-/// retired, or is on the way, is activated again by `deploy` alone.
-pub async fn settle(prepared: &Prepared, store: &SqliteStore, clock: &dyn Clock, deploy: bool) -> Result<Settled, Problems> {
+/// Releases of the workspace that are to become the active ones. Until [`Pending::activate`] those before them are: what turns out not to
+/// run is never started with again.
+#[derive(Debug, Default)]
+pub struct Pending {
+    new: Vec<Stored>,
+    /// Integrations that are active and that the workspace no longer has.
+    left: Vec<String>,
+    activations: Vec<Activation>,
+}
+
+/// What is to run: the active releases; in an empty data folder those of the workspace; with `deploy`, the workspace's in the place of
+/// every one that is not active. What was retired, or is on the way, is activated again by `deploy` alone.
+pub async fn settle(prepared: &Prepared, store: &SqliteStore, deploy: bool) -> Result<Settled, Problems> {
     let before = active(store).await?;
     let wanted: Vec<(Release, ReleaseId)> = prepared.releases().into_iter().map(|release| (release.clone(), release.id())).collect();
     let retirements = store.retirements().all().await.map_err(|why| why.problem("what is retired"))?;
@@ -46,15 +59,21 @@ pub async fn settle(prepared: &Prepared, store: &SqliteStore, clock: &dyn Clock,
     mend(prepared, &before)?;
     let is_new = before.is_empty() && retirements.is_empty();
     if is_new || (deploy && !differing.is_empty()) {
-        activate(prepared, store, clock, &wanted, (&before, &running)).await?;
-    } else if !differing.is_empty() {
+        keep(prepared)?;
+        let pending = Pending::of(&wanted, (&before, &running))?;
+        let replaced = |release: &Release| wanted.iter().any(|(other, _)| other.integration == release.integration);
+        let stay: Vec<Stored> = before.iter().filter(|(release, _)| !replaced(release)).cloned().collect();
+        let mut active: Vec<Stored> = stay.into_iter().chain(wanted).collect();
+        active.sort_by(|(one, _), (other, _)| one.integration.cmp(&other.integration));
+        return Ok(Settled { active: read(active)?, differing: Vec::new(), pending });
+    }
+    if !differing.is_empty() {
         let (count, names) = (differing.len(), differing.join(", "));
         warn!(
             "workspace differs from active releases ({count}: {names}); running the active ones. To activate the workspace's: lockgate run --deploy"
         );
-        return Ok(Settled { active: read(before)?, differing });
     }
-    Ok(Settled { active: read(active(store).await?)?, differing: Vec::new() })
+    Ok(Settled { active: read(before)?, differing, pending: Pending::default() })
 }
 
 /// What runs and is at hand in the workspace too is kept again, in case the data folder lost it.
@@ -80,39 +99,43 @@ fn differing(before: &[(Release, ReleaseId)], wanted: &[(Release, ReleaseId)]) -
     names.into_iter().filter(|name| before.get(*name) != wanted.get(*name)).cloned().collect()
 }
 
-/// Components first, then the releases that pin them, then which are active, all at once: whatever stops it in between, nothing active
-/// lacks anything, nor one that it feeds.
-async fn activate(
-    prepared: &Prepared,
-    store: &SqliteStore,
-    clock: &dyn Clock,
-    wanted: &[(Release, ReleaseId)],
-    (before, running): (&[Stored], &[Stored]),
-) -> Result<(), Problems> {
-    for component in &prepared.components {
-        plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes)?;
+/// Components first, so that nothing that comes to be active lacks anything.
+fn keep(prepared: &Prepared) -> Result<(), Problem> {
+    let keep = |component: &Component| plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes);
+    prepared.components.iter().try_for_each(keep)
+}
+
+impl Pending {
+    fn of(wanted: &[Stored], (before, running): (&[Stored], &[Stored])) -> Result<Self, Problems> {
+        let new: Vec<_> = wanted.iter().filter(|(_, id)| running.iter().all(|(_, active)| active != id)).cloned().collect();
+        let activations = new.iter().map(|(release, id)| activation(release, id, before)).collect::<Result<_, _>>()?;
+        let left = running.iter().filter(|(release, _)| wanted.iter().all(|(other, _)| other.integration != release.integration));
+        let left = left.map(|(release, _)| release.integration.clone()).collect();
+        Ok(Self { new, left, activations })
     }
-    let releases = store.releases();
-    let new: Vec<_> = wanted.iter().filter(|(_, id)| running.iter().all(|(_, active)| active != id)).collect();
-    for (release, _) in &new {
-        releases.put(release, clock.now()).await.map_err(|error| error.problem("releases"))?;
-    }
-    let activations = new.iter().map(|(release, id)| activation(release, id, before)).collect::<Result<_, _>>()?;
-    releases.activate(activations, clock.now()).await.map_err(|error| error.problem("releases"))?;
-    reached(CrashPoint::ReleaseSwitched);
-    for (release, id) in new {
-        info!(integration = release.integration, release = id.short(), "release activated");
-    }
-    for (release, _) in running {
-        if !wanted.iter().any(|(other, _)| other.integration == release.integration) {
+
+    /// The releases first, then which are active, all at once: whatever stops it in between, nothing active lacks anything, nor one that
+    /// it feeds.
+    pub async fn activate(self, store: &SqliteStore, clock: &dyn Clock) -> Result<(), Problems> {
+        let releases = store.releases();
+        for (release, _) in &self.new {
+            releases.put(release, clock.now()).await.map_err(|error| error.problem("releases"))?;
+        }
+        if !self.activations.is_empty() {
+            releases.activate(self.activations, clock.now()).await.map_err(|error| error.problem("releases"))?;
+            reached(CrashPoint::ReleaseSwitched);
+        }
+        for (release, id) in self.new {
+            info!(integration = release.integration, release = id.short(), "release activated");
+        }
+        for integration in self.left {
             warn!(
-                integration = release.integration,
-                "still active, though the workspace no longer has it: messages may be on their way through it. To end it: lockgate retire {}",
-                release.integration
+                integration,
+                "still active, though the workspace no longer has it: messages may be on their way through it. To end it: lockgate retire {integration}"
             );
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// What is activated for the release, and which channels it is new to and reads from their beginning.

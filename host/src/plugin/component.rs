@@ -14,6 +14,8 @@ use crate::problem::{Code, Problem};
 
 /// A component larger than this is not read (guarantees: 32 MiB while uploading).
 pub const COMPONENT_BYTES_MAX: usize = 32 << 20;
+/// Components in components, deeper than any toolchain nests them.
+const DEPTH_MAX: usize = 64;
 /// The custom section that holds the text of `plugin.toml`.
 pub const MANIFEST_SECTION: &str = "lockgate-manifest";
 /// The version of the WIT package this host serves.
@@ -108,8 +110,13 @@ impl Facts {
         if let Some(instead) = what_instead(bytes) {
             return Err(not_a_component(name, instead));
         }
-        Validator::new_with_features(features()).validate_all(bytes).map_err(|error| damaged(name, &error))?;
+        // First, since validating what is nested takes longer with the square of its depth.
         let outline = Outline::read(bytes).map_err(|error| damaged(name, &error))?;
+        if outline.depth_max > DEPTH_MAX {
+            let why = format!("components and modules are nested {} deep in it; {DEPTH_MAX} is the most", outline.depth_max);
+            return Err(not_a_component(name, &why));
+        }
+        Validator::new_with_features(features()).validate_all(bytes).map_err(|error| damaged(name, &error))?;
         let manifest = match outline.manifests.as_slice() {
             [] => None,
             [text] => Some(embedded_manifest(name, text)?),
@@ -214,6 +221,7 @@ struct Outline<'a> {
     imports: Vec<String>,
     exports: Vec<String>,
     manifests: Vec<&'a [u8]>,
+    depth_max: usize,
 }
 
 impl<'a> Outline<'a> {
@@ -223,7 +231,10 @@ impl<'a> Outline<'a> {
         let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(bytes) {
             match payload? {
-                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                    depth += 1;
+                    outline.depth_max = outline.depth_max.max(depth);
+                }
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 _ if depth > 0 => {}
                 Payload::ComponentImportSection(section) => {

@@ -1,0 +1,2 @@
+;; Never comes back from the call.
+(func $attack (type $transform) (loop (br 0)) unreachable)
