@@ -24,7 +24,7 @@ pub(crate) mod messages;
 mod openapi;
 pub(crate) mod operate;
 pub mod overview;
-pub(crate) mod parameters;
+pub mod parameters;
 pub(crate) mod pausing;
 mod retiring;
 mod secrets;

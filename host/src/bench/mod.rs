@@ -34,6 +34,8 @@ mod target;
 mod wire;
 mod workspace;
 
+pub use sandbox::sandbox_of;
+
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::PathBuf;

@@ -73,7 +73,7 @@ pub async fn measure(room: &Room<'_>) -> Result<[Row; 2], Problem> {
 
 /// Every round takes each figure once, so that what else the machine does meets all of them.
 async fn figures(component: &[u8], order: &[u8], rounds: u32) -> Result<Figures, Problem> {
-    let (invoker, call) = (invoker(component)?, call(component, order));
+    let (invoker, call) = sandbox_of(component, order)?;
     let mut kept = invoker.keep(call.clone()).await.map_err(failed)?;
     let mut taken: [Vec<Duration>; 4] = Default::default();
     for _ in 0..rounds {
@@ -117,6 +117,14 @@ fn failed(why: impl std::fmt::Debug) -> Problem {
         .fix("run `cargo test` in the project's folder: its plugin does not take the order that is sent")
 }
 
+/// What a host runs `component` with, nothing behind its capabilities, and a call of its `transform` with a message that holds `order`.
+///
+/// # Errors
+/// The component does not load.
+pub fn sandbox_of(component: &[u8], order: &[u8]) -> Result<(WasmInvoker, Call), Problem> {
+    Ok((invoker(component)?, call(component, order)))
+}
+
 /// A host's own invoker, with nothing behind its capabilities.
 fn invoker(component: &[u8]) -> Result<WasmInvoker, Problem> {
     let limits = Limits::default();
@@ -141,6 +149,7 @@ fn pinned(component: &[u8]) -> PinnedPlugin {
 }
 
 /// The first step's call for an order that came by webhook.
+/// A call of its `transform` with a message that holds `order`, as a delivery makes it.
 fn call(component: &[u8], order: &[u8]) -> Call {
     let accepted_at = Timestamp(1_700_000_000_000);
     let headers = [("content-type", "application/json"), ("user-agent", "shop/1.0")];

@@ -1,0 +1,10 @@
+//! `cargo fuzz run cursors --fuzz-dir tests/fuzz`; without the fuzzer it runs the inputs that are named as arguments.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| lockgate_fuzz::cursors(data));
+
+#[cfg(not(fuzzing))]
+fn main() {
+    lockgate_fuzz::run_files(lockgate_fuzz::cursors);
+}
