@@ -42,11 +42,12 @@ struct Asked {
 pub async fn stream(State(api): State<Arc<Api>>, who: Who, request: Request) -> Result<Response<Body>, Refusal> {
     let asked = asked(Parameters::parse(request.uri().query()), request.headers())?;
     known::integration(&api.parts, asked.filter.integration.as_deref()).await?;
+    let own = who.stream().ok_or_else(too_many)?;
     let permit = api.event_streams.clone().try_acquire_owned().map_err(|_| too_many())?;
     let events = &api.parts.events;
     let reader = events.read(asked.filter, asked.start);
     let until = if asked.follow { u64::MAX } else { events.latest() };
-    let open = Open { who, reader, until, clock: api.parts.clock.clone(), begun: false, _permit: permit };
+    let open = Open { who, reader, until, clock: api.parts.clock.clone(), begun: false, _permits: [own, permit] };
     let body = Body::from_stream(stream::unfold(open, |mut open| async move {
         let text = open.next().await?;
         Some((Ok::<_, Infallible>(Bytes::from(text)), open))
@@ -80,7 +81,9 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
 }
 
 fn too_many() -> Refusal {
-    let detail = format!("{EVENT_STREAMS_MAX} streams of events are open; close one, or try again later");
+    let detail = format!(
+        "as many streams of events are open as may be, {EVENT_STREAMS_MAX} in all and 8 of a named token; close one, or try again later"
+    );
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::TooManyStreams, detail).retry_after(RETRY_AFTER_STREAMS)
 }
 
@@ -92,7 +95,7 @@ struct Open {
     until: u64,
     clock: Arc<dyn Clock>,
     begun: bool,
-    _permit: OwnedSemaphorePermit,
+    _permits: [OwnedSemaphorePermit; 2],
 }
 
 impl Open {

@@ -10,7 +10,6 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::role::Role;
@@ -39,11 +38,8 @@ pub struct Tokens {
 }
 
 struct Known {
-    name: Arc<str>,
-    role: Role,
+    who: Who,
     created_at: Timestamp,
-    expires_at: Option<Timestamp>,
-    revoked: CancellationToken,
 }
 
 /// A token, without what opens anything.
@@ -78,8 +74,7 @@ impl Tokens {
             return None;
         }
         let known = self.read();
-        let Known { name, role, expires_at, revoked, .. } = known.get(&hash(given))?;
-        Some(Who::named(name, *role, *expires_at, revoked)).filter(|who| who.lasts(now))
+        known.get(&hash(given)).map(|known| known.who.clone()).filter(|who| who.lasts(now))
     }
 
     /// All of them, by name.
@@ -95,16 +90,15 @@ impl Tokens {
             tracing::warn!(token = name, role, "a token has a role that this version does not know: it opens nothing");
             return;
         };
-        let known = Known { name: name.into(), role, created_at, expires_at, revoked: CancellationToken::new() };
-        self.write().insert(hash, known);
+        self.write().insert(hash, Known { who: Who::named(&name, role, expires_at), created_at });
     }
 
     /// It is good for nothing from now on, and what was begun with it ends.
     pub(super) fn remove(&self, name: &str) {
         self.write().retain(|_, known| {
-            let is_other = *known.name != *name;
+            let is_other = known.who.name() != name;
             if !is_other {
-                known.revoked.cancel();
+                known.who.revoke();
             }
             is_other
         });
@@ -121,7 +115,8 @@ impl Tokens {
 
 impl Known {
     fn shown(&self) -> KnownToken {
-        KnownToken { name: self.name.to_string(), role: self.role, created_at: self.created_at, expires_at: self.expires_at }
+        let Self { who, created_at } = self;
+        KnownToken { name: who.name().to_owned(), role: who.role(), created_at: *created_at, expires_at: who.expires_at() }
     }
 }
 

@@ -28,6 +28,9 @@ pub const SESSION_IDLE: Duration = Duration::from_secs(3600);
 const LINKS_MAX: usize = 16;
 /// Sessions at once; beyond, the one that was idle longest ends.
 const SESSIONS_MAX: usize = 64;
+/// Links of one named token that wait, and its sessions: beyond, the oldest of its own goes, so that none takes the places of the others.
+const LINKS_PER_TOKEN_MAX: usize = 4;
+const SESSIONS_PER_TOKEN_MAX: usize = 8;
 /// 256 bits: beyond guessing.
 const TOKEN_BYTES: usize = 32;
 /// What a session's token is turned into for its forms.
@@ -119,9 +122,7 @@ impl Sessions {
         let token = self.token();
         let expires_at = self.clock.now().plus(LINK_LIVES);
         let mut known = self.known();
-        if known.links.len() >= LINKS_MAX {
-            known.links.remove(0);
-        }
+        known.make_room_for_link(&who);
         known.links.push((fingerprint(token.expose()), expires_at, who.in_the_console()));
         Link { token, expires_at }
     }
@@ -136,7 +137,7 @@ impl Sessions {
         known.links.retain(|(_, expires_at, who)| *expires_at > now && who.lasts(now));
         let at = known.links.iter().position(|(link, ..)| *link == wanted)?;
         let (_, _, who) = known.links.remove(at);
-        known.make_room(now);
+        known.make_room(&who, now);
         known.sessions.insert(fingerprint(token.expose()), Seen { who, opened_at: now, last_at: now });
         Some(token)
     }
@@ -178,10 +179,32 @@ impl Sessions {
 }
 
 impl Known {
-    fn make_room(&mut self, now: Timestamp) {
+    fn make_room_for_link(&mut self, who: &Who) {
+        let of = |(_, _, other): &(Fingerprint, Timestamp, Who)| other.name() == who.name();
+        if who.role() != Role::Local && self.links.iter().filter(|link| of(link)).count() >= LINKS_PER_TOKEN_MAX {
+            let oldest = self.links.iter().position(of);
+            oldest.map(|at| self.links.remove(at));
+        }
+        if self.links.len() >= LINKS_MAX {
+            self.links.remove(0);
+        }
+    }
+
+    fn make_room(&mut self, who: &Who, now: Timestamp) {
         self.sessions.retain(|_, seen| seen.lasts(now));
-        while self.sessions.len() >= SESSIONS_MAX {
-            let Some(id) = self.sessions.iter().min_by_key(|(_, seen)| seen.last_at).map(|(id, _)| *id) else { return };
+        if who.role() != Role::Local {
+            self.keep_below(SESSIONS_PER_TOKEN_MAX, |seen| seen.who.name() == who.name());
+        }
+        self.keep_below(SESSIONS_MAX, |_| true);
+    }
+
+    /// Ends those of `these` that were idle longest, until there are fewer than `max`.
+    fn keep_below(&mut self, max: usize, these: impl Fn(&Seen) -> bool) {
+        let mut found: Vec<(Timestamp, Fingerprint)> =
+            self.sessions.iter().filter(|(_, seen)| these(seen)).map(|(id, seen)| (seen.last_at, *id)).collect();
+        found.sort_unstable();
+        let beyond = (found.len() + 1).saturating_sub(max);
+        for (_, id) in found.into_iter().take(beyond) {
             self.sessions.remove(&id);
         }
     }
@@ -299,6 +322,42 @@ mod tests {
         let others: Vec<_> = (0..SESSIONS_MAX).map(|_| signed_in(&sessions)).collect();
         assert!(sessions.find(&first).is_none());
         assert!(others.iter().all(|token| sessions.find(token).is_some()));
+    }
+
+    #[test]
+    fn one_named_token_takes_no_links_or_sessions_of_others() {
+        let (clock, sessions) = sessions();
+        let many = Who::named("many", Role::Viewer, None);
+        let other = Who::named("other", Role::Viewer, None);
+        let others = text(&sessions.open(&text(&sessions.link(other.clone()).token)).unwrap());
+        let waiting = text(&sessions.link(other).token);
+        clock.advance(Duration::from_secs(1));
+        let own: Vec<String> = (0..SESSIONS_MAX)
+            .map(|_| {
+                clock.advance(Duration::from_millis(1));
+                text(&sessions.open(&text(&sessions.link(many.clone()).token)).unwrap())
+            })
+            .collect();
+        let (ended, kept) = own.split_at(own.len() - SESSIONS_PER_TOKEN_MAX);
+        assert!(ended.iter().all(|token| sessions.find(token).is_none()), "its own oldest went");
+        assert!(kept.iter().chain([&others]).all(|token| sessions.find(token).is_some()));
+        (0..LINKS_MAX).for_each(|_| drop(sessions.link(many.clone())));
+        assert!(sessions.open(&waiting).is_some());
+    }
+
+    #[test]
+    fn a_session_is_its_tokens_and_ends_with_it() {
+        let (clock, sessions) = sessions();
+        let who = Who::named("anna", Role::Operator, Some(clock.now().plus(LINK_LIVES * 2)));
+        let (first, second) = (text(&sessions.link(who.clone()).token), text(&sessions.link(who.clone()).token));
+        let session = sessions.find(&text(&sessions.open(&first).unwrap())).unwrap();
+        assert_eq!((session.who().name(), session.may(Role::Operator), session.may(Role::Deployer)), ("anna", true, false));
+        assert_eq!(session.ends_at, clock.now().plus(LINK_LIVES * 2));
+        clock.advance(LINK_LIVES / 2);
+        assert!(sessions.lasts(&session));
+        who.revoke();
+        assert!(!sessions.lasts(&session));
+        assert!(sessions.open(&second).is_none());
     }
 
     #[test]

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::StatusCode;
 use http::request::Parts;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::events::EVENT_STREAMS_MAX;
 use super::role::Role;
 use crate::clock::{Clock, Timestamp};
 use crate::ingress::answer::Refusal;
@@ -19,6 +21,9 @@ use crate::telemetry::events::Event;
 /// Who has the data folder's own token.
 pub const LOCAL: &str = "local";
 
+/// Streams of events that one named token has open: none takes the places of all the others.
+const STREAMS_PER_TOKEN_MAX: usize = 8;
+
 /// Somebody who asks.
 #[derive(Clone, Debug)]
 pub struct Who {
@@ -28,17 +33,31 @@ pub struct Who {
     /// None: never.
     expires_at: Option<Timestamp>,
     revoked: CancellationToken,
+    /// One for each stream of events that the token may have open.
+    streams: Arc<Semaphore>,
 }
 
 impl Who {
-    /// Who has the token of this name, until it expires or `revoked` is cancelled.
-    pub(super) fn named(name: &Arc<str>, role: Role, expires_at: Option<Timestamp>, revoked: &CancellationToken) -> Self {
-        Self { name: name.clone(), role, way: Way::Api, expires_at, revoked: revoked.clone() }
+    /// Who has the token of this name, until it expires or is revoked.
+    pub(super) fn named(name: &str, role: Role, expires_at: Option<Timestamp>) -> Self {
+        let streams = Arc::new(Semaphore::new(STREAMS_PER_TOKEN_MAX));
+        Self { name: name.into(), role, way: Way::Api, expires_at, revoked: CancellationToken::new(), streams }
     }
 
     /// Who has the data folder's own token, or started the host.
     pub fn local() -> Self {
-        Self::named(&LOCAL.into(), Role::Local, None, &CancellationToken::new())
+        let streams = Arc::new(Semaphore::new(EVENT_STREAMS_MAX));
+        Self { streams, ..Self::named(LOCAL, Role::Local, None) }
+    }
+
+    /// The token is good for nothing from now on, and what was begun with it ends.
+    pub(super) fn revoke(&self) {
+        self.revoked.cancel();
+    }
+
+    /// A place for a stream of events; none where this token has as many open as it may.
+    pub(super) fn stream(&self) -> Option<OwnedSemaphorePermit> {
+        self.streams.clone().try_acquire_owned().ok()
     }
 
     /// The same at a page of the console.

@@ -154,6 +154,40 @@ async fn a_token_that_expires_ends_what_was_begun_with_it() {
     events.ends().await;
 }
 
+#[tokio::test]
+async fn one_token_takes_no_streams_of_others() {
+    let host = Host::start().await;
+    let (many, other) = (host.token("many", "viewer").await, host.token("other", "viewer").await);
+    let events = async |token: &str| Stream::open(&host, "/api/v1/events", &format!("authorization: Bearer {token}")).await;
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        open.push(events(&many).await);
+    }
+    assert_eq!(host.status("GET", "/api/v1/events", &many).await, 503);
+    open.push(events(&other).await);
+}
+
+#[tokio::test]
+async fn a_backup_under_way_breaks_off_when_its_token_is_revoked() {
+    let host = Host::start().await;
+    std::fs::write(host.folder.path().join(crate::plugin::host_key::FILE), [7; 32]).unwrap();
+    // More than the sockets hold.
+    for number in 0..8 {
+        host.put(&format!("{{\"id\":{number},\"fill\":\"{}\"}}", "x".repeat(4_000_000))).await;
+    }
+    let token = host.token("anna", "deployer").await;
+    let Stream(mut whole) = Stream::open(&host, "/api/v1/backup", &format!("authorization: Bearer {TOKEN}")).await;
+    let mut bytes = Vec::new();
+    whole.read_to_end(&mut bytes).await.unwrap();
+    assert!(bytes.ends_with(b"0\r\n\r\n"), "the owner's is sent to its end");
+    let Stream(mut cut) = Stream::open(&host, "/api/v1/backup", &format!("authorization: Bearer {token}")).await;
+    assert_eq!(revoke(&host, "anna").await.status, 200);
+    let mut rest = Vec::new();
+    // That it ends with an error, or without the last chunk, says the same.
+    let _ = cut.read_to_end(&mut rest).await;
+    assert!(rest.len() < bytes.len() && !rest.ends_with(b"0\r\n\r\n"), "{} of {}", rest.len(), bytes.len());
+}
+
 fn bearer(token: &str) -> http::HeaderMap {
     [(http::header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap())].into_iter().collect()
 }
