@@ -2,6 +2,7 @@
 //! entry: [`asked`] before it, [`ended`] after.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -15,6 +16,9 @@ use super::store_refusal::refusal;
 use crate::ingress::answer::{self, Refusal};
 use crate::message_store::audit::{Came, Head, Link, Note};
 use crate::message_store::sqlite::AuditQuery;
+use crate::problem::Code;
+
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// A page of entries, newest first.
 pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
@@ -47,10 +51,15 @@ pub async fn verify(State(api): State<Arc<Api>>, request: Request) -> Result<Res
     let digits = || wrong("`head`: expected 64 hexadecimal digits");
     let kept = query.one("head")?.map(|text| Link::parse(&text).ok_or_else(digits)).transpose()?;
     query.finish()?;
-    // One at a time: each reads all there is.
-    let _one = api.verifying.lock().await;
+    // One at a time, since each reads all there is; and nobody waits, since places to wait in are few.
+    let _one = api.verifying.try_lock().map_err(|_| under_way())?;
     let verdict = api.parts.store.audit().verify(kept).await.map_err(|error| refusal(&error))?;
     Ok(answer::json(StatusCode::OK, &verdict))
+}
+
+fn under_way() -> Refusal {
+    let detail = "the audit trail is being looked at; try again when that is done";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::StoreFailed, detail).retry_after(RETRY_AFTER)
 }
 
 /// Enters, before anything is done, what is asked for.

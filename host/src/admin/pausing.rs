@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ use super::api::{Api, ApiParts};
 use super::operate::why;
 use super::parameters::named;
 use super::retiring;
+use super::role::Role;
 use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
 use super::who::Who;
@@ -104,7 +105,10 @@ async fn answer_resume(api: &Api, who: &Who, what: Pausable) -> Result<Response<
     let mut body = shown(&what, None);
     body["was-paused"] = json!(was_paused);
     if let Pausable::Integration(name) = &what {
-        // One thing at a time: of one that was both, the pause is over now, and it drains.
+        // One thing at a time: of one that was both, the pause is over now, and it drains. To take it back is for who may retire it.
+        if !was_paused && api.parts.retirements.of(name).is_some() {
+            api.allow(who, Role::Deployer, (&Method::POST, &format!("/api/v1/integrations/{name}/resume"))).await?;
+        }
         let (parts, who, of) = (api.parts.clone(), who.clone(), name.clone());
         let taken_back = !was_paused && to_its_end(async move { retiring::take_back(&parts, &who, &of).await }).await??;
         body["was-retiring"] = json!(taken_back);

@@ -140,13 +140,15 @@ impl Note {
         self
     }
 
+    /// How it was; null for nothing.
     pub fn before(mut self, before: impl Into<Value>) -> Self {
-        self.before = Some(before.into());
+        self.before = Some(before.into()).filter(|value| !value.is_null());
         self
     }
 
+    /// How it is since; null for nothing.
     pub fn after(mut self, after: impl Into<Value>) -> Self {
-        self.after = Some(after.into());
+        self.after = Some(after.into()).filter(|value| !value.is_null());
         self
     }
 }

@@ -68,6 +68,25 @@ async fn who_is_refused_is_told_which_role_it_takes() {
 }
 
 #[tokio::test]
+async fn an_operator_resumes_what_is_paused_and_takes_back_nothing_that_a_deployer_retires() {
+    let host = Host::start().await;
+    let (operator, deployer) = (host.token("anna", "operator").await, host.token("ci", "deployer").await);
+    host.put(r#"{"id":1}"#).await;
+    let post = async |path: &str, token: &str, body: &str| {
+        let head = format!(
+            "POST /api/v1/integrations/orders/{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {token}"
+        );
+        host.send(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await
+    };
+    assert_eq!(post("retire", &deployer, "{}").await.status, 200);
+    assert_eq!(post("pause", &operator, r#"{"reason":"a look"}"#).await.status, 200);
+    assert_eq!(post("resume", &operator, "{}").await.json()["was-paused"], true);
+    post("resume", &operator, "{}").await.assert_problem(403, Code::NotAllowed);
+    assert_eq!(post("resume", &deployer, "{}").await.json()["was-retiring"], true);
+    assert_eq!(post("resume", &operator, "{}").await.json()["was-retiring"], false, "there is nothing to take back");
+}
+
+#[tokio::test]
 async fn many_refused_attempts_make_few_entries() {
     let host = Host::start().await;
     let token = host.token("wallboard", "viewer").await;
