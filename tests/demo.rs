@@ -51,7 +51,7 @@ fn reports_to_scripts_what_it_tells_people_and_what_an_operator_did_is_in_the_lo
     }
     assert_eq!(ways("poison.json")["replay"], 1);
     let replayed = log.lines().find(|line| line.contains("dead letters were replayed")).unwrap_or_else(|| panic!("{log}"));
-    for told in ["through the API", "dead_letters=\"1\"", "by id"] {
+    for told in ["by=\"local\"", "dead_letters=\"1\"", "by id"] {
         assert!(replayed.contains(told), "{replayed}");
     }
 }

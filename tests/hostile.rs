@@ -1,6 +1,7 @@
 //! What the world does to a host that it should not: logs nobody reads, folders that vanish, senders and operators that
 //! crowd, keys of megabytes. Nothing is lost or doubled, and the host and its commands go on.
 
+mod admin;
 mod capabilities;
 mod flows;
 mod guests;

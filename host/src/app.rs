@@ -21,7 +21,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::admin::LiveParts;
+use crate::admin::{LiveParts, Tokens};
 use crate::alias::Aliases;
 use crate::alias::secret::SecretSource;
 use crate::alias::token::TOKEN_TIMEOUT;
@@ -114,9 +114,21 @@ impl Host {
         pausing::restore(&ground.store, &pauses, &aliases).await?;
         let (events, clock) = (ground.events.clone(), ground.clock.clone());
         let facts = plugins::facts(&config);
-        let live =
-            LiveParts { aliases: aliases.clone(), intake: intake.clone(), catalog: catalog.clone(), facts, vault, secrets, events, clock };
-        let api = ground.api(&config, prepared.workspace.environment.clone(), live, (&pauses, &retirements), admin)?;
+        let tokens = ground.store.tokens().all().await.map_err(|why| why.problem("tokens"))?;
+        let tokens = Arc::new(Tokens::new(tokens, ground.random.clone()));
+        let audit = ground.store.audit();
+        let live = LiveParts {
+            aliases: aliases.clone(),
+            intake: intake.clone(),
+            catalog: catalog.clone(),
+            facts,
+            vault,
+            secrets,
+            events,
+            clock,
+            audit,
+        };
+        let api = ground.api(&config, prepared.workspace.environment.clone(), live, (&pauses, &retirements, &tokens), admin)?;
         let console = Console::new(api.clone(), admin);
         // The listeners are bound, so whoever finds this file finds a host that takes connections.
         running::write(&config.data, ingress, admin)?;

@@ -108,6 +108,9 @@ codes! {
     Ambiguous = "LG-7010": "several things fit",
     BenchFailed = "LG-7011": "a measurement could not be made",
     Retired = "LG-7012": "an integration is retired",
+    NotAllowed = "LG-7013": "the token's role does not allow it",
+    TokenExists = "LG-7014": "a token of this name cannot be made",
+    AuditMisfit = "LG-7015": "the audit trail is not what was written",
     Internal = "LG-7999": "a fault in Lockgate itself",
 }
 

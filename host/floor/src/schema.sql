@@ -153,3 +153,12 @@ CREATE TABLE source (
     fresh       INTEGER NOT NULL,
     PRIMARY KEY (integration, source)
 ) STRICT, WITHOUT ROWID;
+
+-- Not touched by a message; the host has a row in it from the beginning.
+CREATE TABLE audit_head (
+    one  INTEGER PRIMARY KEY CHECK (one = 1),
+    seq  INTEGER NOT NULL,
+    at   INTEGER NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+INSERT INTO audit_head (one, seq, at, hash) VALUES (1, 0, 0, zeroblob(32));

@@ -9,10 +9,12 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::api::{Api, ApiParts};
-use super::operate::BY_API;
+use super::audit;
 use super::parameters::{Parameters, named};
+use super::who::Who;
 use crate::alias::{AliasStatus, AliasTest};
 use crate::ingress::answer::{self, Refusal};
+use crate::message_store::audit::Act;
 use crate::problem::Code;
 use crate::telemetry::events::{Event, Kind, Level};
 
@@ -23,8 +25,8 @@ pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Respo
 }
 
 /// Asks the alias's endpoint whether it answers and takes the credential.
-pub async fn test(State(api): State<Arc<Api>>, name: Result<Path<String>, PathRejection>) -> Result<Response<Body>, Refusal> {
-    let test = test_alias(&api.parts, &named(name)?, BY_API).await?;
+pub async fn test(State(api): State<Arc<Api>>, who: Who, name: Result<Path<String>, PathRejection>) -> Result<Response<Body>, Refusal> {
+    let test = test_alias(&api.parts, &named(name)?, &who).await?;
     let shown = json!({
         "alias": test.alias,
         "reachable": test.reachable,
@@ -36,18 +38,19 @@ pub async fn test(State(api): State<Arc<Api>>, name: Result<Path<String>, PathRe
     Ok(answer::json(StatusCode::OK, &shown))
 }
 
-/// Asks the endpoint of alias `name` whether it answers and takes the credential, for a person who asks for it.
+/// Asks the endpoint of alias `name` whether it answers and takes the credential, for `who`.
 ///
 /// # Errors
-/// 404 where there is no such alias.
-pub async fn test_alias(parts: &ApiParts, name: &str, by: &'static str) -> Result<AliasTest, Refusal> {
+/// 404 where there is no such alias, 503 where it cannot be entered in the audit trail.
+pub async fn test_alias(parts: &ApiParts, name: &str, who: &Who) -> Result<AliasTest, Refusal> {
     if !parts.aliases.states().iter().any(|alias| alias.name == name) {
         return Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is no alias {name}")));
     }
+    audit::asked(parts, who.note(parts.clock.now(), Act::TestAlias, format!("alias {name}"))).await?;
     let test = parts.aliases.test(name).await;
     let (reachable, authenticated) = (test.reachable, test.authenticated);
-    tracing::info!(by, alias = name, reachable, authenticated, result = test.detail, "an alias was tested");
-    let event = Event::new(Kind::Operator, Level::Info, "an alias was tested").with("by", by).with("alias", name.to_owned());
+    tracing::info!(by = who.name(), alias = name, reachable, authenticated, result = test.detail, "an alias was tested");
+    let event = who.told(Event::new(Kind::Operator, Level::Info, "an alias was tested")).with("alias", name.to_owned());
     parts.events.tell(event.with("result", test.detail.clone()));
     Ok(test)
 }

@@ -18,11 +18,15 @@ use tower_service::Service;
 
 use super::environment::{self, LiveEnvironment};
 use super::events::{self, EVENT_STREAMS_MAX};
-use super::guard::Guard;
+use super::guard::{Guard, forbidden};
+use super::named_tokens::Tokens;
+use super::refused::Refused;
+use super::role::Role;
 use super::sessions::Sessions;
+use super::who::Who;
 use super::{
-    aliases, backup, by_hand, console_links, dead_letters, edit, health, integrations, messages, openapi, operate, parameters, pausing,
-    retiring, secrets, status,
+    aliases, audit, backup, by_hand, console_links, dead_letters, edit, health, integrations, messages, openapi, operate, parameters,
+    pausing, retiring, secrets, status, tokens,
 };
 use crate::alias::Aliases;
 use crate::alias::secret::Secret;
@@ -31,6 +35,7 @@ use crate::delivery::{Pauses, Retirements};
 use crate::ingress::answer::Refusal;
 use crate::ingress::body::{self, BodyLimits, BodyMemory, ReadBody};
 use crate::ingress::{Handler, Intake};
+use crate::message_store::audit::{Act, Came, cut};
 use crate::message_store::sqlite::SqliteStore;
 use crate::problem::Code;
 use crate::telemetry::Metrics;
@@ -53,6 +58,8 @@ pub struct ApiParts {
     pub events: Arc<Events>,
     pub clock: Arc<dyn Clock>,
     pub sessions: Arc<Sessions>,
+    /// The named ones; the data folder's own is the guard's.
+    pub tokens: Arc<Tokens>,
     /// The data folder.
     pub data: PathBuf,
     pub environment: Arc<LiveEnvironment>,
@@ -68,7 +75,13 @@ pub struct Api {
     pub(super) event_streams: Arc<Semaphore>,
     /// One backup at a time.
     pub(super) backups: Arc<Semaphore>,
+    /// One look at the whole audit trail at a time.
+    pub(super) verifying: tokio::sync::Mutex<()>,
+    refused: Refused,
 }
+
+/// How much of a path is entered of a request that a role does not allow.
+const PATH_BYTES_MAX: usize = 256;
 
 /// One endpoint. The OpenAPI document is held against the list of them.
 pub(super) struct Route {
@@ -78,47 +91,54 @@ pub(super) struct Route {
     )]
     pub method: Method,
     pub path: &'static str,
-    /// Whether the token is needed.
-    pub guarded: bool,
+    /// What a token must allow; none: no token is needed. There is no endpoint that does not say.
+    pub needs: Option<Role>,
     handler: MethodRouter<Arc<Api>>,
 }
 
 /// Every endpoint there is.
 pub(super) fn routes() -> Vec<Route> {
-    let read = |path, handler| Route { method: Method::GET, path, guarded: true, handler };
-    let change = |path, handler| Route { method: Method::POST, path, guarded: true, handler };
-    let open = |path, handler| Route { method: Method::GET, path, guarded: false, handler };
+    use Role::{Deployer, Local, Operator, Viewer};
+    let endpoint = |method, path, needs, handler| Route { method, path, needs, handler };
+    let open = |path, handler| endpoint(Method::GET, path, None, handler);
+    let look = |path, handler| endpoint(Method::GET, path, Some(Viewer), handler);
+    let change = |path, needs, handler| endpoint(Method::POST, path, Some(needs), handler);
     vec![
         open("/healthz", get(health::lives)),
         open("/readyz", get(health::ready)),
         open("/metrics", get(health::metrics)),
-        read("/api/v1/openapi.json", get(openapi::show)),
-        read("/api/v1/status", get(status::show)),
-        read("/api/v1/integrations", get(integrations::list)),
-        read("/api/v1/messages", get(messages::list)),
-        read("/api/v1/messages/{id}", get(messages::show)),
-        read("/api/v1/messages/{id}/attempts/{attempt}", get(messages::exchanges)),
-        change("/api/v1/messages", post(by_hand::put)),
-        read("/api/v1/dead-letters", get(dead_letters::list)),
-        read("/api/v1/dead-letters/{id}", get(dead_letters::show)),
-        change("/api/v1/dead-letters/replay", post(operate::replay)),
-        change("/api/v1/dead-letters/discard", post(operate::discard)),
-        change("/api/v1/dead-letters/{id}/edit", post(edit::edit)),
-        read("/api/v1/events", get(events::stream)),
-        read("/api/v1/backup", get(backup::make)),
-        read("/api/v1/aliases", get(aliases::list)),
-        change("/api/v1/aliases/{name}/test", post(aliases::test)),
-        change("/api/v1/integrations/{name}/pause", post(pausing::pause_integration)),
-        change("/api/v1/integrations/{name}/resume", post(pausing::resume_integration)),
-        change("/api/v1/integrations/{name}/retire", post(retiring::retire)),
-        change("/api/v1/aliases/{name}/pause", post(pausing::pause_alias)),
-        change("/api/v1/aliases/{name}/resume", post(pausing::resume_alias)),
-        read("/api/v1/secrets", get(secrets::list)),
-        Route { method: Method::PUT, path: "/api/v1/secrets/{name}", guarded: true, handler: put(secrets::set) },
-        Route { method: Method::DELETE, path: "/api/v1/secrets/{name}", guarded: true, handler: delete(secrets::unset) },
-        read("/api/v1/environment", get(environment::show)),
-        change("/api/v1/environment", post(environment::apply)),
-        change("/api/v1/console-links", post(console_links::create)),
+        look("/api/v1/openapi.json", get(openapi::show)),
+        look("/api/v1/status", get(status::show)),
+        look("/api/v1/integrations", get(integrations::list)),
+        look("/api/v1/messages", get(messages::list)),
+        look("/api/v1/messages/{id}", get(messages::show)),
+        look("/api/v1/messages/{id}/attempts/{attempt}", get(messages::exchanges)),
+        change("/api/v1/messages", Operator, post(by_hand::put)),
+        look("/api/v1/dead-letters", get(dead_letters::list)),
+        look("/api/v1/dead-letters/{id}", get(dead_letters::show)),
+        change("/api/v1/dead-letters/replay", Operator, post(operate::replay)),
+        change("/api/v1/dead-letters/discard", Operator, post(operate::discard)),
+        change("/api/v1/dead-letters/{id}/edit", Operator, post(edit::edit)),
+        look("/api/v1/events", get(events::stream)),
+        endpoint(Method::GET, "/api/v1/backup", Some(Deployer), get(backup::make)),
+        look("/api/v1/aliases", get(aliases::list)),
+        change("/api/v1/aliases/{name}/test", Operator, post(aliases::test)),
+        change("/api/v1/integrations/{name}/pause", Operator, post(pausing::pause_integration)),
+        change("/api/v1/integrations/{name}/resume", Operator, post(pausing::resume_integration)),
+        change("/api/v1/integrations/{name}/retire", Deployer, post(retiring::retire)),
+        change("/api/v1/aliases/{name}/pause", Operator, post(pausing::pause_alias)),
+        change("/api/v1/aliases/{name}/resume", Operator, post(pausing::resume_alias)),
+        look("/api/v1/secrets", get(secrets::list)),
+        endpoint(Method::PUT, "/api/v1/secrets/{name}", Some(Deployer), put(secrets::set)),
+        endpoint(Method::DELETE, "/api/v1/secrets/{name}", Some(Deployer), delete(secrets::unset)),
+        look("/api/v1/environment", get(environment::show)),
+        change("/api/v1/environment", Deployer, post(environment::apply)),
+        change("/api/v1/console-links", Viewer, post(console_links::create)),
+        look("/api/v1/tokens", get(tokens::list)),
+        change("/api/v1/tokens", Local, post(tokens::create)),
+        endpoint(Method::DELETE, "/api/v1/tokens/{name}", Some(Local), delete(tokens::revoke)),
+        look("/api/v1/audit", get(audit::list)),
+        look("/api/v1/audit/verify", get(audit::verify)),
     ]
 }
 
@@ -126,8 +146,9 @@ impl Api {
     /// The API for a listener bound to `bound`, opened by `token`.
     pub fn new(parts: ApiParts, bound: SocketAddr, token: Secret) -> Arc<Self> {
         let (memory, event_streams) = (BodyMemory::new(BODIES_BYTES_MAX), Arc::new(Semaphore::new(EVENT_STREAMS_MAX)));
-        let backups = Arc::new(Semaphore::new(1));
-        Arc::new(Self { parts, guard: Guard::new(bound, token), memory, event_streams, backups })
+        let (backups, verifying) = (Arc::new(Semaphore::new(1)), tokio::sync::Mutex::default());
+        let guard = Guard::new(bound, token, parts.tokens.clone());
+        Arc::new(Self { parts, guard, memory, event_streams, backups, verifying, refused: Refused::default() })
     }
 
     /// What [`serve`](crate::ingress::serve) calls for the admin listener: the API, and beside it `pages`, which look after
@@ -142,6 +163,29 @@ impl Api {
             }
             .boxed()
         })
+    }
+
+    /// Whether `who` may do what needs the role `needed`. Who may not is told so, and it is entered in the audit trail, as long as it is
+    /// not too often.
+    ///
+    /// # Errors
+    /// 403 where it is not allowed.
+    pub(crate) async fn allow(&self, who: &Who, needed: Role, (method, path): (&Method, &str)) -> Result<(), Refusal> {
+        if who.may(needed) {
+            return Ok(());
+        }
+        let now = self.parts.clock.now();
+        if let Some(left_out) = self.refused.enters(who.name(), now) {
+            let (needs, has) = (needed.as_str(), who.role().as_str());
+            tracing::warn!(by = who.name(), needs, has, left_out, "a request was refused: the token's role does not allow it");
+            let asked = cut(&format!("{method} {path}"), PATH_BYTES_MAX);
+            let after = serde_json::json!({ "needs": needs, "has": has, "not-entered-before": left_out });
+            let note = who.note(now, Act::Request, asked).came(Came::Refused).after(after);
+            if let Err(error) = self.parts.store.audit().append(note).await {
+                tracing::error!(%error, "a refused request could not be entered in the audit trail");
+            }
+        }
+        Err(forbidden(who, needed))
     }
 
     /// The body of `request`, within `limits`.
@@ -164,17 +208,15 @@ impl Api {
 }
 
 fn router(api: Arc<Api>) -> Router {
-    let mut open = Router::new();
-    let mut guarded = Router::new();
-    for route in routes() {
-        if route.guarded {
-            guarded = guarded.route(route.path, route.handler);
-        } else {
-            open = open.route(route.path, route.handler);
-        }
+    let mut router = Router::new();
+    for Route { path, needs, handler, .. } in routes() {
+        let handler = match needs {
+            Some(needed) => handler.route_layer(middleware::from_fn_with_state((api.clone(), needed), check_token)),
+            None => handler,
+        };
+        router = router.route(path, handler);
     }
-    let guarded = guarded.route_layer(middleware::from_fn_with_state(api.clone(), check_token));
-    open.merge(guarded)
+    router
         .route("/api", any(no_such_endpoint))
         .route("/api/{*path}", any(no_such_endpoint))
         .method_not_allowed_fallback(method_not_allowed)
@@ -190,11 +232,16 @@ async fn method_not_allowed() -> Refusal {
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, "this endpoint has no such method; see /api/v1/openapi.json")
 }
 
-async fn check_token(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    match api.guard.check_token(request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+async fn check_token(State((api, needed)): State<(Arc<Api>, Role)>, mut request: Request, next: Next) -> Response {
+    let who = match api.guard.check_token(request.headers(), api.parts.clock.now()) {
+        Ok(who) => who,
+        Err(refusal) => return refusal.into_response(),
+    };
+    if let Err(refusal) = api.allow(&who, needed, (request.method(), request.uri().path())).await {
+        return refusal.into_response();
     }
+    request.extensions_mut().insert(who);
+    next.run(request).await
 }
 
 /// For every request. Health checks come from machines that name the host as they like, and learn nothing.

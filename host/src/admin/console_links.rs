@@ -1,4 +1,4 @@
-//! `POST /api/v1/console-links`: a one-time link into the console, for who has the token (`lockgate console`).
+//! `POST /api/v1/console-links`: a one-time link into the console, for who has a token (`lockgate console`). The session is that token's.
 
 use std::sync::Arc;
 
@@ -9,12 +9,13 @@ use serde_json::json;
 
 use super::api::Api;
 use super::parameters::Parameters;
+use super::who::Who;
 use crate::ingress::answer::{self, Refusal};
 
 /// Makes a link. Its path is given, not the address: who asks knows under which one the host is reached.
-pub async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
+pub async fn create(State(api): State<Arc<Api>>, who: Who, request: Request) -> Result<Response<Body>, Refusal> {
     Parameters::parse(request.uri().query()).finish()?;
-    let link = api.parts.sessions.link();
-    tracing::info!("a link into the console was made");
+    tracing::info!(by = who.name(), "a link into the console was made");
+    let link = api.parts.sessions.link(who);
     Ok(answer::json(StatusCode::CREATED, &json!({ "path": link.path(), "expires-at": link.expires_at.to_string() })))
 }

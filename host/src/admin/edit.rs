@@ -10,20 +10,23 @@ use axum::extract::{Path, Request, State};
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use serde::Serialize;
+use serde_json::json;
 
 use super::api::{Api, ApiParts};
 use super::dead_letters::{id_of, one};
 use super::difference::{self, Difference};
-use super::operate::{BY_API, Became, Done, not_done, why};
+use super::operate::{Became, Done, not_done, why};
 use super::parameters::{Parameters, named};
 use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
+use super::who::Who;
 use crate::ingress::answer::{self, Refusal};
 use crate::ingress::{self, media_type};
 use crate::layout::is_said_to_be_json;
 use crate::message::{Message, MessageId};
+use crate::message_store::audit::Act;
 use crate::message_store::sqlite::ledger::{DeadLetterRow, Status, Timeline, TimelineQuery};
-use crate::message_store::{DeadLetterId, Edit, MessageStore, Replay, StoreError, Superseded};
+use crate::message_store::{DeadLetterId, Edit, Replay, StoreError, Superseded};
 use crate::problem::Code;
 use crate::telemetry::events::{Event, Kind, Level};
 
@@ -37,8 +40,7 @@ pub(crate) struct Asked {
     /// None: nothing is done, and the answer says what would be.
     pub reason: Option<String>,
     pub superseded: Superseded,
-    /// By whom, for people.
-    pub by: &'static str,
+    pub who: Who,
 }
 
 /// What became of the dead letter, and what is different now.
@@ -58,6 +60,7 @@ pub(crate) struct Edited {
 /// key may have been delivered since.
 pub async fn edit(
     State(api): State<Arc<Api>>,
+    who: Who,
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
@@ -71,7 +74,7 @@ pub async fn edit(
     let content_type = request.headers().contains_key(header::CONTENT_TYPE).then(|| media_type(request.headers())).transpose()?;
     let body = api.body(request, api.parts.intake.body_limits()).await?;
     let superseded = if anyway { Superseded::Anyway } else { Superseded::Ask };
-    let asked = Asked { letter, body: body.bytes.clone(), content_type, reason, superseded, by: BY_API };
+    let asked = Asked { letter, body: body.bytes.clone(), content_type, reason, superseded, who };
     Ok(answer::json(StatusCode::OK, &act(&api.parts, asked).await?))
 }
 
@@ -81,7 +84,7 @@ pub async fn edit(
 /// 400 for a body that is not what its content type says, that has not the key its integration orders by, or that is the same as
 /// before; 404; 503 where the store does not answer.
 pub(crate) async fn act(parts: &ApiParts, asked: Asked) -> Result<Edited, Refusal> {
-    let Asked { letter: id, body, content_type, reason, superseded, by } = asked;
+    let Asked { letter: id, body, content_type, reason, superseded, who } = asked;
     let letter = one(parts, id).await?;
     if let Some(became) = closed(&letter) {
         return Ok(Edited { done: Done { id, became }, message: None, difference: None });
@@ -89,7 +92,8 @@ pub(crate) async fn act(parts: &ApiParts, asked: Asked) -> Result<Edited, Refusa
     let original = original(parts, letter.message).await?;
     let content_type = content_type.unwrap_or_else(|| original.message.content_type.clone());
     check(&content_type, &body, &original)?;
-    let (message, lane) = parts.intake.edited(ingress::Edited { letter: &letter, original: &original, body, content_type, by })?;
+    let (message, lane) =
+        parts.intake.edited(ingress::Edited { letter: &letter, original: &original, body, content_type, by: who.name() })?;
     let message = Arc::new(message);
     let difference = difference_of(original, message.clone()).await?;
     let Some(reason) = reason else {
@@ -100,21 +104,23 @@ pub(crate) async fn act(parts: &ApiParts, asked: Asked) -> Result<Edited, Refusa
         let edit = Edit { message: message.clone(), lane, reason: reason.clone() };
         let now = parts.clock.now();
         let replay = Replay { dead_letter: id, now, due_at: now, superseded, edit: Some(edit) };
-        let became = parts.store.replay(replay).await.map_or_else(|error| not_done(id, error), Became::from);
+        let note = who.note(now, Act::Edit, format!("dead letter {}", id.0)).before(json!({ "message": letter.message }));
+        let note = note.after(json!({ "message": message.id, "integration": letter.integration, "reason": reason }));
+        let became = parts.store.replay_noted(replay, note).await.map_or_else(|error| not_done(id, error), Became::from);
         let queued = matches!(became, Became::Queued { .. });
         if queued {
-            tell(&parts, &letter, message.id, by, &reason);
+            tell(&parts, &letter, message.id, &who, &reason);
         }
         Edited { done: Done { id, became }, message: queued.then_some(message.id), difference: Some(difference) }
     })
     .await
 }
 
-fn tell(parts: &ApiParts, letter: &DeadLetterRow, edited_as: MessageId, by: &'static str, reason: &str) {
-    let (integration, message) = (&letter.integration, letter.message);
+fn tell(parts: &ApiParts, letter: &DeadLetterRow, edited_as: MessageId, who: &Who, reason: &str) {
+    let (by, integration, message) = (who.name(), &letter.integration, letter.message);
     tracing::info!(by, dead_letter = letter.id.0, %integration, %message, %edited_as, reason, "a dead letter was edited");
     let event = Event::new(Kind::Operator, Level::Info, "a dead letter was edited").of(&letter.integration).about(letter.message);
-    let event = event.with("by", by).with("dead-letter", letter.id.0.unsigned_abs());
+    let event = who.told(event).with("dead-letter", letter.id.0.unsigned_abs());
     parts.events.tell(event.with("edited-as", edited_as.to_string()).with("reason", reason.to_owned()));
 }
 

@@ -11,13 +11,15 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use http::{Response, StatusCode};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::api::Api;
 use super::configs::{Configs, ReadFacts};
-use super::operate::BY_API;
 use super::parameters::Parameters;
+use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
+use super::who::Who;
 use crate::alias::Aliases;
 use crate::alias::secret::{SecretRef, SecretSource};
 use crate::alias::vault::Vault;
@@ -27,6 +29,9 @@ use crate::delivery::Catalog;
 use crate::ingress::answer::{self, Refusal};
 use crate::ingress::body::BodyLimits;
 use crate::ingress::{Intake, Routes};
+use crate::message_store::StoreError;
+use crate::message_store::audit::{Act, cut};
+use crate::message_store::sqlite::AuditTrail;
 use crate::problem::{Code, Problems};
 use crate::telemetry::events::{Event, Events, Kind, Level};
 
@@ -44,6 +49,7 @@ pub struct LiveParts {
     pub secrets: Arc<dyn SecretSource>,
     pub events: Arc<Events>,
     pub clock: Arc<dyn Clock>,
+    pub audit: AuditTrail,
 }
 
 /// The environment that runs.
@@ -73,6 +79,21 @@ pub struct Change {
     pub key: String,
     pub before: Option<String>,
     pub after: Option<String>,
+}
+
+/// Why another environment did not take the place of the one that runs.
+#[derive(Debug)]
+pub enum NotApplied {
+    /// What is wrong with it.
+    Wrong(Problems),
+    /// It could not be entered in the audit trail.
+    Store(StoreError),
+}
+
+impl From<Problems> for NotApplied {
+    fn from(problems: Problems) -> Self {
+        Self::Wrong(problems)
+    }
 }
 
 impl LiveEnvironment {
@@ -107,7 +128,7 @@ impl LiveEnvironment {
     ///
     /// # Errors
     /// Everything that is wrong with it, and everything of it that what runs needs and does not find. Nothing is changed then.
-    pub async fn apply(&self, text: &str, plan: bool) -> Result<Applied, Problems> {
+    pub async fn apply(&self, text: &str, plan: bool, who: &Who) -> Result<Applied, NotApplied> {
         let mut running = self.running.lock().await;
         let next = EnvironmentFile::parse(&self.name, format!("environments/{}.toml", self.name), text)?;
         let (routes, configs) = self.fits(&next)?;
@@ -116,12 +137,16 @@ impl LiveEnvironment {
         if plan || applied.changes.is_empty() {
             return Ok(applied);
         }
+        // Before it, since what follows cannot fail; and it ends with the process.
+        let note = who.note(self.parts.clock.now(), Act::ApplyEnvironment, format!("environment {}", self.name));
+        let (before, after) = sides(&applied.changes);
+        self.parts.audit.append(note.before(before).after(after)).await.map_err(NotApplied::Store)?;
         self.parts.aliases.replace(&next.environment);
         configs.apply();
         self.parts.intake.replace_routes(routes);
         *running = next;
         applied.applied = true;
-        self.tell(&applied);
+        self.tell(&applied, who);
         Ok(applied)
     }
 
@@ -151,12 +176,34 @@ impl LiveEnvironment {
         notes
     }
 
-    fn tell(&self, applied: &Applied) {
+    fn tell(&self, applied: &Applied, who: &Who) {
         let keys: Vec<&str> = applied.changes.iter().map(|change| change.key.as_str()).collect();
-        tracing::info!(by = BY_API, environment = self.name, changed = keys.join(", "), "another environment was applied");
-        let event = Event::new(Kind::Operator, Level::Info, "another environment was applied").with("by", BY_API);
+        tracing::info!(by = who.name(), environment = self.name, changed = keys.join(", "), "another environment was applied");
+        let event = who.told(Event::new(Kind::Operator, Level::Info, "another environment was applied"));
         self.parts.events.tell(event.with("environment", self.name.clone()).with("changes", keys.len() as u64));
     }
+}
+
+/// Keys whose values are entered in the audit trail; of more it is said how many.
+const CHANGES_ENTERED_MAX: usize = 40;
+/// What is entered of one value.
+const VALUE_BYTES_MAX: usize = 100;
+
+/// The changed values as they were and as they are, as far as they are entered.
+fn sides(changes: &[Change]) -> (Value, Value) {
+    let side = |value: fn(&Change) -> Option<&String>| {
+        let entered = changes.iter().take(CHANGES_ENTERED_MAX);
+        let mut side: Map<String, Value> = entered
+            .map(|change| {
+                (cut(&change.key, VALUE_BYTES_MAX), value(change).map_or(Value::Null, |value| cut(value, VALUE_BYTES_MAX).into()))
+            })
+            .collect();
+        if changes.len() > CHANGES_ENTERED_MAX {
+            side.insert("…".to_owned(), format!("and {} more", changes.len() - CHANGES_ENTERED_MAX).into());
+        }
+        Value::Object(side)
+    };
+    (side(|change| change.before.as_ref()), side(|change| change.after.as_ref()))
 }
 
 /// What differs between two files, key by key.
@@ -194,7 +241,7 @@ pub async fn show(State(api): State<Arc<Api>>, request: Request) -> Result<Respo
 }
 
 /// Takes the request's body for the file of the environment `name`, which must be the one that runs.
-pub async fn apply(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
+pub async fn apply(State(api): State<Arc<Api>>, who: Who, request: Request) -> Result<Response<Body>, Refusal> {
     let mut query = Parameters::parse(request.uri().query());
     let name = query.one("name")?;
     let plan = query.read("plan", "true or false")?.unwrap_or(false);
@@ -208,11 +255,12 @@ pub async fn apply(State(api): State<Arc<Api>>, request: Request) -> Result<Resp
     let text = std::str::from_utf8(&body.bytes).map_err(|_| super::parameters::wrong("the file is not UTF-8"))?.to_owned();
     let applied = to_its_end({
         let live = live.clone();
-        async move { live.apply(&text, plan).await }
+        async move { live.apply(&text, plan, &who).await }
     });
     match applied.await? {
         Ok(applied) => Ok(answer::json(StatusCode::OK, &applied)),
-        Err(problems) => {
+        Err(NotApplied::Store(error)) => Err(refusal(&error)),
+        Err(NotApplied::Wrong(problems)) => {
             let code = problems.0.first().map_or(Code::Internal, |problem| problem.code);
             let refusal =
                 Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, code, "the environment does not fit what runs; nothing was changed");

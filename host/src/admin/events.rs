@@ -15,6 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::api::Api;
 use super::known;
 use super::parameters::{Parameters, wrong};
+use super::who::Who;
 use crate::clock::{Clock, within};
 use crate::ingress::answer::Refusal;
 use crate::problem::Code;
@@ -37,15 +38,16 @@ struct Asked {
     follow: bool,
 }
 
-/// Events that fit, from where the request says, until the other side or the host ends it.
-pub async fn stream(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
+/// Events that fit, from where the request says, until the other side, the host or the token with which it was asked for ends it.
+pub async fn stream(State(api): State<Arc<Api>>, who: Who, request: Request) -> Result<Response<Body>, Refusal> {
     let asked = asked(Parameters::parse(request.uri().query()), request.headers())?;
     known::integration(&api.parts, asked.filter.integration.as_deref()).await?;
+    let own = who.stream().ok_or_else(too_many)?;
     let permit = api.event_streams.clone().try_acquire_owned().map_err(|_| too_many())?;
     let events = &api.parts.events;
     let reader = events.read(asked.filter, asked.start);
     let until = if asked.follow { u64::MAX } else { events.latest() };
-    let open = Open { reader, until, clock: api.parts.clock.clone(), begun: false, _permit: permit };
+    let open = Open { who, reader, until, clock: api.parts.clock.clone(), begun: false, _permits: [own, permit] };
     let body = Body::from_stream(stream::unfold(open, |mut open| async move {
         let text = open.next().await?;
         Some((Ok::<_, Infallible>(Bytes::from(text)), open))
@@ -79,18 +81,21 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
 }
 
 fn too_many() -> Refusal {
-    let detail = format!("{EVENT_STREAMS_MAX} streams of events are open; close one, or try again later");
+    let detail = format!(
+        "as many streams of events are open as may be, {EVENT_STREAMS_MAX} in all and 8 of a named token; close one, or try again later"
+    );
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::TooManyStreams, detail).retry_after(RETRY_AFTER_STREAMS)
 }
 
 /// One stream.
 struct Open {
+    who: Who,
     reader: Reader,
     /// It ends with this event.
     until: u64,
     clock: Arc<dyn Clock>,
     begun: bool,
-    _permit: OwnedSemaphorePermit,
+    _permits: [OwnedSemaphorePermit; 2],
 }
 
 impl Open {
@@ -103,7 +108,14 @@ impl Open {
         if self.until != u64::MAX {
             return (self.reader.seen() < self.until).then(|| encoded(&self.reader.look()));
         }
-        match within(&*self.clock, KEEP_ALIVE_EVERY, self.reader.next()).await {
+        let Self { reader, clock, who, .. } = self;
+        let told = within(&**clock, KEEP_ALIVE_EVERY, reader.next());
+        let told = tokio::select! {
+            biased;
+            () = who.ended(&**clock) => return None,
+            told = told => told,
+        };
+        match told {
             Some(batch) => batch.as_ref().map(encoded),
             // With its place, so that what did not fit is not taken for a gap if the stream breaks.
             None => Some(format!(": nothing happened\n{}", place(self.reader.seen()))),

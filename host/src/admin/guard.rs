@@ -1,14 +1,19 @@
-//! Who may talk to the admin listener: the right `Host`, no other web site, and the token where data is shown or changed.
+//! Who may talk to the admin listener: the right `Host`, no other web site, and a token that allows it where data is shown or changed.
 //!
 //! A loopback port is within reach of every page open in a browser on the machine. A page can be made to resolve its own
 //! name to 127.0.0.1 (DNS rebinding), which the `Host` check stops, or to send requests across sites, which `Origin` and
 //! `Sec-Fetch-Site` show (Fetch metadata, W3C).
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::{HeaderMap, Request, StatusCode, Uri, header};
 
+use super::named_tokens::Tokens;
+use super::role::Role;
+use super::who::Who;
 use crate::alias::secret::Secret;
+use crate::clock::Timestamp;
 use crate::ingress::answer::Refusal;
 use crate::problem::Code;
 
@@ -16,13 +21,15 @@ use crate::problem::Code;
 #[derive(Debug)]
 pub struct Guard {
     bound: IpAddr,
+    /// The data folder's own.
     token: Secret,
+    named: Arc<Tokens>,
 }
 
 impl Guard {
-    /// For a listener at `bound`, opened by `token`.
-    pub fn new(bound: SocketAddr, token: Secret) -> Self {
-        Self { bound: bound.ip(), token }
+    /// For a listener at `bound`, opened by `token` and by those that are `named`.
+    pub fn new(bound: SocketAddr, token: Secret, named: Arc<Tokens>) -> Self {
+        Self { bound: bound.ip(), token, named }
     }
 
     /// Refuses what a browser was made to send by another site.
@@ -46,17 +53,17 @@ impl Guard {
         Err(elsewhere("the Host header names another host; use the address the listener is bound to, or localhost"))
     }
 
-    /// Whether the request carries the token, compared in constant time.
+    /// Who has the token that the request carries: the data folder's own, which is compared in constant time, or a named one, found by its hash.
     ///
     /// # Errors
-    /// 401 where it does not.
-    pub fn check_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// 401 where it carries none that is good. Whether one never was, has expired or was revoked is not said.
+    pub fn check_token(&self, headers: &HeaderMap, now: Timestamp) -> Result<Who, Refusal> {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-        match given {
-            Some(given) if Secret::new(given) == self.token => Ok(()),
-            Some(_) => Err(unauthorized("the token is not valid")),
-            None => Err(unauthorized("send the token: Authorization: Bearer …")),
+        let Some(given) = given else { return Err(unauthorized("send the token: Authorization: Bearer …")) };
+        if Secret::new(given) == self.token {
+            return Ok(Who::local());
         }
+        self.named.find(given, now).ok_or_else(|| unauthorized("the token is not valid"))
     }
 
     fn is_own(&self, name: &str) -> bool {
@@ -122,6 +129,13 @@ pub fn elsewhere(detail: &str) -> Refusal {
     Refusal::new(StatusCode::FORBIDDEN, Code::Elsewhere, detail)
 }
 
+/// 403: the token is good, and its role is not enough.
+pub(super) fn forbidden(who: &Who, needed: Role) -> Refusal {
+    let needs = if needed == Role::Local { "the token in the host's data folder".to_owned() } else { format!("the role {needed}") };
+    let detail = format!("the token {} has the role {}, and this needs {needs}", who.name(), who.role());
+    Refusal::new(StatusCode::FORBIDDEN, Code::NotAllowed, detail)
+}
+
 fn unauthorized(detail: &str) -> Refusal {
     Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, detail).challenge("Bearer")
 }
@@ -131,7 +145,8 @@ mod tests {
     use super::*;
 
     fn guard(bound: &str) -> Guard {
-        Guard::new(bound.parse().unwrap(), Secret::new("the token"))
+        let named = Tokens::new(Vec::new(), Arc::new(crate::random::SeededRandom::new(1)));
+        Guard::new(bound.parse().unwrap(), Secret::new("the token"), Arc::new(named))
     }
 
     fn place(bound: &str, headers: &[(&str, &str)]) -> Result<(), StatusCode> {
@@ -204,7 +219,7 @@ mod tests {
             if let Some(value) = value {
                 headers.insert(header::AUTHORIZATION, value.parse().unwrap());
             }
-            assert_eq!(guard("127.0.0.1:1").check_token(&headers).is_ok(), valid, "{value:?}");
+            assert_eq!(guard("127.0.0.1:1").check_token(&headers, Timestamp(0)).is_ok(), valid, "{value:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The admin listener: health, metrics, and the API that commands and scripts use.
+//! The admin listener: health, metrics, and the API that commands and scripts use; who may use it, and who did what.
 //!
 //! Knows the message store's ledger, the aliases' states, intake and metrics; decides nothing about deliveries. It is
 //! served through ingress's accept loop and answers with its problem details. `console` shows pages beside it, to who has a
@@ -6,6 +6,7 @@
 
 mod aliases;
 mod api;
+pub(crate) mod audit;
 mod backup;
 mod by_hand;
 mod configs;
@@ -21,12 +22,15 @@ mod health;
 mod integrations;
 mod known;
 pub(crate) mod messages;
+mod named_tokens;
 mod openapi;
 pub(crate) mod operate;
 pub mod overview;
 pub mod parameters;
 pub(crate) mod pausing;
+mod refused;
 mod retiring;
+mod role;
 mod secrets;
 mod sessions;
 mod status;
@@ -35,13 +39,18 @@ pub(crate) mod store_refusal;
 pub(crate) mod tests;
 pub(crate) mod to_its_end;
 pub mod token;
+mod tokens;
 mod unread;
+mod who;
 
 pub use aliases::test_alias;
 pub use api::{Api, ApiParts};
 pub use configs::ReadFacts;
 pub use environment::{LiveEnvironment, LiveParts};
+pub use named_tokens::Tokens;
+pub use role::Role;
 pub use sessions::{SESSION_LIVES, Session, Sessions};
+pub use who::{LOCAL, Who};
 
 /// Retires the integrations that drain of which nothing waits any more.
 pub async fn finish_retiring(api: &Api) {

@@ -20,10 +20,12 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::admin::Role;
     use crate::admin::api::routes;
     use crate::admin::operate::{Became, Done};
     use crate::message::{FailureClass, MessageId};
     use crate::message_store::DeadLetterId;
+    use crate::message_store::audit::{Act, Came, Way};
     use crate::message_store::sqlite::ledger::State;
     use crate::telemetry::events::{Kind, Level};
 
@@ -44,12 +46,14 @@ mod tests {
     }
 
     #[test]
-    fn says_which_endpoints_need_the_token() {
+    fn says_which_endpoints_need_a_token_and_of_which_role() {
         let document = document();
         for route in routes() {
             let operation = &document["paths"][route.path][route.method.as_str().to_lowercase()];
             let open = operation["security"] == serde_json::json!([]);
-            assert_eq!(open, !route.guarded, "{}", route.path);
+            assert_eq!(open, route.needs.is_none(), "{}", route.path);
+            let role = route.needs.map(Role::as_str);
+            assert_eq!(operation["x-role"].as_str(), role, "{} {}", route.method, route.path);
         }
     }
 
@@ -65,6 +69,10 @@ mod tests {
             ("Level", words(Level::ALL, Level::as_str)),
             ("Standing", words(State::ALL, State::as_str)),
             ("FailureClass", words(FailureClass::ALL, FailureClass::as_str)),
+            ("Role", words(Role::GIVEN, Role::as_str)),
+            ("AuditWay", words(Way::ALL, Way::as_str)),
+            ("AuditAct", words(Act::ALL, Act::as_str)),
+            ("AuditCame", words(Came::ALL, Came::as_str)),
         ] {
             assert_eq!(document["components"]["schemas"][schema]["enum"], serde_json::json!(words), "{schema}");
         }

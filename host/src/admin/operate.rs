@@ -13,16 +13,20 @@ use axum::extract::{Request, State};
 use futures_util::{StreamExt, stream};
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::api::{Api, ApiParts};
+use super::audit;
 use super::known;
 use super::parameters::wrong;
 use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
+use super::who::Who;
 use crate::alias::RateLimit;
 use crate::config;
 use crate::ingress::answer::{self, Refusal};
 use crate::message::{FailureClass, MessageId};
+use crate::message_store::audit::{Act, Came, Note};
 use crate::message_store::sqlite::ledger::{DeadLetterQuery, ROWS_MAX};
 use crate::message_store::{ClosedLetter, DeadLetterId, Discard, MessageStore, Replay, Replayed, StoreError, Superseded};
 use crate::telemetry::events::{Event, Kind, Level};
@@ -36,10 +40,6 @@ const AT_ONCE: usize = 64;
 const REASON_CHARS_MAX: usize = 1000;
 /// Ids that the log and the events name; the others are counted.
 const IDS_TOLD_MAX: usize = 20;
-
-/// By whom, for the log and for people.
-pub(crate) const BY_API: &str = "through the API";
-pub(crate) const BY_CONSOLE: &str = "in the console";
 
 /// The body of a replay.
 #[derive(Debug, Deserialize)]
@@ -159,45 +159,81 @@ pub(crate) struct Results {
 }
 
 /// Puts dead letters back on their way.
-pub async fn replay(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
+pub async fn replay(State(api): State<Arc<Api>>, who: Who, request: Request) -> Result<Response<Body>, Refusal> {
     let ReplayRequest { ids, fingerprint, class, integration, superseded, rate } = api.json(request).await?;
     let rate = rate.map(|text| config::rate(&text).map_err(|why| wrong(format!("`rate`: {why}")))).transpose()?;
     let selection = Selection { ids, fingerprint, class, integration };
-    Ok(answer::json(StatusCode::OK, &act(&api.parts, selection, Action::Replay { superseded, rate }, BY_API).await?))
+    Ok(answer::json(StatusCode::OK, &act(&api.parts, selection, Action::Replay { superseded, rate }, &who).await?))
 }
 
 /// Gives dead letters up for good.
-pub async fn discard(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
+pub async fn discard(State(api): State<Arc<Api>>, who: Who, request: Request) -> Result<Response<Body>, Refusal> {
     let DiscardRequest { ids, fingerprint, class, integration, reason } = api.json(request).await?;
     let selection = Selection { ids, fingerprint, class, integration };
-    Ok(answer::json(StatusCode::OK, &act(&api.parts, selection, Action::Discard { reason }, BY_API).await?))
+    Ok(answer::json(StatusCode::OK, &act(&api.parts, selection, Action::Discard { reason }, &who).await?))
 }
 
-/// Does `action` to every dead letter of `selection`, oldest first.
+/// Does `action` to every dead letter of `selection`, oldest first, for `who`. Each is a transaction of its own: the audit trail has an entry of
+/// what was asked for before the first, and one of what was done behind the last.
 ///
 /// # Errors
 /// 400 for a selection of nothing, of too many, or of two kinds, and for a reason that says nothing; 404 for an integration that never was; 503 where the store does not
 /// answer.
-pub(crate) async fn act(parts: &ApiParts, selection: Selection, action: Action, by: &'static str) -> Result<Results, Refusal> {
+pub(crate) async fn act(parts: &ApiParts, selection: Selection, action: Action, who: &Who) -> Result<Results, Refusal> {
     let action = checked(action)?;
     known::integration(parts, selection.integration.as_deref()).await?;
     let chosen = selection.to_string();
     let (ids, more) = selection.find(parts).await?;
-    let parts = parts.clone();
+    if ids.is_empty() {
+        return Ok(Results { results: Vec::new(), more });
+    }
+    let (parts, who) = (parts.clone(), who.clone());
     to_its_end(async move {
-        let all = stream::iter((0..).zip(ids)).map(|(number, id)| act_on(&parts, id, &action, number));
+        let note = || who.note(parts.clock.now(), action.act(), subject(&ids));
+        let asked = audit::asked(&parts, about(note(), &action, &chosen, &ids)).await?;
+        let all = stream::iter((0..).zip(ids.clone())).map(|(number, id)| act_on(&parts, id, &action, number));
         let results: Vec<Done> = all.buffered(AT_ONCE).collect().await;
-        tell(&parts, &action, &chosen, &results, by);
-        Results { results, more }
+        let done: Vec<DeadLetterId> = results.iter().filter(|done| done.became.is_done()).map(|done| done.id).collect();
+        let came = if done.len() == results.len() { Came::Done } else { Came::Failed };
+        audit::ended(&parts, asked, note().came(came).after(json!({ "done": done.len(), "of": results.len(), "ids": told(&done) }))).await;
+        tell(&parts, &action, &chosen, results.len(), &done, &who);
+        Ok(Results { results, more })
     })
-    .await
+    .await?
+}
+
+/// For the audit trail, in which one entry is of bounded size however many there are.
+fn subject(ids: &[DeadLetterId]) -> String {
+    match ids {
+        [id] => format!("dead letter {}", id.0),
+        ids => format!("{} dead letters", ids.len()),
+    }
+}
+
+fn about(note: Note, action: &Action, chosen: &str, ids: &[DeadLetterId]) -> Note {
+    let mut after = json!({ "chosen": chosen, "ids": told(ids) });
+    match action {
+        Action::Replay { superseded, rate } => {
+            after["superseded"] = json!(superseded);
+            after["rate"] = rate.map(|rate| rate.to_string()).into();
+        }
+        Action::Discard { reason } => after["reason"] = reason.as_str().into(),
+    }
+    note.after(after)
+}
+
+impl Action {
+    fn act(&self) -> Act {
+        match self {
+            Self::Replay { .. } => Act::Replay,
+            Self::Discard { .. } => Act::Discard,
+        }
+    }
 }
 
 /// For the log, and for who follows what happens.
-fn tell(parts: &ApiParts, action: &Action, chosen: &str, results: &[Done], by: &'static str) {
-    let asked = results.len();
-    let done: Vec<DeadLetterId> = results.iter().filter(|done| done.became.is_done()).map(|done| done.id).collect();
-    let (letters, done) = (told(&done), done.len());
+fn tell(parts: &ApiParts, action: &Action, chosen: &str, asked: usize, done: &[DeadLetterId], who: &Who) {
+    let (by, letters, done) = (who.name(), told(done), done.len());
     let (what, why) = match action {
         Action::Replay { .. } if done == 0 => ("no dead letter was replayed", None),
         Action::Replay { superseded: Superseded::Skip, .. } => {
@@ -208,7 +244,7 @@ fn tell(parts: &ApiParts, action: &Action, chosen: &str, results: &[Done], by: &
         Action::Discard { reason } => ("dead letters were discarded", Some(reason.as_str())),
     };
     tracing::info!(by, dead_letters = letters, asked, done, chosen, reason = why, "{what}");
-    let event = Event::new(Kind::Operator, Level::Info, what).with("by", by).with("dead-letters", letters);
+    let event = who.told(Event::new(Kind::Operator, Level::Info, what)).with("dead-letters", letters);
     let event = event.with("asked", asked as u64).with("done", done as u64).with("chosen", chosen.to_owned());
     parts.events.tell(match why {
         Some(reason) => event.with("reason", reason.to_owned()),

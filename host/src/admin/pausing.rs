@@ -9,18 +9,21 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::{Api, ApiParts};
-use super::operate::{BY_API, why};
+use super::operate::why;
 use super::parameters::named;
 use super::retiring;
+use super::role::Role;
 use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
+use super::who::Who;
 use crate::delivery::Pause;
 use crate::ingress::answer::{self, Refusal};
+use crate::message_store::audit::Act;
 use crate::message_store::sqlite::PauseRow;
 use crate::problem::Code;
 use crate::telemetry::events::{Event, Kind, Level};
@@ -75,36 +78,39 @@ impl fmt::Display for Pausable {
 
 type Name = Result<Path<String>, PathRejection>;
 
-pub async fn pause_integration(State(api): State<Arc<Api>>, name: Name, request: Request) -> Result<Response<Body>, Refusal> {
-    answer_pause(&api, Pausable::Integration(named(name)?), request).await
+pub async fn pause_integration(State(api): State<Arc<Api>>, who: Who, name: Name, request: Request) -> Result<Response<Body>, Refusal> {
+    answer_pause(&api, &who, Pausable::Integration(named(name)?), request).await
 }
 
-pub async fn pause_alias(State(api): State<Arc<Api>>, name: Name, request: Request) -> Result<Response<Body>, Refusal> {
-    answer_pause(&api, Pausable::Alias(named(name)?), request).await
+pub async fn pause_alias(State(api): State<Arc<Api>>, who: Who, name: Name, request: Request) -> Result<Response<Body>, Refusal> {
+    answer_pause(&api, &who, Pausable::Alias(named(name)?), request).await
 }
 
-pub async fn resume_integration(State(api): State<Arc<Api>>, name: Name) -> Result<Response<Body>, Refusal> {
-    answer_resume(&api, Pausable::Integration(named(name)?)).await
+pub async fn resume_integration(State(api): State<Arc<Api>>, who: Who, name: Name) -> Result<Response<Body>, Refusal> {
+    answer_resume(&api, &who, Pausable::Integration(named(name)?)).await
 }
 
-pub async fn resume_alias(State(api): State<Arc<Api>>, name: Name) -> Result<Response<Body>, Refusal> {
-    answer_resume(&api, Pausable::Alias(named(name)?)).await
+pub async fn resume_alias(State(api): State<Arc<Api>>, who: Who, name: Name) -> Result<Response<Body>, Refusal> {
+    answer_resume(&api, &who, Pausable::Alias(named(name)?)).await
 }
 
-async fn answer_pause(api: &Api, what: Pausable, request: Request) -> Result<Response<Body>, Refusal> {
+async fn answer_pause(api: &Api, who: &Who, what: Pausable, request: Request) -> Result<Response<Body>, Refusal> {
     let PauseRequest { reason } = api.json(request).await?;
-    let pause = pause(&api.parts, what.clone(), &reason).await?;
+    let pause = pause(&api.parts, who, what.clone(), &reason).await?;
     Ok(answer::json(StatusCode::OK, &shown(&what, Some(&pause))))
 }
 
-async fn answer_resume(api: &Api, what: Pausable) -> Result<Response<Body>, Refusal> {
-    let was_paused = resume(&api.parts, &what).await?;
+async fn answer_resume(api: &Api, who: &Who, what: Pausable) -> Result<Response<Body>, Refusal> {
+    let was_paused = resume(&api.parts, who, &what).await?;
     let mut body = shown(&what, None);
     body["was-paused"] = json!(was_paused);
     if let Pausable::Integration(name) = &what {
-        // One thing at a time: of one that was both, the pause is over now, and it drains.
-        let (parts, of) = (api.parts.clone(), name.clone());
-        let taken_back = !was_paused && to_its_end(async move { retiring::take_back(&parts, &of).await }).await??;
+        // One thing at a time: of one that was both, the pause is over now, and it drains. To take it back is for who may retire it.
+        if !was_paused && api.parts.retirements.of(name).is_some() {
+            api.allow(who, Role::Deployer, (&Method::POST, &format!("/api/v1/integrations/{name}/resume"))).await?;
+        }
+        let (parts, who, of) = (api.parts.clone(), who.clone(), name.clone());
+        let taken_back = !was_paused && to_its_end(async move { retiring::take_back(&parts, &who, &of).await }).await??;
         body["was-retiring"] = json!(taken_back);
         body["retirement"] = retiring::shown(api.parts.retirements.of(name).as_ref());
     }
@@ -115,22 +121,24 @@ async fn answer_resume(api: &Api, what: Pausable) -> Result<Response<Body>, Refu
 ///
 /// # Errors
 /// 404 where there is no such thing, 400 for a reason that is none, 503 where it cannot be stored.
-pub(crate) async fn pause(parts: &ApiParts, what: Pausable, reason: &str) -> Result<Pause, Refusal> {
+pub(crate) async fn pause(parts: &ApiParts, who: &Who, what: Pausable, reason: &str) -> Result<Pause, Refusal> {
     let reason = why(reason)?;
     must_be_there(parts, &what)?;
-    let parts = parts.clone();
+    let (parts, who) = (parts.clone(), who.clone());
     to_its_end(async move {
         let _deciding = parts.pauses.deciding.lock().await;
-        let since = what.pause(&parts).map_or_else(|| parts.clock.now(), |before| before.since);
+        let (before, now) = (what.pause(&parts), parts.clock.now());
+        let since = before.as_ref().map_or(now, |before| before.since);
         let row = PauseRow { kind: what.kind().to_owned(), name: what.name().to_owned(), since, reason: reason.clone() };
-        parts.store.pauses().put(row).await.map_err(|error| refusal(&error))?;
         let pause = Pause { since, reason };
+        let note = who.note(now, Act::Pause, what.to_string()).before(paused(before.as_ref())).after(paused(Some(&pause)));
+        parts.store.pauses().put(row, note).await.map_err(|error| refusal(&error))?;
         match &what {
             Pausable::Integration(name) => parts.pauses.pause(name, pause.clone()),
             Pausable::Alias(name) => drop(parts.aliases.pause(name, since, &pause.reason)),
         }
-        tracing::info!(by = BY_API, %what, reason = pause.reason, "was paused");
-        tell(&parts, &what, format!("{what} was paused: {}", pause.reason));
+        tracing::info!(by = who.name(), %what, reason = pause.reason, "was paused");
+        tell(&parts, &who, &what, format!("{what} was paused: {}", pause.reason));
         Ok(pause)
     })
     .await?
@@ -140,27 +148,28 @@ pub(crate) async fn pause(parts: &ApiParts, what: Pausable, reason: &str) -> Res
 ///
 /// # Errors
 /// 404 where there is no such thing, 503 where it cannot be stored.
-pub(crate) async fn resume(parts: &ApiParts, what: &Pausable) -> Result<bool, Refusal> {
+pub(crate) async fn resume(parts: &ApiParts, who: &Who, what: &Pausable) -> Result<bool, Refusal> {
     must_be_there(parts, what)?;
-    let (parts, what) = (parts.clone(), what.clone());
+    let (parts, who, what) = (parts.clone(), who.clone(), what.clone());
     to_its_end(async move {
         let _deciding = parts.pauses.deciding.lock().await;
-        parts.store.pauses().remove(what.kind(), what.name()).await.map_err(|error| refusal(&error))?;
+        let note = who.note(parts.clock.now(), Act::Resume, what.to_string()).before(paused(what.pause(&parts).as_ref()));
+        parts.store.pauses().remove(what.kind(), what.name(), note).await.map_err(|error| refusal(&error))?;
         let was_paused = match &what {
             Pausable::Integration(name) => parts.pauses.resume(name, parts.clock.now()),
             Pausable::Alias(name) => parts.aliases.resume(name),
         };
         if was_paused {
-            tracing::info!(by = BY_API, %what, "was resumed");
-            tell(&parts, &what, format!("{what} was resumed"));
+            tracing::info!(by = who.name(), %what, "was resumed");
+            tell(&parts, &who, &what, format!("{what} was resumed"));
         }
         Ok(was_paused)
     })
     .await?
 }
 
-fn tell(parts: &ApiParts, what: &Pausable, text: String) {
-    let event = Event::new(Kind::Operator, Level::Warn, text).with("by", BY_API);
+fn tell(parts: &ApiParts, who: &Who, what: &Pausable, text: String) {
+    let event = who.told(Event::new(Kind::Operator, Level::Warn, text));
     parts.events.tell(match what {
         Pausable::Integration(name) => event.of(name),
         Pausable::Alias(name) => event.with("alias", name.clone()),

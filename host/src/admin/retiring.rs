@@ -15,15 +15,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::{Api, ApiParts};
-use super::operate::{BY_API, why};
+use super::operate::why;
 use super::parameters::named;
 use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
+use super::who::Who;
 use super::{known, pausing, unread};
 use crate::delivery::Retirement;
 use crate::ingress::Leaving;
 use crate::ingress::answer::{self, Refusal};
 use crate::message_store::MessageStore;
+use crate::message_store::audit::{Act, Note, Way};
 use crate::message_store::sqlite::{Backfill, LEFT_COUNTED_MAX};
 use crate::problem::Code;
 use crate::telemetry::events::{Event, Kind, Level};
@@ -40,13 +42,14 @@ struct RetireRequest {
 /// Retires the integration of this name.
 pub async fn retire(
     State(api): State<Arc<Api>>,
+    who: Who,
     name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
     let name = named(name)?;
     let RetireRequest { reason, anyway } = api.json(request).await?;
     let (parts, of) = (api.parts.clone(), name.clone());
-    let (retirement, notes) = to_its_end(async move { begin(&parts, &of, reason, anyway).await }).await??;
+    let (retirement, notes) = to_its_end(async move { begin(&parts, &who, &of, reason, anyway).await }).await??;
     let mut body = json!({ "integration": name, "waiting": api.parts.store.waiting(&name), "notes": notes });
     body["retirement"] = shown(Some(&retirement));
     body["paused"] = pausing::paused(api.parts.pauses.of(&name).as_ref());
@@ -59,7 +62,13 @@ pub async fn retire(
 /// # Errors
 /// 400 for an alias, 404 where there is no such integration, 409 where it is not active any more or where messages would go to nobody, 503 where it
 /// cannot be stored.
-async fn begin(parts: &ApiParts, name: &str, reason: Option<String>, anyway: bool) -> Result<(Retirement, Vec<String>), Refusal> {
+async fn begin(
+    parts: &ApiParts,
+    who: &Who,
+    name: &str,
+    reason: Option<String>,
+    anyway: bool,
+) -> Result<(Retirement, Vec<String>), Refusal> {
     let reason = reason.as_deref().map(why).transpose()?;
     let _changing = parts.retirements.change().await;
     must_be_active(parts, name).await?;
@@ -68,16 +77,19 @@ async fn begin(parts: &ApiParts, name: &str, reason: Option<String>, anyway: boo
         return Err(Refusal::new(StatusCode::CONFLICT, Code::UnreadChannel, detail));
     }
     let before = parts.retirements.of(name);
-    let since = before.as_ref().map_or_else(|| parts.clock.now(), |before| before.since);
-    parts.store.retirements().begin(name, since, reason.clone()).await.map_err(|error| refusal(&error))?;
-    let retirement = Retirement { since, reason: reason.or(before.and_then(|before| before.reason)), done_at: None };
+    let now = parts.clock.now();
+    let since = before.as_ref().map_or(now, |before| before.since);
+    let was = shown(before.as_ref());
+    let retirement = Retirement { since, reason: reason.clone().or(before.and_then(|before| before.reason)), done_at: None };
+    let note = who.note(now, Act::Retire, subject(name)).before(was).after(shown(Some(&retirement)));
+    parts.store.retirements().begin(name, since, reason, note).await.map_err(|error| refusal(&error))?;
     parts.retirements.put(name, retirement.clone());
     parts.intake.set_leaving(name, Some(Leaving::Draining));
-    tell(parts, name, &retirement, Some(BY_API), "takes nothing new and is retired when nothing of it waits");
+    tell(parts, name, &retirement, Some(who), "takes nothing new and is retired when nothing of it waits");
     let mut notes = unread::unwritten_by_retiring(&routes, name);
     let taking_over = parts.store.backfills().all().await.map_err(|error| refusal(&error))?;
     notes.extend(taking_over.iter().filter(|one| one.integration == name).map(still_to_come));
-    if end(parts, name, &retirement, Some(BY_API)).await? {
+    if end(parts, name, &retirement, Some(who)).await? {
         return Ok((parts.retirements.of(name).unwrap_or(retirement), notes));
     }
     if parts.pauses.of(name).is_some() {
@@ -90,15 +102,16 @@ async fn begin(parts: &ApiParts, name: &str, reason: Option<String>, anyway: boo
 ///
 /// # Errors
 /// 409 where it is retired by now, 503 where it cannot be stored.
-pub(super) async fn take_back(parts: &ApiParts, name: &str) -> Result<bool, Refusal> {
+pub(super) async fn take_back(parts: &ApiParts, who: &Who, name: &str) -> Result<bool, Refusal> {
     let _changing = parts.retirements.change().await;
     let Some(retirement) = parts.retirements.of(name) else { return Ok(false) };
-    if retirement.done_at.is_some() || !parts.store.retirements().take_back(name).await.map_err(|error| refusal(&error))? {
+    let note = who.note(parts.clock.now(), Act::TakeBack, subject(name)).before(shown(Some(&retirement)));
+    if retirement.done_at.is_some() || !parts.store.retirements().take_back(name, note).await.map_err(|error| refusal(&error))? {
         return Err(is_retired(name));
     }
     parts.retirements.remove(name);
     parts.intake.set_leaving(name, None);
-    tell(parts, name, &retirement, Some(BY_API), "was taken back from being retired: it takes messages again");
+    tell(parts, name, &retirement, Some(who), "was taken back from being retired: it takes messages again");
     Ok(true)
 }
 
@@ -114,9 +127,14 @@ pub async fn finish(parts: &ApiParts) {
 }
 
 /// Whether nothing of `name` waits: then it is retired, `by` whoever asked just now. Who calls it keeps others from changing it.
-async fn end(parts: &ApiParts, name: &str, retirement: &Retirement, by: Option<&'static str>) -> Result<bool, Refusal> {
+async fn end(parts: &ApiParts, name: &str, retirement: &Retirement, by: Option<&Who>) -> Result<bool, Refusal> {
     let now = parts.clock.now();
-    if parts.store.waiting(name) > 0 || !parts.store.retirements().finish(name, now).await.map_err(|error| refusal(&error))? {
+    let note = match by {
+        Some(who) => who.note(now, Act::Retired, subject(name)),
+        None => Note::new(now, ("host", Way::Host), Act::Retired, subject(name)),
+    };
+    let note = note.before(shown(Some(retirement)));
+    if parts.store.waiting(name) > 0 || !parts.store.retirements().finish(name, now, note).await.map_err(|error| refusal(&error))? {
         return Ok(false);
     }
     let retirement = Retirement { done_at: Some(now), ..retirement.clone() };
@@ -128,19 +146,24 @@ async fn end(parts: &ApiParts, name: &str, retirement: &Retirement, by: Option<&
     Ok(true)
 }
 
-/// `by`: none where the host came to it by itself, some time after somebody asked.
+/// For the audit trail.
+fn subject(name: &str) -> String {
+    format!("integration {name}")
+}
+
 /// What a reader gets first that has not come to the end of its channel.
 fn still_to_come(Backfill { integration, channel, left, .. }: &Backfill) -> String {
     let or_more = if *left >= LEFT_COUNTED_MAX { " or more" } else { "" };
     format!("{integration} takes over channel {channel}: {left}{or_more} that are on it by now are delivered first")
 }
 
-fn tell(parts: &ApiParts, name: &str, retirement: &Retirement, by: Option<&'static str>, what: &'static str) {
+/// `by`: none where the host came to it by itself, some time after somebody asked.
+fn tell(parts: &ApiParts, name: &str, retirement: &Retirement, by: Option<&Who>, what: &'static str) {
     let reason = retirement.reason.as_deref();
-    tracing::info!(by, integration = name, reason, "{what}");
+    tracing::info!(by = by.map(Who::name), integration = name, reason, "{what}");
     let mut event = Event::new(Kind::Operator, Level::Warn, what).of(name);
-    if let Some(by) = by {
-        event = event.with("by", by);
+    if let Some(who) = by {
+        event = who.told(event);
     }
     if let Some(reason) = reason {
         event = event.with("reason", reason.to_owned());

@@ -12,15 +12,17 @@ use serde_json::{Value, json};
 use zeroize::Zeroize;
 
 use super::api::{Api, ApiParts};
-use super::operate::BY_API;
+use super::audit;
 use super::parameters::{Parameters, named};
 use super::to_its_end::to_its_end;
+use super::who::Who;
 use crate::alias::secret::Secret;
 use crate::alias::vault::SECRET_BYTES_MAX;
 use crate::config::{secret_names, secret_references, used_aliases_of};
 use crate::ingress::answer::{self, Refusal};
 use crate::ingress::body::BodyLimits;
 use crate::message_store::MessageStore;
+use crate::message_store::audit::{Act, Came};
 use crate::problem::{Code, Problem};
 use crate::telemetry::events::{Event, Kind, Level};
 
@@ -51,7 +53,7 @@ fn meant(name: Name, request: &Request) -> Result<String, Refusal> {
 }
 
 /// Takes the request's body, byte for byte, for the secret of this name. Aliases that were refused without it go on.
-pub async fn set(State(api): State<Arc<Api>>, name: Name, request: Request) -> Result<Response<Body>, Refusal> {
+pub async fn set(State(api): State<Arc<Api>>, who: Who, name: Name, request: Request) -> Result<Response<Body>, Refusal> {
     let name = meant(name, &request)?;
     let live = &api.parts.environment;
     let names = secret_names(&live.running().await.environment);
@@ -68,9 +70,16 @@ pub async fn set(State(api): State<Arc<Api>>, name: Name, request: Request) -> R
         bytes.as_mut().zeroize();
     }
     let released = to_its_end(async move {
-        parts.environment.vault().set(&of, secret, now).await.map_err(|problem| refused(&problem))?;
+        let was_set = parts.environment.vault().list().iter().any(|set| set.name == of);
+        let note = || who.note(now, Act::SetSecret, subject(&of)).before(json!({ "set": was_set }));
+        let asked = audit::asked(&parts, note()).await?;
+        if let Err(problem) = parts.environment.vault().set(&of, secret, now).await {
+            audit::ended(&parts, asked, note().came(Came::Failed).after(json!({ "code": problem.code.as_str() }))).await;
+            return Err(refused(&problem));
+        }
+        audit::ended(&parts, asked, note().after(json!({ "set": true }))).await;
         let released = parts.aliases.secrets_changed().await;
-        tell(&parts, "a secret was set", &of);
+        tell(&parts, &who, "a secret was set", &of);
         Ok::<_, Refusal>(released)
     });
     let released = released.await??;
@@ -78,14 +87,25 @@ pub async fn set(State(api): State<Arc<Api>>, name: Name, request: Request) -> R
 }
 
 /// Forgets what was set: what the environment's file names counts again.
-pub async fn unset(State(api): State<Arc<Api>>, name: Name, request: Request) -> Result<Response<Body>, Refusal> {
+pub async fn unset(State(api): State<Arc<Api>>, who: Who, name: Name, request: Request) -> Result<Response<Body>, Refusal> {
     let name = meant(name, &request)?;
     let (parts, of) = (api.parts.clone(), name.clone());
     let unset = to_its_end(async move {
-        let was_set = parts.environment.vault().unset(&of).await.map_err(|problem| refused(&problem))?;
+        if !parts.environment.vault().list().iter().any(|set| set.name == of) {
+            return Ok(false);
+        }
+        let note = || who.note(parts.clock.now(), Act::UnsetSecret, subject(&of)).before(json!({ "set": true }));
+        let asked = audit::asked(&parts, note()).await?;
+        let unset = parts.environment.vault().unset(&of).await;
+        let entry = match &unset {
+            Ok(_) => note().after(json!({ "set": false })),
+            Err(problem) => note().came(Came::Failed).after(json!({ "code": problem.code.as_str() })),
+        };
+        audit::ended(&parts, asked, entry).await;
+        let was_set = unset.map_err(|problem| refused(&problem))?;
         if was_set {
             parts.aliases.secret_unset().await;
-            tell(&parts, "a secret was unset", &of);
+            tell(&parts, &who, "a secret was unset", &of);
         }
         Ok::<_, Refusal>(was_set)
     });
@@ -106,9 +126,14 @@ fn waiting_for(parts: &ApiParts, alias: &str) -> Value {
     json!({ "alias": alias, "integrations": users, "waiting": waiting })
 }
 
-fn tell(parts: &ApiParts, what: &'static str, name: &str) {
-    tracing::info!(by = BY_API, secret = name, "{what}");
-    parts.events.tell(Event::new(Kind::Operator, Level::Info, what).with("by", BY_API).with("secret", name.to_owned()));
+/// For the audit trail.
+fn subject(name: &str) -> String {
+    format!("secret {name}")
+}
+
+fn tell(parts: &ApiParts, who: &Who, what: &'static str, name: &str) {
+    tracing::info!(by = who.name(), secret = name, "{what}");
+    parts.events.tell(who.told(Event::new(Kind::Operator, Level::Info, what)).with("secret", name.to_owned()));
 }
 
 fn refused(problem: &Problem) -> Refusal {

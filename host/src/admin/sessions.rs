@@ -1,6 +1,7 @@
 //! Who is signed in to the console: one-time links, and the sessions they become.
 //!
-//! Only hashes are kept, in memory and in bounded number; a restart signs everybody out. Depends on `clock` and `random`.
+//! Only hashes are kept, in memory and in bounded number; a restart signs everybody out. A session is its maker's: it has the name and the
+//! role of the token that the link was made with, and ends with it. Depends on `clock` and `random`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,8 @@ use std::time::Duration;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
+use super::role::Role;
+use super::who::Who;
 use crate::alias::secret::Secret;
 use crate::clock::{Clock, Timestamp};
 use crate::random::Random;
@@ -25,6 +28,9 @@ pub const SESSION_IDLE: Duration = Duration::from_secs(3600);
 const LINKS_MAX: usize = 16;
 /// Sessions at once; beyond, the one that was idle longest ends.
 const SESSIONS_MAX: usize = 64;
+/// Links of one named token that wait, and its sessions: beyond, the oldest of its own goes, so that none takes the places of the others.
+const LINKS_PER_TOKEN_MAX: usize = 4;
+const SESSIONS_PER_TOKEN_MAX: usize = 8;
 /// 256 bits: beyond guessing.
 const TOKEN_BYTES: usize = 32;
 /// What a session's token is turned into for its forms.
@@ -43,12 +49,13 @@ pub struct Sessions {
 #[derive(Debug, Default)]
 struct Known {
     /// Oldest first.
-    links: Vec<(Fingerprint, Timestamp)>,
+    links: Vec<(Fingerprint, Timestamp, Who)>,
     sessions: HashMap<Fingerprint, Seen>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Seen {
+    who: Who,
     opened_at: Timestamp,
     last_at: Timestamp,
 }
@@ -69,8 +76,9 @@ impl Link {
 }
 
 /// Somebody who is signed in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Session {
+    who: Who,
     id: Fingerprint,
     forms: Secret,
     /// When it ends, however busy it is.
@@ -78,6 +86,16 @@ pub struct Session {
 }
 
 impl Session {
+    /// Who is signed in.
+    pub fn who(&self) -> &Who {
+        &self.who
+    }
+
+    /// Whether what needs the role `needed` is allowed.
+    pub fn may(&self, needed: Role) -> bool {
+        self.who.may(needed)
+    }
+
     /// Tells sessions apart; opens nothing.
     pub fn id(&self) -> Fingerprint {
         self.id
@@ -99,29 +117,28 @@ impl Sessions {
         Self { clock, random, known: Mutex::default() }
     }
 
-    /// A link that opens a session once, within [`LINK_LIVES`].
-    pub fn link(&self) -> Link {
+    /// A link that opens a session of `who` once, within [`LINK_LIVES`].
+    pub fn link(&self, who: Who) -> Link {
         let token = self.token();
         let expires_at = self.clock.now().plus(LINK_LIVES);
         let mut known = self.known();
-        if known.links.len() >= LINKS_MAX {
-            known.links.remove(0);
-        }
-        known.links.push((fingerprint(token.expose()), expires_at));
+        known.make_room_for_link(&who);
+        known.links.push((fingerprint(token.expose()), expires_at, who.in_the_console()));
         Link { token, expires_at }
     }
 
-    /// Takes a link and gives the token of a new session; none for a link that was used, has expired or was never made.
+    /// Takes a link and gives the token of a new session; none for a link that was used, has expired or was never made, or whose maker's
+    /// token has ended.
     pub fn open(&self, link: &str) -> Option<Secret> {
         let now = self.clock.now();
         let wanted = fingerprint(link.as_bytes());
         let token = self.token();
         let mut known = self.known();
-        known.links.retain(|(_, expires_at)| *expires_at > now);
-        let at = known.links.iter().position(|(link, _)| *link == wanted)?;
-        known.links.remove(at);
-        known.make_room(now);
-        known.sessions.insert(fingerprint(token.expose()), Seen { opened_at: now, last_at: now });
+        known.links.retain(|(_, expires_at, who)| *expires_at > now && who.lasts(now));
+        let at = known.links.iter().position(|(link, ..)| *link == wanted)?;
+        let (_, _, who) = known.links.remove(at);
+        known.make_room(&who, now);
+        known.sessions.insert(fingerprint(token.expose()), Seen { who, opened_at: now, last_at: now });
         Some(token)
     }
 
@@ -136,7 +153,7 @@ impl Sessions {
             return None;
         }
         seen.last_at = now;
-        Some(Session { id, forms: forms(token), ends_at: seen.opened_at.plus(SESSION_LIVES) })
+        Some(Session { who: seen.who.clone(), id, forms: forms(token), ends_at: seen.ends_at() })
     }
 
     /// Whether `session` still lasts. Being looked at does not keep it from being idle.
@@ -162,18 +179,45 @@ impl Sessions {
 }
 
 impl Known {
-    fn make_room(&mut self, now: Timestamp) {
+    fn make_room_for_link(&mut self, who: &Who) {
+        let of = |(_, _, other): &(Fingerprint, Timestamp, Who)| other.name() == who.name();
+        if who.role() != Role::Local && self.links.iter().filter(|link| of(link)).count() >= LINKS_PER_TOKEN_MAX {
+            let oldest = self.links.iter().position(of);
+            oldest.map(|at| self.links.remove(at));
+        }
+        if self.links.len() >= LINKS_MAX {
+            self.links.remove(0);
+        }
+    }
+
+    fn make_room(&mut self, who: &Who, now: Timestamp) {
         self.sessions.retain(|_, seen| seen.lasts(now));
-        while self.sessions.len() >= SESSIONS_MAX {
-            let Some(id) = self.sessions.iter().min_by_key(|(_, seen)| seen.last_at).map(|(id, _)| *id) else { return };
+        if who.role() != Role::Local {
+            self.keep_below(SESSIONS_PER_TOKEN_MAX, |seen| seen.who.name() == who.name());
+        }
+        self.keep_below(SESSIONS_MAX, |_| true);
+    }
+
+    /// Ends those of `these` that were idle longest, until there are fewer than `max`.
+    fn keep_below(&mut self, max: usize, these: impl Fn(&Seen) -> bool) {
+        let mut found: Vec<(Timestamp, Fingerprint)> =
+            self.sessions.iter().filter(|(_, seen)| these(seen)).map(|(id, seen)| (seen.last_at, *id)).collect();
+        found.sort_unstable();
+        let beyond = (found.len() + 1).saturating_sub(max);
+        for (_, id) in found.into_iter().take(beyond) {
             self.sessions.remove(&id);
         }
     }
 }
 
 impl Seen {
-    fn lasts(self, now: Timestamp) -> bool {
-        now.since(self.opened_at) < SESSION_LIVES && now.since(self.last_at) < SESSION_IDLE
+    fn lasts(&self, now: Timestamp) -> bool {
+        now.since(self.opened_at) < SESSION_LIVES && now.since(self.last_at) < SESSION_IDLE && self.who.lasts(now)
+    }
+
+    fn ends_at(&self) -> Timestamp {
+        let ends_at = self.opened_at.plus(SESSION_LIVES);
+        self.who.expires_at().map_or(ends_at, |expires_at| ends_at.min(expires_at))
     }
 }
 
@@ -205,7 +249,7 @@ mod tests {
     }
 
     fn signed_in(sessions: &Sessions) -> String {
-        text(&sessions.open(&text(&sessions.link().token)).unwrap())
+        text(&sessions.open(&text(&sessions.link(Who::local()).token)).unwrap())
     }
 
     #[test]
@@ -214,10 +258,10 @@ mod tests {
         for made_up in ["", "x", "é", &"0".repeat(64)] {
             assert!(sessions.open(made_up).is_none(), "{made_up}");
         }
-        let link = text(&sessions.link().token);
+        let link = text(&sessions.link(Who::local()).token);
         assert!(sessions.open(&link).is_some());
         assert!(sessions.open(&link).is_none(), "used");
-        let late = text(&sessions.link().token);
+        let late = text(&sessions.link(Who::local()).token);
         clock.advance(LINK_LIVES);
         assert!(sessions.open(&late).is_none(), "expired");
     }
@@ -269,8 +313,8 @@ mod tests {
     #[test]
     fn keeps_a_bounded_number_of_links_and_of_sessions() {
         let (clock, sessions) = sessions();
-        let first_link = text(&sessions.link().token);
-        let later_links: Vec<_> = (0..LINKS_MAX).map(|_| text(&sessions.link().token)).collect();
+        let first_link = text(&sessions.link(Who::local()).token);
+        let later_links: Vec<_> = (0..LINKS_MAX).map(|_| text(&sessions.link(Who::local()).token)).collect();
         assert!(sessions.open(&first_link).is_none());
         assert!(later_links.iter().all(|link| sessions.open(link).is_some()));
         let first = signed_in(&sessions);
@@ -278,6 +322,42 @@ mod tests {
         let others: Vec<_> = (0..SESSIONS_MAX).map(|_| signed_in(&sessions)).collect();
         assert!(sessions.find(&first).is_none());
         assert!(others.iter().all(|token| sessions.find(token).is_some()));
+    }
+
+    #[test]
+    fn one_named_token_takes_no_links_or_sessions_of_others() {
+        let (clock, sessions) = sessions();
+        let many = Who::named("many", Role::Viewer, None);
+        let other = Who::named("other", Role::Viewer, None);
+        let others = text(&sessions.open(&text(&sessions.link(other.clone()).token)).unwrap());
+        let waiting = text(&sessions.link(other).token);
+        clock.advance(Duration::from_secs(1));
+        let own: Vec<String> = (0..SESSIONS_MAX)
+            .map(|_| {
+                clock.advance(Duration::from_millis(1));
+                text(&sessions.open(&text(&sessions.link(many.clone()).token)).unwrap())
+            })
+            .collect();
+        let (ended, kept) = own.split_at(own.len() - SESSIONS_PER_TOKEN_MAX);
+        assert!(ended.iter().all(|token| sessions.find(token).is_none()), "its own oldest went");
+        assert!(kept.iter().chain([&others]).all(|token| sessions.find(token).is_some()));
+        (0..LINKS_MAX).for_each(|_| drop(sessions.link(many.clone())));
+        assert!(sessions.open(&waiting).is_some());
+    }
+
+    #[test]
+    fn a_session_is_its_tokens_and_ends_with_it() {
+        let (clock, sessions) = sessions();
+        let who = Who::named("anna", Role::Operator, Some(clock.now().plus(LINK_LIVES * 2)));
+        let (first, second) = (text(&sessions.link(who.clone()).token), text(&sessions.link(who.clone()).token));
+        let session = sessions.find(&text(&sessions.open(&first).unwrap())).unwrap();
+        assert_eq!((session.who().name(), session.may(Role::Operator), session.may(Role::Deployer)), ("anna", true, false));
+        assert_eq!(session.ends_at, clock.now().plus(LINK_LIVES * 2));
+        clock.advance(LINK_LIVES / 2);
+        assert!(sessions.lasts(&session));
+        who.revoke();
+        assert!(!sessions.lasts(&session));
+        assert!(sessions.open(&second).is_none());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::releases::Active;
 use super::running;
-use crate::admin::{Api, ApiParts, LiveEnvironment, LiveParts, Sessions, token};
+use crate::admin::{Api, ApiParts, LiveEnvironment, LiveParts, Sessions, Tokens, token};
 use crate::alias::network::NetworkUpstream;
 use crate::alias::secret::SecretSource;
 use crate::alias::vault::Vault;
@@ -92,7 +92,7 @@ impl Ground {
         config: &HostConfig,
         environment: EnvironmentFile,
         live: LiveParts,
-        (pauses, retirements): (&Arc<Pauses>, &Arc<Retirements>),
+        (pauses, retirements, tokens): (&Arc<Pauses>, &Arc<Retirements>, &Arc<Tokens>),
         at: SocketAddr,
     ) -> Result<Arc<Api>, Problem> {
         let token = token::load_or_create(&config.data, &*self.random)?;
@@ -102,8 +102,8 @@ impl Ground {
         let sessions = Arc::new(Sessions::new(self.clock.clone(), self.random.clone()));
         let (metrics, events, clock) = (self.metrics.clone(), self.events.clone(), self.clock.clone());
         let data = config.data.clone();
-        let retirements = retirements.clone();
-        let parts = ApiParts { intake, store, aliases, pauses, retirements, metrics, events, clock, sessions, environment, data };
+        let (retirements, tokens) = (retirements.clone(), tokens.clone());
+        let parts = ApiParts { intake, store, aliases, pauses, retirements, metrics, events, clock, sessions, tokens, environment, data };
         Ok(Api::new(parts, at, token))
     }
 

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::json;
 
 use super::ground::open_store;
+use crate::admin::LOCAL;
 use crate::alias::Environment;
-use crate::alias::secret::SecretPlace;
+use crate::alias::secret::{Secret, SecretPlace};
 use crate::alias::vault::{KeyPlace, SealedKind, SealedRow, SealedRows, Vault};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::HostConfig;
+use crate::message_store::audit::{Act, Came, Note, Way};
 use crate::message_store::sqlite::{Sealed, SealedEntry, SqliteStore};
 use crate::problem::Problem;
 use crate::random::{OsRandom, Random};
@@ -47,15 +50,74 @@ pub async fn open_stopped(config: &HostConfig) -> Result<(SqliteStore, Vault), P
     Ok((store, vault))
 }
 
+/// Sets a secret in the data folder of a host that does not run. Gives when.
+///
+/// # Errors
+/// As [`open_stopped`] and [`Vault::set`].
+pub async fn set_stopped(config: &HostConfig, name: &str, secret: Secret) -> Result<Timestamp, Problem> {
+    let (store, vault) = open_stopped(config).await?;
+    let was_set = is_set(&vault, name);
+    let note = entry(&store, Act::SetSecret, format!("secret {name}")).before(json!({ "set": was_set }));
+    let at = note.at;
+    let set = noted(&store, note.after(json!({ "set": true })), vault.set(name, secret, at)).await;
+    drop(vault);
+    store.close().await;
+    set.map(|()| at)
+}
+
+/// Forgets a secret in the data folder of a host that does not run. False if it is not set.
+///
+/// # Errors
+/// As [`open_stopped`], and what the store says.
+pub async fn unset_stopped(config: &HostConfig, name: &str) -> Result<bool, Problem> {
+    let (store, vault) = open_stopped(config).await?;
+    let unset = if is_set(&vault, name) {
+        let note = entry(&store, Act::UnsetSecret, format!("secret {name}")).before(json!({ "set": true }));
+        noted(&store, note.after(json!({ "set": false })), vault.unset(name)).await
+    } else {
+        Ok(false)
+    };
+    drop(vault);
+    store.close().await;
+    unset
+}
+
 /// Forgets everything that is sealed in the data folder of a host that does not run; the key is not needed for that.
 ///
 /// # Errors
 /// LG-3002 if a host runs on it.
 pub async fn forget_all(config: &HostConfig) -> Result<(), Problem> {
     let store = open_folder(config)?;
-    let forgotten = store.sealed().remove_all().await.map_err(|why| why.problem("secrets store"));
+    let rows = store.sealed();
+    let forget = async { rows.remove_all().await.map_err(|why| why.problem("secrets store")) };
+    let forgotten = noted(&store, entry(&store, Act::UnsetSecret, "all secrets, and all tokens of aliases"), forget).await;
+    drop(rows);
     store.close().await;
     forgotten
+}
+
+fn is_set(vault: &Vault, name: &str) -> bool {
+    vault.list().iter().any(|set| set.name == name)
+}
+
+/// For the audit trail: whoever can open a data folder is as good as who has the token in it.
+fn entry(store: &SqliteStore, act: Act, subject: impl Into<String>) -> Note {
+    let clock = SystemClock::new();
+    clock.not_before(store.last_seen_time());
+    Note::new(clock.now(), (LOCAL, Way::Command), act, subject)
+}
+
+/// Does `work` between two entries: one that it was asked for, and one of what became of it.
+async fn noted<T>(store: &SqliteStore, note: Note, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    let enter = async |note: Note| store.audit().append(note).await.map(drop).map_err(|why| why.problem("audit trail"));
+    enter(note.clone().came(Came::Asked)).await?;
+    let done = work.await;
+    enter(match &done {
+        Ok(_) => note,
+        Err(problem) => note.came(Came::Failed).after(json!({ "code": problem.code.as_str() })),
+    })
+    .await?;
+    done
 }
 
 fn open_folder(config: &HostConfig) -> Result<SqliteStore, Problem> {

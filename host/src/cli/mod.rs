@@ -3,6 +3,7 @@
 //! Knows `app` for what runs in this process and `client` for what a running host answers.
 
 mod alias;
+mod audit;
 mod backup;
 mod bench;
 mod bench_floor;
@@ -35,6 +36,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod token;
 mod update;
 
 use std::path::PathBuf;
@@ -113,6 +115,10 @@ enum Command {
     Pause(pause::PauseCommand),
     Resume(pause::ResumeCommand),
     Retire(retire::RetireCommand),
+    /// Make, list or revoke named tokens: who may ask a host for what
+    #[command(subcommand)]
+    Token(token::Token),
+    Audit(audit::Audit),
     Backup(backup::BackupCommand),
     Restore(backup::RestoreCommand),
     Console(console::Console),
@@ -215,6 +221,8 @@ impl Cli {
             Command::Pause(pause) => pause.run(&common).await,
             Command::Resume(resume) => resume.run(&common).await,
             Command::Retire(retire) => retire.run(&common).await,
+            Command::Token(token) => token.run(&common).await,
+            Command::Audit(audit) => audit.run(&common).await,
             Command::Backup(backup) => backup.run(&common).await,
             Command::Restore(restore) => restore.run(&common).await,
             Command::Console(console) => console.run(&common).await,

@@ -18,7 +18,6 @@ use super::{Common, Failure, moment, output, table};
 use crate::alias::secret::Secret;
 use crate::alias::vault::SECRET_BYTES_MAX;
 use crate::app::secrets;
-use crate::clock::{Clock, SystemClock};
 use crate::config::workspace::{environment_names, read_environment, read_files};
 use crate::config::{HostConfig, secret_names};
 use crate::message_store::sqlite::DATABASE_FILE;
@@ -115,14 +114,8 @@ async fn set(place: &Place<'_>, name: &str) -> Result<(), Failure> {
             if !common.json {
                 output::complaint(&format!("no host runs on {}: it is kept there for the next start", config.data.display()));
             }
-            let (store, vault) = secrets::open_stopped(&config).await?;
-            let clock = SystemClock::new();
-            clock.not_before(store.last_seen_time());
-            let kept = vault.set(name, secret, clock.now()).await;
-            drop(vault);
-            store.close().await;
-            kept?;
-            json!({ "name": name, "set-at": clock.now().to_string(), "released": [] })
+            let set_at = secrets::set_stopped(&config, name, secret).await?;
+            json!({ "name": name, "set-at": set_at.to_string(), "released": [] })
         }
     };
     if common.json {
@@ -166,16 +159,8 @@ async fn unset(place: &Place<'_>, name: &str) -> Result<(), Failure> {
     let answer = match asked.map_err(|problem| or_fix(problem, LISTED))? {
         Some(answer) => answer,
         None if !place.stopped()?.data.join(DATABASE_FILE).exists() => return Err(none_is_set().into()),
-        None => {
-            let (store, vault) = secrets::open_stopped(&place.stopped()?).await?;
-            let was_set = vault.unset(name).await;
-            drop(vault);
-            store.close().await;
-            if !was_set? {
-                return Err(none_is_set().into());
-            }
-            json!({ "name": name, "left-without": null })
-        }
+        None if !secrets::unset_stopped(&place.stopped()?, name).await? => return Err(none_is_set().into()),
+        None => json!({ "name": name, "left-without": null }),
     };
     tell(place.common, &answer, &format!("{name} is not set any more"));
     if let Some(warning) = left_without(name, &answer["left-without"])

@@ -1,4 +1,4 @@
-//! What every request to a page goes through: the right host, no other site, somebody signed in, and for every change a form
+//! What every request to a page goes through: the right host, no other site, somebody signed in whose role allows it, and for every change a form
 //! that was made for that session; and the headers of every answer.
 
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::Console;
 use super::page::{self, Wrong};
-use crate::admin::Session;
 use crate::admin::guard::{check_site, elsewhere};
 use crate::admin::parameters::Parameters;
+use crate::admin::{Role, Session};
 use crate::ingress::answer::Refusal;
 use crate::ingress::body::BodyLimits;
 use crate::problem::Code;
@@ -60,11 +60,14 @@ pub async fn enter(State(console): State<Arc<Console>>, mut request: Request, ne
     answer
 }
 
-/// Around guarded pages.
-pub async fn signed_in(State(console): State<Arc<Console>>, mut request: Request, next: Next) -> Response {
+/// Around pages that need a role.
+pub async fn signed_in(State((console, needed)): State<(Arc<Console>, Role)>, mut request: Request, next: Next) -> Response {
     let Some(SignedIn(session)) = request.extensions().get::<SignedIn>().cloned() else {
         return page::sign_in(request.method()).into_response();
     };
+    if let Err(refusal) = console.api.allow(session.who(), needed, (request.method(), request.uri().path())).await {
+        return Wrong::from(refusal).into_response();
+    }
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }

@@ -12,10 +12,9 @@ use super::access::{Form, SignedIn};
 use super::page::{Page, Section, Wrong};
 use super::parts::{self, Column, Row, Tone, column, counted, figures, number};
 use super::{integration, live, overview, standing};
-use crate::admin::operate::BY_CONSOLE;
 use crate::admin::overview::{AliasOverview, IntegrationOverview, Overview};
 use crate::admin::parameters::{Parameters, named};
-use crate::admin::{Session, test_alias};
+use crate::admin::{Role, Session, test_alias};
 use crate::alias::AliasTest;
 use crate::clock::Timestamp;
 
@@ -118,7 +117,7 @@ pub async fn test(
 ) -> Result<Page, Wrong> {
     fields.finish()?;
     let name = named(name)?;
-    let test = test_alias(&console.api.parts, &name, BY_CONSOLE).await?;
+    let test = test_alias(&console.api.parts, &name, session.who()).await?;
     page(&console, &session, &name, Some(&test)).await
 }
 
@@ -129,7 +128,8 @@ async fn page(console: &Console, session: &Session, name: &str, test: Option<&Al
         @if let Some(test) = test { (found(test)) }
         (live::region(&format!("/live{}", path(name)), shown))
     };
-    Ok(Page::new(Section::Aliases, format!("Alias {name}"), body).tools(ask))
+    let page = Page::new(Section::Aliases, format!("Alias {name}"), body);
+    Ok(if session.may(Role::Operator) { page.tools(ask) } else { page })
 }
 
 fn found(test: &AliasTest) -> Markup {

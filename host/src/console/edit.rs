@@ -17,7 +17,7 @@ use crate::admin::Session;
 use crate::admin::dead_letters::{id_of, one};
 use crate::admin::difference::Difference;
 use crate::admin::edit::{Asked, Edited, act};
-use crate::admin::operate::{BY_CONSOLE, Became};
+use crate::admin::operate::Became;
 use crate::admin::parameters::{Parameters, named, wrong};
 use crate::admin::store_refusal::refusal;
 use crate::ingress::answer::Refusal;
@@ -94,7 +94,7 @@ pub async fn deliver(
         content_type: None,
         reason: sure.then(|| reason.clone()),
         superseded,
-        by: BY_CONSOLE,
+        who: session.who().clone(),
     };
     match act(&console.api.parts, asked).await {
         Ok(edited) => Ok(page(&letter, became(&session, &letter, &edited, &body, &reason))),

@@ -7,6 +7,7 @@
 mod access;
 mod aliases;
 mod assets;
+mod audit;
 mod bodies;
 mod curve;
 mod dead_letters;
@@ -35,9 +36,9 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use crate::admin::Api;
 use crate::admin::overview::Overview;
 use crate::admin::store_refusal::refusal;
+use crate::admin::{Api, Who};
 use crate::clock::Timestamp;
 use page::Wrong;
 
@@ -63,9 +64,9 @@ impl Console {
         Arc::new(Self { api, cookie, streams: live::Streams::default(), latest: Mutex::default() })
     }
 
-    /// The path of a link that signs in, once.
+    /// The path of a link that signs in, once, for who started the host.
     pub fn link(&self) -> String {
-        self.api.parts.sessions.link().path()
+        self.api.parts.sessions.link(Who::local()).path()
     }
 
     /// Live pages stand still from now on: the host goes down.

@@ -11,9 +11,9 @@ use super::access::{Form, SignedIn};
 use super::page::{Page, Section, Wrong};
 use super::parts::{self, Row, Tone, column};
 use super::{Console, edit};
-use crate::admin::Session;
-use crate::admin::operate::{Action, BY_CONSOLE, Became, Done, Results, Selection, act};
+use crate::admin::operate::{Action, Became, Done, Results, Selection, act};
 use crate::admin::parameters::{Parameters, wrong};
+use crate::admin::{Role, Session};
 use crate::ingress::answer::Refusal;
 use crate::message_store::sqlite::ledger::{DeadLetterGroupRow, DeadLetterRow};
 use crate::message_store::{DeadLetterId, Superseded};
@@ -25,8 +25,11 @@ const DISCARD: &str = "/dead-letters/discard";
 /// Dead letters whose fate is told one by one.
 const TOLD_MAX: usize = 200;
 
-/// What to do about one dead letter.
+/// What to do about one dead letter; nothing for who may only look.
 pub fn one(session: &Session, letter: &DeadLetterRow) -> Markup {
+    if !session.may(Role::Operator) {
+        return html! {};
+    }
     html! {
         div.actions {
             (parts::form(session, REPLAY, html! { (id(letter.id)) button.primary { "Replay" } }))
@@ -36,8 +39,11 @@ pub fn one(session: &Session, letter: &DeadLetterRow) -> Markup {
     }
 }
 
-/// What to do about all of a cause.
+/// What to do about all of a cause; nothing for who may only look.
 pub fn all(session: &Session, group: &DeadLetterGroupRow) -> Markup {
+    if !session.may(Role::Operator) {
+        return html! {};
+    }
     let many = parts::number(group.count);
     let fingerprint = html! { input type="hidden" name="fingerprint" value=(group.fingerprint); };
     html! {
@@ -48,8 +54,11 @@ pub fn all(session: &Session, group: &DeadLetterGroupRow) -> Markup {
     }
 }
 
-/// What to do about those that are ticked in `table`.
+/// `table`, and what to do about those that are ticked in it; nothing for who may only look.
 pub fn chosen(session: &Session, here: &str, table: Markup) -> Markup {
+    if !session.may(Role::Operator) {
+        return table;
+    }
     parts::form(
         session,
         REPLAY,
@@ -131,7 +140,7 @@ fn is_own(path: &str) -> bool {
 pub async fn replay(State(console): State<Arc<Console>>, SignedIn(session): SignedIn, Form(given): Form) -> Result<Page, Wrong> {
     let asked = Asked::read(given)?;
     let results =
-        act(&console.api.parts, asked.selection(), Action::Replay { superseded: asked.superseded, rate: None }, BY_CONSOLE).await?;
+        act(&console.api.parts, asked.selection(), Action::Replay { superseded: asked.superseded, rate: None }, session.who()).await?;
     let superseded: Vec<DeadLetterId> =
         results.results.iter().filter(|done| matches!(done.became, Became::Superseded { .. })).map(|done| done.id).collect();
     let more = html! { (asked.fields()) button.primary { "Replay more" } };
@@ -148,7 +157,7 @@ pub async fn replay(State(console): State<Arc<Console>>, SignedIn(session): Sign
 pub async fn discard(State(console): State<Arc<Console>>, SignedIn(session): SignedIn, Form(given): Form) -> Result<Page, Wrong> {
     let asked = Asked::read(given)?;
     let Some(reason) = asked.reason.clone().filter(|reason| !reason.trim().is_empty()) else { return Ok(ask_why(&session, &asked)) };
-    let results = act(&console.api.parts, asked.selection(), Action::Discard { reason: reason.clone() }, BY_CONSOLE).await?;
+    let results = act(&console.api.parts, asked.selection(), Action::Discard { reason: reason.clone() }, session.who()).await?;
     let more = html! { (asked.fields()) input type="hidden" name="reason" value=(reason); button.danger { "Discard more" } };
     let body = html! {
         (told(&results))

@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::access::FORM_TOKEN;
 use super::{assets, parts};
-use crate::admin::Session;
+use crate::admin::{Role, Session};
 use crate::clock::Timestamp;
 use crate::ingress::answer::Refusal;
 use crate::printable::on_one_line;
@@ -20,10 +20,11 @@ pub enum Section {
     Messages,
     DeadLetters,
     Aliases,
+    Audit,
 }
 
 impl Section {
-    const ALL: [Self; 4] = [Self::Overview, Self::Messages, Self::DeadLetters, Self::Aliases];
+    const ALL: [Self; 5] = [Self::Overview, Self::Messages, Self::DeadLetters, Self::Aliases, Self::Audit];
 
     pub fn path(self) -> &'static str {
         match self {
@@ -31,6 +32,7 @@ impl Section {
             Self::Messages => "/messages",
             Self::DeadLetters => "/dead-letters",
             Self::Aliases => "/aliases",
+            Self::Audit => "/audit",
         }
     }
 
@@ -40,6 +42,7 @@ impl Section {
             Self::Messages => "Messages",
             Self::DeadLetters => "Dead letters",
             Self::Aliases => "Aliases",
+            Self::Audit => "Audit",
         }
     }
 
@@ -50,6 +53,7 @@ impl Section {
             Self::Messages => "m",
             Self::DeadLetters => "d",
             Self::Aliases => "a",
+            Self::Audit => "t",
         }
     }
 }
@@ -171,7 +175,7 @@ pub fn sign_in(method: &Method) -> Page {
         pre { code { "lockgate console" } }
         p.muted {
             "Elsewhere, name the host and give its token: " code { "lockgate console --host URL --token TOKEN" }
-            ". A session ends after an hour without use, after twelve hours, or when the host restarts."
+            ". A session ends after an hour without use, after twelve hours, with its token, or when the host restarts."
         }
     };
     Page::bare(StatusCode::UNAUTHORIZED, "Sign in", body)
@@ -252,6 +256,10 @@ fn top(page: &Page, session: Option<&Session>) -> Markup {
                 }
                 div.tools {
                     p #live role="status" hidden {}
+                    p.small.muted title="Who is signed in, and as what" {
+                        (session.who().name())
+                        @if session.who().role() != Role::Local { " (" (session.who().role()) ")" }
+                    }
                     button.quiet.needs-script type="button" data-opens="keys" aria-label="Keyboard shortcuts" { "?" }
                     (parts::form(session, "/sign-out", html! { button.quiet { "Sign out" } }))
                 }

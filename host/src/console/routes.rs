@@ -8,22 +8,25 @@ use axum::routing::{MethodRouter, get, post};
 use http::StatusCode;
 
 use super::page::Wrong;
-use super::{Console, access, aliases, assets, dead_letters, edit, integration, message, messages, operate, overview, sign_in};
+use super::{Console, access, aliases, assets, audit, dead_letters, edit, integration, message, messages, operate, overview, sign_in};
+use crate::admin::Role;
 use crate::ingress::answer::Refusal;
 use crate::problem::Code;
 
 /// One page.
 pub(super) struct Route {
     pub path: &'static str,
-    /// Whether one has to be signed in. A page that changes something has to carry the session's form token as well.
-    pub guarded: bool,
+    /// What who is signed in must be allowed; none: nobody has to be. What is posted has to carry the session's form token as well. There is
+    /// no page that does not say.
+    pub needs: Option<Role>,
     handler: MethodRouter<Arc<Console>>,
 }
 
 /// Every page there is.
 pub(super) fn routes() -> Vec<Route> {
-    let page = |path, handler| Route { path, guarded: true, handler };
-    let open = |path, handler| Route { path, guarded: false, handler };
+    let page = |path, handler| Route { path, needs: Some(Role::Viewer), handler };
+    let change = |path, handler| Route { path, needs: Some(Role::Operator), handler };
+    let open = |path, handler| Route { path, needs: None, handler };
     vec![
         open("/assets/{hash}/{name}", get(assets::serve)),
         open("/sign-in/{link}", get(sign_in::open)),
@@ -39,31 +42,30 @@ pub(super) fn routes() -> Vec<Route> {
         page("/dead-letters", get(dead_letters::causes)),
         page("/live/dead-letters", get(dead_letters::watch)),
         page("/dead-letters/{cause}", get(dead_letters::of_cause)),
-        page("/dead-letters/replay", post(operate::replay)),
-        page("/dead-letters/discard", post(operate::discard)),
-        page("/dead-letters/{cause}/edit", get(edit::ask).post(edit::deliver)),
+        change("/dead-letters/replay", post(operate::replay)),
+        change("/dead-letters/discard", post(operate::discard)),
+        change("/dead-letters/{cause}/edit", get(edit::ask).post(edit::deliver)),
         page("/aliases", get(aliases::list)),
         page("/live/aliases", get(aliases::watch_list)),
         page("/aliases/{name}", get(aliases::show)),
         page("/live/aliases/{name}", get(aliases::watch)),
-        page("/aliases/{name}/test", post(aliases::test)),
+        change("/aliases/{name}/test", post(aliases::test)),
+        page("/audit", get(audit::show)),
     ]
 }
 
 impl Console {
     /// What [`Api::handler`](crate::admin::Api::handler) takes.
     pub fn router(self: &Arc<Self>) -> Router {
-        let mut open = Router::new();
-        let mut guarded = Router::new();
-        for route in routes() {
-            if route.guarded {
-                guarded = guarded.route(route.path, route.handler);
-            } else {
-                open = open.route(route.path, route.handler);
-            }
+        let mut router = Router::new();
+        for Route { path, needs, handler } in routes() {
+            let handler = match needs {
+                Some(needed) => handler.route_layer(middleware::from_fn_with_state((self.clone(), needed), access::signed_in)),
+                None => handler,
+            };
+            router = router.route(path, handler);
         }
-        let guarded = guarded.route_layer(middleware::from_fn_with_state(self.clone(), access::signed_in));
-        open.merge(guarded)
+        router
             .method_not_allowed_fallback(method_not_allowed)
             .fallback(no_such_page)
             .layer(middleware::from_fn_with_state(self.clone(), access::enter))

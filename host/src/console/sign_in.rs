@@ -27,7 +27,8 @@ pub async fn open(
     let sessions = &console.api.parts.sessions;
     match (sessions.open(&link), session) {
         (Some(token), _) => {
-            tracing::info!("somebody signed in to the console");
+            let signed_in = sessions.find(&String::from_utf8_lossy(token.expose()));
+            tracing::info!(by = signed_in.as_ref().map(|session| session.who().name()), "somebody signed in to the console");
             let token = String::from_utf8_lossy(token.expose()).into_owned();
             Ok(home(&console.cookie(&token, SESSION_LIVES.as_secs())))
         }

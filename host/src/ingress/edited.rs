@@ -21,7 +21,7 @@ pub struct Edited<'a> {
     pub original: &'a Timeline,
     pub body: Bytes,
     pub content_type: String,
-    /// By whom, for people: `through the API`.
+    /// By whom: the name of a token.
     pub by: &'a str,
 }
 
@@ -45,7 +45,7 @@ impl Intake {
             headers,
             body,
             tracked: original.tracked.clone(),
-            origin: format!("{entered}{EDITED}{by}"),
+            origin: format!("{entered}{EDITED}by {by}"),
             accepted_at: self.parts.clock.now(),
         };
         let routes = self.routes();

@@ -4,6 +4,7 @@
 //! `memory` the one of simulations; `suite` is the behaviour both must show. Key-value data, releases and the ledger's
 //! queries are structs of their own on the SQLite store.
 
+pub mod audit;
 pub mod exchange;
 pub mod memory;
 pub mod records;

@@ -92,7 +92,7 @@ async fn the_original_stays_as_it_is_and_each_names_the_other() {
     assert_eq!(shown["children"][0]["id"], new);
 
     let shown = host.json(&format!("/api/v1/messages/{new}")).await;
-    assert_eq!((&shown["parent"], &shown["origin"]), (&json!(original), &json!("send, edited through the API")));
+    assert_eq!((&shown["parent"], &shown["origin"]), (&json!(original), &json!("send, edited by local")));
     assert_eq!((&shown["key"], &shown["content-type"]), (&json!("7"), &json!("application/vnd.shop+json")));
     assert_eq!(shown["tracked"], json!([{ "name": "order", "value": "#1001" }]));
     assert_eq!((&shown["waiting"][0]["lane"], &shown["waiting"][0]["replay"]), (&json!("7"), &json!(1)));

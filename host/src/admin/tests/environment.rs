@@ -7,7 +7,8 @@ use http::StatusCode;
 use semver::{Version, VersionReq};
 use serde_json::json;
 
-use crate::admin::{LiveEnvironment, LiveParts, ReadFacts};
+use crate::admin::environment::NotApplied;
+use crate::admin::{LiveEnvironment, LiveParts, ReadFacts, Who};
 use crate::alias::Aliases;
 use crate::alias::scripted::ScriptedUpstream;
 use crate::alias::upstream::UpstreamResponse;
@@ -16,6 +17,7 @@ use crate::delivery::{Catalog, Runnable};
 use crate::ingress::IntakeLimits;
 use crate::ingress::tests::support::{ScriptedStore, TableSecrets, clock, intake_over, integration, webhook};
 use crate::integration::{Binding, CallLimits, Integration, PinnedPlugin, ReleaseId, Step};
+use crate::message_store::sqlite::{AuditQuery, AuditTrail, Options, SqliteStore};
 use crate::plugin::component::Facts;
 use crate::plugin::manifest::Manifest;
 use crate::problem::Problems;
@@ -55,6 +57,8 @@ fn facts(_: &PinnedPlugin) -> Result<Facts, crate::problem::Problem> {
 struct Scene {
     live: Arc<LiveEnvironment>,
     catalog: Arc<Catalog>,
+    trail: AuditTrail,
+    _folder: tempfile::TempDir,
 }
 
 /// A host that runs `orders` in the stage `new`.
@@ -73,8 +77,11 @@ fn scene() -> Scene {
     let random = Arc::new(SeededRandom::new(1));
     let aliases = Arc::new(Aliases::in_memory(&running.environment, secrets.clone(), upstream, clock(), random));
     let (vault, facts) = (crate::alias::vault::tests::vault(), ReadFacts::new(facts));
-    let parts = LiveParts { aliases, intake, catalog: catalog.clone(), facts, vault, secrets, events, clock: clock() };
-    Scene { live: LiveEnvironment::new(running, "environments/test.toml".into(), parts), catalog }
+    let folder = tempfile::tempdir().unwrap();
+    let trail = SqliteStore::open(folder.path(), Options::new(clock())).unwrap().audit();
+    let audit = trail.clone();
+    let parts = LiveParts { aliases, intake, catalog: catalog.clone(), facts, vault, secrets, events, clock: clock(), audit };
+    Scene { live: LiveEnvironment::new(running, "environments/test.toml".into(), parts), catalog, trail, _folder: folder }
 }
 
 impl Scene {
@@ -84,7 +91,9 @@ impl Scene {
     }
 
     async fn refused(&self, text: &str) -> String {
-        let Problems(problems) = self.live.apply(text, false).await.unwrap_err();
+        let NotApplied::Wrong(Problems(problems)) = self.live.apply(text, false, &Who::local()).await.unwrap_err() else {
+            panic!("{text}")
+        };
         assert_eq!(self.config(), r#"{"stage":"new"}"#, "nothing is changed");
         let line = |problem: &crate::problem::Problem| {
             format!("{} {} | {}", problem.code, problem.message, problem.fix.clone().unwrap_or_default())
@@ -121,11 +130,16 @@ async fn a_value_that_does_not_fit_the_plugin_is_refused_as_a_start_would() {
 async fn values_count_at_once_and_are_what_the_host_runs() {
     let scene = scene();
     let next = format!("[values]\nstage = \"old\"\nother = 2\n{CRM}");
-    let planned = scene.live.apply(&next, true).await.unwrap();
+    let planned = scene.live.apply(&next, true, &Who::local()).await.unwrap();
     assert_eq!((planned.applied, scene.config().as_str()), (false, r#"{"stage":"new"}"#));
-    let applied = scene.live.apply(&next, false).await.unwrap();
+    let applied = scene.live.apply(&next, false, &Who::local()).await.unwrap();
     assert_eq!((applied.applied, applied.changes.len(), applied.notes.len()), (true, 2, 0), "{applied:?}");
     assert_eq!(scene.config(), r#"{"stage":"old"}"#);
-    let again = scene.live.apply(&next, false).await.unwrap();
+    let again = scene.live.apply(&next, false, &Who::local()).await.unwrap();
     assert_eq!((again.applied, again.changes), (false, Vec::new()));
+    let entries = scene.trail.page(AuditQuery { limit: 10, ..AuditQuery::default() }).await.unwrap().entries;
+    let [entry] = entries.as_slice() else { panic!("one is applied: {entries:?}") };
+    assert_eq!((entry.act.as_str(), entry.subject.as_str()), ("apply-environment", "environment test"));
+    let sides = (entry.before.as_ref().unwrap(), entry.after.as_ref().unwrap());
+    assert_eq!((&sides.0["values.stage"], &sides.1["values.stage"]), (&json!("\"new\""), &json!("\"old\"")), "{entry:?}");
 }

@@ -159,9 +159,9 @@ async fn tells_what_came_and_what_people_did() {
     let accepted = [("accepted", id), ("operator", id), ("accepted", dead), ("outcome", dead), ("operator", dead)];
     assert_eq!(shown, [&accepted[..], &[("operator", None), ("operator", None)]].concat());
     assert_eq!((&events[3]["fields"]["outcome"], &events[3]["fields"]["class"]), (&json!("dead-lettered"), &json!("unkeyed")));
-    let replayed = json!({ "by": "through the API", "dead-letters": "1", "asked": 1, "done": 1, "chosen": "class unkeyed" });
+    let replayed = json!({ "by": "local", "way": "api", "dead-letters": "1", "asked": 1, "done": 1, "chosen": "class unkeyed" });
     assert_eq!(events[5]["fields"], replayed);
-    assert_eq!((&events[6]["fields"]["by"], &events[6]["fields"]["alias"]), (&json!("through the API"), &json!("crm")));
+    assert_eq!((&events[6]["fields"]["by"], &events[6]["fields"]["alias"]), (&json!("local"), &json!("crm")));
     let heard = format!("{} {events:?}", listening.heard);
     assert!(!heard.contains(PASSWORD) && !heard.contains(TOKEN));
 }
@@ -185,7 +185,7 @@ async fn tells_by_what_way_people_paused_set_secrets_applied_and_backed_up() {
     let (events, _) = told(&host.get("/api/v1/events?follow=false&last=100&kind=operator").await);
     for what in ["was paused", "was resumed", "alias crm was paused", "a secret was set", "a backup", "another environment"] {
         let event = events.iter().find(|event| event["text"].as_str().unwrap().contains(what));
-        assert_eq!(event.unwrap_or_else(|| panic!("{what}: {events:?}"))["fields"]["by"], "through the API", "{what}");
+        assert_eq!(event.unwrap_or_else(|| panic!("{what}: {events:?}"))["fields"]["by"], "local", "{what}");
     }
 }
 

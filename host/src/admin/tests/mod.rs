@@ -1,6 +1,7 @@
 //! The admin listener over real loopback sockets, on a real message store in a folder of its own. The console's tests run on it too.
 
 mod access;
+mod auditing;
 mod editing;
 mod environment;
 mod events;
@@ -8,6 +9,8 @@ mod operating;
 mod pausing;
 mod reading;
 mod retiring;
+mod roles;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,12 +22,12 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Api, ApiParts, LiveEnvironment, LiveParts, ReadFacts, Sessions};
+use super::{Api, ApiParts, LiveEnvironment, LiveParts, ReadFacts, Sessions, Tokens};
 use crate::alias::scripted::ScriptedUpstream;
 use crate::alias::secret::{Secret, SecretRef};
 use crate::alias::upstream::UpstreamResponse;
 use crate::alias::{Alias, Aliases, Auth, Environment};
-use crate::clock::ManualClock;
+use crate::clock::{Clock, ManualClock};
 use crate::config::EnvironmentFile;
 use crate::console::Console;
 use crate::ingress::tests::support::{Reply, TableSecrets, clock, environment, intake_over, integration, send, webhook};
@@ -48,12 +51,23 @@ pub struct Host {
     pub sessions: Arc<Sessions>,
     pub clock: Arc<ManualClock>,
     api: Arc<Api>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Host {
     /// One integration `orders` at `/in`, with key `json:/id` and tracked value `order`; one alias `crm`.
     pub async fn start() -> Self {
+        // Sessions age when a test says so.
+        Self::start_at(clock(), Arc::new(ManualClock::at(clock().now()))).await
+    }
+
+    /// The same, whose tokens age when a test says so, too.
+    pub async fn start_by_hand() -> Self {
+        let hands = Arc::new(ManualClock::at(clock().now()));
+        Self::start_at(hands.clone(), hands).await
+    }
+
+    async fn start_at(now: Arc<dyn Clock>, hands: Arc<ManualClock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path(), Options::new(clock())).unwrap();
         let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock()));
@@ -67,8 +81,6 @@ impl Host {
         let secrets = Arc::new(TableSecrets(BTreeMap::from([("CRM".to_owned(), PASSWORD.as_bytes().to_vec())])));
         let upstream = Arc::new(ScriptedUpstream::new(|_| Ok(UpstreamResponse::new(StatusCode::OK, "fine"))));
         let aliases = Arc::new(Aliases::in_memory(&environment, secrets.clone(), upstream, clock(), Arc::new(SeededRandom::new(1))));
-        // Sessions age when a test says so.
-        let hands = Arc::new(ManualClock::at(clock().now()));
         let sessions = Arc::new(Sessions::new(hands.clone(), Arc::new(SeededRandom::new(2))));
         let (kept, told) = (sessions.clone(), events.clone());
         let vault = crate::alias::vault::tests::vault();
@@ -84,6 +96,7 @@ impl Host {
             secrets,
             events: events.clone(),
             clock: clock(),
+            audit: store.audit(),
         };
         let environment = LiveEnvironment::new(running, "environments/test.toml".into(), live);
         let parts = ApiParts {
@@ -94,8 +107,9 @@ impl Host {
             retirements: Arc::default(),
             metrics,
             events: told,
-            clock: clock(),
+            clock: now,
             sessions: kept,
+            tokens: Arc::new(Tokens::new(Vec::new(), Arc::new(SeededRandom::new(3)))),
             environment,
             data: folder.path().to_owned(),
         };
@@ -104,12 +118,25 @@ impl Host {
         let api = Api::new(parts, address, Secret::new(TOKEN));
         let console = Console::new(api.clone(), address);
         tokio::spawn(serve(listener, api.handler(console.router()), ServeLimits::default(), clock(), CancellationToken::new()));
-        Self { address, intake, store, events, console, sessions, clock: hands, api, _folder: folder }
+        Self { address, intake, store, events, console, sessions, clock: hands, api, folder }
     }
 
     /// What a host does now and then: ends what has drained.
     pub async fn finish_retiring(&self) {
         super::finish_retiring(&self.api).await;
+    }
+
+    /// A new token of this role.
+    pub async fn token(&self, name: &str, role: &str) -> String {
+        let body = serde_json::json!({ "name": name, "role": role }).to_string();
+        let reply = self.post("/api/v1/tokens", "content-type: application/json\r\n", &body).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        reply.json()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// The audit trail, newest first.
+    pub async fn audit(&self) -> Vec<Value> {
+        self.json("/api/v1/audit?limit=1000").await["entries"].as_array().unwrap().clone()
     }
 
     /// A request as it is.
@@ -126,6 +153,16 @@ impl Host {
     pub async fn post(&self, path: &str, headers: &str, body: &str) -> Reply {
         let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n{headers}");
         self.send(format!("{head}content-length: {}\r\n\r\n{body}", body.len())).await
+    }
+
+    /// What is answered to a request with `token` and an empty body: the status, and no more is read.
+    pub async fn status(&self, method: &str, path: &str, token: &str) -> u16 {
+        let mut stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: 0\r\n\r\n");
+        tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
+        let mut line = String::new();
+        tokio::io::AsyncBufReadExt::read_line(&mut tokio::io::BufReader::new(stream), &mut line).await.unwrap();
+        line.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     /// Puts a message into `orders` and gives its id.

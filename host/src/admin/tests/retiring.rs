@@ -120,7 +120,7 @@ async fn one_that_drains_takes_nothing_new_and_is_inactive_when_nothing_waits() 
     }
     let events = host.get("/api/v1/events?follow=false&last=100&kind=operator").await.body;
     let of = |what: &str| events.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{events}"));
-    assert!(of("takes nothing new").contains("\"by\":\"through the API\""), "{events}");
+    assert!(of("takes nothing new").contains("\"by\":\"local\""), "{events}");
     let end = of("its release is active no more");
     assert!(!end.contains("\"by\"") && end.contains("the old CRM goes"), "nobody asked then: {end}");
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod assets;
+mod audit;
 mod dead_letters;
 mod live;
 mod messages;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::admin::Who;
 use crate::admin::tests::Host;
 use crate::ingress::tests::support::{Reply, clock};
 use crate::integration::ReleaseId;
@@ -51,7 +53,7 @@ impl<'a> Browser<'a> {
 
 /// The path of a link that was just made.
 fn link(host: &Host) -> String {
-    host.sessions.link().path()
+    host.sessions.link(Who::local()).path()
 }
 
 async fn ask(host: &Host, method: &str, path: &str, headers: &str, body: &str) -> Reply {

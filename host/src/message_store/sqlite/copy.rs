@@ -41,6 +41,6 @@ fn damaged(database: &Path, why: &dyn std::fmt::Display) -> Problem {
     Problem::new(Code::StoreDamaged, format!("the database {} is damaged: {why}", database.display())).fix("use another backup")
 }
 
-fn open(database: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open(database: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }

@@ -1,12 +1,13 @@
 //! The message store of a running host: one SQLite file in the data folder.
 //!
 //! Depends on `message`, `integration`'s release type and the clock. [`SqliteStore`] is the [`MessageStore`];
-//! [`KeyValue`], [`Releases`], [`AliasStates`], [`Backfills`], [`PauseRows`], [`RetirementRows`], [`Sealed`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
+//! [`KeyValue`], [`Releases`], [`AliasStates`], [`Backfills`], [`PauseRows`], [`RetirementRows`], [`Sealed`], [`TokenRows`], [`AuditTrail`] and [`Ledger`] work on the same file. Where to look: `open` (the folder), `schema` (the
 //! tables), `writer` and `group` (how anything gets written), `checkpoint` (how the log becomes the database), `leases` (what is handed
 //! out), `ready` (what is handed out without a read), and a file for each command.
 
 mod accept;
 mod alias_states;
+mod audit;
 mod backfill;
 mod checkpoint;
 mod clean;
@@ -37,6 +38,7 @@ mod settle;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod writer;
 mod writing;
 
@@ -47,6 +49,7 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 
 pub use alias_states::AliasStates;
+pub use audit::{AuditPage, AuditQuery, AuditRow, AuditTrail, verify_file};
 pub use backfill::{Ahead, Backfill, Backfills, Filled, LEFT_COUNTED_MAX};
 pub use clean::Cleaned;
 pub use copy::{NEWEST_SCHEMA, check_copy, copy_into, version_of};
@@ -58,8 +61,10 @@ pub use releases::{Activation, Releases};
 pub use retention::Forgotten;
 pub use retirements::{RetirementRow, RetirementRows};
 pub use sealed::{Sealed, SealedEntry};
+pub use tokens::{TokenRow, TokenRows};
 pub use writer::OnFatal;
 
+use super::audit::Note;
 use super::exchange::Exchange;
 use super::{
     Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceState,
@@ -246,6 +251,29 @@ impl SqliteStore {
     /// What is retired, or drains for it.
     pub fn retirements(&self) -> RetirementRows {
         RetirementRows { inner: Arc::clone(&self.inner) }
+    }
+
+    /// Who may ask, beside who has the data folder's own token.
+    pub fn tokens(&self) -> TokenRows {
+        TokenRows { inner: Arc::clone(&self.inner) }
+    }
+
+    /// Who changed what.
+    pub fn audit(&self) -> AuditTrail {
+        AuditTrail { inner: Arc::clone(&self.inner) }
+    }
+
+    /// [`MessageStore::replay`], and `note` with it where it is done.
+    pub async fn replay_noted(&self, replay: Replay, note: Note) -> Result<Replayed, StoreError> {
+        let bytes = replay.edit.as_ref().map_or(0, |edit| edit.message.body.len());
+        let write = move |writing: &mut writing::Writing<'_>| {
+            let replayed = operator::replay(writing, &replay)?;
+            if matches!(replayed, Replayed::Queued(_)) {
+                audit::append(writing, &note)?;
+            }
+            Ok(replayed)
+        };
+        self.inner.writer.run(bytes, write).await
     }
 
     /// The secrets store's rows.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::Inner;
+use super::audit;
 use super::writing::Writing;
 use crate::clock::Timestamp;
 use crate::message_store::StoreError;
+use crate::message_store::audit::Note;
 
 /// Reads and writes what is paused.
 #[derive(Clone, Debug)]
@@ -38,8 +40,8 @@ impl PauseRows {
         self.inner.people.read(read).await
     }
 
-    /// It is paused from now on; if it was already, since then and for the new reason.
-    pub async fn put(&self, pause: PauseRow) -> Result<(), StoreError> {
+    /// It is paused from now on; if it was already, since then and for the new reason. `note` says who did it.
+    pub async fn put(&self, pause: PauseRow, note: Note) -> Result<(), StoreError> {
         let write = move |writing: &mut Writing<'_>| {
             writing
                 .connection
@@ -48,16 +50,19 @@ impl PauseRows {
                      ON CONFLICT (kind, name) DO UPDATE SET reason = excluded.reason",
                 )?
                 .execute((&pause.kind, &pause.name, pause.since.0, &pause.reason))?;
-            Ok(())
+            audit::append(writing, &note).map(drop)
         };
         self.inner.writer.run(0, write).await
     }
 
-    /// It is paused no more.
-    pub async fn remove(&self, kind: &str, name: &str) -> Result<(), StoreError> {
+    /// It is paused no more; if it was, `note` says who did it.
+    pub async fn remove(&self, kind: &str, name: &str, note: Note) -> Result<(), StoreError> {
         let (kind, name) = (kind.to_owned(), name.to_owned());
         let write = move |writing: &mut Writing<'_>| {
-            writing.connection.prepare_cached("DELETE FROM pause WHERE kind = ?1 AND name = ?2")?.execute((&kind, &name))?;
+            let mut remove = writing.connection.prepare_cached("DELETE FROM pause WHERE kind = ?1 AND name = ?2")?;
+            if remove.execute((&kind, &name))? == 1 {
+                audit::append(writing, &note)?;
+            }
             Ok(())
         };
         self.inner.writer.run(0, write).await

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Inner;
-use super::{backfill, rows};
+use super::{audit, backfill, rows};
 use crate::clock::Timestamp;
 use crate::crash_point::{CrashPoint, reached};
 use crate::integration::{Release, ReleaseId};
 use crate::message_store::StoreError;
+use crate::message_store::audit::{Act, Note, Way};
 use crate::problem::{Code, Problem};
 
 /// A stored release that is to be its integration's active one.
@@ -58,11 +59,18 @@ impl Releases {
                  ON CONFLICT (integration) DO UPDATE SET release = excluded.release, activated_at = excluded.activated_at",
             )?;
             for Activation { integration, release, channels, from_beginning } in &activations {
+                let was: Option<String> = writing
+                    .connection
+                    .prepare_cached("SELECT release FROM active_release WHERE integration = ?1")?
+                    .query_row([integration], |row| row.get(0))
+                    .optional()?;
                 if activate.execute((&release.0, integration, activated_at.0))? != 1 {
                     return Err(no_such_release(integration, release).into());
                 }
                 writing.connection.prepare_cached("DELETE FROM retirement WHERE integration = ?1")?.execute([integration])?;
                 backfill::reads(writing, integration, channels, from_beginning)?;
+                let note = Note::new(activated_at, ("start", Way::Start), Act::Activate, format!("integration {integration}"));
+                audit::append(writing, &Note { before: was.map(Into::into), ..note }.after(release.0.as_str()))?;
                 reached(CrashPoint::ReleaseSwitching);
             }
             Ok(())

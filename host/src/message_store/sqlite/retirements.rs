@@ -8,11 +8,13 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Inner;
+use super::audit;
 use super::backfill;
 use super::failure::Done;
 use super::writing::Writing;
 use crate::clock::Timestamp;
 use crate::message_store::StoreError;
+use crate::message_store::audit::Note;
 
 /// Reads and writes what is retired.
 #[derive(Clone, Debug)]
@@ -48,8 +50,8 @@ impl RetirementRows {
         self.inner.people.read(read).await
     }
 
-    /// It drains from now on; if it did already, since then and for the new reason, if there is one.
-    pub async fn begin(&self, integration: &str, since: Timestamp, reason: Option<String>) -> Result<(), StoreError> {
+    /// It drains from now on; if it did already, since then and for the new reason, if there is one. `note` says who did it.
+    pub async fn begin(&self, integration: &str, since: Timestamp, reason: Option<String>, note: Note) -> Result<(), StoreError> {
         let integration = integration.to_owned();
         let write = move |writing: &mut Writing<'_>| {
             writing
@@ -59,27 +61,29 @@ impl RetirementRows {
                      ON CONFLICT (integration) DO UPDATE SET reason = coalesce(excluded.reason, reason)",
                 )?
                 .execute((&integration, since.0, &reason))?;
+            audit::append(writing, &note)?;
             backfill::is_leaving(writing, &integration)
         };
         self.inner.writer.run(0, write).await
     }
 
-    /// It runs on as before. False if it was not being retired, or is retired by now.
-    pub async fn take_back(&self, integration: &str) -> Result<bool, StoreError> {
+    /// It runs on as before. False if it was not being retired, or is retired by now. `note` says who did it.
+    pub async fn take_back(&self, integration: &str, note: Note) -> Result<bool, StoreError> {
         let integration = integration.to_owned();
         let write = move |writing: &mut Writing<'_>| {
             let mut remove = writing.connection.prepare_cached("DELETE FROM retirement WHERE integration = ?1 AND done_at IS NULL")?;
             let was_leaving = remove.execute([&integration])? == 1;
             if was_leaving {
                 backfill::stays(writing, &integration)?;
+                audit::append(writing, &note)?;
             }
             Ok(was_leaving)
         };
         self.inner.writer.run(0, write).await
     }
 
-    /// If it drains and nothing of it waits: it is retired, and its release is active no more. False if it is not so far.
-    pub async fn finish(&self, integration: &str, done_at: Timestamp) -> Result<bool, StoreError> {
+    /// If it drains and nothing of it waits: it is retired, and its release is active no more. False if it is not so far; if it is, `note` says by whom.
+    pub async fn finish(&self, integration: &str, done_at: Timestamp, note: Note) -> Result<bool, StoreError> {
         let integration = integration.to_owned();
         let write = move |writing: &mut Writing<'_>| {
             if writing.waiting(&integration) > 0 || backfill::is_under_way(writing, &integration)? {
@@ -94,6 +98,7 @@ impl RetirementRows {
                 // Should it be activated again one day, it runs.
                 let mut resume = writing.connection.prepare_cached("DELETE FROM pause WHERE kind = 'integration' AND name = ?1")?;
                 resume.execute([&integration])?;
+                audit::append(writing, &note)?;
             }
             Ok(finished == 1)
         };

@@ -10,11 +10,14 @@ use crate::crash_point::{CrashPoint, reached};
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
 const MIGRATIONS: &[&str] = &[
     VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10, VERSION_11, VERSION_12,
+    VERSION_13,
 ];
 
 /// The version this program writes.
-pub(super) const NEWEST: i64 = 12;
-const _: () = assert!(MIGRATIONS.len() == 12, "NEWEST counts the migrations");
+pub(super) const NEWEST: i64 = 13;
+/// The first version that has an audit trail.
+pub(super) const WITH_AUDIT: i64 = 13;
+const _: () = assert!(MIGRATIONS.len() == 13, "NEWEST counts the migrations");
 
 /// The version of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -221,4 +224,41 @@ CREATE TABLE backfill (
     key         TEXT,
     PRIMARY KEY (integration, channel)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Named tokens, and who changed what. `audit_head` is the last entry as the writer knows it. The triggers keep this program, and who
+/// opens the file with a shell, from changing an entry by mistake; who means to can take them away, and the hashes show it.
+const VERSION_13: &str = "
+CREATE TABLE token (
+    name       TEXT PRIMARY KEY,
+    role       TEXT NOT NULL,
+    hash       BLOB NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+    seq     INTEGER PRIMARY KEY,
+    at      INTEGER NOT NULL,
+    who     TEXT NOT NULL,
+    way     TEXT NOT NULL,
+    act     TEXT NOT NULL,
+    came    TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    before  TEXT,
+    after   TEXT,
+    hash    BLOB NOT NULL,
+    version INTEGER NOT NULL
+) STRICT;
+CREATE INDEX audit_who ON audit (who);
+CREATE INDEX audit_at ON audit (at);
+CREATE TABLE audit_head (
+    one  INTEGER PRIMARY KEY CHECK (one = 1),
+    seq  INTEGER NOT NULL,
+    at   INTEGER NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+INSERT INTO audit_head (one, seq, at, hash) VALUES (1, 0, 0, zeroblob(32));
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
+CREATE TRIGGER audit_is_not_shortened BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
 ";

@@ -7,6 +7,7 @@ use super::super::{Activation, Ahead, DATABASE_FILE, Filled, Options, SqliteStor
 use super::releases::release;
 use crate::clock::Timestamp;
 use crate::message::MessageId;
+use crate::message_store::audit::tests::note;
 use crate::message_store::suite::world::*;
 use crate::message_store::{Advance, Append, AppendedMessage, Lane, NewDelivery, SourceResult, SourceState, StoreError};
 
@@ -174,8 +175,8 @@ async fn who_comes_again_gets_what_it_missed_and_nothing_twice() {
     begins(&store).await;
     append(&world, "had", &["erp"]).await;
     assert_eq!(delivered_bodies(&world).await, ["had"]);
-    store.retirements().begin("erp", START, None).await.unwrap();
-    assert!(store.retirements().finish("erp", START).await.unwrap());
+    store.retirements().begin("erp", START, None, note()).await.unwrap();
+    assert!(store.retirements().finish("erp", START, note()).await.unwrap());
     append(&world, "missed", &[]).await;
     begins(&store).await;
     assert_eq!(fill(&world, &store, 100).await, Some(Filled::Done));
@@ -188,13 +189,13 @@ async fn who_is_retired_meanwhile_gets_all_that_is_there_and_nothing_that_comes(
     append(&world, "before", &[]).await;
     begins(&store).await;
     append(&world, "live", &["erp"]).await;
-    store.retirements().begin("erp", START, None).await.unwrap();
+    store.retirements().begin("erp", START, None, note()).await.unwrap();
     append(&world, "later", &[]).await;
-    assert!(!store.retirements().finish("erp", START).await.unwrap(), "it takes over still");
+    assert!(!store.retirements().finish("erp", START, note()).await.unwrap(), "it takes over still");
     assert_eq!(fill(&world, &store, 1).await, Some(Filled::More));
     assert_eq!(fill(&world, &store, 2).await, Some(Filled::Done));
     assert_eq!(delivered_bodies(&world).await, ["before", "live"]);
-    assert!(store.retirements().finish("erp", START).await.unwrap());
+    assert!(store.retirements().finish("erp", START, note()).await.unwrap());
 }
 
 #[tokio::test]
@@ -202,12 +203,12 @@ async fn nothing_waits_of_one_that_is_retired_and_yet_it_is_not_done_before_it_h
     let (world, store) = opened();
     append(&world, "before", &[]).await;
     begins(&store).await;
-    store.retirements().begin("erp", START, None).await.unwrap();
+    store.retirements().begin("erp", START, None, note()).await.unwrap();
     assert_eq!(store_waiting(&store), 0);
-    assert!(!store.retirements().finish("erp", START).await.unwrap());
+    assert!(!store.retirements().finish("erp", START, note()).await.unwrap());
     assert_eq!(fill(&world, &store, 2).await, Some(Filled::Done));
     assert_eq!(delivered_bodies(&world).await, ["before"]);
-    assert!(store.retirements().finish("erp", START).await.unwrap());
+    assert!(store.retirements().finish("erp", START, note()).await.unwrap());
 }
 
 #[tokio::test]
@@ -216,9 +217,9 @@ async fn who_stays_after_all_gets_what_came_meanwhile_too() {
     append(&world, "before", &[]).await;
     begins(&store).await;
     append(&world, "live", &["erp"]).await;
-    store.retirements().begin("erp", START, None).await.unwrap();
+    store.retirements().begin("erp", START, None, note()).await.unwrap();
     append(&world, "meanwhile", &[]).await;
-    assert!(store.retirements().take_back("erp").await.unwrap());
+    assert!(store.retirements().take_back("erp", note()).await.unwrap());
     append(&world, "after", &["erp"]).await;
     assert_eq!(store_waiting(&store), 3);
     assert_eq!(fill(&world, &store, 100).await, Some(Filled::Done));
@@ -232,11 +233,11 @@ async fn what_was_on_its_way_when_it_was_retired_or_taken_back_overtakes_nothing
     append(&world, "1", &[]).await;
     begins(&store).await;
     append(&world, "2", &["erp"]).await;
-    store.retirements().begin("erp", START, None).await.unwrap();
+    store.retirements().begin("erp", START, None, note()).await.unwrap();
     // Its writer knew nothing of that yet.
     append(&world, "3", &["erp"]).await;
     assert_eq!((bodies(&world.lease("erp").await), store_waiting(&store)), (vec![], 2));
-    assert!(store.retirements().take_back("erp").await.unwrap());
+    assert!(store.retirements().take_back("erp", note()).await.unwrap());
     append(&world, "4", &[]).await;
     assert_eq!(store_waiting(&store), 3);
     assert_eq!(fill(&world, &store, 100).await, Some(Filled::Done));

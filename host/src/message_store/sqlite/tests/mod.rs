@@ -1,6 +1,7 @@
 //! What only the store on disk has: the folder, the writer's groups, the ledger, releases.
 
 mod alias_states;
+mod audit;
 mod backfill;
 mod curves;
 mod folder;

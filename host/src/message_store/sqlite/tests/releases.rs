@@ -3,6 +3,7 @@
 use super::super::Activation;
 use crate::integration::{PinnedPlugin, Release, ReleaseId};
 use crate::message_store::StoreError;
+use crate::message_store::audit::tests::note;
 use crate::message_store::suite::world::{OnDisk, START};
 use crate::problem::Code;
 
@@ -55,9 +56,9 @@ async fn the_active_release_of_each_integration_is_the_one_activated_last() {
     assert_eq!(releases.get(&old.id()).await.unwrap(), Some(old));
     assert_eq!(releases.get(&ReleaseId("ff".repeat(32))).await.unwrap(), None);
     let retirements = disk.sqlite().retirements();
-    retirements.begin("crm", START, None).await.unwrap();
+    retirements.begin("crm", START, None, note()).await.unwrap();
     assert_eq!(releases.active().await.unwrap().len(), 2, "it drains");
-    assert!(retirements.finish("crm", START).await.unwrap());
+    assert!(retirements.finish("crm", START, note()).await.unwrap());
     assert_eq!(releases.active().await.unwrap(), [(audit.clone(), audit.id())]);
     releases.activate(vec![activation("crm", new.id())], START).await.unwrap();
     assert_eq!(retirements.all().await.unwrap(), [], "it runs again");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::{PauseRow, RetirementRow, SqliteStore};
 use crate::integration::WaitingMax;
+use crate::message_store::audit::tests::note;
 use crate::message_store::suite::world::*;
 use crate::message_store::{Advance, AppendedMessage, Lane, Settle, SourceResult, SourceState, StoreError, Superseded};
 
@@ -14,29 +15,29 @@ fn opened() -> (World, SqliteStore) {
 }
 
 async fn retired(store: &SqliteStore, integration: &str) {
-    store.retirements().begin(integration, START, None).await.unwrap();
-    assert!(store.retirements().finish(integration, START).await.unwrap());
+    store.retirements().begin(integration, START, None, note()).await.unwrap();
+    assert!(store.retirements().finish(integration, START, note()).await.unwrap());
 }
 
 #[tokio::test]
 async fn it_is_done_when_nothing_waits_and_never_before() {
     let (world, store) = opened();
     let rows = store.retirements();
-    assert!(!rows.finish("crm", START).await.unwrap(), "nobody asked for it");
+    assert!(!rows.finish("crm", START, note()).await.unwrap(), "nobody asked for it");
     world.accept("1", None).await;
     let pause = PauseRow { kind: "integration".into(), name: "crm".into(), since: START, reason: "a look".into() };
-    store.pauses().put(pause).await.unwrap();
-    rows.begin("crm", START, Some("why".into())).await.unwrap();
-    rows.begin("crm", START.plus(std::time::Duration::from_secs(5)), None).await.unwrap();
-    assert!(!rows.finish("crm", START).await.unwrap(), "one waits");
+    store.pauses().put(pause, note()).await.unwrap();
+    rows.begin("crm", START, Some("why".into()), note()).await.unwrap();
+    rows.begin("crm", START.plus(std::time::Duration::from_secs(5)), None, note()).await.unwrap();
+    assert!(!rows.finish("crm", START, note()).await.unwrap(), "one waits");
     let leased = world.lease_one().await;
-    assert!(!rows.finish("crm", START).await.unwrap(), "one is under way");
+    assert!(!rows.finish("crm", START, note()).await.unwrap(), "one is under way");
     world.deliver(leased.id).await;
-    assert!(rows.finish("crm", START).await.unwrap());
+    assert!(rows.finish("crm", START, note()).await.unwrap());
     let row = RetirementRow { integration: "crm".into(), since: START, reason: Some("why".into()), done_at: Some(START) };
     assert_eq!(rows.all().await.unwrap(), [row]);
     assert_eq!(store.pauses().all().await.unwrap(), [], "it would come back to run");
-    assert!(!rows.take_back("crm").await.unwrap(), "too late");
+    assert!(!rows.take_back("crm", note()).await.unwrap(), "too late");
 }
 
 #[tokio::test]
