@@ -186,6 +186,14 @@ pub enum Verify {
     StandardWebhooks {
         secret: SecretRef,
     },
+    /// `Stripe-Signature`: a time, and hex HMAC-SHA256 over time and body.
+    Stripe {
+        secret: SecretRef,
+    },
+    /// `X-Slack-Signature`: `v0=` and hex HMAC-SHA256 over `X-Slack-Request-Timestamp` and body.
+    Slack {
+        secret: SecretRef,
+    },
     /// HMAC-SHA256 over the body in a header of one's own choice.
     Hmac {
         secret: SecretRef,
@@ -209,9 +217,25 @@ impl Verify {
             Self::Shopify { .. } => "shopify",
             Self::GitHub { .. } => "github",
             Self::StandardWebhooks { .. } => "standard-webhooks",
+            Self::Stripe { .. } => "stripe",
+            Self::Slack { .. } => "slack",
             Self::Hmac { .. } => "hmac",
             Self::Basic { .. } => "basic",
             Self::Bearer { .. } => "bearer",
+        }
+    }
+
+    /// Where its secret is to be found, with its key in environment files.
+    pub fn secret(&self) -> (&'static str, &SecretRef) {
+        match self {
+            Self::Shopify { secret }
+            | Self::GitHub { secret }
+            | Self::StandardWebhooks { secret }
+            | Self::Stripe { secret }
+            | Self::Slack { secret }
+            | Self::Hmac { secret, .. } => ("secret", secret),
+            Self::Basic { password, .. } => ("password", password),
+            Self::Bearer { token } => ("token", token),
         }
     }
 }

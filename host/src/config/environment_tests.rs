@@ -56,7 +56,7 @@ network = ["10.0.0.1"]
 rate = ["20/s", "5/m", "20 per second", "7/m"]
 auth = { basic = { username = "a:b", password = { env = "P" } }, bearer = { token = { env = "T" } } }
 [alias.none]
-verify = { stripe = { secret = { env = "S" } } }
+verify = { stripe = { secret = "whsec_hunter2" } }
 [alias.empty]
 owner = { team = "x" }
 [alias.keyed]
@@ -86,7 +86,7 @@ verify = { hmac = { secret = { env = "S" }, header = "X Sig", encoding = "base32
         "8:24: LG-1005 `alias.crm.rate 3` = \"20 per second\": a rate is a whole number, `/` and a time, such as `20/s`",
         "9:8: LG-1005 `alias.crm.auth` must have exactly one kind",
         "10:8: LG-1005 `alias.none`:",
-        "11:12: LG-1003 `alias.none.verify.stripe` is not built in this version",
+        "11:32: LG-1005 `alias.none.verify.stripe.secret` is written into the file",
         "12:1: LG-1004 `alias.empty.url` is missing",
         "13:9: LG-1004 `alias.empty.owner.contact` is missing",
         "15:7: LG-1005 `alias.keyed.url` cannot be used: a base URL has no query and no fragment",
@@ -130,6 +130,10 @@ verify = { hmac = { secret = { env = "S" }, header = "X-Sig", encoding = "hex", 
 url = "https://b.example"
 auth = { basic = { username = "u", password = { env = "P" } } }
 verify = { standard-webhooks = { secret = { env = "S" } } }
+[alias.pay]
+verify = { stripe = { secret = { env = "PAY" } } }
+[alias.chat]
+verify = { slack = { secret = { store = true } } }
 "#;
     let environment = parse(text).unwrap();
     let values: Vec<_> = environment.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -144,6 +148,10 @@ verify = { standard-webhooks = { secret = { env = "S" } } }
         matches!(&environment.aliases["shop"].verify, Some(Verify::Shopify { secret }) if *secret == SecretRef::file("shop.verify.secret", "secrets/shop"))
     );
     assert!(matches!(&environment.aliases["k"].verify, Some(Verify::Hmac { header, prefix, .. }) if header == "x-sig" && prefix == "v1="));
+    assert!(
+        matches!(&environment.aliases["pay"].verify, Some(Verify::Stripe { secret }) if *secret == SecretRef::env("pay.verify.secret", "PAY"))
+    );
+    assert!(matches!(&environment.aliases["chat"].verify, Some(Verify::Slack { secret }) if secret.name == "chat.verify.secret"));
     assert!(matches!(&environment.aliases["k"].auth, Auth::ApiKey { place: ApiKeyPlace::Query, name, .. } if name == "key"));
     assert!(matches!(&environment.aliases["b"].auth, Auth::Basic { username, .. } if username == "u"));
 }

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod body;
 mod by_hand;
+mod challenge;
 mod dedup;
 mod edited;
 mod headers;
