@@ -133,7 +133,7 @@ fn no_scheme_believes_a_header_that_is_missing_doubled_empty_cut_or_of_another_s
             assert_eq!(with(&|headers| drop(headers.remove(at))), Err(Refused::Missing(header.clone())), "{name}");
             assert_eq!(with(&|headers| headers.push(headers[at].clone())), Err(Refused::Doubled(header)), "{name}");
             assert!(with(&|headers| headers[at].1.clear()).is_err(), "{name}");
-            assert!(with(&|headers| drop(headers[at].1.pop())).is_err(), "{name}");
+            assert!(with(&|headers| headers[at].1 = headers[at].1[1..].to_owned()).is_err(), "{name}");
             assert!(with(&|headers| headers[at].1.push('0')).is_err(), "{name}");
             assert!(with(&|headers| headers[at].1 = "a".repeat(HEADER_BYTES_MAX + 1)).is_err(), "{name}");
         }

@@ -2,5 +2,6 @@
 
 mod hostile;
 pub(crate) mod support;
+mod tls;
 mod verified;
 mod webhooks;
