@@ -11,6 +11,7 @@
 pub mod address;
 mod admission;
 mod answers;
+pub mod authorities;
 mod blank;
 mod breaker;
 mod credential;
@@ -47,12 +48,15 @@ pub use stale::Stale;
 pub use turnstile::Gate;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use url::Url;
 
 use crate::integration::Owner;
+use authorities::Authorities;
 use secret::SecretRef;
 
 /// One environment as its file says it: aliases and values.
@@ -79,7 +83,29 @@ pub struct Alias {
     pub stale_if_error: Option<Duration>,
     /// Loopback, private or link-local networks that may be dialled.
     pub network: Vec<IpNet>,
+    /// Who vouches for its servers beside those the machine trusts, in this file.
+    pub ca_file: Option<PathBuf>,
+    /// What is in that file, once it was read.
+    pub authorities: Option<Arc<Authorities>>,
+    /// Through which its `https` requests are tunnelled; it, and not the target, is then resolved, checked and dialled.
+    pub proxy: Option<Url>,
     pub verify: Option<Verify>,
+}
+
+impl Alias {
+    /// How its connections are made.
+    pub fn route(&self) -> Route {
+        Route { network: self.network.clone().into(), authorities: self.authorities.clone(), proxy: self.proxy.clone() }
+    }
+}
+
+/// What an alias's connections depend on beside the URL.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// What may be dialled beside the public internet.
+    pub network: Arc<[IpNet]>,
+    pub authorities: Option<Arc<Authorities>>,
+    pub proxy: Option<Url>,
 }
 
 /// How the host authenticates at an alias.
@@ -256,5 +282,7 @@ mod grant_tests;
 mod learn_tests;
 #[cfg(test)]
 mod replace_tests;
+#[cfg(test)]
+mod route_tests;
 #[cfg(test)]
 mod test_support;

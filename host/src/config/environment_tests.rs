@@ -253,3 +253,60 @@ verify = { shopify = { secret = { env = "V" } } }
     let Auth::Hmac { header, prefix, timestamp_header, .. } = &environment.aliases["signed"].auth else { panic!("no hmac") };
     assert_eq!((header.as_str(), prefix.as_str(), timestamp_header.as_deref()), ("x-signature", "v1=", Some("x-time")));
 }
+
+#[test]
+fn refuses_proxies_and_authorities_that_cannot_work() {
+    let text = r#"
+[alias.a]
+url = "https://a.example"
+proxy = "https://proxy.example"
+[alias.b]
+url = "https://b.example"
+proxy = "http://user:hunter2@proxy.example"
+[alias.c]
+url = "http://c.example"
+proxy = "http://proxy.example:3128"
+[alias.d]
+url = "https://d.example"
+auth = { oauth2-client-credentials = { token-url = "http://d.example/token", client-id = "x", client-secret = { env = "S" } } }
+proxy = "http://proxy.example:3128"
+[alias.e]
+url = "https://e.example"
+proxy = "http://proxy.example/path"
+[alias.f]
+proxy = "http://proxy.example"
+verify = { shopify = { secret = { env = "V" } } }
+[alias.g]
+url = "https://g.example"
+ca-file = ["a.pem"]
+"#;
+    let problems = parse(text).unwrap_err();
+    assert!(!problems.contains("hunter2"), "{problems}");
+    for part in [
+        "4:9: LG-1005 `alias.a.proxy` cannot be used: a proxy is spoken to over `http`",
+        "7:9: LG-1005 `alias.b.proxy` cannot be used: a user name or password",
+        "10:9: LG-1005 `alias.c.proxy` is asked for a tunnel (CONNECT), and the alias has a URL that is not `https`",
+        "14:9: LG-1005 `alias.d.proxy` is asked for a tunnel (CONNECT)",
+        "17:9: LG-1005 `alias.e.proxy` cannot be used: a proxy has no path",
+        "19:9: LG-1004 `alias.f.proxy` without a `url` to use it for",
+        "23:11: LG-1005 `alias.g.ca-file` must be a text",
+    ] {
+        assert!(problems.contains(&format!("dev.toml:{part}")), "{part}\n---\n{problems}");
+    }
+}
+
+#[test]
+fn reads_the_authorities_of_an_alias_from_the_workspace_and_says_what_is_wrong_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("test_certificates/authority.pem");
+    std::fs::copy(authority, folder.path().join("authority.pem")).unwrap();
+    std::fs::write(folder.path().join("empty.pem"), "").unwrap();
+    let read = |file: &str| {
+        let text = format!("[alias.a]\nurl = \"https://a.example\"\nca-file = {file:?}\n");
+        let read = EnvironmentFile::parse("dev", "dev.toml", &text).unwrap().read_authorities(folder.path());
+        read.map(|file| file.environment.aliases["a"].authorities.is_some()).map_err(|problems| problems.to_string())
+    };
+    assert!(read("gone.pem").unwrap_err().starts_with("dev.toml:3:11: LG-1001 "));
+    assert!(read("empty.pem").unwrap_err().contains("empty.pem: it holds no certificate in PEM"));
+    assert_eq!(read("authority.pem"), Ok(true));
+}
