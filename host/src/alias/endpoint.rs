@@ -486,7 +486,9 @@ fn clean(heard: Heard, credential: &Credential) -> EgressResponse {
     let Heard { answer, wait_until, is_down } = heard;
     let dropped = [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::TRAILER, header::UPGRADE];
     let is_dropped = |name: &HeaderName| dropped.contains(name) || ["keep-alive", STALE_HEADER].contains(&name.as_str());
-    let headers = answer.headers.iter().filter(|(name, _)| !is_dropped(name) );
+    // A name cannot be blanked and be one.
+    let echoes = |name: &HeaderName| credential.blanker.blank(Bytes::copy_from_slice(name.as_str().as_bytes())) != name.as_str();
+    let headers = answer.headers.iter().filter(|(name, _)| !is_dropped(name) && !echoes(name));
     let blank = |value: &http::HeaderValue| {
         let clean = credential.blanker.blank(Bytes::copy_from_slice(value.as_bytes()));
         String::from_utf8_lossy(&clean).into_owned()

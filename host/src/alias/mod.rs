@@ -16,6 +16,7 @@ mod blank;
 mod breaker;
 mod credential;
 mod endpoint;
+mod escaped;
 mod expired;
 mod grant;
 mod headers;
