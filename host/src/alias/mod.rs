@@ -280,6 +280,8 @@ mod egress_tests;
 #[cfg(test)]
 mod grant_tests;
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod learn_tests;
 #[cfg(test)]
 mod replace_tests;
