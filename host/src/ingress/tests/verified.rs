@@ -91,6 +91,18 @@ async fn lets_a_forged_id_suppress_no_genuine_message() {
 }
 
 #[tokio::test]
+async fn a_caught_request_under_another_unsigned_id_is_the_same_where_its_id_is_taken_from_what_is_signed() {
+    let source = Source { id: vec!["json:/id".parse().unwrap()], ..webhook("/in", Some("shop")) };
+    let host = host(source, Verify::Shopify { secret: secret() }).await;
+    let body = "{\"id\":7}";
+    assert_eq!(host.post("/in", &shopify("1", body), body).await.json()["status"], "accepted");
+    for other in ["2", "3", ""] {
+        assert_eq!(host.post("/in", &shopify(other, body), body).await.json()["status"], "duplicate");
+    }
+    assert_eq!(host.store.taken().len(), 1);
+}
+
+#[tokio::test]
 async fn keeps_no_signature_but_the_id_it_covers() {
     let host =
         host(webhook("/in", Some("shop")), Verify::StandardWebhooks { secret: SecretRef::env("shop.verify.secret", "STANDARD") }).await;
