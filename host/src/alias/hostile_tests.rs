@@ -178,6 +178,18 @@ async fn a_name_that_flips_to_a_forbidden_address_is_dialled_at_what_was_checked
     assert_eq!(network.dialled(), ["8.8.8.8:80", "9.9.9.9:80"]);
 }
 
+#[tokio::test]
+async fn an_answer_in_crumbs_is_cut_off_before_it_takes_the_time_of_its_call() {
+    let body = |crumbs: usize| format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}0\r\n\r\n", "1\r\nx\r\n".repeat(crumbs));
+    let of = async |crumbs| {
+        let address = babbling(body(crumbs), "").await;
+        let bench = Bench::new(&format!("http://{address}/"), basic(), FakeNetwork::new(&[], Some(address)));
+        bench.aliases.send("crm", &[], get("/a")).await.map(|answer| answer.body.len())
+    };
+    assert_eq!(of(100_001).await, Err(EgressError::TooLarge));
+    assert_eq!(of(1_000).await, Ok(1_000));
+}
+
 /// A server that answers every request with `first`, and then `again` until it is cut off.
 async fn babbling(first: String, again: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -384,7 +396,8 @@ async fn no_kind_of_credential_comes_back_to_a_plugin_however_it_is_spelled() {
     const TOKEN: &str = "t0ken/given+once";
     let key = include_str!("test_keys/p256.pem");
     let token_url = |server: &Server| format!("http://{}/token", server.address).parse().unwrap();
-    let kinds: Vec<(&str, fn(&Server) -> Auth)> = vec![
+    type Kind = (&'static str, fn(&Server) -> Auth);
+    let kinds: Vec<Kind> = vec![
         ("basic", |_| basic()),
         ("bearer", |_| Auth::Bearer { token: secret() }),
         ("api-key in a header", |_| Auth::ApiKey { place: ApiKeyPlace::Header, name: "x-api-key".into(), key: secret() }),

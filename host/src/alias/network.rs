@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Request, Uri};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -30,6 +30,8 @@ pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const RESPONSE_HEADERS_MAX: usize = 100;
 /// Bytes of head that are buffered for one answer.
 const RESPONSE_HEAD_BYTES_MAX: usize = 128 * 1024;
+/// Pieces in which the body of one answer may come: 10 MiB in chunks of a hundred bytes.
+const RESPONSE_PIECES_MAX: usize = 100_000;
 /// Connections an alias keeps open per host while it does not use them: fewer than are used at once would be opened and closed
 /// all the time.
 const IDLE_CONNECTIONS_MAX: usize = 256;
@@ -177,12 +179,24 @@ async fn read(answer: http::Response<hyper::body::Incoming>, body_bytes_max: usi
     if hyper::body::Body::size_hint(&body).lower() > body_bytes_max as u64 {
         return Err(UpstreamError::TooLarge);
     }
-    let body = match Limited::new(body, body_bytes_max).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(UpstreamError::TooLarge),
-        Err(error) => return Err(UpstreamError::Unreachable(format!("the connection broke: {}", chain(&*error)))),
-    };
+    let body = collect(body, body_bytes_max).await?;
     Ok(UpstreamResponse { status: head.status, headers: head.headers, body })
+}
+
+/// Each piece takes time of the call that waits for it, however small it is: so there is an end to them, too.
+async fn collect(mut body: hyper::body::Incoming, body_bytes_max: usize) -> Result<Bytes, UpstreamError> {
+    let (mut bytes, mut pieces) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| UpstreamError::Unreachable(format!("the connection broke: {}", chain(&error))))?;
+        // Trailers are not kept.
+        let Ok(piece) = frame.into_data() else { continue };
+        pieces += 1;
+        if bytes.len() + piece.len() > body_bytes_max || pieces > RESPONSE_PIECES_MAX {
+            return Err(UpstreamError::TooLarge);
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes.freeze())
 }
 
 fn classify(error: &hyper_util::client::legacy::Error) -> UpstreamError {

@@ -63,7 +63,7 @@ pub enum UpstreamError {
     /// Connected, but no complete answer in time. The request may have been carried out.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
-    /// More body or more headers than allowed.
+    /// More body, more headers, or a body in more pieces than allowed.
     #[error("the answer is larger than allowed")]
     TooLarge,
 }

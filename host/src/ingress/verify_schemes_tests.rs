@@ -6,11 +6,13 @@ use proptest::prelude::*;
 use super::tests::{NOW, check, reference, tag};
 use super::*;
 
+type Headers = Vec<(&'static str, String)>;
+
 /// A scheme, and how its sender signs.
 struct Scheme {
     rule: Verify,
     secret: &'static str,
-    sign: fn(key: &str, seconds: i64, body: &[u8]) -> Vec<(&'static str, String)>,
+    sign: fn(key: &str, seconds: i64, body: &[u8]) -> Headers,
     /// The header that proves, and the version in it with another one.
     proof: &'static str,
     version: Option<(&'static str, &'static str)>,
@@ -92,7 +94,7 @@ fn schemes() -> Vec<Scheme> {
 }
 
 impl Scheme {
-    fn signed(&self, seconds: i64, body: &[u8]) -> Vec<(&'static str, String)> {
+    fn signed(&self, seconds: i64, body: &[u8]) -> Headers {
         (self.sign)(self.secret, seconds, body)
     }
 
@@ -124,7 +126,7 @@ fn no_scheme_believes_a_header_that_is_missing_doubled_empty_cut_or_of_another_s
     for scheme in schemes() {
         let (name, good) = (scheme.name(), scheme.signed(NOW_SECONDS, b"x"));
         for at in 0..good.len() {
-            let with = |change: &dyn Fn(&mut Vec<(&'static str, String)>)| {
+            let with = |change: &dyn Fn(&mut Headers)| {
                 let mut headers = good.clone();
                 change(&mut headers);
                 scheme.verdict(&headers, b"x")
