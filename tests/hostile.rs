@@ -1,6 +1,9 @@
 //! What the world does to a host that it should not: logs nobody reads, folders that vanish, senders and operators that
 //! crowd, keys of megabytes. Nothing is lost or doubled, and the host and its commands go on.
 
+mod senders;
+mod upstreams;
+
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
