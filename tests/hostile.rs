@@ -5,6 +5,8 @@ mod admin;
 mod capabilities;
 mod flows;
 mod guests;
+mod senders;
+mod upstreams;
 
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};

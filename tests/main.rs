@@ -25,3 +25,4 @@ mod ledger;
 mod retire;
 mod sources;
 mod support;
+mod tls;

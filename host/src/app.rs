@@ -58,6 +58,7 @@ pub struct Start {
 #[derive(Debug)]
 pub struct Host {
     pub ingress: SocketAddr,
+    ingress_scheme: &'static str,
     pub admin: SocketAddr,
     pub aliases: Arc<Aliases>,
     pub store: SqliteStore,
@@ -91,11 +92,11 @@ impl Host {
         // The folder first: a second host on it is told so, and not that somebody has its ports.
         let ground = Ground::open(&config, clock, events)?;
         let vault = Arc::new(secrets::open(&config, &ground.store, ground.random.clone()).await?);
-        let secrets: Arc<dyn SecretSource> = Arc::new(SetBefore { vault: vault.clone(), otherwise });
+        let secrets: Arc<dyn SecretSource> = Arc::new(SetBefore { vault: vault.clone(), otherwise: otherwise.clone() });
         missing_secrets(&prepared.workspace, &*secrets).or(())?;
         secrets::prepare(&vault, environment)?;
-        let listeners = Listeners::bind(&config).await?;
-        let (ingress, admin) = listeners.addresses()?;
+        let listeners = Listeners::bind(&config, &otherwise, &ground.clock).await?;
+        let ((ingress, admin), ingress_scheme) = (listeners.addresses()?, listeners.ingress_scheme());
 
         let Settled { active, differing, pending } = releases::settle(&prepared, &ground.store, deploy).await?;
         let aliases = ground.aliases(environment, &secrets, &vault)?;
@@ -131,7 +132,7 @@ impl Host {
         let api = ground.api(&config, prepared.workspace.environment.clone(), live, (&pauses, &retirements, &tokens), admin)?;
         let console = Console::new(api.clone(), admin);
         // The listeners are bound, so whoever finds this file finds a host that takes connections.
-        running::write(&config.data, ingress, admin)?;
+        running::write(&config.data, (ingress_scheme, ingress), admin)?;
 
         // From here on nothing fails.
         ground.store.wake_through(bells.clone());
@@ -157,6 +158,7 @@ impl Host {
         let Ground { store, clock, events, .. } = ground;
         Ok(Self {
             ingress,
+            ingress_scheme,
             admin,
             aliases,
             store,
@@ -173,6 +175,11 @@ impl Host {
             events,
             background,
         })
+    }
+
+    /// Where webhooks come in.
+    pub fn ingress_url(&self) -> String {
+        format!("{}://{}", self.ingress_scheme, self.ingress)
     }
 
     /// A link into the console that works once and for a minute, for whoever started the host.

@@ -81,6 +81,7 @@ codes! {
     ShuttingDown = "LG-4009": "the host is shutting down",
     TooSlow = "LG-4010": "the request did not arrive in time",
     InvalidEdit = "LG-4011": "the edited message cannot be delivered",
+    ListenerCertificate = "LG-4012": "the listener's certificate cannot be used",
 
     GaveUp = "LG-5001": "a delivery was given up",
     Unkeyed = "LG-5002": "a message has no key",

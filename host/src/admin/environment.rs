@@ -4,7 +4,7 @@
 //! Requests under way end where they began; calls that begin afterwards are given the configs of plugins with the new values in them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -106,6 +106,11 @@ impl LiveEnvironment {
         &self.name
     }
 
+    /// The folder that files named in an environment are relative to.
+    fn workspace(&self) -> &Path {
+        self.file.parent().and_then(Path::parent).unwrap_or(Path::new(""))
+    }
+
     /// The secrets store.
     pub fn vault(&self) -> &Vault {
         &self.parts.vault
@@ -131,6 +136,7 @@ impl LiveEnvironment {
     pub async fn apply(&self, text: &str, plan: bool, who: &Who) -> Result<Applied, NotApplied> {
         let mut running = self.running.lock().await;
         let next = EnvironmentFile::parse(&self.name, format!("environments/{}.toml", self.name), text)?;
+        let next = next.read_authorities(self.workspace())?;
         let (routes, configs) = self.fits(&next)?;
         let changes = changes(running.places.text(), text);
         let mut applied = Applied { environment: self.name.clone(), applied: false, notes: self.notes(text), changes };

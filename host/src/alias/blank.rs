@@ -1,8 +1,10 @@
-//! Blanking: wherever an answer echoes a credential, `[blanked]` stands instead. Pure; depends on nothing.
+//! Blanking: wherever an answer echoes a credential, `[blanked]` stands instead. Pure; depends on `escaped` only.
 //!
-//! A credential is looked for as it is and in the spellings servers echo: base64, hex, percent-encoded, escaped in JSON.
+//! A credential is looked for as it is and in the spellings servers echo (base64, hex, form-encoded, escaped in JSON or HTML), in the
+//! answer as it came and in what it is once its escapes are undone.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine as _;
@@ -10,11 +12,19 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
+use super::escaped::{Escaping, JSON, PERCENT};
+
 /// What stands where a credential was.
 pub const BLANKED: &str = "[blanked]";
 
 /// Shorter values are not looked for: a secret of three letters would blank half of every answer, and protects nothing.
 const SECRET_BYTES_MIN: usize = 4;
+
+/// An answer with more echoes of a credential is one: all of it is blanked.
+const ECHOES_MAX: usize = 10_000;
+
+/// What may be undone in an answer, one upon the other: a URL, encoded once more on its way into another one, in JSON.
+const ESCAPINGS: &[Escaping] = &[JSON, PERCENT, PERCENT];
 
 /// Percent-encoding that leaves RFC 3986 section 2.3 unreserved characters alone.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -54,22 +64,61 @@ impl Blanker {
 
     /// `bytes` without credentials; the same bytes where there are none.
     pub fn blank(&self, bytes: Bytes) -> Bytes {
-        let Some(search) = self.0.as_ref().filter(|search| search.is_match(&bytes[..])) else { return bytes };
-        let mut clean = Vec::with_capacity(bytes.len());
-        search.replace_all_with_bytes(&bytes, &mut clean, |_, _, clean| {
-            clean.extend_from_slice(BLANKED.as_bytes());
-            true
-        });
-        clean.into()
+        let Some(search) = &self.0 else { return bytes };
+        match echoes(search, &bytes, ESCAPINGS) {
+            None => Bytes::from_static(BLANKED.as_bytes()),
+            Some(echoes) if echoes.is_empty() => bytes,
+            Some(echoes) => without(&bytes, echoes),
+        }
     }
 
     /// `text` without credentials.
     pub fn blank_text(&self, text: String) -> String {
-        match &self.0 {
-            Some(search) if search.is_match(&text) => String::from_utf8_lossy(&self.blank(Bytes::from(text))).into_owned(),
-            _ => text,
+        if self.is_idle() {
+            return text;
+        }
+        String::from_utf8_lossy(&self.blank(Bytes::from(text))).into_owned()
+    }
+}
+
+/// Where in `text` there are credentials, as it is and once `escapings` are undone; none where there are too many to say.
+fn echoes(search: &AhoCorasick, text: &[u8], escapings: &[Escaping]) -> Option<Vec<Range<usize>>> {
+    let mut found: Vec<_> = search.find_iter(text).take(ECHOES_MAX + 1).map(|found| found.range()).collect();
+    if let [escaping, rest @ ..] = escapings {
+        match escaping.undone(text) {
+            // Nothing to undo: what is left to undo may be in the text itself.
+            None => found.extend(echoes(search, text, rest)?),
+            Some(plain) => found.extend(escaping.places(text, &echoes(search, &plain, rest)?)),
         }
     }
+    let found = joined(found);
+    (found.len() <= ECHOES_MAX).then_some(found)
+}
+
+/// The same in their order, those that meet as one.
+fn joined(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut joined: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match joined.last_mut().filter(|last| range.start < last.end) {
+            Some(last) => last.end = last.end.max(range.end),
+            None => joined.push(range),
+        }
+    }
+    joined
+}
+
+/// `text` with [`BLANKED`] in the place of each of `echoes`.
+fn without(text: &[u8], echoes: Vec<Range<usize>>) -> Bytes {
+    let mut clean = Vec::with_capacity(text.len());
+    let mut done = 0;
+    for echo in echoes {
+        clean.extend_from_slice(&text[done..echo.start]);
+        clean.extend_from_slice(BLANKED.as_bytes());
+        done = echo.end;
+    }
+    clean.extend_from_slice(&text[done..]);
+    clean.into()
 }
 
 fn spellings(secret: &[u8]) -> Vec<Vec<u8>> {
@@ -86,6 +135,10 @@ fn spellings(secret: &[u8]) -> Vec<Vec<u8>> {
         let escaped = json.trim_start_matches('"').strip_suffix('"').unwrap_or_default();
         spellings.push(escaped.as_bytes().to_vec());
         spellings.push(escaped.replace('/', "\\/").into_bytes());
+        for (double, single) in [("&quot;", "&#39;"), ("&#34;", "&#39;"), ("&quot;", "&#x27;")] {
+            let tags = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            spellings.push(tags.replace('"', double).replace('\'', single).into_bytes());
+        }
     }
     spellings.extend(base64_spellings(secret));
     spellings
@@ -152,6 +205,53 @@ mod tests {
             r#"s3cr\/t \"+ü?&=%"#.to_owned(),
         ] {
             assert_eq!(blanked(&format!("a {echo} b {echo}")), "a [blanked] b [blanked]", "{echo}");
+        }
+    }
+
+    #[test]
+    fn blanks_a_secret_however_much_or_little_of_it_is_escaped() {
+        let every_byte: String = SECRET.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        for echo in [
+            "s3cr%2ft%20\"+%c3%bc?&=%25".to_owned(),
+            "s3cr%2Ft \"%2B%C3%bC?%26=%25".to_owned(),
+            every_byte.clone(),
+            every_byte.replace('%', "%25"),
+            every_byte.to_uppercase(),
+            r#"s3cr/t \"\u002b\u00FC?\u0026=%"#.to_owned(),
+            r#"\u0073\u0033\u0063\u0072\u002f\u0074\u0020\u0022\u002B\u00fc\u003f\u0026\u003D\u0025"#.to_owned(),
+            r#"s3cr\/t%20\"%2Bü?&=%25"#.to_owned(),
+            "s3cr/t &quot;+ü?&amp;=%".to_owned(),
+            STANDARD.encode(SECRET).replace('=', "%3D").replace('/', "%2f"),
+            hex::encode(SECRET).bytes().map(|byte| format!("%{byte:02X}")).collect(),
+        ] {
+            assert_eq!(blanked(&format!("a {echo} b%20{echo}")), "a [blanked] b%20[blanked]", "{echo}");
+        }
+        assert_eq!(blanked("100% of s3cr%2 and \\u00"), "100% of s3cr%2 and \\u00", "what is no secret stays as it came");
+    }
+
+    #[test]
+    fn an_answer_made_of_nothing_but_a_secret_is_blanked_as_one() {
+        assert_eq!(blanked(&format!("{SECRET},").repeat(ECHOES_MAX + 1)), BLANKED);
+        assert_eq!(blanked(&SECRET.repeat(3)), "[blanked][blanked][blanked]");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_mixture_of_escapes_hides_a_secret(ways in proptest::collection::vec(0..4_u8, SECRET.len()), before in ".{0,20}", after in ".{0,20}") {
+            let echo: String = SECRET.chars().zip(ways).map(|(character, way)| {
+                let mut bytes = [0; 4];
+                let bytes = character.encode_utf8(&mut bytes).bytes();
+                match way {
+                    0 => bytes.map(|byte| format!("%{byte:02x}")).collect(),
+                    1 => bytes.map(|byte| format!("%{byte:02X}")).collect(),
+                    // What is no URL has to be escaped in one.
+                    _ if character.is_ascii_alphanumeric() => character.to_string(),
+                    _ => bytes.map(|byte| format!("%{byte:02X}")).collect(),
+                }
+            }).collect();
+            let clean = blanked(&format!("{before} {echo} {after}"));
+            proptest::prop_assert!(clean.contains(BLANKED), "{echo}: {clean}");
+            proptest::prop_assert!(!clean.contains(&echo), "{echo}: {clean}");
         }
     }
 

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::blank::Blanker;
 use super::grant::{Given, Granted};
 use super::secret::{Secret, SecretRef};
+use super::token::client_pair;
 use super::{ApiKeyPlace, Auth, HmacEncoding};
 use crate::clock::Timestamp;
 
@@ -104,10 +105,13 @@ impl Credential {
 
     /// A token that was got with `given`.
     pub fn token(granted: &Granted, given: &Given, client_id: Option<&str>, serial: u64) -> Result<Self, Unusable> {
-        let pairs = client_id.map(|id| given.0.iter().map(|secret| Zeroizing::new([id.as_bytes(), b":", secret.expose()].concat())));
-        let pairs: Vec<_> = pairs.into_iter().flatten().collect();
-        let secrets = given.0.iter().chain(granted.refresh_token()).chain([&granted.access_token]).map(Secret::expose);
-        let blanker = Blanker::new(&secrets.chain(pairs.iter().map(|pair| pair.as_slice())).collect::<Vec<_>>())?;
+        let pair = |id: &str, secret: &Secret| {
+            [Zeroizing::new([id.as_bytes(), b":", secret.expose()].concat()), Zeroizing::new(client_pair(id, secret).as_bytes().to_vec())]
+        };
+        let pairs: Vec<_> = client_id.iter().flat_map(|id| given.0.iter().flat_map(|secret| pair(id, secret))).collect();
+        let secrets = given.0.iter().chain(granted.refresh_token()).chain(&granted.assertion).chain([&granted.access_token]);
+        let secrets = secrets.map(Secret::expose).chain(pairs.iter().map(|pair| pair.as_slice()));
+        let blanker = Blanker::new(&secrets.collect::<Vec<_>>())?;
         let place = bearer(&granted.access_token)?;
         Ok(Self { serial, place, expires: Some(granted.usable_until), made_of: Some(given.joined()), blanker })
     }

@@ -25,7 +25,7 @@ use super::token;
 use super::turnstile::Turnstile;
 use super::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
 use super::vault::Vault;
-use super::{Alias, Auth};
+use super::{Alias, Auth, Route};
 use crate::clock::{Clock, Timestamp};
 use crate::crash_point::{CrashPoint, reached};
 use crate::problem::{Code, Problem};
@@ -73,7 +73,7 @@ pub struct Endpoint {
     pub alias: Alias,
     pub turnstile: Arc<Turnstile>,
     pub(super) name: Arc<str>,
-    network: Arc<[ipnet::IpNet]>,
+    route: Arc<Route>,
     pub(super) around: Arc<Surroundings>,
     /// Held while a credential is made, so that many who need a new one make one request.
     credential: Arc<Mutex<Wallet>>,
@@ -125,12 +125,12 @@ impl Drop for Entered<'_> {
 
 impl Endpoint {
     pub fn new(alias: Alias, around: Arc<Surroundings>) -> Self {
-        let (name, network) = (Arc::from(alias.name.as_str()), alias.network.clone().into());
+        let (name, route) = (Arc::from(alias.name.as_str()), Arc::new(alias.route()));
         let turnstile = Arc::new(Turnstile::new(&alias.rate, around.clock.now()));
         turnstile.let_pass_while_open(alias.stale_if_error.is_some());
         let purse = Arc::new(Mutex::new(Purse::of(around.vault.take_token(&alias.name))));
         let (credential, answers, credentials_failed) = (Arc::default(), Arc::default(), AtomicU64::new(0));
-        Self { turnstile, alias, name, network, around, credential, purse, answers, credentials_failed }
+        Self { turnstile, alias, name, route, around, credential, purse, answers, credentials_failed }
     }
 
     /// The same alias as it is to be from now on. Requests that are under way end on this one.
@@ -150,10 +150,10 @@ impl Endpoint {
         }
         let answers = if self.answers_for(&alias) { Arc::clone(&self.answers) } else { Arc::default() };
         let around = Arc::clone(&self.around);
-        let (name, network) = (Arc::clone(&self.name), alias.network.clone().into());
+        let (name, route) = (Arc::clone(&self.name), Arc::new(alias.route()));
         // The token may still be good, or be what the next one is got with.
         let (turnstile, purse, credentials_failed) = (Arc::clone(&self.turnstile), Arc::clone(&self.purse), AtomicU64::new(0));
-        Self { turnstile, alias, name, network, around, credential, purse, answers, credentials_failed }
+        Self { turnstile, alias, name, route, around, credential, purse, answers, credentials_failed }
     }
 
     /// Whether what is kept of this one's answers is what `alias` would be answered. What another target said, or was said to another
@@ -254,7 +254,7 @@ impl Endpoint {
     pub(super) fn template(&self, url: Url) -> UpstreamRequest {
         UpstreamRequest {
             alias: Arc::clone(&self.name),
-            network: Arc::clone(&self.network),
+            route: Arc::clone(&self.route),
             method: Method::GET,
             url,
             headers: HeaderMap::new(),
@@ -486,7 +486,9 @@ fn clean(heard: Heard, credential: &Credential) -> EgressResponse {
     let Heard { answer, wait_until, is_down } = heard;
     let dropped = [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::TRAILER, header::UPGRADE];
     let is_dropped = |name: &HeaderName| dropped.contains(name) || ["keep-alive", STALE_HEADER].contains(&name.as_str());
-    let headers = answer.headers.iter().filter(|(name, _)| !is_dropped(name));
+    // A name cannot be blanked and be one.
+    let echoes = |name: &HeaderName| credential.blanker.blank(Bytes::copy_from_slice(name.as_str().as_bytes())) != name.as_str();
+    let headers = answer.headers.iter().filter(|(name, _)| !is_dropped(name) && !echoes(name));
     let blank = |value: &http::HeaderValue| {
         let clean = credential.blanker.blank(Bytes::copy_from_slice(value.as_bytes()));
         String::from_utf8_lossy(&clean).into_owned()

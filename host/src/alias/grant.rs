@@ -50,6 +50,8 @@ impl Given {
 pub struct Granted {
     pub access_token: Secret,
     pub usable_until: Timestamp,
+    /// The assertion it was got with, where this process asked: whoever sees it could ask, too, until it expires.
+    pub assertion: Option<Secret>,
     /// A print of everything it was asked for with.
     made_of: String,
     refresh: Option<Refresh>,
@@ -128,6 +130,7 @@ impl Granted {
         Some(Self {
             access_token: Secret::new(access_token.into_owned()),
             usable_until,
+            assertion: None,
             made_of: made_of.into_owned(),
             refresh: refresh_token.zip(lineage).map(refresh),
             others: others.into_iter().take(OTHER_LINEAGES_MAX).map(refresh).collect(),
@@ -172,7 +175,8 @@ impl Endpoint {
         let of_it = |refresh: &&Refresh| Some(&refresh.lineage) == lineage.as_ref();
         let rotated = before.and_then(|before| before.refreshes().find(of_it));
         let rotated_token = rotated.map(|refresh| &refresh.token);
-        let request = self.ask(given, rotated_token, ticket, |client| client.request(self.template(token_url.clone())))?;
+        let prepare = |client: Client<'_>| (client.request(self.template(token_url.clone())), client.assertion());
+        let (request, assertion) = self.ask(given, rotated_token, ticket, prepare)?;
         let answer = self.around.upstream.send(request).await;
         let token = token::read(answer, self.now().0).map_err(|failure| self.no_token(failure, ticket, given))?;
         reached(CrashPoint::TokenRefreshed);
@@ -185,7 +189,7 @@ impl Endpoint {
         let others = before.iter().flat_map(|before| before.refreshes()).filter(|refresh| !of_it(refresh));
         let others = others.take(OTHER_LINEAGES_MAX).cloned().collect();
         let refresh = refresh_token.zip(lineage).map(|(token, lineage)| Refresh { token, lineage });
-        Ok(Granted { access_token, usable_until: self.now().plus(usable_for), made_of, refresh, others })
+        Ok(Granted { access_token, usable_until: self.now().plus(usable_for), assertion, made_of, refresh, others })
     }
 
     /// Who asks, and for what, put into a request by `request`.

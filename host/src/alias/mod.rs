@@ -11,10 +11,12 @@
 pub mod address;
 mod admission;
 mod answers;
+pub mod authorities;
 mod blank;
 mod breaker;
 mod credential;
 mod endpoint;
+mod escaped;
 mod expired;
 mod grant;
 mod headers;
@@ -47,12 +49,15 @@ pub use stale::Stale;
 pub use turnstile::Gate;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use url::Url;
 
 use crate::integration::Owner;
+use authorities::Authorities;
 use secret::SecretRef;
 
 /// One environment as its file says it: aliases and values.
@@ -79,7 +84,29 @@ pub struct Alias {
     pub stale_if_error: Option<Duration>,
     /// Loopback, private or link-local networks that may be dialled.
     pub network: Vec<IpNet>,
+    /// Who vouches for its servers beside those the machine trusts, in this file.
+    pub ca_file: Option<PathBuf>,
+    /// What is in that file, once it was read.
+    pub authorities: Option<Arc<Authorities>>,
+    /// Through which its `https` requests are tunnelled; it, and not the target, is then resolved, checked and dialled.
+    pub proxy: Option<Url>,
     pub verify: Option<Verify>,
+}
+
+impl Alias {
+    /// How its connections are made.
+    pub fn route(&self) -> Route {
+        Route { network: self.network.clone().into(), authorities: self.authorities.clone(), proxy: self.proxy.clone() }
+    }
+}
+
+/// What an alias's connections depend on beside the URL.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// What may be dialled beside the public internet.
+    pub network: Arc<[IpNet]>,
+    pub authorities: Option<Arc<Authorities>>,
+    pub proxy: Option<Url>,
 }
 
 /// How the host authenticates at an alias.
@@ -186,6 +213,14 @@ pub enum Verify {
     StandardWebhooks {
         secret: SecretRef,
     },
+    /// `Stripe-Signature`: a time, and hex HMAC-SHA256 over time and body.
+    Stripe {
+        secret: SecretRef,
+    },
+    /// `X-Slack-Signature`: `v0=` and hex HMAC-SHA256 over `X-Slack-Request-Timestamp` and body.
+    Slack {
+        secret: SecretRef,
+    },
     /// HMAC-SHA256 over the body in a header of one's own choice.
     Hmac {
         secret: SecretRef,
@@ -209,9 +244,25 @@ impl Verify {
             Self::Shopify { .. } => "shopify",
             Self::GitHub { .. } => "github",
             Self::StandardWebhooks { .. } => "standard-webhooks",
+            Self::Stripe { .. } => "stripe",
+            Self::Slack { .. } => "slack",
             Self::Hmac { .. } => "hmac",
             Self::Basic { .. } => "basic",
             Self::Bearer { .. } => "bearer",
+        }
+    }
+
+    /// Where its secret is to be found, with its key in environment files.
+    pub fn secret(&self) -> (&'static str, &SecretRef) {
+        match self {
+            Self::Shopify { secret }
+            | Self::GitHub { secret }
+            | Self::StandardWebhooks { secret }
+            | Self::Stripe { secret }
+            | Self::Slack { secret }
+            | Self::Hmac { secret, .. } => ("secret", secret),
+            Self::Basic { password, .. } => ("password", password),
+            Self::Bearer { token } => ("token", token),
         }
     }
 }
@@ -229,8 +280,12 @@ mod egress_tests;
 #[cfg(test)]
 mod grant_tests;
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod learn_tests;
 #[cfg(test)]
 mod replace_tests;
+#[cfg(test)]
+mod route_tests;
 #[cfg(test)]
 mod test_support;

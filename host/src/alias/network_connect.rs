@@ -1,4 +1,5 @@
-//! Connections: a name is resolved once, its addresses are checked against `address`, and only an address that passed is dialled.
+//! Connections: a name is resolved once, its addresses are checked against `address`, and only an address that passed is dialled. Where
+//! an alias names a proxy, that is the proxy's name, and what is behind it is the proxy's to resolve.
 //!
 //! Depends on `clock` and `address`. [`Resolve`] and [`Dial`] are seams, so that tests reach no network.
 
@@ -15,11 +16,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tower_service::Service;
+use url::Url;
 
 use super::address;
 use crate::clock::{Clock, within};
@@ -119,10 +122,9 @@ impl CheckedDialer {
 
     /// The addresses of `host` that may be dialled; an error if it has addresses and none may.
     async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ConnectError> {
-        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        let found = match literal {
-            Ok(address) => vec![address],
-            Err(_) => {
+        let found = match literal(host) {
+            Some(address) => vec![address],
+            None => {
                 self.resolve.resolve(host).await.map_err(|error| ConnectError::Failed(format!("{host} cannot be resolved: {error}")))?
             }
         };
@@ -139,6 +141,11 @@ impl CheckedDialer {
             _ => Ok(open),
         }
     }
+}
+
+/// The address that a host is written as, if it is one.
+fn literal(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 type Connecting<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
@@ -158,10 +165,55 @@ impl Service<Uri> for CheckedDialer {
     }
 }
 
-/// [`CheckedDialer`] with TLS on top where the URL says `https`, all of it under [`CONNECT_TIMEOUT`].
+/// The way to a target.
+#[derive(Clone, Debug)]
+pub enum Way {
+    Direct(CheckedDialer),
+    /// A proxy is dialled, and asked for a tunnel to the target (RFC 9110 section 9.3.6).
+    Through(Tunnel<CheckedDialer>, Arc<[IpNet]>),
+}
+
+impl Way {
+    /// Through `proxy`, if there is one.
+    pub fn new(dialer: CheckedDialer, proxy: Option<&Url>) -> Result<Self, http::uri::InvalidUri> {
+        let Some(proxy) = proxy else { return Ok(Self::Direct(dialer)) };
+        let network = Arc::clone(&dialer.network);
+        Ok(Self::Through(Tunnel::new(proxy.as_str().parse()?, dialer), network))
+    }
+}
+
+impl Service<Uri> for Way {
+    type Response = TokioIo<TcpStream>;
+    type Error = BoxError;
+    type Future = Connecting<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        match self {
+            Self::Direct(dialer) => {
+                let dialing = dialer.call(uri);
+                Box::pin(async move { Ok(dialing.await?) })
+            }
+            Self::Through(tunnel, network) => {
+                // Names are the proxy's to resolve; an address is what it is.
+                let checked = uri.host().and_then(literal).map_or(Ok(()), |address| address::check(address, network));
+                let digging = tunnel.call(uri);
+                Box::pin(async move {
+                    checked.map_err(|forbidden| ConnectError::AddressRefused(forbidden.to_string()))?;
+                    Ok(digging.await?)
+                })
+            }
+        }
+    }
+}
+
+/// A [`Way`] with TLS on top where the URL says `https`, all of it under [`CONNECT_TIMEOUT`].
 #[derive(Clone, Debug)]
 pub struct Connect {
-    pub https: HttpsConnector<CheckedDialer>,
+    pub https: HttpsConnector<Way>,
     pub clock: Arc<dyn Clock>,
 }
 

@@ -89,7 +89,7 @@ pub enum EgressError {
     /// The target or its token endpoint could not be reached, or the connection broke.
     #[error("unreachable: {0}")]
     Unreachable(String),
-    /// The answer was over 10 MiB or 100 headers.
+    /// The answer was over 10 MiB or 100 headers, or came in more than 100,000 pieces.
     #[error("the answer is larger than allowed")]
     TooLarge,
     /// Nothing was sent, because the alias sends nothing for now.

@@ -198,7 +198,8 @@ impl Bench {
         Self::over(of_server(server, auth), network_of(server), upstream, clock, &Arc::default())
     }
 
-    fn build(alias: Alias, network: Arc<FakeNetwork>, rows: &Arc<MemoryRows>) -> Self {
+    /// `alias`, reached through `network`, with its tokens kept in `rows`.
+    pub fn build(alias: Alias, network: Arc<FakeNetwork>, rows: &Arc<MemoryRows>) -> Self {
         let clock = Arc::new(ManualClock::at(START));
         let (resolve, dial) = (Arc::clone(&network), Arc::clone(&network));
         let upstream = Arc::new(NetworkUpstream::new(Arc::clone(&clock) as Arc<dyn Clock>, resolve, dial).unwrap());
@@ -272,6 +273,9 @@ pub fn alias_at(base: &str, auth: Auth) -> Alias {
         stale_if_error: None,
         rate: Vec::new(),
         network: vec!["127.0.0.0/8".parse().unwrap()],
+        ca_file: None,
+        authorities: None,
+        proxy: None,
         verify: None,
     }
 }

@@ -101,6 +101,14 @@ impl Client<'_> {
         }
     }
 
+    /// What it is asked for with, if that proves who asks for some time.
+    pub fn assertion(&self) -> Option<Secret> {
+        match self.grant {
+            Grant::JwtBearer(assertion) => Some(Secret::new(assertion)),
+            Grant::ClientCredentials | Grant::RefreshToken(_) => None,
+        }
+    }
+
     fn form(&self) -> Bytes {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         match &self.grant {
@@ -122,9 +130,14 @@ impl Client<'_> {
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-fn basic(client_id: &str, client_secret: &Secret) -> Option<HeaderValue> {
+/// Id and secret as they are sent in HTTP Basic.
+pub fn client_pair(client_id: &str, client_secret: &Secret) -> Zeroizing<String> {
     let encode = |bytes: &[u8]| Zeroizing::new(url::form_urlencoded::byte_serialize(bytes).collect::<String>());
-    let pair = Zeroizing::new(format!("{}:{}", *encode(client_id.as_bytes()), *encode(client_secret.expose())));
+    Zeroizing::new(format!("{}:{}", *encode(client_id.as_bytes()), *encode(client_secret.expose())))
+}
+
+fn basic(client_id: &str, client_secret: &Secret) -> Option<HeaderValue> {
+    let pair = client_pair(client_id, client_secret);
     let basic = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
     // Base64 is always header text.
     let mut value = HeaderValue::from_str(&basic).ok()?;

@@ -9,8 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use ipnet::IpNet;
 use url::{Position, Url};
+
+use super::Route;
 
 /// Who sends requests: the network, or a script.
 #[async_trait]
@@ -24,8 +25,8 @@ pub trait Upstream: Send + Sync + fmt::Debug + 'static {
 pub struct UpstreamRequest {
     /// Whose connections are used; they are not shared between aliases.
     pub alias: Arc<str>,
-    /// What the alias may dial beside the public internet.
-    pub network: Arc<[IpNet]>,
+    /// How they are made.
+    pub route: Arc<Route>,
     pub method: Method,
     pub url: Url,
     pub headers: HeaderMap,
@@ -62,7 +63,7 @@ pub enum UpstreamError {
     /// Connected, but no complete answer in time. The request may have been carried out.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
-    /// More body or more headers than allowed.
+    /// More body, more headers, or a body in more pieces than allowed.
     #[error("the answer is larger than allowed")]
     TooLarge,
 }

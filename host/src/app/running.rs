@@ -23,8 +23,8 @@ pub fn read(data: &Path) -> Option<Running> {
 }
 
 /// Written last at a start and moved into place whole, so that who finds it finds a host that listens.
-pub fn write(data: &Path, ingress: SocketAddr, admin: SocketAddr) -> Result<(), Problem> {
-    let running = Running { ingress: url(ingress), admin: url(admin), pid: std::process::id() };
+pub fn write(data: &Path, (scheme, ingress): (&str, SocketAddr), admin: SocketAddr) -> Result<(), Problem> {
+    let running = Running { ingress: url(scheme, ingress), admin: url("http", admin), pid: std::process::id() };
     let written = serde_json::to_vec_pretty(&running).map_err(std::io::Error::other).and_then(|json| {
         let partial = data.join("host.json.partial");
         std::fs::write(&partial, json)?;
@@ -42,10 +42,10 @@ pub fn remove(data: &Path) {
 }
 
 /// An address one can connect to: a listener on every interface is reached over loopback.
-fn url(address: SocketAddr) -> String {
+fn url(scheme: &str, address: SocketAddr) -> String {
     let mut address = address;
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
     }
-    format!("http://{address}")
+    format!("{scheme}://{address}")
 }

@@ -114,13 +114,13 @@ impl Run {
         let mut lines = Vec::new();
         if common.json {
             lines.push(output::pretty(&serde_json::json!({
-                "ingress": format!("http://{}", host.ingress),
+                "ingress": host.ingress_url(),
                 "admin": format!("http://{}", host.admin),
                 "integrations": host.active.iter().map(|active| &active.integration.name).collect::<Vec<_>>(),
                 "differing": host.differing,
             })));
         } else {
-            lines.push(format!("webhooks  http://{}", host.ingress));
+            lines.push(format!("webhooks  {}", host.ingress_url()));
             lines.push(format!("admin     http://{}  (lockgate -C {} status)", host.admin, host.dir.display()));
             lines.extend(host.active.iter().map(|active| format!("running   {} (release {})", active.integration.name, active.id.short())));
         }

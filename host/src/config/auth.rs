@@ -24,8 +24,7 @@ const AUTH: Keys = Keys {
     known: &["basic", "bearer", "api-key", "hmac", "oauth2-client-credentials", "oauth2-refresh-token", "oauth2-jwt-bearer"],
     not_built: &["aws-sigv4", "mutual-tls"],
 };
-const VERIFY: Keys =
-    Keys { known: &["shopify", "github", "standard-webhooks", "hmac", "basic", "bearer"], not_built: &["stripe", "slack"] };
+const VERIFY: Keys = Keys::all(&["shopify", "github", "standard-webhooks", "stripe", "slack", "hmac", "basic", "bearer"]);
 const BASIC: Keys = Keys::all(&["username", "password"]);
 const BEARER: Keys = Keys::all(&["token"]);
 const API_KEY: Keys = Keys::all(&["header", "query", "key"]);
@@ -236,6 +235,8 @@ pub(super) fn verify(node: &Node<'_>) -> Option<Verify> {
         "shopify" => secret().map(|secret| Verify::Shopify { secret }),
         "github" => secret().map(|secret| Verify::GitHub { secret }),
         "standard-webhooks" => secret().map(|secret| Verify::StandardWebhooks { secret }),
+        "stripe" => secret().map(|secret| Verify::Stripe { secret }),
+        "slack" => secret().map(|secret| Verify::Slack { secret }),
         "hmac" => {
             let Hmac { secret, header, encoding, prefix } = hmac_in(&node.table(HMAC, HMAC_EXAMPLE)?)?;
             Some(Verify::Hmac { secret, header, encoding, prefix })

@@ -3,8 +3,9 @@
 //! Depends on `alias`'s types and `config::reader`; what has to do with secrets is in `auth`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -14,9 +15,11 @@ use url::Url;
 use super::auth::{auth, expired_when, verify};
 use super::integration::owner;
 use super::reader::{Keys, Node, Page, Places, Table};
+use super::workspace::read_text;
 use super::{name, quantity, rate};
+use crate::alias::authorities::Authorities;
 use crate::alias::{Alias, Auth, Environment};
-use crate::problem::{Code, Problems};
+use crate::problem::{Code, Problem, Problems};
 
 /// An environment and where in its file things stand.
 #[derive(Clone, Debug)]
@@ -32,17 +35,41 @@ const STALE_IF_ERROR_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const ROOT: Keys = Keys::all(&["values", "alias"]);
 const ALIAS: Keys = Keys {
-    known: &["owner", "url", "auth", "expired-when", "rate", "stale-if-error", "network", "verify"],
-    not_built: &["proxy", "ca-file", "timeout", "breaker"],
+    known: &["owner", "url", "auth", "expired-when", "rate", "stale-if-error", "network", "ca-file", "proxy", "verify"],
+    not_built: &["timeout", "breaker"],
 };
 /// What says nothing of an alias without a `url`.
-const USED_WITH_URL: [&str; 5] = ["auth", "expired-when", "rate", "stale-if-error", "network"];
+const USED_WITH_URL: [&str; 7] = ["auth", "expired-when", "rate", "stale-if-error", "network", "ca-file", "proxy"];
 
 impl EnvironmentFile {
-    /// Reads the text of `file`, which is the environment `name`.
+    /// Reads the text of `file`, which is the environment `name`. What it names as `ca-file` is read by [`Self::read_authorities`].
     pub fn parse(name: &str, file: impl Into<PathBuf>, text: &str) -> Result<Self, Problems> {
         let (environment, places) = Page::new(file, text).read(ROOT, |root| Some(read(name, root)))?;
         Ok(Self { environment, places })
+    }
+
+    /// Reads the files that aliases name as `ca-file`, relative to the workspace `dir`.
+    ///
+    /// # Errors
+    /// LG-1001 or LG-1005 for each that cannot be read, or holds no certificates.
+    pub fn read_authorities(mut self, dir: &Path) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        for alias in self.environment.aliases.values_mut() {
+            let Some(path) = alias.ca_file.as_ref().map(|path| dir.join(path)) else { continue };
+            let wrong = |why| {
+                let message = format!("`alias.{}.ca-file`: {}: {why}", alias.name, path.display());
+                Problem::new(Code::WrongValue, message)
+                    .fix("put the authority's certificate there in PEM (-----BEGIN CERTIFICATE-----)")
+                    .into()
+            };
+            let read = read_text(&path).and_then(|pem| Authorities::parse(pem.as_bytes()).map_err(wrong));
+            let place = self.places.at(&format!("alias/{}/ca-file", alias.name));
+            match read {
+                Ok(authorities) => alias.authorities = Some(Arc::new(authorities)),
+                Err(more) => problems.0.extend(more.0.into_iter().map(|problem| problem.at(place.clone()))),
+            }
+        }
+        problems.or(self)
     }
 }
 
@@ -91,7 +118,16 @@ fn alias(name: &str, node: &Node<'_>) -> Option<Alias> {
     let rate = table.optional("rate").map_or_else(|| Some(Vec::new()), |node| rate::limits(&node));
     let stale_if_error = table.optional("stale-if-error").map(|node| node.parsed("\"1h\"", stale_if_error));
     let network = table.optional("network").map_or_else(|| Some(Vec::new()), |node| networks(&node));
+    let ca_file = table.optional("ca-file").map(|node| node.text(1024, "\"tls/authority.pem\"").map(PathBuf::from));
+    let proxy = table.optional("proxy").map(|node| node.parsed_unseen(PROXY_EXAMPLE, proxy));
     let verify = table.optional("verify").map(|node| verify(&node));
+    if let Some(node) = table.optional("proxy") {
+        let token_url = auth.as_ref().and_then(Auth::token_url);
+        let plain = |url: Option<&Url>| url.is_some_and(|url| url.scheme() != "https");
+        if plain(url.as_ref().and_then(Option::as_ref)) || plain(token_url) {
+            node.invalid("is asked for a tunnel (CONNECT), and the alias has a URL that is not `https`", PROXY_EXAMPLE);
+        }
+    }
     if let (Some(node), None) = (table.optional("expired-when"), table.optional("auth")) {
         node.note(Code::MissingKey, format!("`{}` without an `auth` that could expire", node.name()), "remove it, or add an `auth`");
     }
@@ -111,6 +147,9 @@ fn alias(name: &str, node: &Node<'_>) -> Option<Alias> {
         rate: rate?,
         stale_if_error: transpose(stale_if_error)?,
         network: network?,
+        ca_file: transpose(ca_file)?,
+        authorities: None,
+        proxy: transpose(proxy)?,
         verify: transpose(verify)?,
     })
 }
@@ -130,6 +169,17 @@ pub(super) fn endpoint(text: &str) -> Result<Url, String> {
         url if !matches!(url.scheme(), "http" | "https") => Err("its scheme must be `http` or `https`".to_owned()),
         _ if userinfo => Err("a user name or password belongs into `auth`".to_owned()),
         url if url.query().is_some() || url.fragment().is_some() => Err("a base URL has no query and no fragment".to_owned()),
+        url => Ok(url),
+    }
+}
+
+const PROXY_EXAMPLE: &str = "\"http://proxy.acme.example:3128\"";
+
+/// A proxy: `http`, a host and a port.
+fn proxy(text: &str) -> Result<Url, String> {
+    match endpoint(text)? {
+        url if url.scheme() != "http" => Err("a proxy is spoken to over `http`; what goes through it is `https` all the same".to_owned()),
+        url if url.path() != "/" => Err("a proxy has no path".to_owned()),
         url => Ok(url),
     }
 }

@@ -56,7 +56,7 @@ network = ["10.0.0.1"]
 rate = ["20/s", "5/m", "20 per second", "7/m"]
 auth = { basic = { username = "a:b", password = { env = "P" } }, bearer = { token = { env = "T" } } }
 [alias.none]
-verify = { stripe = { secret = { env = "S" } } }
+verify = { stripe = { secret = "whsec_hunter2" } }
 [alias.empty]
 owner = { team = "x" }
 [alias.keyed]
@@ -86,7 +86,7 @@ verify = { hmac = { secret = { env = "S" }, header = "X Sig", encoding = "base32
         "8:24: LG-1005 `alias.crm.rate 3` = \"20 per second\": a rate is a whole number, `/` and a time, such as `20/s`",
         "9:8: LG-1005 `alias.crm.auth` must have exactly one kind",
         "10:8: LG-1005 `alias.none`:",
-        "11:12: LG-1003 `alias.none.verify.stripe` is not built in this version",
+        "11:32: LG-1005 `alias.none.verify.stripe.secret` is written into the file",
         "12:1: LG-1004 `alias.empty.url` is missing",
         "13:9: LG-1004 `alias.empty.owner.contact` is missing",
         "15:7: LG-1005 `alias.keyed.url` cannot be used: a base URL has no query and no fragment",
@@ -130,6 +130,10 @@ verify = { hmac = { secret = { env = "S" }, header = "X-Sig", encoding = "hex", 
 url = "https://b.example"
 auth = { basic = { username = "u", password = { env = "P" } } }
 verify = { standard-webhooks = { secret = { env = "S" } } }
+[alias.pay]
+verify = { stripe = { secret = { env = "PAY" } } }
+[alias.chat]
+verify = { slack = { secret = { store = true } } }
 "#;
     let environment = parse(text).unwrap();
     let values: Vec<_> = environment.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -144,6 +148,10 @@ verify = { standard-webhooks = { secret = { env = "S" } } }
         matches!(&environment.aliases["shop"].verify, Some(Verify::Shopify { secret }) if *secret == SecretRef::file("shop.verify.secret", "secrets/shop"))
     );
     assert!(matches!(&environment.aliases["k"].verify, Some(Verify::Hmac { header, prefix, .. }) if header == "x-sig" && prefix == "v1="));
+    assert!(
+        matches!(&environment.aliases["pay"].verify, Some(Verify::Stripe { secret }) if *secret == SecretRef::env("pay.verify.secret", "PAY"))
+    );
+    assert!(matches!(&environment.aliases["chat"].verify, Some(Verify::Slack { secret }) if secret.name == "chat.verify.secret"));
     assert!(matches!(&environment.aliases["k"].auth, Auth::ApiKey { place: ApiKeyPlace::Query, name, .. } if name == "key"));
     assert!(matches!(&environment.aliases["b"].auth, Auth::Basic { username, .. } if username == "u"));
 }
@@ -244,4 +252,61 @@ verify = { shopify = { secret = { env = "V" } } }
     assert_eq!(asserted.expired_when, Some(ExpiredWhen { status: 403, holds: Holds::Text("session expired".to_owned()) }));
     let Auth::Hmac { header, prefix, timestamp_header, .. } = &environment.aliases["signed"].auth else { panic!("no hmac") };
     assert_eq!((header.as_str(), prefix.as_str(), timestamp_header.as_deref()), ("x-signature", "v1=", Some("x-time")));
+}
+
+#[test]
+fn refuses_proxies_and_authorities_that_cannot_work() {
+    let text = r#"
+[alias.a]
+url = "https://a.example"
+proxy = "https://proxy.example"
+[alias.b]
+url = "https://b.example"
+proxy = "http://user:hunter2@proxy.example"
+[alias.c]
+url = "http://c.example"
+proxy = "http://proxy.example:3128"
+[alias.d]
+url = "https://d.example"
+auth = { oauth2-client-credentials = { token-url = "http://d.example/token", client-id = "x", client-secret = { env = "S" } } }
+proxy = "http://proxy.example:3128"
+[alias.e]
+url = "https://e.example"
+proxy = "http://proxy.example/path"
+[alias.f]
+proxy = "http://proxy.example"
+verify = { shopify = { secret = { env = "V" } } }
+[alias.g]
+url = "https://g.example"
+ca-file = ["a.pem"]
+"#;
+    let problems = parse(text).unwrap_err();
+    assert!(!problems.contains("hunter2"), "{problems}");
+    for part in [
+        "4:9: LG-1005 `alias.a.proxy` cannot be used: a proxy is spoken to over `http`",
+        "7:9: LG-1005 `alias.b.proxy` cannot be used: a user name or password",
+        "10:9: LG-1005 `alias.c.proxy` is asked for a tunnel (CONNECT), and the alias has a URL that is not `https`",
+        "14:9: LG-1005 `alias.d.proxy` is asked for a tunnel (CONNECT)",
+        "17:9: LG-1005 `alias.e.proxy` cannot be used: a proxy has no path",
+        "19:9: LG-1004 `alias.f.proxy` without a `url` to use it for",
+        "23:11: LG-1005 `alias.g.ca-file` must be a text",
+    ] {
+        assert!(problems.contains(&format!("dev.toml:{part}")), "{part}\n---\n{problems}");
+    }
+}
+
+#[test]
+fn reads_the_authorities_of_an_alias_from_the_workspace_and_says_what_is_wrong_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("test_certificates/authority.pem");
+    std::fs::copy(authority, folder.path().join("authority.pem")).unwrap();
+    std::fs::write(folder.path().join("empty.pem"), "").unwrap();
+    let read = |file: &str| {
+        let text = format!("[alias.a]\nurl = \"https://a.example\"\nca-file = {file:?}\n");
+        let read = EnvironmentFile::parse("dev", "dev.toml", &text).unwrap().read_authorities(folder.path());
+        read.map(|file| file.environment.aliases["a"].authorities.is_some()).map_err(|problems| problems.to_string())
+    };
+    assert!(read("gone.pem").unwrap_err().starts_with("dev.toml:3:11: LG-1001 "));
+    assert!(read("empty.pem").unwrap_err().contains("empty.pem: it holds no certificate in PEM"));
+    assert_eq!(read("authority.pem"), Ok(true));
 }

@@ -33,9 +33,19 @@ pub struct HostConfig {
     pub waiting_max: WaitingMax,
     /// Where the key of the secrets store is; none: where the user's own is.
     pub secrets_key: Option<SecretPlace>,
+    /// What the ingress listener shows of itself; none: it speaks plain HTTP.
+    pub tls: Option<HostTls>,
     pub retention: Retention,
     /// The most that an integration may say of what one call of its plugins may use.
     pub call_limits: CallLimits,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostTls {
+    /// The chain, in PEM.
+    pub certificate: PathBuf,
+    pub key: SecretPlace,
 }
 
 /// How long what is done with is kept; none is for ever.
@@ -65,6 +75,7 @@ impl Default for HostConfig {
             body_bytes_max: 4 << 20,
             waiting_max: WaitingMax::default(),
             secrets_key: None,
+            tls: None,
             retention: Retention::default(),
             call_limits: CallLimits::ceiling(),
         }
@@ -81,7 +92,8 @@ const WAITING_CEILING: u64 = 100_000_000;
 const PLUGIN_PATHS_MAX: usize = 16;
 
 const ROOT: Keys = Keys { known: &["host", "plugins", "limits", "retention", "secrets"], not_built: &["alerts", "approval", "backup"] };
-const HOST: Keys = Keys { known: &["ingress", "admin", "data", "drain"], not_built: &["tls"] };
+const HOST: Keys = Keys::all(&["ingress", "admin", "data", "drain", "tls"]);
+const TLS: Keys = Keys::all(&["certificate", "key"]);
 const PLUGINS: Keys = Keys::all(&["paths"]);
 const RETENTION: Keys = Keys::all(&["messages", "bodies"]);
 const SECRETS: Keys = Keys::all(&["key"]);
@@ -99,6 +111,12 @@ impl HostConfig {
         if let Some(SecretPlace::File(path)) = &mut self.secrets_key {
             *path = dir.join(&*path);
         }
+        if let Some(tls) = &mut self.tls {
+            tls.certificate = dir.join(&tls.certificate);
+            if let SecretPlace::File(path) = &mut tls.key {
+                *path = dir.join(&*path);
+            }
+        }
         self.plugin_paths = self.plugin_paths.iter().map(|path| dir.join(path)).collect();
         self
     }
@@ -111,6 +129,7 @@ fn read(root: &Table<'_>) -> HostConfig {
         set(&mut config.admin, host.optional("admin"), |node| address(node, "\"127.0.0.1:8090\""));
         set(&mut config.data, host.optional("data"), |node| node.text(1024, "\"data\"").map(PathBuf::from));
         set(&mut config.drain, host.optional("drain"), |node| bounded_duration(node, "\"10s\"", Duration::ZERO, DRAIN_MAX));
+        config.tls = host.optional("tls").and_then(|node| tls(&node));
         if config.ingress == config.admin
             && config.ingress.port() != 0
             && let Some(node) = host.optional("admin").or_else(|| host.optional("ingress"))
@@ -167,9 +186,34 @@ fn read(root: &Table<'_>) -> HostConfig {
 const KEY_EXAMPLE: &str = "{ file = \"/etc/lockgate/secrets.key\" }";
 
 fn secrets_key(node: &Node<'_>) -> Option<SecretPlace> {
-    match place(node, "key", KEY_EXAMPLE, " or `key = { env = \"SECRETS_KEY\" }`")? {
+    let others = " or `key = { env = \"SECRETS_KEY\" }`";
+    outside_the_store(node, (KEY_EXAMPLE, others), "opens the secrets store, and so cannot be in it")
+}
+
+const TLS_EXAMPLE: &str = "{ certificate = \"tls/chain.pem\", key = { file = \"tls/key.pem\" } }";
+
+fn tls(node: &Node<'_>) -> Option<HostTls> {
+    let example = "{ file = \"tls/key.pem\" }";
+    let table = node.table(TLS, TLS_EXAMPLE)?;
+    let certificate = table.required("certificate", "certificate = \"tls/chain.pem\"");
+    let certificate = certificate.and_then(|node| node.text(1024, "\"tls/chain.pem\"").map(PathBuf::from));
+    let key = table.required("key", &format!("key = {example}"));
+    let key = key.and_then(|node| {
+        let others = " or `key = { env = \"TLS_KEY\" }`";
+        outside_the_store(
+            &node,
+            (example, others),
+            "is renewed with its certificate, by what renews that, and so cannot be in the secrets store",
+        )
+    });
+    Some(HostTls { certificate: certificate?, key: key? })
+}
+
+/// Where a `key` is, which cannot be in the secrets store for the reason `why`.
+fn outside_the_store(node: &Node<'_>, (example, others): (&str, &str), why: &str) -> Option<SecretPlace> {
+    match place(node, "key", example, others)? {
         SecretPlace::Store => {
-            node.invalid("opens the secrets store, and so cannot be in it", KEY_EXAMPLE);
+            node.invalid(why, example);
             None
         }
         place => Some(place),
@@ -243,7 +287,7 @@ mod tests {
         assert_eq!(
             parse(text).unwrap_err(),
             "lockgate.toml:2:1: LG-1003 unknown key `host.ingres`\n  \
-             fix: did you mean `ingress`? known here: ingress, admin, data, drain\n\
+             fix: did you mean `ingress`? known here: ingress, admin, data, drain, tls\n\
              lockgate.toml:3:9: LG-1005 `host.admin` must be a text; it is a whole number\n  \
              fix: for example `admin = \"127.0.0.1:8090\"`\n\
              lockgate.toml:4:9: LG-1005 `host.drain` = \"10\": a duration is a whole number and `ms`, `s`, `m`, `h` or `d`\n  \
@@ -265,17 +309,33 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_comes_with_a_key_that_is_not_written_out_and_not_in_the_store() {
+        for (tls, said) in [
+            ("certificate = \"c.pem\"", "2:1: LG-1004 `host.tls.key` is missing"),
+            ("key = { env = \"K\" }", "2:1: LG-1004 `host.tls.certificate` is missing"),
+            ("certificate = \"c.pem\"\nkey = \"-----BEGIN PRIVATE KEY-----\"", "LG-1005 `host.tls.key` is written into the file"),
+            ("certificate = \"c.pem\"\nkey = { store = true }", "LG-1005 `host.tls.key` is renewed with its certificate"),
+            ("certificate = \"c.pem\"\nkey = { env = \"K\" }\non = \"admin\"", "LG-1003 unknown key `host.tls.on`"),
+        ] {
+            let problem = parse(&format!("\n[host.tls]\n{tls}\n")).unwrap_err();
+            assert!(problem.contains(said) && !problem.contains("BEGIN"), "{problem}");
+        }
+    }
+
+    #[test]
     fn is_all_defaults_where_nothing_is_said() {
         assert_eq!(parse("").unwrap(), HostConfig::default());
     }
 
     #[test]
     fn reads_every_key() {
-        let text = "[host]\ningress = \"0.0.0.0:80\"\nadmin = \"[::1]:81\"\ndata = \"../d\"\ndrain = \"1m\"\n[plugins]\npaths = [\"a\", \"../b\"]\n[limits]\nbody = \"512KiB\"\nwaiting = 5\nwaiting-in-all = 50\n[secrets]\nkey = { file = \"k\" }\n";
+        let text = "[host]\ningress = \"0.0.0.0:80\"\nadmin = \"[::1]:81\"\ndata = \"../d\"\ndrain = \"1m\"\n[plugins]\npaths = [\"a\", \"../b\"]\n[limits]\nbody = \"512KiB\"\nwaiting = 5\nwaiting-in-all = 50\n[secrets]\nkey = { file = \"k\" }\n[host.tls]\ncertificate = \"c.pem\"\nkey = { file = \"/etc/k.pem\" }\n";
         let config = parse(text).unwrap().under(Path::new("/w"));
         assert_eq!((config.ingress.port(), config.admin.port(), config.drain), (80, 81, Duration::from_secs(60)));
         assert_eq!((config.body_bytes_max, config.waiting_max), (524_288, WaitingMax { integration: 5, host: 50 }));
         assert_eq!(config.secrets_key, Some(SecretPlace::File("/w/k".into())));
+        let tls = HostTls { certificate: "/w/c.pem".into(), key: SecretPlace::File("/etc/k.pem".into()) };
+        assert_eq!(config.tls, Some(tls));
         assert_eq!((config.data, config.plugin_paths), ("/w/../d".into(), vec!["/w/a".into(), "/w/../b".into()]));
     }
 }

@@ -25,7 +25,7 @@ pub mod workspace;
 
 pub use active::configs_of;
 pub use environment::EnvironmentFile;
-pub use host::{HostConfig, Retention};
+pub use host::{HostConfig, HostTls, Retention};
 pub use integration::IntegrationFile;
 pub use name::{is_name, name as name_of};
 pub use rate::limit as rate;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::environment::EnvironmentFile;
 use super::workspace::Workspace;
 use crate::alias::secret::{SecretRef, SecretSource};
-use crate::alias::{Alias, Environment, Verify};
+use crate::alias::{Alias, Environment};
 use crate::integration::{Entry, Integration};
 use crate::problem::Problems;
 
@@ -49,15 +49,11 @@ pub fn used_aliases_of<'i>(integrations: impl Iterator<Item = &'i Integration>) 
 fn references(alias: &Alias) -> Vec<(String, &SecretRef)> {
     let kind = alias.auth.kind();
     let auth = alias.auth.secrets().into_iter().map(|(key, reference)| (format!("auth/{kind}/{key}"), reference));
-    let verify = alias.verify.as_ref().map(|verify| match verify {
-        Verify::Shopify { secret } => ("verify/shopify/secret", secret),
-        Verify::GitHub { secret } => ("verify/github/secret", secret),
-        Verify::StandardWebhooks { secret } => ("verify/standard-webhooks/secret", secret),
-        Verify::Hmac { secret, .. } => ("verify/hmac/secret", secret),
-        Verify::Basic { password, .. } => ("verify/basic/password", password),
-        Verify::Bearer { token } => ("verify/bearer/token", token),
+    let verify = alias.verify.as_ref().map(|verify| {
+        let (key, reference) = verify.secret();
+        (format!("verify/{}/{key}", verify.kind()), reference)
     });
-    auth.chain(verify.map(|(path, reference)| (path.to_owned(), reference))).collect()
+    auth.chain(verify).collect()
 }
 
 /// Every secret of an environment.

@@ -230,7 +230,7 @@ pub fn read_environment(dir: &Path, name: &str) -> Result<EnvironmentFile, Probl
     let folder = dir.join("environments");
     let path = folder.join(format!("{name}.toml"));
     if is_name(name) && is_there(&path) {
-        return read_text(&path).and_then(|text| EnvironmentFile::parse(name, &path, &text));
+        return read_text(&path).and_then(|text| EnvironmentFile::parse(name, &path, &text)?.read_authorities(dir));
     }
     let there: Vec<_> = environment_names(dir);
     let why = if is_name(name) { format!("{} is not there", path.display()) } else { format!("`{name}`: {NAME_RULE}") };

@@ -65,7 +65,10 @@ fn proves(rule: &Verify, selector: &Selector) -> bool {
     match (rule, selector) {
         (_, Selector::Json(_) | Selector::Body) | (Verify::Basic { .. } | Verify::Bearer { .. }, _) => true,
         (Verify::StandardWebhooks { .. }, selector) => is_signed(selector),
-        (Verify::Shopify { .. } | Verify::GitHub { .. } | Verify::Hmac { .. }, Selector::Header(_)) => false,
+        (
+            Verify::Shopify { .. } | Verify::GitHub { .. } | Verify::Stripe { .. } | Verify::Slack { .. } | Verify::Hmac { .. },
+            Selector::Header(_),
+        ) => false,
     }
 }
 
@@ -84,7 +87,8 @@ fn ids(id: &[Selector], headers: &Headers, body: &[u8]) -> Option<Vec<Vec<u8>>> 
     found.collect()
 }
 
-/// Whether a scheme that signs an id signs this too: Standard Webhooks signs `webhook-id.webhook-timestamp.body`.
+/// Whether a scheme that signs an id signs this too: Standard Webhooks signs `webhook-id.webhook-timestamp.body`, Stripe the
+/// body, which holds the id.
 fn is_signed(selector: &Selector) -> bool {
     match selector {
         Selector::Header(name) => name == "webhook-id",

@@ -48,6 +48,8 @@ fn signature_headers(verify: &Verify) -> Vec<&str> {
         Verify::Shopify { .. } => vec!["x-shopify-hmac-sha256"],
         Verify::GitHub { .. } => vec!["x-hub-signature-256", "x-hub-signature"],
         Verify::StandardWebhooks { .. } => vec!["webhook-signature"],
+        Verify::Stripe { .. } => vec!["stripe-signature"],
+        Verify::Slack { .. } => vec!["x-slack-signature"],
         Verify::Hmac { header, .. } => vec![header],
         Verify::Basic { .. } | Verify::Bearer { .. } => Vec::new(),
     }

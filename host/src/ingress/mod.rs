@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod body;
 mod by_hand;
+mod challenge;
 mod dedup;
 mod edited;
 mod headers;
@@ -13,6 +14,7 @@ mod log_limit;
 mod receive;
 mod routes;
 mod serve;
+mod tls;
 pub mod verify;
 mod write_stall;
 
@@ -25,4 +27,5 @@ pub use edited::Edited;
 pub use headers::{kept_headers, media_type};
 pub use receive::{Intake, IntakeLimits, IntakeParts, Receipt, ReceiptStatus};
 pub use routes::{Leaving, Listener, Routes, Webhook};
-pub use serve::{Handler, ServeLimits, serve};
+pub use serve::{Door, Handler, ServeLimits, serve};
+pub use tls::{Look, Tls, TlsFiles};

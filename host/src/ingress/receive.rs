@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 
 use super::answer::{self, Refusal};
 use super::body::{self, BodyLimits, BodyMemory};
+use super::challenge;
 use super::dedup;
 use super::headers::{kept_headers, media_type};
 use super::log_limit::LogLimit;
@@ -210,6 +211,10 @@ impl Intake {
         let body = body::read(&head.headers, body, self.limits.body, &self.memory, self.parts.clock.as_ref()).await?;
         let now = self.parts.clock.now();
         let signed_id = self.verify(webhook, &head.headers, &body.bytes, now)?.signed_id;
+        if let Some(answer) = challenge::answer(webhook.verify.as_ref(), &body.bytes) {
+            tracing::info!(path = webhook.path, alias = webhook.alias, "a sender's challenge was answered");
+            return Ok(answer);
+        }
 
         let headers = kept_headers(&head.headers, webhook.verify.as_ref());
         let listeners = match webhook.matching(&headers, &body.bytes) {
@@ -391,7 +396,12 @@ fn challenge(rule: &Verify) -> &'static str {
     match rule {
         Verify::Basic { .. } => "Basic realm=\"lockgate\"",
         Verify::Bearer { .. } => "Bearer",
-        Verify::Shopify { .. } | Verify::GitHub { .. } | Verify::StandardWebhooks { .. } | Verify::Hmac { .. } => "Signature",
+        Verify::Shopify { .. }
+        | Verify::GitHub { .. }
+        | Verify::StandardWebhooks { .. }
+        | Verify::Stripe { .. }
+        | Verify::Slack { .. }
+        | Verify::Hmac { .. } => "Signature",
     }
 }
 

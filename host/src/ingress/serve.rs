@@ -1,4 +1,4 @@
-//! The accept loop of both listeners: bounded connections, bounded headers, time-outs, an orderly end.
+//! The accept loop of both listeners: bounded connections, handshakes under a deadline, bounded headers, time-outs, an orderly end.
 //!
 //! Knows HTTP and nothing of what is served.
 
@@ -14,12 +14,13 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::tls::Tls;
 use super::write_stall::Stalling;
 use crate::clock::{self, Clock};
 
@@ -40,7 +41,8 @@ const HEADERS_TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length
 pub struct ServeLimits {
     /// Connections at once; more wait in the kernel's queue.
     pub connections: usize,
-    /// How long a request's head may take. A connection that waits for its next request is closed after as long.
+    /// How long a request's head may take, and before the first one the TLS handshake. A connection that waits for its next request is
+    /// closed after as long.
     pub head_within: Duration,
     /// Headers of a request; more get 431.
     pub headers: usize,
@@ -68,21 +70,35 @@ impl Default for ServeLimits {
     }
 }
 
-/// Serves `handler` on `listener` until `stop` is cancelled: then nothing new is accepted, requests under way are
+/// Where connections come in: as they are, or over TLS.
+#[derive(Debug)]
+pub struct Door {
+    pub listener: TcpListener,
+    pub tls: Option<Arc<Tls>>,
+}
+
+impl From<TcpListener> for Door {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None }
+    }
+}
+
+/// Serves `handler` at `door` until `stop` is cancelled: then nothing new is accepted, requests under way are
 /// answered, and this returns when they are, or after `limits.drain`.
-pub async fn serve(listener: TcpListener, handler: Handler, limits: ServeLimits, clock: Arc<dyn Clock>, stop: CancellationToken) {
+pub async fn serve(door: impl Into<Door>, handler: Handler, limits: ServeLimits, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    let Door { listener, tls } = door.into();
     let http = protocol(&limits);
     let slots = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     while let Some((stream, slot)) = next_connection(&listener, &slots, clock.as_ref(), &stop).await {
         let (http, handler, clock, stop) = (http.clone(), handler.clone(), clock.clone(), stop.clone());
-        let talk = Talk { http, handler, clock, stop, write_within: limits.write_within };
-        let cut = cut.clone();
+        let talk = Talk { http, handler, clock, stop, limits };
+        let (cut, tls) = (cut.clone(), tls.clone());
         connections.spawn(async move {
             let _slot = slot;
             // A connection that is cut is dropped where it stands: its request gets no answer, so nothing was promised.
-            let _ = cut.run_until_cancelled(talk.until_closed(stream)).await;
+            let _ = cut.run_until_cancelled(talk.begin(stream, tls)).await;
         });
     }
     drop(listener);
@@ -133,18 +149,31 @@ struct Talk {
     handler: Handler,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
-    write_within: Duration,
+    limits: ServeLimits,
 }
 
 impl Talk {
-    async fn until_closed(self, stream: TcpStream) {
+    async fn begin(self, stream: TcpStream, tls: Option<Arc<Tls>>) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "answers may be sent late");
         }
+        let Some(tls) = tls else { return self.until_closed(stream).await };
+        let handshake = self.stop.run_until_cancelled(tls.shake_hands(stream));
+        match clock::within(self.clock.as_ref(), self.limits.head_within, handshake).await.flatten() {
+            Some(Ok(stream)) => self.until_closed(stream).await,
+            Some(Err((error, stream))) => {
+                tracing::debug!(%error, "a TLS handshake came to nothing");
+                let _ = clock::within(self.clock.as_ref(), LINGER, linger(stream, &[])).await;
+            }
+            None => tracing::debug!("a TLS handshake was cut off"),
+        }
+    }
+
+    async fn until_closed<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
         let handler = self.handler;
         let service = hyper::service::service_fn(move |request| handler(request).map(Ok::<_, Infallible>));
         let mut connection =
-            self.http.serve_connection(TokioIo::new(Stalling::new(stream, self.write_within, self.clock.clone())), service);
+            self.http.serve_connection(TokioIo::new(Stalling::new(stream, self.limits.write_within, self.clock.clone())), service);
         let mut stopping = false;
         let end = loop {
             tokio::select! {
@@ -157,17 +186,17 @@ impl Talk {
         };
         let parts = connection.into_parts();
         let stream = parts.io.into_inner().into_inner();
+        let mut last_words: &[u8] = &[];
         if let Err(error) = end {
             tracing::debug!(%error, "a connection ended early");
             if is_write_stall(&error) {
                 return;
             }
             if error.is_timeout() && !parts.read_buf.is_empty() {
-                // Fits into the socket's buffer; where it does not, nobody reads.
-                let _ = stream.try_write(HEADERS_TOO_SLOW);
+                last_words = HEADERS_TOO_SLOW;
             }
         }
-        let _ = clock::within(self.clock.as_ref(), LINGER, linger(stream)).await;
+        let _ = clock::within(self.clock.as_ref(), LINGER, linger(stream, last_words)).await;
     }
 }
 
@@ -176,10 +205,10 @@ fn is_write_stall(error: &hyper::Error) -> bool {
     cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
 }
 
-/// Says that no more will be sent, then reads what the other side still sends, so that closing does not reset the
+/// Says `last_words` and that no more will be sent, then reads what the other side still sends, so that closing does not reset the
 /// connection under an answer it has not read.
-async fn linger(mut stream: TcpStream) {
-    if stream.shutdown().await.is_ok() {
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, last_words: &[u8]) {
+    if stream.write_all(last_words).await.is_ok() && stream.shutdown().await.is_ok() {
         let _ = tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await;
     }
 }

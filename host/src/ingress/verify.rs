@@ -66,6 +66,8 @@ pub fn verify(rule: &Verify, secrets: &dyn SecretSource, headers: &HeaderMap, bo
         Verify::Shopify { secret } => shopify(&read(secrets, secret)?, headers, body),
         Verify::GitHub { secret } => github(&read(secrets, secret)?, headers, body),
         Verify::StandardWebhooks { secret } => standard_webhooks(&read(secrets, secret)?, headers, body, now),
+        Verify::Stripe { secret } => stripe(&read(secrets, secret)?, headers, body, now),
+        Verify::Slack { secret } => slack(&read(secrets, secret)?, headers, body, now),
         Verify::Hmac { secret, header, encoding, prefix } => hmac(&read(secrets, secret)?, (header, *encoding, prefix), headers, body),
         Verify::Basic { username, password } => basic(username, &read(secrets, password)?, headers),
         Verify::Bearer { token } => bearer(&read(secrets, token)?, headers),
@@ -98,13 +100,7 @@ fn hmac(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Verified, Refused> {
-    let malformed = || Refused::Malformed(name.to_owned());
-    let value = one(headers, name)?;
-    let encoded = value.strip_prefix(prefix).ok_or_else(malformed)?;
-    let tag = match encoding {
-        HmacEncoding::Hex => hex::decode(encoded).map_err(|_| malformed())?,
-        HmacEncoding::Base64 => STANDARD.decode(encoded).map_err(|_| malformed())?,
-    };
+    let tag = decoded(one(headers, name)?, prefix, encoding).ok_or_else(|| Refused::Malformed(name.to_owned()))?;
     check_tag(secret.expose(), &[body], &tag)?;
     Ok(Verified::default())
 }
@@ -121,17 +117,11 @@ fn standard_webhooks(secret: &Secret, headers: &HeaderMap, body: &[u8], now: Tim
         // "Not be allowed to include any `.`", says the spec: else what is signed could be cut apart at another place.
         return Err(Refused::Malformed("webhook-id".to_owned()));
     }
-    check_time(timestamp, now)?;
-
-    let mut any = false;
-    for (count, signature) in signatures.split(' ').filter(|part| !part.is_empty()).enumerate() {
-        if count == SIGNATURES_MAX {
-            return Err(Refused::TooManySignatures);
-        }
-        let tag = signature.strip_prefix("v1,").and_then(|encoded| STANDARD.decode(encoded).ok());
-        any |= tag.is_some_and(|tag| check_tag(&key, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body], &tag).is_ok());
-    }
-    if any { Ok(Verified { signed_id: Some(id.to_owned()) }) } else { Err(Refused::Mismatch) }
+    check_time("webhook-timestamp", timestamp, now)?;
+    let signatures = signatures.split(' ').filter(|part| !part.is_empty());
+    let tags = signatures.map(|signature| decoded(signature, "v1,", HmacEncoding::Base64));
+    check_any(&key, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body], tags)?;
+    Ok(Verified { signed_id: Some(id.to_owned()) })
 }
 
 fn standard_webhooks_key(secret: &Secret) -> Result<Zeroizing<Vec<u8>>, Refused> {
@@ -142,9 +132,47 @@ fn standard_webhooks_key(secret: &Secret) -> Result<Zeroizing<Vec<u8>>, Refused>
     }
 }
 
-/// Whole seconds since 1970, at most [`TIME_TOLERANCE`] from `now`.
-fn check_time(text: &str, now: Timestamp) -> Result<(), Refused> {
-    let malformed = || Refused::Malformed("webhook-timestamp".to_owned());
+/// `Stripe-Signature`: `t=` and a time, `v1=` and hex of HMAC-SHA256 over `time.body`, between commas. While a secret is rolled there
+/// is a `v1` for each; other schemes are passed over, or a sender could choose a weaker one
+/// (<https://docs.stripe.com/webhooks#verify-manually>). The event's id is in the body and so signed with it.
+fn stripe(secret: &Secret, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Verified, Refused> {
+    let name = "stripe-signature";
+    let malformed = || Refused::Malformed(name.to_owned());
+    let elements = one(headers, name)?.split(',').map(|element| element.split_once('='));
+    let elements: Vec<(&str, &str)> = elements.collect::<Option<_>>().ok_or_else(malformed)?;
+    let mut times = elements.iter().filter(|(scheme, _)| *scheme == "t");
+    let (Some((_, time)), None) = (times.next(), times.next()) else { return Err(malformed()) };
+    check_time(name, time, now)?;
+    let signatures = elements.iter().filter(|(scheme, _)| *scheme != "t");
+    let tags = signatures.map(|(scheme, value)| if *scheme == "v1" { decoded(value, "", HmacEncoding::Hex) } else { None });
+    check_any(secret.expose(), &[time.as_bytes(), b".", body], tags)?;
+    Ok(Verified { signed_id: event_id(body) })
+}
+
+/// The `id` of a JSON object that has one, and has it once.
+fn event_id(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Event {
+        id: String,
+    }
+    serde_json::from_slice::<Event>(body).ok().map(|event| event.id).filter(|id| !id.is_empty())
+}
+
+/// `X-Slack-Signature`: `v0=` and hex of HMAC-SHA256 over `v0:time:body`, with the time in `X-Slack-Request-Timestamp`
+/// (<https://docs.slack.dev/authentication/verifying-requests-from-slack>).
+fn slack(secret: &Secret, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Verified, Refused> {
+    let (name, time_name) = ("x-slack-signature", "x-slack-request-timestamp");
+    let time = one(headers, time_name)?;
+    let signature = one(headers, name)?;
+    check_time(time_name, time, now)?;
+    let tag = decoded(signature, "v0=", HmacEncoding::Hex).ok_or_else(|| Refused::Malformed(name.to_owned()))?;
+    check_tag(secret.expose(), &[b"v0:", time.as_bytes(), b":", body], &tag)?;
+    Ok(Verified::default())
+}
+
+/// Whole seconds since 1970 in header `name`, at most [`TIME_TOLERANCE`] from `now`.
+fn check_time(name: &str, text: &str, now: Timestamp) -> Result<(), Refused> {
+    let malformed = || Refused::Malformed(name.to_owned());
     // Digits only: `parse` would also take a sign.
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(malformed());
@@ -191,11 +219,34 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Refused> {
     text.ok_or_else(|| Refused::Malformed(name.to_owned()))
 }
 
+/// The tag in `text` behind `prefix`.
+fn decoded(text: &str, prefix: &str, encoding: HmacEncoding) -> Option<Vec<u8>> {
+    let encoded = text.strip_prefix(prefix)?;
+    match encoding {
+        HmacEncoding::Hex => hex::decode(encoded).ok(),
+        HmacEncoding::Base64 => STANDARD.decode(encoded).ok(),
+    }
+}
+
 /// Whether `tag` is the whole HMAC-SHA256 of `parts` one after the other; in constant time.
 fn check_tag(key: &[u8], parts: &[&[u8]], tag: &[u8]) -> Result<(), Refused> {
+    check_any(key, parts, std::iter::once(Some(tag.to_vec())))
+}
+
+/// [`check_tag`] for any of `tags`, of which there may be [`SIGNATURES_MAX`]. None is one that cannot match. The parts are gone
+/// through once, however many there are.
+fn check_any(key: &[u8], parts: &[&[u8]], tags: impl Iterator<Item = Option<Vec<u8>>>) -> Result<(), Refused> {
+    let tags: Vec<_> = tags.take(SIGNATURES_MAX + 1).collect();
+    if tags.len() > SIGNATURES_MAX {
+        return Err(Refused::TooManySignatures);
+    }
     let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| Refused::Secret("it is no HMAC key".to_owned()))?;
     parts.iter().for_each(|part| mac.update(part));
-    mac.verify_slice(tag).map_err(|_| Refused::Mismatch)
+    let expected = mac.finalize().into_bytes();
+    let equal = |tag: &Vec<u8>| bool::from(tag.as_slice().ct_eq(expected.as_slice()));
+    // All are compared, also behind one that is equal.
+    let count = tags.iter().flatten().filter(|tag| equal(tag)).count();
+    if count > 0 { Ok(()) } else { Err(Refused::Mismatch) }
 }
 
 /// Compares digests, so that neither content nor length shows in the time it takes.
@@ -204,6 +255,9 @@ fn check_equal(given: &[u8], expected: &[u8]) -> Result<Verified, Refused> {
     if equal { Ok(Verified::default()) } else { Err(Refused::Mismatch) }
 }
 
+#[cfg(test)]
+#[path = "verify_schemes_tests.rs"]
+mod schemes_tests;
 #[cfg(test)]
 #[path = "verify_tests.rs"]
 mod tests;

@@ -16,10 +16,10 @@ const GITHUB_TAG: &str = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f437
 const GITHUB_BODY: &[u8] = b"Hello, World!";
 
 /// 2021-02-25T15:02:10Z
-const NOW: Timestamp = Timestamp(1_614_265_330_000);
+pub(super) const NOW: Timestamp = Timestamp(1_614_265_330_000);
 
 #[derive(Debug)]
-struct One(Vec<u8>);
+pub(super) struct One(pub Vec<u8>);
 
 impl SecretSource for One {
     fn read(&self, reference: &SecretRef) -> Result<Secret, Problem> {
@@ -30,11 +30,11 @@ impl SecretSource for One {
     }
 }
 
-fn reference() -> SecretRef {
+pub(super) fn reference() -> SecretRef {
     SecretRef::env("a.verify.secret", "S")
 }
 
-fn headers(list: &[(&str, &str)]) -> HeaderMap {
+pub(super) fn headers(list: &[(&str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in list {
         headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
@@ -42,11 +42,11 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
     headers
 }
 
-fn check(rule: &Verify, secret: &str, list: &[(&str, &str)], body: &[u8]) -> Result<Verified, Refused> {
+pub(super) fn check(rule: &Verify, secret: &str, list: &[(&str, &str)], body: &[u8]) -> Result<Verified, Refused> {
     verify(rule, &One(secret.as_bytes().to_vec()), &headers(list), body, NOW)
 }
 
-fn tag(key: &[u8], text: &[u8]) -> Vec<u8> {
+pub(super) fn tag(key: &[u8], text: &[u8]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
     mac.update(text);
     mac.finalize().into_bytes().to_vec()

@@ -99,6 +99,9 @@ pub fn environment(script: &Script) -> Environment {
         expired_when: None,
         stale_if_error: None,
         network: Vec::new(),
+        ca_file: None,
+        authorities: None,
+        proxy: None,
         verify: None,
     };
     let rates = [&script.crm.rate, &script.erp.rate];

@@ -195,6 +195,9 @@ fn with_crm() -> Environment {
         stale_if_error: None,
         rate: Vec::new(),
         network: Vec::new(),
+        ca_file: None,
+        authorities: None,
+        proxy: None,
         verify: None,
     };
     environment.aliases.insert("crm".into(), crm);

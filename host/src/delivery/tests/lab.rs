@@ -247,6 +247,9 @@ fn aliases(clock: Arc<ManualClock>, random: Arc<dyn Random>) -> Aliases {
         expired_when: None,
         stale_if_error: None,
         network: Vec::new(),
+        ca_file: None,
+        authorities: None,
+        proxy: None,
         verify: None,
     };
     let environment = Environment { name: "test".into(), values: BTreeMap::new(), aliases: BTreeMap::from([("crm".into(), alias)]) };

@@ -246,6 +246,9 @@ pub fn alias(name: &str, rate: &[RateLimit]) -> Alias {
         expired_when: None,
         stale_if_error: None,
         network: Vec::new(),
+        ca_file: None,
+        authorities: None,
+        proxy: None,
         verify: None,
     }
 }

@@ -60,6 +60,28 @@ async fn cuts_off_a_body_that_does_not_arrive_in_time() {
 }
 
 #[tokio::test]
+async fn a_body_that_trickles_is_cut_off_however_steadily_it_comes() {
+    let limits = IntakeLimits { body: BodyLimits { bytes: 100_000, within: SOON }, ..IntakeLimits::default() };
+    let host = host(limits, ServeLimits::default()).await;
+    for lengths in ["content-length: 100000\r\n", "transfer-encoding: chunked\r\n"] {
+        let mut stream = TcpStream::connect(host.address).await.unwrap();
+        stream.write_all(format!("POST /in HTTP/1.1\r\nhost: a\r\n{lengths}\r\n").as_bytes()).await.unwrap();
+        let (mut reading, mut writing) = stream.into_split();
+        let crumb = if lengths.starts_with("content") { "x" } else { "1\r\nx\r\n" };
+        let trickle = tokio::spawn(async move {
+            while writing.write_all(crumb.as_bytes()).await.is_ok() {
+                clock().sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let mut some = [0; 12];
+        reading.read_exact(&mut some).await.unwrap();
+        assert_eq!(&some, b"HTTP/1.1 408");
+        trickle.abort();
+    }
+    assert!(host.store.taken().is_empty());
+}
+
+#[tokio::test]
 async fn cuts_off_headers_that_do_not_arrive_in_time() {
     let host = host(IntakeLimits::default(), ServeLimits { head_within: SOON, ..ServeLimits::default() }).await;
     let reply = host.send("POST /in HTTP/1.1\r\nhost: a\r\nx-slow: ").await;

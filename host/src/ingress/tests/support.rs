@@ -157,6 +157,9 @@ pub fn environment(aliases: Vec<(&str, Verify)>) -> Environment {
             expired_when: None,
             stale_if_error: None,
             network: Vec::new(),
+            ca_file: None,
+            authorities: None,
+            proxy: None,
             verify: Some(verify),
         };
         (name.to_owned(), alias)

@@ -91,6 +91,18 @@ async fn lets_a_forged_id_suppress_no_genuine_message() {
 }
 
 #[tokio::test]
+async fn a_caught_request_under_another_unsigned_id_is_the_same_where_its_id_is_taken_from_what_is_signed() {
+    let source = Source { id: vec!["json:/id".parse().unwrap()], ..webhook("/in", Some("shop")) };
+    let host = host(source, Verify::Shopify { secret: secret() }).await;
+    let body = "{\"id\":7}";
+    assert_eq!(host.post("/in", &shopify("1", body), body).await.json()["status"], "accepted");
+    for other in ["2", "3", ""] {
+        assert_eq!(host.post("/in", &shopify(other, body), body).await.json()["status"], "duplicate");
+    }
+    assert_eq!(host.store.taken().len(), 1);
+}
+
+#[tokio::test]
 async fn keeps_no_signature_but_the_id_it_covers() {
     let host =
         host(webhook("/in", Some("shop")), Verify::StandardWebhooks { secret: SecretRef::env("shop.verify.secret", "STANDARD") }).await;
@@ -132,4 +144,56 @@ async fn challenges_a_sender_that_should_use_basic() {
     assert_eq!(reply.header("www-authenticate"), Some("basic realm=\"lockgate\""));
     let credential = STANDARD.encode("shop:a secret");
     assert_eq!(host.post("/in", &format!("authorization: Basic {credential}\r\n"), "{}").await.status, 202);
+}
+
+/// As Slack signs.
+fn slack(key: &[u8], body: &str) -> String {
+    let time = clock().now().0 / 1000;
+    let signature = hex::encode(hmac(key, &format!("v0:{time}:{body}")));
+    format!("x-slack-request-timestamp: {time}\r\nx-slack-signature: v0={signature}\r\ncontent-type: application/json\r\n")
+}
+
+#[tokio::test]
+async fn a_challenge_is_answered_only_to_who_proved_to_be_the_sender_and_is_no_message() {
+    let host = host(webhook("/in", Some("shop")), Verify::Slack { secret: secret() }).await;
+    let body = r#"{"token":"t","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P","type":"url_verification"}"#;
+    for headers in ["", &slack(b"not the secret", body)] {
+        let reply = host.post("/in", headers, body).await;
+        reply.assert_problem(401, Code::BadSignature);
+        assert!(!reply.body.contains("3eZbrw"), "{reply:?}");
+    }
+    let reply = host.post("/in", &slack(b"a secret", body), body).await;
+    assert_eq!((reply.status, reply.body.as_str()), (200, "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"));
+    assert_eq!(reply.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+    assert!(host.store.taken().is_empty());
+}
+
+#[tokio::test]
+async fn what_only_looks_like_a_challenge_is_a_message() {
+    let slack_host = host(webhook("/in", Some("shop")), Verify::Slack { secret: secret() }).await;
+    let long = format!(r#"{{"type":"url_verification","challenge":"{}"}}"#, "c".repeat(2000));
+    for body in [r#"{"type":"event_callback","challenge":"c"}"#, r#"{"type":"url_verification"}"#, &long] {
+        assert_eq!(slack_host.post("/in", &slack(b"a secret", body), body).await.status, 202, "{body}");
+    }
+    let others = shopify_host().await;
+    let body = r#"{"type":"url_verification","challenge":"c"}"#;
+    assert_eq!(others.post("/in", &shopify("1", body), body).await.status, 202);
+}
+
+/// As Stripe signs.
+fn stripe(body: &str) -> String {
+    let time = clock().now().0 / 1000;
+    format!("stripe-signature: t={time},v1={}\r\n", hex::encode(hmac(b"a secret", &format!("{time}.{body}"))))
+}
+
+#[tokio::test]
+async fn goes_by_the_signed_id_of_a_stripe_event_which_is_sent_again_with_another_body() {
+    let host = host(webhook("/in", Some("shop")), Verify::Stripe { secret: secret() }).await;
+    let (first, again) = (r#"{"id":"evt_1","pending_webhooks":2}"#, r#"{"id":"evt_1","pending_webhooks":1}"#);
+    assert_eq!(host.post("/in", &stripe(first), first).await.json()["status"], "accepted");
+    assert_eq!(host.post("/in", &stripe(again), again).await.json()["status"], "duplicate");
+    let other = r#"{"id":"evt_2","pending_webhooks":2}"#;
+    assert_eq!(host.post("/in", &stripe(other), other).await.json()["status"], "accepted");
+    assert_eq!(host.store.taken()[0].message.headers.get("stripe-signature"), None);
 }

@@ -20,8 +20,8 @@ const TRACES_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(super) fn find(connection: &Connection, query: &TimelineQuery) -> Done<Option<Timeline>> {
     let Some(seq) = seq(connection, query.id)? else { return Ok(None) };
     let Some(message) = messages::one(connection, seq)? else { return Ok(None) };
-    // A body that is not asked for is not read.
-    let whole = "SELECT headers, CASE WHEN ?2 > 0 THEN substr(body, 1, ?2) ELSE x'' END FROM message WHERE seq = ?1";
+    // A body that is not asked for is not read. Of an empty one `substr` makes NULL.
+    let whole = "SELECT headers, CASE WHEN ?2 > 0 THEN ifnull(substr(body, 1, ?2), x'') ELSE x'' END FROM message WHERE seq = ?1";
     let mut whole = prepared(connection, whole)?;
     let most = i64::try_from(query.body_bytes_max).unwrap_or(i64::MAX);
     let (headers, body) = whole.query_row((seq, most), |row| Ok((json(row, 0)?, row.get::<_, Vec<u8>>(1)?)))?;

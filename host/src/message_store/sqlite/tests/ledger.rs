@@ -285,6 +285,16 @@ async fn a_body_that_is_not_text_stays_bytes() {
     assert_eq!(timeline(&ledger, id).await.unwrap().body, Body::Binary(bytes::Bytes::from_static(&[0xFF, 0x00])));
 }
 
+#[tokio::test]
+async fn a_message_without_a_body_has_its_timeline() {
+    let (world, ledger) = world();
+    let message = crate::message::Message { body: bytes::Bytes::new(), ..world.message("x", None) };
+    let id = message.id;
+    world.accept_as(message, None, &[("crm", Lane::Free)]).await.unwrap();
+    let timeline = timeline(&ledger, id).await.unwrap();
+    assert_eq!((timeline.body, timeline.body_truncated), (Body::Text(String::new()), false));
+}
+
 /// An exchange that sent and was answered these texts.
 fn exchange(sent: &str, answer: Option<&str>) -> Exchange {
     let kept = |text: &str| KeptBody::of(&[], &bytes::Bytes::copy_from_slice(text.as_bytes()));
