@@ -1,6 +1,8 @@
 //! What the world does to a host that it should not: logs nobody reads, folders that vanish, senders and operators that
 //! crowd, keys of megabytes. Nothing is lost or doubled, and the host and its commands go on.
 
+mod supply;
+
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -33,6 +33,7 @@ use crate::console::Console;
 use crate::delivery::{Bells, Dispatcher, Pauses, Retirements};
 use crate::ingress::Intake;
 use crate::message_store::sqlite::SqliteStore;
+use crate::plugin::host_key;
 use crate::problem::Problems;
 use crate::source::Sources;
 use crate::telemetry::events::{Event, Events, Kind, Level};
@@ -97,14 +98,17 @@ impl Host {
         let listeners = Listeners::bind(&config).await?;
         let (ingress, admin) = listeners.addresses()?;
 
-        let Settled { active, differing } = releases::settle(&prepared, &ground.store, &*ground.clock, deploy).await?;
+        let host_key = host_key::load_or_create(&config.data, &*ground.random)?;
+        let plugins = plugins::registry(&config, &host_key)?;
+        let try_out = |components: &[_]| plugins::try_out(&plugins, components, progress);
+        let Settled { active, differing } = releases::settle(&prepared, &ground.store, &*ground.clock, deploy, &try_out).await?;
         releases::free_lanes(&active, &ground.store).await?;
         let aliases = ground.aliases(environment, &secrets, &vault)?;
         alias_states::restore(&ground.store, &aliases).await?;
         let retirements = Arc::new(Retirements::default());
         retiring::restore(&ground.store, &retirements).await?;
         let catalog = Arc::new(plugins::catalog(&active, environment)?.heeding(retirements.clone()));
-        let invoker = plugins::invoker(&config, &ground, &aliases, &catalog, progress)?;
+        let invoker = plugins::invoker(&config, (&ground, &aliases), (plugins, host_key), &catalog, progress)?;
         let intake = ground.intake(&config, &active, environment, &secrets)?;
         retiring::close(&intake, &retirements);
         let bells = Arc::new(Bells::default());

@@ -57,6 +57,7 @@ codes! {
     CompileFailed = "LG-2009": "a component does not compile",
     UnknownImport = "LG-2010": "a component imports what no host offers",
     UnknownSlot = "LG-2011": "a binding for a slot the plugin does not have",
+    CompileLimit = "LG-2020": "a component takes too much to compile",
 
     DataFolderUnwritable = "LG-3001": "the data folder cannot be written",
     DataFolderInUse = "LG-3002": "another host uses the data folder",

@@ -9,19 +9,22 @@ use super::ground::Ground;
 use super::plugin_files;
 use super::releases::Active;
 use crate::admin::ReadFacts;
+use crate::alias::secret::Secret;
 use crate::alias::{Aliases, Environment};
 use crate::capability::queue::Channels;
 use crate::config::{HostConfig, configs_of};
 use crate::delivery::{Catalog, Runnable, Use};
 use crate::integration::PinnedPlugin;
 use crate::plugin::cache::CompileCache;
+use crate::plugin::compile::CompileChild;
 use crate::plugin::component::Facts;
 use crate::plugin::engine::PluginEngine;
 use crate::plugin::invoke::{Around, WasmInvoker};
+use crate::plugin::library::Component;
 use crate::plugin::limits::Limits;
 use crate::plugin::offer::Offer;
 use crate::plugin::registry::Plugins;
-use crate::plugin::{Export, PluginInvoker, host_key};
+use crate::plugin::{Export, PluginInvoker};
 use crate::problem::{Code, Problem, Problems};
 
 /// The active releases, their plugins pinned and their configurations resolved.
@@ -37,18 +40,34 @@ pub fn catalog(active: &[Active], environment: &Environment) -> Result<Catalog, 
     problems.or(Catalog::new(runnables))
 }
 
+/// What compiles components and holds them, with none in it.
+pub fn registry(config: &HostConfig, host_key: &Secret) -> Result<Plugins, Problem> {
+    let engine = Arc::new(PluginEngine::new(&Limits::default())?);
+    let compiler = Arc::new(CompileChild::new(config.plugins.compile));
+    Plugins::new(engine, compiler, Some(CompileCache::open(&config.data, host_key.clone())?))
+}
+
+/// Loads what is to be activated. What comes of it is kept, so that nothing is compiled twice.
+pub fn try_out(plugins: &Plugins, components: &[Component], progress: &(dyn Fn(&str) + Sync)) -> Result<(), Problems> {
+    let failed = components.par_iter().filter_map(|Component { pinned, bytes, .. }| {
+        progress(&loading(pinned));
+        plugins.load(pinned, bytes).err()
+    });
+    Problems(failed.collect()).or(())
+}
+
+fn loading(plugin: &PinnedPlugin) -> String {
+    format!("Loading {} {}", plugin.name, plugin.version)
+}
+
 /// Loads every plugin of `catalog` and makes what runs them.
 pub fn invoker(
     config: &HostConfig,
-    ground: &Ground,
-    aliases: &Arc<Aliases>,
+    (ground, aliases): (&Ground, &Arc<Aliases>),
+    (plugins, host_key): (Plugins, Secret),
     catalog: &Catalog,
     progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Arc<dyn PluginInvoker>, Problems> {
-    let host_key = host_key::load_or_create(&config.data, &*ground.random)?;
-    let limits = Limits::default();
-    let engine = Arc::new(PluginEngine::new(&limits)?);
-    let plugins = Plugins::new(engine, Some(CompileCache::open(&config.data, host_key.clone())?))?;
     load(config, &plugins, catalog, progress)?;
     let channels = Channels::default();
     channels.set(catalog.channels());
@@ -62,7 +81,7 @@ pub fn invoker(
         metrics: ground.metrics.clone(),
         events: ground.events.clone(),
     };
-    Ok(Arc::new(WasmInvoker::new(around, limits)))
+    Ok(Arc::new(WasmInvoker::new(around, Limits::default())))
 }
 
 /// Compiles, or takes from the cache, every component that is used, and links it with what each of its uses is offered. On every
@@ -73,7 +92,7 @@ fn load(config: &HostConfig, plugins: &Plugins, catalog: &Catalog, progress: &(d
     let loaded: HashMap<&str, Result<(), Problem>> = distinct
         .into_par_iter()
         .map(|(digest, plugin)| {
-            progress(&format!("Loading {} {}", plugin.name, plugin.version));
+            progress(&loading(plugin));
             let bytes = plugin_files::read(&config.data, plugin);
             (digest, bytes.and_then(|bytes| plugins.load(plugin, &bytes)).map(|_origin| ()))
         })

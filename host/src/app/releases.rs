@@ -11,6 +11,7 @@ use crate::config::prepare::Prepared;
 use crate::crash_point::{CrashPoint, reached};
 use crate::integration::{Beginning, Entry, Integration, Order, Release, ReleaseId};
 use crate::message_store::sqlite::{Activation, SqliteStore};
+use crate::plugin::library::Component;
 use crate::problem::{Problem, Problems};
 
 /// A release as it is stored.
@@ -34,8 +35,15 @@ pub struct Settled {
 }
 
 /// Fills an empty data folder from the workspace; with `deploy`, activates every release of the workspace that is not active. What was
-/// retired, or is on the way, is activated again by `deploy` alone.
-pub async fn settle(prepared: &Prepared, store: &SqliteStore, clock: &dyn Clock, deploy: bool) -> Result<Settled, Problems> {
+/// retired, or is on the way, is activated again by `deploy` alone. Nothing is activated that `try_out` refuses: what does not even
+/// compile leaves what runs as it was.
+pub async fn settle(
+    prepared: &Prepared,
+    store: &SqliteStore,
+    clock: &dyn Clock,
+    deploy: bool,
+    try_out: &(dyn Fn(&[Component]) -> Result<(), Problems> + Sync),
+) -> Result<Settled, Problems> {
     let before = active(store).await?;
     let wanted: Vec<(Release, ReleaseId)> = prepared.releases().into_iter().map(|release| (release.clone(), release.id())).collect();
     let retirements = store.retirements().all().await.map_err(|why| why.problem("what is retired"))?;
@@ -46,6 +54,7 @@ pub async fn settle(prepared: &Prepared, store: &SqliteStore, clock: &dyn Clock,
     mend(prepared, &before)?;
     let is_new = before.is_empty() && retirements.is_empty();
     if is_new || (deploy && !differing.is_empty()) {
+        try_out(&prepared.components)?;
         activate(prepared, store, clock, &wanted, (&before, &running)).await?;
     } else if !differing.is_empty() {
         let (count, names) = (differing.len(), differing.join(", "));

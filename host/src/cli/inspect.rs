@@ -1,14 +1,17 @@
 //! `lockgate inspect`: what a component is, without running it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
 
 use super::{Common, Failure, output};
+use crate::config::HostConfig;
+use crate::config::workspace::read_text;
+use crate::plugin::compile::{CompileChild, CompileLimits};
 use crate::plugin::component::{Facts, ImportKind};
 use crate::plugin::library::read_component;
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 
 /// Show what a component is and what it would ask for; nothing of it is compiled or run
 ///
@@ -28,8 +31,9 @@ impl Inspect {
     pub fn run(self, common: &Common) -> Result<(), Failure> {
         let mut found = Vec::new();
         let mut problems = Problems::default();
+        let validator = CompileChild::new(limits_of(&common.directory)?);
         for file in &self.files {
-            match read_component(file).and_then(|bytes| Facts::of(&file.display().to_string(), &bytes)) {
+            match inspect(file, &validator) {
                 Ok(facts) => found.push(facts),
                 Err(problem) => problems.push(problem),
             }
@@ -47,6 +51,23 @@ impl Inspect {
         }
         Ok(())
     }
+}
+
+fn inspect(file: &Path, validator: &CompileChild) -> Result<Facts, Problem> {
+    let bytes = read_component(file)?;
+    let name = file.display().to_string();
+    let facts = Facts::of(&name, &bytes)?;
+    validator.validate(&bytes).map_err(|why| why.problem(&name))?;
+    Ok(facts)
+}
+
+/// The limits of the workspace `dir`; where there is none, they are as everywhere.
+fn limits_of(dir: &Path) -> Result<CompileLimits, Problems> {
+    let path = dir.join("lockgate.toml");
+    if !path.exists() {
+        return Ok(CompileLimits::default());
+    }
+    read_text(&path).and_then(|text| HostConfig::parse(&path, &text)).map(|config| config.plugins.compile)
 }
 
 fn print(facts: &Facts) {

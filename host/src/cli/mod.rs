@@ -10,6 +10,7 @@ mod bench_load;
 mod bodies;
 mod check;
 mod client;
+mod compile_plugin;
 mod console;
 mod dead_letters;
 mod demo;
@@ -118,6 +119,8 @@ enum Command {
     Console(console::Console),
     Bench(bench::Bench),
     #[command(hide = true)]
+    CompilePlugin(compile_plugin::CompilePlugin),
+    #[command(hide = true)]
     BenchFloor(bench_floor::BenchFloor),
 }
 
@@ -150,6 +153,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error),
     };
+    // Before there is a runtime: its limits come first, and it needs none.
+    if let Command::CompilePlugin(child) = &cli.command {
+        return child.run();
+    }
     let common = cli.common.clone();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -220,6 +227,7 @@ impl Cli {
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,
             Command::BenchFloor(floor) => floor.run().await,
+            Command::CompilePlugin(_) => Err(Problem::new(Code::Internal, "a compiler does not run beside anything").into()),
         }
     }
 }

@@ -65,7 +65,7 @@ fn components(resolved: &[Resolved], problems: &mut Problems, progress: &Progres
 
 /// The plugins, and whether a lock file said which.
 fn resolve(workspace: &Workspace) -> Result<(Vec<Resolved>, bool), Problems> {
-    let library = Library::scan(&workspace.host.plugin_paths)?;
+    let library = Library::scan(&workspace.host.plugins.paths)?;
     let requirements = workspace.requirements();
     Ok(match Lock::read(&workspace.dir)? {
         Some(lock) => (library.resolve_locked(&requirements, &lock)?, true),
@@ -140,7 +140,7 @@ pub struct Update {
 /// Everything that is wrong with the files, and every requirement nothing matches. The lock file is then as it was.
 pub fn update(dir: &Path) -> Result<Update, Problems> {
     let (host, integrations) = read_files(dir)?;
-    let library = Library::scan(&host.plugin_paths)?;
+    let library = Library::scan(&host.plugins.paths)?;
     let lock = Lock::of(library.resolve(&requirements(&integrations))?.iter().map(Resolved::locked));
     // A lock that cannot be understood is replaced; that is what this command is for.
     let old = Lock::read(dir).ok().flatten();

@@ -97,10 +97,11 @@ impl ImportKind {
 }
 
 impl Facts {
-    /// Reads the facts of `bytes`; `name` is what a problem calls them, such as the file's name.
+    /// Reads the facts of `bytes`; `name` is what a problem calls them, such as the file's name. Takes time in proportion to them: it is not
+    /// looked at whether the component is [valid](validate), which takes as long as a component wants it to.
     ///
     /// # Errors
-    /// `LG-2002` if this is not a valid component, saying what it is instead; `LG-2006` if its manifest is wrong.
+    /// `LG-2002` if this is not a component, saying what it is instead; `LG-2006` if its manifest is wrong.
     pub fn of(name: &str, bytes: &[u8]) -> Result<Self, Problem> {
         if bytes.len() > COMPONENT_BYTES_MAX {
             return Err(not_a_component(name, &format!("it has {} bytes; {COMPONENT_BYTES_MAX} are the most", bytes.len())));
@@ -108,7 +109,6 @@ impl Facts {
         if let Some(instead) = what_instead(bytes) {
             return Err(not_a_component(name, instead));
         }
-        Validator::new_with_features(features()).validate_all(bytes).map_err(|error| damaged(name, &error))?;
         let outline = Outline::read(bytes).map_err(|error| damaged(name, &error))?;
         let manifest = match outline.manifests.as_slice() {
             [] => None,
@@ -141,6 +141,14 @@ impl Facts {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a component is valid (WebAssembly specification, "Validation"). A child's work, see `compile`.
+///
+/// # Errors
+/// What is wrong, and where.
+pub fn validate(bytes: &[u8]) -> Result<(), String> {
+    Validator::new_with_features(features()).validate_all(bytes).map(drop).map_err(|error| error.to_string())
 }
 
 /// What is validated: what the host's engine is configured for. Threads, shared memory and memory64 are off.
