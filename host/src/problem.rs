@@ -58,6 +58,8 @@ codes! {
     UnknownImport = "LG-2010": "a component imports what no host offers",
     UnknownSlot = "LG-2011": "a binding for a slot the plugin does not have",
     CompileLimit = "LG-2020": "a component takes too much to compile",
+    Unsigned = "LG-2021": "a plugin is not signed by a trusted key",
+    PluginRevoked = "LG-2022": "a plugin is revoked or older than its floor",
 
     DataFolderUnwritable = "LG-3001": "the data folder cannot be written",
     DataFolderInUse = "LG-3002": "another host uses the data folder",

@@ -2,6 +2,7 @@
 //! they carry. Whatever is tried, what ran before runs on.
 
 mod compiling;
+mod signed;
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -67,6 +68,12 @@ impl Place {
     #[track_caller]
     fn refused_check(&self) -> String {
         told(&self.workspace.lockgate(&["check", "--env", "test"]))
+    }
+
+    #[track_caller]
+    fn checks(&self) {
+        let output = self.workspace.lockgate(&["check", "--env", "test"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// The host answers, and an order makes its whole way.

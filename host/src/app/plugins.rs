@@ -93,7 +93,7 @@ fn load(config: &HostConfig, plugins: &Plugins, catalog: &Catalog, progress: &(d
         .into_par_iter()
         .map(|(digest, plugin)| {
             progress(&loading(plugin));
-            let bytes = plugin_files::read(&config.data, plugin);
+            let bytes = plugin_files::read_to_run(&config.data, plugin, &config.plugins.trust);
             (digest, bytes.and_then(|bytes| plugins.load(plugin, &bytes)).map(|_origin| ()))
         })
         .collect();

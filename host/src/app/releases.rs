@@ -71,7 +71,7 @@ fn mend(prepared: &Prepared, active: &[(Release, ReleaseId)]) -> Result<(), Prob
     let pinned = |digest: &str| active.iter().flat_map(|(release, _)| &release.plugins).any(|plugin| plugin.digest == digest);
     let runs = prepared.components.iter().filter(|component| pinned(&component.pinned.digest));
     for component in runs {
-        plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes)?;
+        plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes, component.signature.as_ref())?;
     }
     Ok(())
 }
@@ -99,7 +99,7 @@ async fn activate(
     (before, running): (&[Stored], &[Stored]),
 ) -> Result<(), Problems> {
     for component in &prepared.components {
-        plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes)?;
+        plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes, component.signature.as_ref())?;
     }
     let releases = store.releases();
     let new: Vec<_> = wanted.iter().filter(|(_, id)| running.iter().all(|(_, active)| active != id)).collect();

@@ -31,6 +31,7 @@ mod run;
 mod screen;
 mod secret;
 mod send;
+mod sign;
 mod signals;
 mod status;
 mod table;
@@ -94,6 +95,7 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Inspect(inspect::Inspect),
+    Sign(sign::Sign),
     Update(update::Update),
     Send(send::Send),
     Messages(messages::Messages),
@@ -209,6 +211,7 @@ impl Cli {
             Command::Run(run) => run.run(&common).await,
             Command::Check(check) => check.run(&common),
             Command::Inspect(inspect) => inspect.run(&common),
+            Command::Sign(sign) => sign.run(&common),
             Command::Update(update) => update.run(&common),
             Command::Send(send) => send.run(&common).await,
             Command::Messages(messages) => messages.run(&common).await,

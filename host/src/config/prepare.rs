@@ -2,7 +2,7 @@
 //!
 //! The way `check`, `run` and `update` share. Depends on `config` and on `plugin`'s library.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -14,9 +14,10 @@ use super::workspace::{Workspace, keep, read_files, requirements};
 use crate::integration::{PinnedPlugin, Release, Step};
 use crate::plugin::build::Progress;
 use crate::plugin::component::{Facts, ImportKind};
-use crate::plugin::library::{Component, Kind, Library, Resolved};
+use crate::plugin::library::{Component, Kind, Library, Requirement, Resolved};
 use crate::plugin::lock::{Change, LOCK_FILE, Lock};
-use crate::problem::Problems;
+use crate::plugin::trust::Trust;
+use crate::problem::{Problem, Problems};
 
 /// What to do where there is no lock file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,22 +46,45 @@ pub fn prepare(dir: &Path, environment: &str, missing_lock: MissingLock, progres
     let mut problems = Problems::default();
     let workspace = Workspace::read(dir, environment, &mut problems).ok_or_else(|| std::mem::take(&mut problems))?;
     let resolved = keep(&mut problems, resolve(&workspace));
+    let requirements = workspace.requirements();
+    if let Some((resolved, _)) = &resolved {
+        problems.0.extend(vetted(&workspace.host.plugins.trust, resolved, &requirements).0);
+    }
     let Some((resolved, has_lock)) = resolved.filter(|_| problems.is_empty()) else { return Err(problems) };
     let lock_written = !has_lock && missing_lock == MissingLock::Write;
     if lock_written {
         Lock::of(resolved.iter().map(Resolved::locked)).write(&workspace.dir)?;
     }
-    let components = components(&resolved, &mut problems, progress);
+    let components = components(&resolved, &workspace.host.plugins.trust, &mut problems, progress);
     problems.0.extend(check(&workspace, &|step| picked(&components, step).map(|component| &component.facts)).0);
     problems.or(Prepared { workspace, components, lock_written })
 }
 
 /// Files are read on every core. Sources are built one after the other: Cargo uses every core by itself.
-fn components(resolved: &[Resolved], problems: &mut Problems, progress: &Progress<'_>) -> Vec<Component> {
+fn components(resolved: &[Resolved], trust: &Trust, problems: &mut Problems, progress: &Progress<'_>) -> Vec<Component> {
     let is_file = |plugin: &Resolved| plugin.candidate.kind == Kind::File;
-    let files: Vec<_> = resolved.par_iter().map(|plugin| is_file(plugin).then(|| plugin.component(progress))).collect();
-    let all = resolved.iter().zip(files).map(|(plugin, file)| file.unwrap_or_else(|| plugin.component(progress)));
+    let files: Vec<_> = resolved.par_iter().map(|plugin| is_file(plugin).then(|| plugin.component(trust, progress))).collect();
+    let all = resolved.iter().zip(files).map(|(plugin, file)| file.unwrap_or_else(|| plugin.component(trust, progress)));
     all.filter_map(|component| keep(problems, component)).collect()
+}
+
+/// What the host's rules say about the plugins that were picked. Nothing of them is built, and nothing but signatures looked at.
+fn vetted(trust: &Trust, resolved: &[Resolved], requirements: &[Requirement]) -> Problems {
+    let refused = resolved.par_iter().filter_map(|plugin| {
+        let problem = plugin.vet(trust).err()?;
+        let candidate = &plugin.candidate;
+        Some(wanted(problem, requirements, (&candidate.name, &plugin.requirements)))
+    });
+    Problems(refused.collect())
+}
+
+/// `problem` about the plugin `name`, with who wants it, at the place where the first of them does.
+fn wanted(mut problem: Problem, requirements: &[Requirement], (name, picked_for): (&str, &BTreeSet<String>)) -> Problem {
+    let by = requirements.iter().filter(|by| by.name == name && picked_for.contains(&by.version.to_string()));
+    let names: Vec<&str> = by.clone().map(|by| by.wanted_by.as_str()).collect();
+    problem.message = format!("{}: {}", names.join("; "), problem.message);
+    problem.location = by.filter_map(|by| by.location.clone()).next();
+    problem
 }
 
 /// The plugins, and whether a lock file said which.
@@ -137,11 +161,14 @@ pub struct Update {
 /// Resolves every plugin the integrations of `dir` ask for anew and writes the lock file. Builds nothing.
 ///
 /// # Errors
-/// Everything that is wrong with the files, and every requirement nothing matches. The lock file is then as it was.
+/// Everything that is wrong with the files, every requirement nothing matches, and every plugin that may not run. The lock file is then as it was.
 pub fn update(dir: &Path) -> Result<Update, Problems> {
     let (host, integrations) = read_files(dir)?;
     let library = Library::scan(&host.plugins.paths)?;
-    let lock = Lock::of(library.resolve(&requirements(&integrations))?.iter().map(Resolved::locked));
+    let requirements = requirements(&integrations);
+    let resolved = library.resolve(&requirements)?;
+    vetted(&host.plugins.trust, &resolved, &requirements).or(())?;
+    let lock = Lock::of(resolved.iter().map(Resolved::locked));
     // A lock that cannot be understood is replaced; that is what this command is for.
     let old = Lock::read(dir).ok().flatten();
     let changes = old.clone().unwrap_or_default().changes(&lock);

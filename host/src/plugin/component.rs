@@ -110,11 +110,7 @@ impl Facts {
             return Err(not_a_component(name, instead));
         }
         let outline = Outline::read(bytes).map_err(|error| damaged(name, &error))?;
-        let manifest = match outline.manifests.as_slice() {
-            [] => None,
-            [text] => Some(embedded_manifest(name, text)?),
-            _ => return Err(bad_manifest(name, "it has more than one manifest")),
-        };
+        let manifest = outline.manifest(name)?;
         let facts = Self {
             digest: super::sha256_hex(bytes),
             size: bytes.len(),
@@ -141,6 +137,14 @@ impl Facts {
             None => Ok(()),
         }
     }
+}
+
+/// The manifest inside a component that nothing else is known of yet, not even whether it is valid.
+///
+/// # Errors
+/// As [`Facts::of`], as far as it comes to light.
+pub fn manifest_inside(name: &str, bytes: &[u8]) -> Result<Option<Manifest>, Problem> {
+    Outline::read(bytes).map_err(|error| damaged(name, &error))?.manifest(name)
 }
 
 /// Whether a component is valid (WebAssembly specification, "Validation"). A child's work, see `compile`.
@@ -249,6 +253,14 @@ impl<'a> Outline<'a> {
             }
         }
         Ok(outline)
+    }
+
+    fn manifest(&self, name: &str) -> Result<Option<Manifest>, Problem> {
+        match self.manifests.as_slice() {
+            [] => Ok(None),
+            [text] => embedded_manifest(name, text).map(Some),
+            _ => Err(bad_manifest(name, "it has more than one manifest")),
+        }
     }
 }
 

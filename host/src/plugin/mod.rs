@@ -27,10 +27,12 @@ pub mod offer;
 pub mod registry;
 pub mod scripted;
 pub mod shares;
+pub mod signature;
 mod source_digest;
 pub mod state;
 #[cfg(test)]
 mod tests;
+pub mod trust;
 pub mod wasi;
 
 use std::collections::{BTreeMap, BTreeSet};
