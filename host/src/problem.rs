@@ -38,7 +38,7 @@ codes! {
     WrongValue = "LG-1005": "a value is of the wrong type or form",
     UnknownAlias = "LG-1006": "an alias the environment does not have",
     UnknownValue = "LG-1007": "a value the environment does not have",
-    HardCodedEndpoint = "LG-1008": "a URL in an integration file",
+    HardCodedEndpoint = "LG-1008": "a URL or host in an integration file",
     ConflictingWebhooks = "LG-1009": "integrations that share a webhook path disagree",
     UnreadChannel = "LG-1010": "a channel nobody reads or nobody writes",
     NoWorkspace = "LG-1011": "no workspace in this folder",
@@ -60,6 +60,7 @@ codes! {
     CompileLimit = "LG-2020": "a component takes too much to compile",
     Unsigned = "LG-2021": "a plugin is not signed by a trusted key",
     PluginRevoked = "LG-2022": "a plugin is revoked or older than its floor",
+    EndpointInPlugin = "LG-2023": "a URL in a plugin",
 
     DataFolderUnwritable = "LG-3001": "the data folder cannot be written",
     DataFolderInUse = "LG-3002": "another host uses the data folder",

@@ -1,6 +1,7 @@
 //! Plugins from people nobody trusts, before any of them runs: what they cost to compile, who signed them, which of them are revoked, and what
 //! they carry. Whatever is tried, what ran before runs on.
 
+mod carried;
 mod compiling;
 mod signed;
 

@@ -108,6 +108,9 @@ fn print(Inspected { facts, signature }: &Inspected) {
     output::line(format_args!("  size     {} bytes", facts.size));
     output::line(format_args!("  digest   sha256:{}", facts.digest));
     output::line(format_args!("  signed   {}", standing(signature)));
+    for url in &facts.urls {
+        output::line(format_args!("  URL      {} (in its data: no integration can choose another)", output::printable(url)));
+    }
     output::line("  asks for");
     for import in facts.imports.iter().filter(|import| !is_harmless(import.kind)) {
         output::line(format_args!("    {}", output::printable(&import.name)));

@@ -1,6 +1,6 @@
 //! `[plugins]` of `lockgate.toml`: where plugins are, which may run, and what compiling one may use.
 //!
-//! Depends on `plugin::{trust, signature, compile}` for plain data and on `config::reader`.
+//! Depends on `plugin::{trust, signature, compile, endpoints}` for plain data and on `config::reader`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,13 +20,14 @@ const PATHS_MAX: usize = 16;
 const KEYS_MAX: usize = 64;
 const REVOKED_MAX: usize = 10_000;
 const FLOORS_MAX: usize = 10_000;
+const KNOWN_URLS_MAX: usize = 1_000;
 /// Below this not even the smallest component compiles.
 const MEMORY_MIN: u64 = 128 << 20;
 const MEMORY_MAX: u64 = 64 << 30;
 const TIME_MIN: Duration = Duration::from_secs(1);
 const TIME_MAX: Duration = Duration::from_secs(60 * 60);
 
-const PLUGINS: Keys = Keys::all(&["paths", "require-signed", "trusted-keys", "revoked", "floor", "compile"]);
+const PLUGINS: Keys = Keys::all(&["paths", "require-signed", "trusted-keys", "revoked", "floor", "known-urls", "compile"]);
 const COMPILE: Keys = Keys::all(&["memory", "cpu", "wall"]);
 const KEY_EXAMPLE: &str = "{ acme = \"MCowBQYDK2VwAyEA…\" }";
 
@@ -36,12 +37,14 @@ pub struct PluginsConfig {
     /// Folders searched for plugins; relative to the workspace until [`super::HostConfig::under`].
     pub paths: Vec<PathBuf>,
     pub trust: Trust,
+    /// How URLs begin that plugins may hold.
+    pub known_urls: Vec<String>,
     pub compile: CompileLimits,
 }
 
 impl Default for PluginsConfig {
     fn default() -> Self {
-        Self { paths: vec!["plugins".into()], trust: Trust::default(), compile: CompileLimits::default() }
+        Self { paths: vec!["plugins".into()], trust: Trust::default(), known_urls: Vec::new(), compile: CompileLimits::default() }
     }
 }
 
@@ -67,6 +70,10 @@ pub(super) fn read(node: &Node<'_>, config: &mut PluginsConfig) {
             "true, and with it: [plugins.trusted-keys] acme = \"MCowBQYDK2VwAyEA…\"",
         );
     }
+    set(&mut config.known_urls, table.optional("known-urls"), |node| {
+        let nodes = node.list(KNOWN_URLS_MAX, "[\"https://docs.acme.example/\"]")?;
+        nodes.iter().map(|node| node.parsed("\"https://docs.acme.example/\"", known_url)).collect()
+    });
     if let Some(table) = table.optional("compile").and_then(|node| node.table(COMPILE, "{ memory = \"2GiB\", cpu = \"2m\" }")) {
         compile(&table, &mut config.compile);
     }
@@ -128,6 +135,16 @@ fn version(text: &str) -> Result<Version, String> {
     Version::parse(text).map_err(|why| format!("`{text}` is not a version: {why}"))
 }
 
+/// Less than a scheme and the start of a host would let everything through.
+fn known_url(text: &str) -> Result<String, String> {
+    let host = text.split_once("://").map_or("", |(_, rest)| rest);
+    if host.chars().next().is_some_and(char::is_alphanumeric) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected how a URL begins, its host included".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -157,6 +174,8 @@ mod tests {
             ("revoked = [\"salesforce@1\"]", "is not a version"),
             ("revoked = [\"sha256:abc\"]", "64 hex digits"),
             ("floor = { salesforce = \"^1\" }", "is not a version"),
+            ("known-urls = [\"https://\"]", "its host included"),
+            ("known-urls = [\"\"]", "is empty"),
             ("compile = { memory = \"1MiB\" }", "from 128MiB to 64GiB"),
             ("compile = { cpu = \"10ms\" }", "from 1s to 1h"),
             ("compile = { size = \"1GiB\" }", "unknown key `plugins.compile.size`"),
@@ -171,7 +190,7 @@ mod tests {
         let digest = "AB".repeat(32);
         let config = parse(&format!(
             "require-signed = true\nrevoked = [\"sha256:{digest}\", \"p@1.3.0\"]\nfloor = {{ p = \"1.4.2\" }}\n\
-             compile = {{ memory = \"512MiB\", cpu = \"20s\", wall = \"1m\" }}\n\
+             known-urls = [\"https://docs.acme.example/\"]\ncompile = {{ memory = \"512MiB\", cpu = \"20s\", wall = \"1m\" }}\n\
              [plugins.trusted-keys]\nacme = \"{KEY}\""
         ));
         let config = config.unwrap();
@@ -180,6 +199,7 @@ mod tests {
         let revoked = [Revoked::Digest(digest.to_lowercase()), Revoked::Version("p".into(), Version::new(1, 3, 0))];
         assert_eq!(config.trust.revoked, revoked.into());
         assert_eq!(config.trust.floor["p"], Version::new(1, 4, 2));
+        assert_eq!(config.known_urls, ["https://docs.acme.example/"]);
         let compile = CompileLimits { memory_bytes: 512 << 20, cpu: Duration::from_secs(20), wall: Duration::from_secs(60) };
         assert_eq!(config.compile, compile);
     }

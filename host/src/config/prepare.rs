@@ -17,7 +17,8 @@ use crate::plugin::component::{Facts, ImportKind};
 use crate::plugin::library::{Component, Kind, Library, Requirement, Resolved};
 use crate::plugin::lock::{Change, LOCK_FILE, Lock};
 use crate::plugin::trust::Trust;
-use crate::problem::{Problem, Problems};
+use crate::printable::on_one_line;
+use crate::problem::{Code, Problem, Problems};
 
 /// What to do where there is no lock file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub fn prepare(dir: &Path, environment: &str, missing_lock: MissingLock, progres
         Lock::of(resolved.iter().map(Resolved::locked)).write(&workspace.dir)?;
     }
     let components = components(&resolved, &workspace.host.plugins.trust, &mut problems, progress);
+    problems.0.extend(components.iter().filter_map(|component| endpoints(component, &workspace.host.plugins.known_urls, &requirements)));
     problems.0.extend(check(&workspace, &|step| picked(&components, step).map(|component| &component.facts)).0);
     problems.or(Prepared { workspace, components, lock_written })
 }
@@ -76,6 +78,23 @@ fn vetted(trust: &Trust, resolved: &[Resolved], requirements: &[Requirement]) ->
         Some(wanted(problem, requirements, (&candidate.name, &plugin.requirements)))
     });
     Problems(refused.collect())
+}
+
+/// A plugin that holds URLs: its integrations could not choose another system in another environment.
+fn endpoints(component: &Component, known: &[String], requirements: &[Requirement]) -> Option<Problem> {
+    let unknown = component.facts.urls.iter().filter(|url| !known.iter().any(|known| url.starts_with(known)));
+    let urls: Vec<&str> = unknown.map(String::as_str).collect();
+    let first = urls.first()?;
+    let host_end = first.split('/').take(3).map(|part| part.len() + 1).sum::<usize>();
+    let known = first.get(..host_end).unwrap_or(first);
+    let PinnedPlugin { name, version, .. } = &component.pinned;
+    let message = format!("plugin {name}@{version} holds what its integrations cannot choose: {}", on_one_line(&urls.join(", ")));
+    let fix = format!(
+        "let it ask for a slot, and put the URL into an alias; what is no system that it calls may stay: known-urls = [{}] under [plugins] in lockgate.toml",
+        toml::Value::from(known),
+    );
+    let problem = Problem::new(Code::EndpointInPlugin, message).fix(fix);
+    Some(wanted(problem, requirements, (name, &component.requirements)))
 }
 
 /// `problem` about the plugin `name`, with who wants it, at the place where the first of them does.

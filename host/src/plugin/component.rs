@@ -8,7 +8,7 @@ use serde::Serialize;
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 use super::manifest::{Manifest, Role};
-use super::wasi;
+use super::{endpoints, wasi};
 use crate::integration::Grant;
 use crate::problem::{Code, Problem};
 
@@ -32,6 +32,8 @@ pub struct Facts {
     pub roles: BTreeSet<Role>,
     /// Everything it asks for, in the order of the component.
     pub imports: Vec<Import>,
+    /// URLs in its data.
+    pub urls: BTreeSet<String>,
 }
 
 /// One thing a component asks for.
@@ -116,6 +118,7 @@ impl Facts {
             size: bytes.len(),
             manifest,
             roles: outline.exports.iter().filter_map(|export| role(export)).collect(),
+            urls: endpoints::of_data(outline.data),
             imports: outline.imports.into_iter().map(|name| Import { kind: ImportKind::of(&name), name }).collect(),
         };
         facts.roles_agree(name)?;
@@ -220,12 +223,13 @@ fn what_instead(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The top level of a component.
+/// The top level of a component, and the data of everything in it.
 #[derive(Default)]
 struct Outline<'a> {
     imports: Vec<String>,
     exports: Vec<String>,
     manifests: Vec<&'a [u8]>,
+    data: Vec<&'a [u8]>,
 }
 
 impl<'a> Outline<'a> {
@@ -237,6 +241,11 @@ impl<'a> Outline<'a> {
             match payload? {
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::DataSection(section) => {
+                    for data in section {
+                        outline.data.push(data?.data);
+                    }
+                }
                 _ if depth > 0 => {}
                 Payload::ComponentImportSection(section) => {
                     for import in section {

@@ -12,6 +12,7 @@ pub mod cache;
 pub mod compile;
 pub mod component;
 mod config_schema;
+pub mod endpoints;
 pub mod engine;
 pub mod fault;
 pub mod host_key;
