@@ -39,6 +39,7 @@ use crate::source::Sources;
 use crate::telemetry::events::{Event, Events, Kind, Level};
 use ground::Ground;
 use listeners::{Listeners, Serving};
+pub use plugins::Progress;
 use releases::{Active, Settled};
 
 /// What a host is started with.
@@ -84,7 +85,7 @@ impl Host {
     ///
     /// # Errors
     /// Everything that stands in the way and could be found out at this point.
-    pub async fn start(start: Start, progress: &(dyn Fn(&str) + Sync)) -> Result<Self, Problems> {
+    pub async fn start(start: Start, progress: Progress) -> Result<Self, Problems> {
         let Start { prepared, secrets: otherwise, deploy, clock, events } = start;
         let config = prepared.workspace.host.clone();
         let environment = &prepared.workspace.environment.environment;
@@ -100,15 +101,15 @@ impl Host {
 
         let host_key = host_key::load_or_create(&config.data, &*ground.random)?;
         let plugins = plugins::registry(&config, &host_key)?;
-        let try_out = |components: &[_]| plugins::try_out(&plugins, components, progress);
-        let Settled { active, differing } = releases::settle(&prepared, &ground.store, &*ground.clock, deploy, &try_out).await?;
+        let try_out = async |components: &[_]| plugins::try_out(&plugins, components, &progress).await;
+        let Settled { active, differing } = releases::settle(&prepared, &ground.store, &*ground.clock, deploy, try_out).await?;
         releases::free_lanes(&active, &ground.store).await?;
         let aliases = ground.aliases(environment, &secrets, &vault)?;
         alias_states::restore(&ground.store, &aliases).await?;
         let retirements = Arc::new(Retirements::default());
         retiring::restore(&ground.store, &retirements).await?;
         let catalog = Arc::new(plugins::catalog(&active, environment)?.heeding(retirements.clone()));
-        let invoker = plugins::invoker(&config, (&ground, &aliases), (plugins, host_key), &catalog, progress)?;
+        let invoker = plugins::invoker(&config, (&ground, &aliases), (plugins, host_key), &catalog, &progress).await?;
         let intake = ground.intake(&config, &active, environment, &secrets)?;
         retiring::close(&intake, &retirements);
         let bells = Arc::new(Bells::default());

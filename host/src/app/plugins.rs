@@ -27,6 +27,9 @@ use crate::plugin::registry::Plugins;
 use crate::plugin::{Export, PluginInvoker};
 use crate::problem::{Code, Problem, Problems};
 
+/// Who is told what a start is at.
+pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// The active releases, their plugins pinned and their configurations resolved.
 pub fn catalog(active: &[Active], environment: &Environment) -> Result<Catalog, Problems> {
     let mut problems = Problems::default();
@@ -41,19 +44,30 @@ pub fn catalog(active: &[Active], environment: &Environment) -> Result<Catalog, 
 }
 
 /// What compiles components and holds them, with none in it.
-pub fn registry(config: &HostConfig, host_key: &Secret) -> Result<Plugins, Problem> {
+pub fn registry(config: &HostConfig, host_key: &Secret) -> Result<Arc<Plugins>, Problem> {
     let engine = Arc::new(PluginEngine::new(&Limits::default())?);
     let compiler = Arc::new(CompileChild::new(config.plugins.compile));
-    Plugins::new(engine, compiler, Some(CompileCache::open(&config.data, host_key.clone())?))
+    Plugins::new(engine, compiler, Some(CompileCache::open(&config.data, host_key.clone())?)).map(Arc::new)
 }
 
 /// Loads what is to be activated. What comes of it is kept, so that nothing is compiled twice.
-pub fn try_out(plugins: &Plugins, components: &[Component], progress: &(dyn Fn(&str) + Sync)) -> Result<(), Problems> {
-    let failed = components.par_iter().filter_map(|Component { pinned, bytes, .. }| {
-        progress(&loading(pinned));
-        plugins.load(pinned, bytes).err()
-    });
-    Problems(failed.collect()).or(())
+pub async fn try_out(plugins: &Arc<Plugins>, components: &[Component], progress: &Progress) -> Result<(), Problems> {
+    let components: Vec<_> = components.iter().map(|component| (component.pinned.clone(), component.bytes.clone())).collect();
+    let (plugins, progress) = (plugins.clone(), progress.clone());
+    beside(move || {
+        let failed = components.par_iter().filter_map(|(plugin, bytes)| {
+            progress(&loading(plugin));
+            plugins.load(plugin, bytes).err()
+        });
+        Problems(failed.collect()).or(())
+    })
+    .await
+}
+
+/// What takes its time and waits for nothing, beside whoever looks for a signal to end.
+async fn beside(work: impl FnOnce() -> Result<(), Problems> + Send + 'static) -> Result<(), Problems> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|why| Err(Problem::new(Code::Internal, format!("loading plugins ended early: {why}")).into()))
 }
 
 fn loading(plugin: &PinnedPlugin) -> String {
@@ -61,18 +75,19 @@ fn loading(plugin: &PinnedPlugin) -> String {
 }
 
 /// Loads every plugin of `catalog` and makes what runs them.
-pub fn invoker(
+pub async fn invoker(
     config: &HostConfig,
     (ground, aliases): (&Ground, &Arc<Aliases>),
-    (plugins, host_key): (Plugins, Secret),
-    catalog: &Catalog,
-    progress: &(dyn Fn(&str) + Sync),
+    (plugins, host_key): (Arc<Plugins>, Secret),
+    catalog: &Arc<Catalog>,
+    progress: &Progress,
 ) -> Result<Arc<dyn PluginInvoker>, Problems> {
-    load(config, &plugins, catalog, progress)?;
+    let everything = (config.clone(), plugins.clone(), catalog.clone(), progress.clone());
+    beside(move || load(&everything.0, &everything.1, &everything.2, &everything.3)).await?;
     let channels = Channels::default();
     channels.set(catalog.channels());
     let around = Around {
-        plugins: Arc::new(plugins),
+        plugins,
         egress: aliases.clone(),
         key_values: Arc::new(ground.store.key_value()),
         channels,
@@ -86,7 +101,7 @@ pub fn invoker(
 
 /// Compiles, or takes from the cache, every component that is used, and links it with what each of its uses is offered. On every
 /// core: a host with a hundred plugins is to answer as soon as one with few.
-fn load(config: &HostConfig, plugins: &Plugins, catalog: &Catalog, progress: &(dyn Fn(&str) + Sync)) -> Result<(), Problems> {
+fn load(config: &HostConfig, plugins: &Plugins, catalog: &Catalog, progress: &Progress) -> Result<(), Problems> {
     let uses: Vec<(&Runnable, &Use, Export)> = catalog.all().flat_map(|runnable| uses(runnable)).collect();
     let distinct: BTreeMap<&str, &PinnedPlugin> = uses.iter().map(|(_, used, _)| (used.plugin.digest.as_str(), &used.plugin)).collect();
     let loaded: HashMap<&str, Result<(), Problem>> = distinct

@@ -42,7 +42,7 @@ pub async fn settle(
     store: &SqliteStore,
     clock: &dyn Clock,
     deploy: bool,
-    try_out: &(dyn Fn(&[Component]) -> Result<(), Problems> + Sync),
+    try_out: impl AsyncFnOnce(&[Component]) -> Result<(), Problems>,
 ) -> Result<Settled, Problems> {
     let before = active(store).await?;
     let wanted: Vec<(Release, ReleaseId)> = prepared.releases().into_iter().map(|release| (release.clone(), release.id())).collect();
@@ -54,7 +54,7 @@ pub async fn settle(
     mend(prepared, &before)?;
     let is_new = before.is_empty() && retirements.is_empty();
     if is_new || (deploy && !differing.is_empty()) {
-        try_out(&prepared.components)?;
+        try_out(&prepared.components).await?;
         activate(prepared, store, clock, &wanted, (&before, &running)).await?;
     } else if !differing.is_empty() {
         let (count, names) = (differing.len(), differing.join(", "));

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Place, component, told};
 use crate::support::eventually;
@@ -132,14 +134,34 @@ fn compilers(parent: u32) -> Vec<u32> {
     processes.filter(is_one).collect()
 }
 
+fn is_running(process: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// A start that is busy with a bomb.
+fn busy(place: &Place) -> Child {
+    place.with_hostile(&bomb(2000, 300));
+    let mut host = place.workspace.command("run");
+    host.args(["--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    host.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn a_start_that_compiles_a_bomb_ends_when_it_is_told_to() {
+    let place = Place::new();
+    let mut host = busy(&place);
+    let compiler = eventually("it compiles", || compilers(host.id()).first().copied());
+    kill_process(Pid::from_child(&host), Signal::TERM).unwrap();
+    let ended = eventually("it has ended", || host.try_wait().unwrap());
+    assert!(ended.success(), "{ended}");
+    eventually("the compiler has ended with its host", || (!is_running(compiler)).then_some(()));
+}
+
 #[test]
 fn a_compiler_has_nothing_of_the_host_and_does_not_outlive_it() {
     let place = Place::new();
     let workspace: &Workspace = &place.workspace;
-    place.with_hostile(&bomb(2000, 300));
-    let mut host = workspace.command("run");
-    host.args(["--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    let mut host = host.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut host = busy(&place);
     let looked = eventually("the bomb is the last that is compiled", || match compilers(host.id()).as_slice() {
         [one] => {
             let of = |file: &str| std::fs::read_to_string(format!("/proc/{one}/{file}"));
@@ -169,6 +191,5 @@ fn a_compiler_has_nothing_of_the_host_and_does_not_outlive_it() {
     }
     host.kill().unwrap();
     host.wait().unwrap();
-    let is_running = || std::fs::read_to_string(format!("/proc/{compiler}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
-    eventually("the compiler has ended with its host", || (!is_running()).then_some(()));
+    eventually("the compiler has ended with its host", || (!is_running(compiler)).then_some(()));
 }
