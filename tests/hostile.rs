@@ -6,6 +6,7 @@ mod capabilities;
 mod flows;
 mod guests;
 mod senders;
+mod supply;
 mod upstreams;
 
 use std::process::Stdio;

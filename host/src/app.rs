@@ -33,11 +33,13 @@ use crate::console::Console;
 use crate::delivery::{Bells, Dispatcher, Pauses, Retirements};
 use crate::ingress::Intake;
 use crate::message_store::sqlite::SqliteStore;
+use crate::plugin::host_key;
 use crate::problem::Problems;
 use crate::source::Sources;
 use crate::telemetry::events::{Event, Events, Kind, Level};
 use ground::Ground;
 use listeners::{Listeners, Serving};
+pub use plugins::Progress;
 use releases::{Active, Settled};
 
 /// What a host is started with.
@@ -84,7 +86,7 @@ impl Host {
     ///
     /// # Errors
     /// Everything that stands in the way and could be found out at this point.
-    pub async fn start(start: Start, progress: &(dyn Fn(&str) + Sync)) -> Result<Self, Problems> {
+    pub async fn start(start: Start, progress: Progress) -> Result<Self, Problems> {
         let Start { prepared, secrets: otherwise, deploy, clock, events } = start;
         let config = prepared.workspace.host.clone();
         let environment = &prepared.workspace.environment.environment;
@@ -98,12 +100,14 @@ impl Host {
         let listeners = Listeners::bind(&config, &otherwise, &ground.clock).await?;
         let ((ingress, admin), ingress_scheme) = (listeners.addresses()?, listeners.ingress_scheme());
 
+        let host_key = host_key::load_or_create(&config.data, &*ground.random)?;
+        let plugins = plugins::registry(&config, &host_key)?;
         let Settled { active, differing, pending } = releases::settle(&prepared, &ground.store, deploy).await?;
         let aliases = ground.aliases(environment, &secrets, &vault)?;
         alias_states::restore(&ground.store, &aliases).await?;
         let retirements = Arc::new(Retirements::default());
         let catalog = Arc::new(plugins::catalog(&active, environment, &config.call_limits)?.heeding(retirements.clone()));
-        let invoker = plugins::invoker(&config, &ground, &aliases, &catalog, progress)?;
+        let invoker = plugins::invoker(&config, (&ground, &aliases), (plugins, host_key), &catalog, &progress).await?;
         // Nothing is activated that was not loaded: what cannot run is not what the next start finds.
         pending.activate(&ground.store, &*ground.clock).await?;
         releases::free_lanes(&active, &ground.store).await?;

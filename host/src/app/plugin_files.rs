@@ -1,4 +1,4 @@
-//! `<data>/plugins/<digest>.wasm`: the components that releases pin, by content.
+//! `<data>/plugins/<digest>.wasm`: the components that releases pin, by content, with the signatures of those that trusted keys signed.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,8 @@ use tracing::warn;
 
 use crate::integration::PinnedPlugin;
 use crate::partial;
+use crate::plugin::signature::Signature;
+use crate::plugin::trust::Trust;
 use crate::problem::{Code, Problem};
 
 /// Takes away what a host left that ended while it wrote one.
@@ -15,19 +17,34 @@ pub fn clear_partial(data: &Path) {
     partial::clear(&folder(data));
 }
 
-/// Keeps `bytes` under `digest`. Durable when this returns. Keeping the same again mends a file that is damaged, and else does
-/// nothing.
-pub fn keep(data: &Path, digest: &str, bytes: &[u8]) -> Result<(), Problem> {
+/// Keeps `bytes` under `digest`, and their signature. Durable when this returns. Keeping the same again mends a file that is damaged, and
+/// else does nothing. A signature that is kept stays where none comes with the bytes: it is a signature over them all the same.
+pub fn keep(data: &Path, digest: &str, bytes: &[u8], signature: Option<&Signature>) -> Result<(), Problem> {
     let path = path(data, digest);
-    match std::fs::read(&path) {
+    if let Some(signature) = signature {
+        keep_one(&Signature::path_of(&path), signature.bytes())?;
+    }
+    keep_one(&path, bytes)
+}
+
+fn keep_one(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
+    match std::fs::read(path) {
         Ok(kept) if kept == bytes => return Ok(()),
-        Ok(_) => warn!(file = %path.display(), "a kept plugin was damaged; it is written again"),
+        Ok(_) => warn!(file = %path.display(), "what is kept of a plugin was damaged or is another; it is written again"),
         Err(_) => {}
     }
-    write(&path, bytes).map_err(|error| {
+    write(path, bytes).map_err(|error| {
         Problem::new(Code::DataFolderUnwritable, format!("{}: {error}", path.display()))
             .fix("make the data folder writable, or free some space")
     })
+}
+
+/// The component of a pinned plugin, if it may run: its digest checked, and that `trust` admits it with the signature that is kept.
+pub fn read_to_run(data: &Path, pinned: &PinnedPlugin, trust: &Trust) -> Result<Vec<u8>, Problem> {
+    let bytes = read(data, pinned)?;
+    let signature = if trust.require_signed { Signature::beside(&path(data, &pinned.digest))? } else { None };
+    trust.admits(pinned, &bytes, signature.as_ref())?;
+    Ok(bytes)
 }
 
 /// The component of a pinned plugin, its digest checked.
@@ -72,10 +89,10 @@ mod tests {
         let digest = hex::encode(Sha256::digest(b"component"));
         let pinned = PinnedPlugin { name: "p".into(), version: semver::Version::new(1, 0, 0), digest: digest.clone() };
         assert_eq!(read(data.path(), &pinned).unwrap_err().code, Code::StoreDamaged);
-        keep(data.path(), &digest, b"component").unwrap();
+        keep(data.path(), &digest, b"component", None).unwrap();
         std::fs::write(path(data.path(), &digest), "damaged").unwrap();
         assert_eq!(read(data.path(), &pinned).unwrap_err().code, Code::StoreDamaged);
-        keep(data.path(), &digest, b"component").unwrap();
+        keep(data.path(), &digest, b"component", None).unwrap();
         assert_eq!(read(data.path(), &pinned).unwrap(), b"component");
     }
 }

@@ -9,20 +9,25 @@ use super::ground::Ground;
 use super::plugin_files;
 use super::releases::Active;
 use crate::admin::ReadFacts;
+use crate::alias::secret::Secret;
 use crate::alias::{Aliases, Environment};
 use crate::capability::queue::Channels;
 use crate::config::{HostConfig, configs_of, limits};
 use crate::delivery::{Catalog, Runnable, Use};
 use crate::integration::{CallLimits, PinnedPlugin};
 use crate::plugin::cache::CompileCache;
+use crate::plugin::compile::CompileChild;
 use crate::plugin::component::Facts;
 use crate::plugin::engine::PluginEngine;
 use crate::plugin::invoke::{Around, WasmInvoker};
 use crate::plugin::limits::Limits;
 use crate::plugin::offer::Offer;
 use crate::plugin::registry::Plugins;
-use crate::plugin::{Export, PluginInvoker, host_key};
+use crate::plugin::{Export, PluginInvoker};
 use crate::problem::{Code, Problem, Problems};
+
+/// Who is told what a start is at.
+pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The active releases, their plugins pinned and their configurations resolved.
 pub fn catalog(active: &[Active], environment: &Environment, ceiling: &CallLimits) -> Result<Catalog, Problems> {
@@ -37,24 +42,38 @@ pub fn catalog(active: &[Active], environment: &Environment, ceiling: &CallLimit
     problems.or(Catalog::new(runnables))
 }
 
-/// Loads every plugin of `catalog` and makes what runs them.
-pub fn invoker(
-    config: &HostConfig,
-    ground: &Ground,
-    aliases: &Arc<Aliases>,
-    catalog: &Catalog,
-    progress: &(dyn Fn(&str) + Sync),
-) -> Result<Arc<dyn PluginInvoker>, Problems> {
-    let host_key = host_key::load_or_create(&config.data, &*ground.random)?;
+/// What compiles components and holds them, with none in it.
+pub fn registry(config: &HostConfig, host_key: &Secret) -> Result<Arc<Plugins>, Problem> {
     // Slots of memory are as large as the largest that any integration may ask for; what is not touched costs nothing.
-    let limits = Limits::of(&config.call_limits);
-    let engine = Arc::new(PluginEngine::new(&limits)?);
-    let plugins = Plugins::new(engine, Some(CompileCache::open(&config.data, host_key.clone())?))?;
-    load(config, &plugins, catalog, progress)?;
+    let engine = Arc::new(PluginEngine::new(&Limits::of(&config.call_limits))?);
+    let compiler = Arc::new(CompileChild::new(config.plugins.compile));
+    Plugins::new(engine, compiler, Some(CompileCache::open(&config.data, host_key.clone())?)).map(Arc::new)
+}
+
+/// What takes its time and waits for nothing, beside whoever looks for a signal to end.
+async fn beside(work: impl FnOnce() -> Result<(), Problems> + Send + 'static) -> Result<(), Problems> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|why| Err(Problem::new(Code::Internal, format!("loading plugins ended early: {why}")).into()))
+}
+
+fn loading(plugin: &PinnedPlugin) -> String {
+    format!("Loading {} {}", plugin.name, plugin.version)
+}
+
+/// Loads every plugin of `catalog` and makes what runs them.
+pub async fn invoker(
+    config: &HostConfig,
+    (ground, aliases): (&Ground, &Arc<Aliases>),
+    (plugins, host_key): (Arc<Plugins>, Secret),
+    catalog: &Arc<Catalog>,
+    progress: &Progress,
+) -> Result<Arc<dyn PluginInvoker>, Problems> {
+    let everything = (config.clone(), plugins.clone(), catalog.clone(), progress.clone());
+    beside(move || load(&everything.0, &everything.1, &everything.2, &everything.3)).await?;
     let channels = Channels::default();
     channels.set(catalog.channels());
     let around = Around {
-        plugins: Arc::new(plugins),
+        plugins,
         egress: aliases.clone(),
         key_values: Arc::new(ground.store.key_value()),
         channels,
@@ -63,19 +82,19 @@ pub fn invoker(
         metrics: ground.metrics.clone(),
         events: ground.events.clone(),
     };
-    Ok(Arc::new(WasmInvoker::new(around, limits.calls_at_once)))
+    Ok(Arc::new(WasmInvoker::new(around, Limits::default().calls_at_once)))
 }
 
 /// Compiles, or takes from the cache, every component that is used, and links it with what each of its uses is offered. On every
 /// core: a host with a hundred plugins is to answer as soon as one with few.
-fn load(config: &HostConfig, plugins: &Plugins, catalog: &Catalog, progress: &(dyn Fn(&str) + Sync)) -> Result<(), Problems> {
+fn load(config: &HostConfig, plugins: &Plugins, catalog: &Catalog, progress: &Progress) -> Result<(), Problems> {
     let uses: Vec<(&Runnable, &Use, Export)> = catalog.all().flat_map(|runnable| uses(runnable)).collect();
     let distinct: BTreeMap<&str, &PinnedPlugin> = uses.iter().map(|(_, used, _)| (used.plugin.digest.as_str(), &used.plugin)).collect();
     let loaded: HashMap<&str, Result<(), Problem>> = distinct
         .into_par_iter()
         .map(|(digest, plugin)| {
-            progress(&format!("Loading {} {}", plugin.name, plugin.version));
-            let bytes = plugin_files::read(&config.data, plugin);
+            progress(&loading(plugin));
+            let bytes = plugin_files::read_to_run(&config.data, plugin, &config.plugins.trust);
             (digest, bytes.and_then(|bytes| plugins.load(plugin, &bytes)).map(|_origin| ()))
         })
         .collect();

@@ -81,7 +81,7 @@ fn mend(prepared: &Prepared, active: &[(Release, ReleaseId)]) -> Result<(), Prob
     let pinned = |digest: &str| active.iter().flat_map(|(release, _)| &release.plugins).any(|plugin| plugin.digest == digest);
     let runs = prepared.components.iter().filter(|component| pinned(&component.pinned.digest));
     for component in runs {
-        plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes)?;
+        plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes, component.signature.as_ref())?;
     }
     Ok(())
 }
@@ -101,7 +101,9 @@ fn differing(before: &[(Release, ReleaseId)], wanted: &[(Release, ReleaseId)]) -
 
 /// Components first, so that nothing that comes to be active lacks anything.
 fn keep(prepared: &Prepared) -> Result<(), Problem> {
-    let keep = |component: &Component| plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes);
+    let keep = |component: &Component| {
+        plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes, component.signature.as_ref())
+    };
     prepared.components.iter().try_for_each(keep)
 }
 

@@ -47,7 +47,8 @@ pub struct Entry {
 /// Whether a file of this name may be in a backup: nothing is ever written anywhere else.
 fn is_known(name: &str) -> bool {
     let is_plugin = |name: &str| {
-        let digest = name.strip_prefix("plugins/").and_then(|name| name.strip_suffix(".wasm"));
+        let file = name.strip_prefix("plugins/").map(|name| name.strip_suffix(".sig").unwrap_or(name));
+        let digest = file.and_then(|name| name.strip_suffix(".wasm"));
         digest.is_some_and(|digest| digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
     };
     name == crate::message_store::sqlite::DATABASE_FILE || name == crate::plugin::host_key::FILE || is_plugin(name)

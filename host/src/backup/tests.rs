@@ -44,6 +44,7 @@ impl Place {
         fs::write(data.join("host.key"), [7; 32]).unwrap();
         fs::create_dir(data.join("plugins")).unwrap();
         fs::write(data.join("plugins").join(format!("{}.wasm", "ab".repeat(32))), "component").unwrap();
+        fs::write(data.join("plugins").join(format!("{}.wasm.sig", "ab".repeat(32))), "signature").unwrap();
         fs::write(data.join("plugins/stray.tmp"), "not one").unwrap();
         Self { folder, store, world: World::new(InMemory::default()) }
     }
@@ -84,7 +85,10 @@ async fn holds_what_was_acknowledged_when_it_was_made_and_nothing_later() {
 
     let manifest = restore(&file, &place.path("restored")).unwrap();
     let names: Vec<&str> = manifest.files.iter().map(|entry| entry.name.as_str()).collect();
-    assert_eq!(names, ["host.key", DATABASE_FILE, &format!("plugins/{}.wasm", "ab".repeat(32))]);
+    assert_eq!(
+        names,
+        ["host.key", DATABASE_FILE, &format!("plugins/{}.wasm", "ab".repeat(32)), &format!("plugins/{}.wasm.sig", "ab".repeat(32))]
+    );
     assert_eq!(waiting(&place.path("restored")).await, 3);
     assert_eq!(fs::read(place.path("restored/host.key")).unwrap(), [7; 32]);
     assert_eq!(verify(&file).unwrap(), manifest);
@@ -142,7 +146,7 @@ async fn one_that_is_stopped_leaves_nothing_and_the_next_clears_what_a_killed_on
     }
     restore(&file, &place.path("restored")).unwrap();
     assert_eq!(names(&place.path("restored")), ["host.key", LOCK_FILE, DATABASE_FILE, "plugins"]);
-    assert_eq!(names(&place.path("restored/plugins")), [format!("{}.wasm", "ab".repeat(32))]);
+    assert_eq!(names(&place.path("restored/plugins")), ["wasm", "wasm.sig"].map(|end| format!("{}.{end}", "ab".repeat(32))));
     assert_eq!(waiting(&place.path("restored")).await, 1);
 }
 

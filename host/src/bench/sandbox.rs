@@ -21,6 +21,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::integration::{Allow, PinnedPlugin};
 use crate::message::{Headers, Key, Message, MessageId};
 use crate::message_store::{KeyValueRead, StoreError};
+use crate::plugin::compile::{CompileChild, CompileLimits};
 use crate::plugin::engine::PluginEngine;
 use crate::plugin::invoke::{Around, WasmInvoker};
 use crate::plugin::limits::Limits;
@@ -128,7 +129,8 @@ pub fn sandbox_of(component: &[u8], order: &[u8]) -> Result<(WasmInvoker, Call),
 /// A host's own invoker, with nothing behind its capabilities.
 fn invoker(component: &[u8]) -> Result<WasmInvoker, Problem> {
     let limits = Limits::default();
-    let plugins = Plugins::new(Arc::new(PluginEngine::new(&limits)?), None)?;
+    let compiler = Arc::new(CompileChild::new(CompileLimits::default()));
+    let plugins = Plugins::new(Arc::new(PluginEngine::new(&limits)?), compiler, None)?;
     plugins.load(&pinned(component), component)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let around = Around {

@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use rayon::prelude::*;
 
 use super::progress::Progress;
 use super::run::prepare_workspace;
 use super::{Common, Failure, output};
-use crate::config::prepare::MissingLock;
+use crate::config::prepare::{MissingLock, Prepared};
+use crate::integration::PinnedPlugin;
+use crate::plugin::compile::CompileChild;
 use crate::problem::Problems;
 
 /// Check a workspace without running it and without secrets
@@ -34,7 +37,7 @@ impl Check {
         let progress = Progress::new(common.json);
         let prepared = prepare_workspace(&dir, &self.env, MissingLock::Ignore, &progress);
         drop(progress);
-        let prepared = match prepared {
+        let prepared = match prepared.and_then(|prepared| validated(&prepared).map(|()| prepared)) {
             Ok(prepared) => prepared,
             Err(problems) => return Err(tell(common, &problems)),
         };
@@ -55,6 +58,16 @@ impl Check {
         }
         Ok(())
     }
+}
+
+/// Whether every plugin is valid: found out in children under limits, since there are plugins that take hours to be found out.
+fn validated(prepared: &Prepared) -> Result<(), Problems> {
+    let children = CompileChild::new(prepared.workspace.host.plugins.compile);
+    let invalid = prepared.components.par_iter().filter_map(|component| {
+        let PinnedPlugin { name, version, .. } = &component.pinned;
+        children.validate(&component.bytes).err().map(|why| why.problem(&format!("plugin {name}@{version}")))
+    });
+    Problems(invalid.collect()).or(())
 }
 
 fn tell(common: &Common, problems: &Problems) -> Failure {

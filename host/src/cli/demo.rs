@@ -1,5 +1,7 @@
 //! `lockgate demo`: the main job, from nothing.
 
+use std::sync::Arc;
+
 use clap::Args;
 use serde_json::json;
 
@@ -40,12 +42,11 @@ impl Demo {
         let progress = Progress::new(common.json);
         let prepared = prepare_workspace(&example, "dev", MissingLock::Ignore, &progress)?;
         let mut signals = Signals::new()?;
-        let step = |text: &str| progress.step(text);
+        let step = Arc::new(move |text: &str| progress.step(text));
         let mut world = tokio::select! {
-            world = World::start(prepared, &step) => world?,
+            world = World::start(prepared, step) => world?,
             signal = signals.next() => return Err(Failure::Interrupted(signal)),
         };
-        drop(progress);
         if !common.json {
             output::line("Lockgate demo: web shop → canonical orders → CRM and audit, from examples/shop-to-crm");
         }

@@ -1,18 +1,24 @@
 //! `lockgate inspect`: what a component is, without running it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{Common, Failure, output};
+use crate::config::workspace::read_text;
+use crate::config::{HostConfig, PluginsConfig};
+use crate::plugin::compile::CompileChild;
 use crate::plugin::component::{Facts, ImportKind};
 use crate::plugin::library::read_component;
-use crate::problem::Problems;
+use crate::plugin::signature::Signature;
+use crate::plugin::trust::{Standing, Trust};
+use crate::problem::{Code, Problem, Problems};
 
 /// Show what a component is and what it would ask for; nothing of it is compiled or run
 ///
-/// With --json, one file gives an object, several give a list of them.
+/// And who signed it, by the trusted keys of the workspace's lockgate.toml. With --json, one file gives an object, several give a list of them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,28 +34,61 @@ impl Inspect {
     pub fn run(self, common: &Common) -> Result<(), Failure> {
         let mut found = Vec::new();
         let mut problems = Problems::default();
+        let PluginsConfig { trust, compile, .. } = rules_of(&common.directory)?;
+        let validator = CompileChild::new(compile);
         for file in &self.files {
-            match read_component(file).and_then(|bytes| Facts::of(&file.display().to_string(), &bytes)) {
-                Ok(facts) => found.push(facts),
+            match inspect(file, &trust, &validator) {
+                Ok(inspected) => found.push(inspected),
                 Err(problem) => problems.push(problem),
             }
         }
         let found = problems.or(found)?;
         match found.as_slice() {
-            [facts] if common.json => output::json(facts),
+            [inspected] if common.json => output::json(inspected),
             several if common.json => output::json(&several),
-            several => several.iter().enumerate().for_each(|(index, facts)| {
+            several => several.iter().enumerate().for_each(|(index, inspected)| {
                 if index > 0 {
                     output::line("");
                 }
-                print(facts);
+                print(inspected);
             }),
         }
         Ok(())
     }
 }
 
-fn print(facts: &Facts) {
+/// What a file is, and whose.
+#[derive(Serialize)]
+struct Inspected {
+    #[serde(flatten)]
+    facts: Facts,
+    signature: Standing,
+}
+
+fn inspect(file: &Path, trust: &Trust, validator: &CompileChild) -> Result<Inspected, Problem> {
+    let bytes = read_component(file)?;
+    let name = file.display().to_string();
+    let facts = Facts::of(&name, &bytes)?;
+    validator.validate(&bytes).map_err(|why| why.problem(&name))?;
+    let signature = match Signature::beside(file) {
+        Ok(signature) => trust.standing(&bytes, signature.as_ref()),
+        // What is no signature is nobody's.
+        Err(problem) if problem.code == Code::Unsigned => Standing::Untrusted,
+        Err(problem) => return Err(problem),
+    };
+    Ok(Inspected { facts, signature })
+}
+
+/// The rules of the workspace `dir`; where there is none, nobody is trusted and the limits are as everywhere.
+fn rules_of(dir: &Path) -> Result<PluginsConfig, Problems> {
+    let path = dir.join("lockgate.toml");
+    if !path.exists() {
+        return Ok(PluginsConfig::default());
+    }
+    read_text(&path).and_then(|text| HostConfig::parse(&path, &text)).map(|config| config.plugins)
+}
+
+fn print(Inspected { facts, signature }: &Inspected) {
     match &facts.manifest {
         Some(manifest) => {
             output::line(format_args!("{} {}", manifest.name, manifest.version));
@@ -68,6 +107,10 @@ fn print(facts: &Facts) {
     output::line(format_args!("  roles    {}", if roles.is_empty() { "none".to_owned() } else { roles.join(", ") }));
     output::line(format_args!("  size     {} bytes", facts.size));
     output::line(format_args!("  digest   sha256:{}", facts.digest));
+    output::line(format_args!("  signed   {}", standing(signature)));
+    for url in &facts.urls {
+        output::line(format_args!("  URL      {} (in its data: no integration can choose another)", output::printable(url)));
+    }
     output::line("  asks for");
     for import in facts.imports.iter().filter(|import| !is_harmless(import.kind)) {
         output::line(format_args!("    {}", output::printable(&import.name)));
@@ -78,6 +121,14 @@ fn print(facts: &Facts) {
         let interfaces = if harmless == 1 { "interface" } else { "interfaces" };
         output::line(format_args!("    {harmless} {interfaces} of its language's runtime (all of them: --json)"));
         output::line("      virtual time, seeded chance, output into the log; no files, no network");
+    }
+}
+
+fn standing(signature: &Standing) -> String {
+    match signature {
+        Standing::Signed { by } => format!("by {by}, whom lockgate.toml trusts"),
+        Standing::Unsigned => "no".to_owned(),
+        Standing::Untrusted => "NOT BY ANYBODY whom lockgate.toml trusts: another's signature, or one over another file".to_owned(),
     }
 }
 

@@ -11,6 +11,7 @@ mod bench_load;
 mod bodies;
 mod check;
 mod client;
+mod compile_plugin;
 mod console;
 mod dead_letters;
 mod demo;
@@ -31,6 +32,7 @@ mod run;
 mod screen;
 mod secret;
 mod send;
+mod sign;
 mod signals;
 mod status;
 mod table;
@@ -95,6 +97,7 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Inspect(inspect::Inspect),
+    Sign(sign::Sign),
     Update(update::Update),
     Send(send::Send),
     Messages(messages::Messages),
@@ -123,6 +126,8 @@ enum Command {
     Restore(backup::RestoreCommand),
     Console(console::Console),
     Bench(bench::Bench),
+    #[command(hide = true)]
+    CompilePlugin(compile_plugin::CompilePlugin),
     #[command(hide = true)]
     BenchFloor(bench_floor::BenchFloor),
 }
@@ -156,6 +161,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error),
     };
+    // Before there is a runtime: its limits come first, and it needs none.
+    if let Command::CompilePlugin(child) = &cli.command {
+        return child.run();
+    }
     let common = cli.common.clone();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -208,6 +217,7 @@ impl Cli {
             Command::Run(run) => run.run(&common).await,
             Command::Check(check) => check.run(&common),
             Command::Inspect(inspect) => inspect.run(&common),
+            Command::Sign(sign) => sign.run(&common),
             Command::Update(update) => update.run(&common),
             Command::Send(send) => send.run(&common).await,
             Command::Messages(messages) => messages.run(&common).await,
@@ -228,6 +238,7 @@ impl Cli {
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,
             Command::BenchFloor(floor) => floor.run().await,
+            Command::CompilePlugin(_) => Err(Problem::new(Code::Internal, "a compiler does not run beside anything").into()),
         }
     }
 }

@@ -76,12 +76,11 @@ impl Run {
         let secrets = Arc::new(MachineSecrets::new(&dir));
         let mut signals = Signals::new()?;
         let start = Start { prepared, secrets, deploy: self.deploy, clock, events };
-        let show = |text: &str| progress.step(text);
+        let show = Arc::new(move |text: &str| progress.step(text));
         let host = tokio::select! {
-            host = Host::start(start, &show) => host.map_err(|why| self.in_its_folder(why))?,
+            host = Host::start(start, show) => host.map_err(|why| self.in_its_folder(why))?,
             _ = signals.next() => return Ok(()),
         };
-        drop(progress);
         self.tell(common, &host);
         signals.next().await;
         tokio::select! {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::auth::place;
 use super::limits;
+use super::plugins::{self, PluginsConfig};
 use super::quantity;
 use super::reader::{Keys, Node, Page, Table};
 use crate::alias::secret::SecretPlace;
@@ -25,8 +26,7 @@ pub struct HostConfig {
     pub data: PathBuf,
     /// How long a shutdown waits for what is in flight.
     pub drain: Duration,
-    /// Folders searched for plugins.
-    pub plugin_paths: Vec<PathBuf>,
+    pub plugins: PluginsConfig,
     /// The largest body accepted.
     pub body_bytes_max: usize,
     /// How many deliveries may wait before intake answers 429 for one integration, 503 for all.
@@ -71,7 +71,7 @@ impl Default for HostConfig {
             admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 8090)),
             data: "data".into(),
             drain: Duration::from_secs(10),
-            plugin_paths: vec!["plugins".into()],
+            plugins: PluginsConfig::default(),
             body_bytes_max: 4 << 20,
             waiting_max: WaitingMax::default(),
             secrets_key: None,
@@ -89,12 +89,10 @@ const DRAIN_MAX: Duration = Duration::from_secs(60 * 60);
 const RETENTION_MIN: Duration = Duration::from_secs(60 * 60);
 const RETENTION_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const WAITING_CEILING: u64 = 100_000_000;
-const PLUGIN_PATHS_MAX: usize = 16;
 
 const ROOT: Keys = Keys { known: &["host", "plugins", "limits", "retention", "secrets"], not_built: &["alerts", "approval", "backup"] };
 const HOST: Keys = Keys::all(&["ingress", "admin", "data", "drain", "tls"]);
 const TLS: Keys = Keys::all(&["certificate", "key"]);
-const PLUGINS: Keys = Keys::all(&["paths"]);
 const RETENTION: Keys = Keys::all(&["messages", "bodies"]);
 const SECRETS: Keys = Keys::all(&["key"]);
 const LIMITS: Keys = Keys::all(&["body", "call", "waiting", "waiting-in-all"]);
@@ -117,7 +115,7 @@ impl HostConfig {
                 *path = dir.join(&*path);
             }
         }
-        self.plugin_paths = self.plugin_paths.iter().map(|path| dir.join(path)).collect();
+        self.plugins.paths = self.plugins.paths.iter().map(|path| dir.join(path)).collect();
         self
     }
 }
@@ -137,11 +135,8 @@ fn read(root: &Table<'_>) -> HostConfig {
             node.invalid(&format!("= {}: intake and administration cannot share an address", config.admin), "\"127.0.0.1:8090\"");
         }
     }
-    if let Some(plugins) = root.optional("plugins").and_then(|node| node.table(PLUGINS, "{ paths = [\"plugins\"] }")) {
-        set(&mut config.plugin_paths, plugins.optional("paths"), |node| {
-            let nodes = node.list(PLUGIN_PATHS_MAX, "[\"plugins\"]")?;
-            nodes.iter().map(|node| node.text(1024, "\"plugins\"").map(PathBuf::from)).collect()
-        });
+    if let Some(node) = root.optional("plugins") {
+        plugins::read(&node, &mut config.plugins);
     }
     if let Some(table) = root.optional("limits").and_then(|node| node.table(LIMITS, "{ body = \"4MiB\" }")) {
         set(&mut config.body_bytes_max, table.optional("body"), body_bytes_max);
@@ -233,7 +228,7 @@ fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
 }
 
 /// Replaces a default by what the file says, if it says something that can be read.
-fn set<T>(target: &mut T, node: Option<Node<'_>>, read: impl FnOnce(&Node<'_>) -> Option<T>) {
+pub(super) fn set<T>(target: &mut T, node: Option<Node<'_>>, read: impl FnOnce(&Node<'_>) -> Option<T>) {
     if let Some(value) = node.and_then(|node| read(&node)) {
         *target = value;
     }
@@ -336,6 +331,6 @@ mod tests {
         assert_eq!(config.secrets_key, Some(SecretPlace::File("/w/k".into())));
         let tls = HostTls { certificate: "/w/c.pem".into(), key: SecretPlace::File("/etc/k.pem".into()) };
         assert_eq!(config.tls, Some(tls));
-        assert_eq!((config.data, config.plugin_paths), ("/w/../d".into(), vec!["/w/a".into(), "/w/../b".into()]));
+        assert_eq!((config.data, config.plugins.paths), ("/w/../d".into(), vec!["/w/a".into(), "/w/../b".into()]));
     }
 }

@@ -15,6 +15,7 @@ use super::name;
 use super::reader::{Keys, Node, Page, Places, Table};
 use super::{source, step};
 use crate::integration::{Backoff, DeliveryPolicy, Entry, Integration, Jitter, Order, Owner, Source};
+use crate::plugin::endpoints::begins_with_host;
 use crate::problem::{Code, Problems};
 
 /// An integration with the text it was read from and where in it things stand.
@@ -93,12 +94,16 @@ pub(super) fn owner(node: &Node<'_>, team_needed: bool) -> Option<Owner> {
 
 /// Endpoints belong to aliases: a URL anywhere in an integration is refused, so that an environment can change it.
 fn refuse_urls(node: &Node<'_>) {
-    match node.value() {
-        DeValue::String(text) if holds_url(text) => node.note(
+    let refuse = |what: &str| {
+        node.note(
             Code::HardCodedEndpoint,
-            format!("`{}` holds a URL: an integration is the same in every environment", node.name()),
+            format!("`{}` {what}: an integration is the same in every environment", node.name()),
             "put the endpoint into an alias of environments/<env>.toml and bind a slot to it, or the text under [values] there and write \"{values.<name>}\" here",
-        ),
+        );
+    };
+    match node.value() {
+        DeValue::String(text) if holds_url(text) => refuse("holds a URL"),
+        DeValue::String(text) if begins_with_host(text) => refuse("names a host"),
         DeValue::Array(_) => node.list(usize::MAX, "[]").unwrap_or_default().iter().for_each(refuse_urls),
         DeValue::Table(_) => node.map("{}").iter().for_each(|table| table.entries().for_each(|(_, node)| refuse_urls(&node))),
         _ => {}

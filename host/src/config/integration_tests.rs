@@ -179,6 +179,18 @@ fn refuses_a_url_anywhere() {
 }
 
 #[test]
+fn refuses_a_host_without_a_scheme_and_takes_no_other_text_for_one() {
+    let text = |value: &str| with(&format!("[[step]]\nplugin = \"p\"\nconfig = {{ a = \"{value}\" }}\n"));
+    for host in ["//crm.acme.example/x", "localhost:9010", "10.1.2.3", "crm.acme.example/services", "crm.acme.example:8443"] {
+        let found = mistakes(&text(host));
+        assert!(found.len() == 1 && found[0].contains("LG-1008 `step 1.config.a` names a host"), "{host}: {found:?}");
+    }
+    for other in ["/services/data/v60.0", "orders.canonical", "application/vnd.acme+json", "{values.stage}", "a.b", "12.30:45"] {
+        assert!(IntegrationFile::parse("x", "x.toml", &text(other)).is_ok(), "{other}");
+    }
+}
+
+#[test]
 fn shows_where_the_syntax_is_broken() {
     assert_eq!(mistakes("[integration\nx = 1\n")[0], "1:13: LG-1002 not valid TOML: unclosed table, expected `]`");
     assert!(mistakes("a = 1\na = 2\n")[0].starts_with("2:1: LG-1002 not valid TOML: duplicate key"));

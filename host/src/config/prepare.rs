@@ -2,7 +2,7 @@
 //!
 //! The way `check`, `run` and `update` share. Depends on `config` and on `plugin`'s library.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -14,9 +14,11 @@ use super::workspace::{Workspace, keep, read_files, requirements};
 use crate::integration::{PinnedPlugin, Release, Step};
 use crate::plugin::build::Progress;
 use crate::plugin::component::{Facts, ImportKind};
-use crate::plugin::library::{Component, Kind, Library, Resolved};
+use crate::plugin::library::{Component, Kind, Library, Requirement, Resolved};
 use crate::plugin::lock::{Change, LOCK_FILE, Lock};
-use crate::problem::Problems;
+use crate::plugin::trust::Trust;
+use crate::printable::on_one_line;
+use crate::problem::{Code, Problem, Problems};
 
 /// What to do where there is no lock file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,27 +47,68 @@ pub fn prepare(dir: &Path, environment: &str, missing_lock: MissingLock, progres
     let mut problems = Problems::default();
     let workspace = Workspace::read(dir, environment, &mut problems).ok_or_else(|| std::mem::take(&mut problems))?;
     let resolved = keep(&mut problems, resolve(&workspace));
+    let requirements = workspace.requirements();
+    if let Some((resolved, _)) = &resolved {
+        problems.0.extend(vetted(&workspace.host.plugins.trust, resolved, &requirements).0);
+    }
     let Some((resolved, has_lock)) = resolved.filter(|_| problems.is_empty()) else { return Err(problems) };
     let lock_written = !has_lock && missing_lock == MissingLock::Write;
     if lock_written {
         Lock::of(resolved.iter().map(Resolved::locked)).write(&workspace.dir)?;
     }
-    let components = components(&resolved, &mut problems, progress);
+    let components = components(&resolved, &workspace.host.plugins.trust, &mut problems, progress);
+    problems.0.extend(components.iter().filter_map(|component| endpoints(component, &workspace.host.plugins.known_urls, &requirements)));
     problems.0.extend(check(&workspace, &|step| picked(&components, step).map(|component| &component.facts)).0);
     problems.or(Prepared { workspace, components, lock_written })
 }
 
 /// Files are read on every core. Sources are built one after the other: Cargo uses every core by itself.
-fn components(resolved: &[Resolved], problems: &mut Problems, progress: &Progress<'_>) -> Vec<Component> {
+fn components(resolved: &[Resolved], trust: &Trust, problems: &mut Problems, progress: &Progress<'_>) -> Vec<Component> {
     let is_file = |plugin: &Resolved| plugin.candidate.kind == Kind::File;
-    let files: Vec<_> = resolved.par_iter().map(|plugin| is_file(plugin).then(|| plugin.component(progress))).collect();
-    let all = resolved.iter().zip(files).map(|(plugin, file)| file.unwrap_or_else(|| plugin.component(progress)));
+    let files: Vec<_> = resolved.par_iter().map(|plugin| is_file(plugin).then(|| plugin.component(trust, progress))).collect();
+    let all = resolved.iter().zip(files).map(|(plugin, file)| file.unwrap_or_else(|| plugin.component(trust, progress)));
     all.filter_map(|component| keep(problems, component)).collect()
+}
+
+/// What the host's rules say about the plugins that were picked. Nothing of them is built, and nothing but signatures looked at.
+fn vetted(trust: &Trust, resolved: &[Resolved], requirements: &[Requirement]) -> Problems {
+    let refused = resolved.par_iter().filter_map(|plugin| {
+        let problem = plugin.vet(trust).err()?;
+        let candidate = &plugin.candidate;
+        Some(wanted(problem, requirements, (&candidate.name, &plugin.requirements)))
+    });
+    Problems(refused.collect())
+}
+
+/// A plugin that holds URLs: its integrations could not choose another system in another environment.
+fn endpoints(component: &Component, known: &[String], requirements: &[Requirement]) -> Option<Problem> {
+    let unknown = component.facts.urls.iter().filter(|url| !known.iter().any(|known| url.starts_with(known)));
+    let urls: Vec<&str> = unknown.map(String::as_str).collect();
+    let first = urls.first()?;
+    let host_end = first.split('/').take(3).map(|part| part.len() + 1).sum::<usize>();
+    let known = first.get(..host_end).unwrap_or(first);
+    let PinnedPlugin { name, version, .. } = &component.pinned;
+    let message = format!("plugin {name}@{version} holds what its integrations cannot choose: {}", on_one_line(&urls.join(", ")));
+    let fix = format!(
+        "let it ask for a slot, and put the URL into an alias; what is no system that it calls may stay: known-urls = [{}] under [plugins] in lockgate.toml",
+        toml::Value::from(known),
+    );
+    let problem = Problem::new(Code::EndpointInPlugin, message).fix(fix);
+    Some(wanted(problem, requirements, (name, &component.requirements)))
+}
+
+/// `problem` about the plugin `name`, with who wants it, at the place where the first of them does.
+fn wanted(mut problem: Problem, requirements: &[Requirement], (name, picked_for): (&str, &BTreeSet<String>)) -> Problem {
+    let by = requirements.iter().filter(|by| by.name == name && picked_for.contains(&by.version.to_string()));
+    let names: Vec<&str> = by.clone().map(|by| by.wanted_by.as_str()).collect();
+    problem.message = format!("{}: {}", names.join("; "), problem.message);
+    problem.location = by.filter_map(|by| by.location.clone()).next();
+    problem
 }
 
 /// The plugins, and whether a lock file said which.
 fn resolve(workspace: &Workspace) -> Result<(Vec<Resolved>, bool), Problems> {
-    let library = Library::scan(&workspace.host.plugin_paths)?;
+    let library = Library::scan(&workspace.host.plugins.paths)?;
     let requirements = workspace.requirements();
     Ok(match Lock::read(&workspace.dir)? {
         Some(lock) => (library.resolve_locked(&requirements, &lock)?, true),
@@ -137,11 +180,14 @@ pub struct Update {
 /// Resolves every plugin the integrations of `dir` ask for anew and writes the lock file. Builds nothing.
 ///
 /// # Errors
-/// Everything that is wrong with the files, and every requirement nothing matches. The lock file is then as it was.
+/// Everything that is wrong with the files, every requirement nothing matches, and every plugin that may not run. The lock file is then as it was.
 pub fn update(dir: &Path) -> Result<Update, Problems> {
     let (host, integrations) = read_files(dir)?;
-    let library = Library::scan(&host.plugin_paths)?;
-    let lock = Lock::of(library.resolve(&requirements(&integrations))?.iter().map(Resolved::locked));
+    let library = Library::scan(&host.plugins.paths)?;
+    let requirements = requirements(&integrations);
+    let resolved = library.resolve(&requirements)?;
+    vetted(&host.plugins.trust, &resolved, &requirements).or(())?;
+    let lock = Lock::of(resolved.iter().map(Resolved::locked));
     // A lock that cannot be understood is replaced; that is what this command is for.
     let old = Lock::read(dir).ok().flatten();
     let changes = old.clone().unwrap_or_default().changes(&lock);

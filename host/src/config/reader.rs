@@ -322,6 +322,15 @@ impl<'a> Node<'a> {
         })
     }
 
+    /// True or false.
+    pub fn boolean(&self, example: &str) -> Option<bool> {
+        let found = self.value().as_bool();
+        if found.is_none() {
+            self.not("true or false", example);
+        }
+        found
+    }
+
     /// A whole number within `range`.
     pub fn integer(&self, range: Range<u64>, example: &str) -> Option<u64> {
         let Some(number) = self.value().as_integer() else {

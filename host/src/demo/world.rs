@@ -11,7 +11,7 @@ use super::crm::{CLIENT_SECRET, Crm};
 use super::shop;
 use crate::alias::secret::{Secret, SecretPlace, SecretRef, SecretSource};
 use crate::alias::{Alias, Auth};
-use crate::app::{Host, Start};
+use crate::app::{Host, Progress, Start};
 use crate::clock::SystemClock;
 use crate::config::prepare::Prepared;
 use crate::problem::{Code, Problem, Problems};
@@ -35,7 +35,7 @@ impl World {
     ///
     /// # Errors
     /// What stands in the way of a start.
-    pub async fn start(mut prepared: Prepared, progress: &(dyn Fn(&str) + Sync)) -> Result<Self, Problems> {
+    pub async fn start(mut prepared: Prepared, progress: Progress) -> Result<Self, Problems> {
         let data = tempfile::Builder::new().prefix("lockgate-demo-").tempdir().map_err(|error| stuck("a folder", &error))?;
         let crm = Crm::start().await.map_err(|error| stuck("the CRM", &error))?;
         let audit = Audit::start().await.map_err(|error| stuck("the audit service", &error))?;

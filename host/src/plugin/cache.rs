@@ -3,17 +3,18 @@
 //! A file is named by the component's digest and by what compiled it, and starts with an HMAC-SHA256 under the host's key
 //! over both and the code. One that does not verify is compiled anew and replaced.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, OpenOptions};
 use std::hash::{Hash, Hasher};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, Mac};
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
-use wasmtime::component::Component;
 
+use super::native_code::NativeCode;
 use crate::alias::secret::Secret;
 use crate::crash_point::{CrashPoint, reached};
 use crate::partial;
@@ -41,53 +42,52 @@ impl CompileCache {
             Problem::new(Code::DataFolderUnwritable, format!("{}: {why}", folder.display()))
                 .fix("give the folder to the user who runs the host, or remove it: it is only a cache")
         };
-        let close = || -> std::io::Result<u32> {
-            DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-            std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))?;
-            Ok(std::fs::metadata(&folder)?.uid())
-        };
-        let owner = close().map_err(|error| unwritable(error.to_string()))?;
-        if owner != rustix::process::geteuid().as_raw() {
+        let metadata = DirBuilder::new().recursive(true).mode(0o700).create(&folder).and_then(|()| std::fs::symlink_metadata(&folder));
+        let metadata = metadata.map_err(|error| unwritable(error.to_string()))?;
+        if !metadata.is_dir() {
+            return Err(unwritable("is a link to another folder".to_owned()));
+        }
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
             return Err(unwritable("belongs to another user".to_owned()));
         }
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).map_err(|error| unwritable(error.to_string()))?;
         partial::clear(&folder);
         Ok(Self { folder, key })
     }
 
-    /// The compiled form of the component with this digest, if this host compiled it with this engine.
-    #[expect(unsafe_code, reason = "deserialize trusts its bytes; the seal shows that this host wrote them and nobody touched them since")]
-    pub fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
+    /// The compiled form of the component with this digest, if this host compiled it for this engine.
+    pub fn load(&self, engine: &Engine, digest: &str) -> Option<NativeCode> {
         let path = self.path(engine, digest);
-        if std::fs::metadata(&path).ok()?.len() > FILE_BYTES_MAX {
-            return None;
-        }
         // Read once into memory that is ours, so that what is checked is what is loaded.
-        let file = std::fs::read(&path).ok()?;
-        let (seal, code) = file.split_at_checked(SEAL_BYTES)?;
+        let mut file = match read(&path) {
+            Ok(file) => file,
+            Err(why) if why.kind() == ErrorKind::NotFound => return None,
+            Err(why) => {
+                tracing::warn!(file = %path.display(), %why, "compiled code is not taken from what is no file of this host; compiling anew");
+                return None;
+            }
+        };
+        let (seal, code) = file.split_at_checked(SEAL_BYTES).unwrap_or((&[], &file));
         if self.mac(engine, digest, code)?.verify_slice(seal).is_err() {
             tracing::warn!(file = %path.display(), "compiled code that this host did not write, or that was changed since; compiling anew");
             return None;
         }
-        // SAFETY: the bytes are what `Component::serialize` gave for this very engine configuration: `store` wrote them
-        // under a seal that only this host's key can make, over these bytes, this digest and this compatibility hash.
-        let component = unsafe { Component::deserialize(engine, code) };
-        component.inspect_err(|why| tracing::warn!(file = %path.display(), %why, "compiled code does not load; compiling anew")).ok()
+        Some(NativeCode::of_this_host(file.split_off(SEAL_BYTES)))
     }
 
-    /// Keeps a compiled component. That it could not be kept costs the next start time, and nothing else.
-    pub fn store(&self, engine: &Engine, digest: &str, component: &Component) {
-        if let Err(why) = self.try_store(engine, digest, component) {
+    /// Keeps what a component was compiled to. That it could not be kept costs the next start time, and nothing else.
+    pub fn store(&self, engine: &Engine, digest: &str, code: &NativeCode) {
+        if let Err(why) = self.try_store(engine, digest, code.bytes()) {
             tracing::warn!(%why, folder = %self.folder.display(), "compiled code could not be kept");
         }
     }
 
-    fn try_store(&self, engine: &Engine, digest: &str, component: &Component) -> Result<(), wasmtime::Error> {
-        let code = component.serialize()?;
-        let Some(mac) = self.mac(engine, digest, &code) else { return Ok(()) };
+    fn try_store(&self, engine: &Engine, digest: &str, code: &[u8]) -> std::io::Result<()> {
+        let Some(mac) = self.mac(engine, digest, code) else { return Ok(()) };
         let path = self.path(engine, digest);
         let mut beside = partial::in_folder(&self.folder)?;
         beside.write_all(&mac.finalize().into_bytes())?;
-        beside.write_all(&code)?;
+        beside.write_all(code)?;
         beside.as_file().sync_all()?;
         reached(CrashPoint::CompileCacheWriting);
         beside.persist(&path).map_err(|error| error.error)?;
@@ -109,6 +109,19 @@ impl CompileCache {
         mac.update(code);
         Some(mac)
     }
+}
+
+/// A file's content, if it is one, and this user's. A link is not followed, and nobody is waited for at the other end of a pipe.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or_default()).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() || metadata.len() > FILE_BYTES_MAX {
+        return Err(std::io::Error::other("another user's, too large, or no file"));
+    }
+    let mut content = Vec::new();
+    file.take(FILE_BYTES_MAX).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// SHA-256 over all that decides whether compiled code fits an engine.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 use super::manifest::{Manifest, Role};
-use super::wasi;
+use super::{endpoints, wasi};
 use crate::integration::Grant;
 use crate::problem::{Code, Problem};
 
@@ -34,6 +34,8 @@ pub struct Facts {
     pub roles: BTreeSet<Role>,
     /// Everything it asks for, in the order of the component.
     pub imports: Vec<Import>,
+    /// URLs in its data.
+    pub urls: BTreeSet<String>,
 }
 
 /// One thing a component asks for.
@@ -99,10 +101,11 @@ impl ImportKind {
 }
 
 impl Facts {
-    /// Reads the facts of `bytes`; `name` is what a problem calls them, such as the file's name.
+    /// Reads the facts of `bytes`; `name` is what a problem calls them, such as the file's name. Takes time in proportion to them: it is not
+    /// looked at whether the component is [valid](validate), which takes as long as a component wants it to.
     ///
     /// # Errors
-    /// `LG-2002` if this is not a valid component, saying what it is instead; `LG-2006` if its manifest is wrong.
+    /// `LG-2002` if this is not a component, saying what it is instead; `LG-2006` if its manifest is wrong.
     pub fn of(name: &str, bytes: &[u8]) -> Result<Self, Problem> {
         if bytes.len() > COMPONENT_BYTES_MAX {
             return Err(not_a_component(name, &format!("it has {} bytes; {COMPONENT_BYTES_MAX} are the most", bytes.len())));
@@ -110,23 +113,19 @@ impl Facts {
         if let Some(instead) = what_instead(bytes) {
             return Err(not_a_component(name, instead));
         }
-        // First, since validating what is nested takes longer with the square of its depth.
         let outline = Outline::read(bytes).map_err(|error| damaged(name, &error))?;
+        // Validating what is nested takes longer with the square of its depth.
         if outline.depth_max > DEPTH_MAX {
             let why = format!("components and modules are nested {} deep in it; {DEPTH_MAX} is the most", outline.depth_max);
             return Err(not_a_component(name, &why));
         }
-        Validator::new_with_features(features()).validate_all(bytes).map_err(|error| damaged(name, &error))?;
-        let manifest = match outline.manifests.as_slice() {
-            [] => None,
-            [text] => Some(embedded_manifest(name, text)?),
-            _ => return Err(bad_manifest(name, "it has more than one manifest")),
-        };
+        let manifest = outline.manifest(name)?;
         let facts = Self {
             digest: super::sha256_hex(bytes),
             size: bytes.len(),
             manifest,
             roles: outline.exports.iter().filter_map(|export| role(export)).collect(),
+            urls: endpoints::of_data(outline.data),
             imports: outline.imports.into_iter().map(|name| Import { kind: ImportKind::of(&name), name }).collect(),
         };
         facts.roles_agree(name)?;
@@ -148,6 +147,22 @@ impl Facts {
             None => Ok(()),
         }
     }
+}
+
+/// The manifest inside a component that nothing else is known of yet, not even whether it is valid.
+///
+/// # Errors
+/// As [`Facts::of`], as far as it comes to light.
+pub fn manifest_inside(name: &str, bytes: &[u8]) -> Result<Option<Manifest>, Problem> {
+    Outline::read(bytes).map_err(|error| damaged(name, &error))?.manifest(name)
+}
+
+/// Whether a component is valid (WebAssembly specification, "Validation"). A child's work, see `compile`.
+///
+/// # Errors
+/// What is wrong, and where.
+pub fn validate(bytes: &[u8]) -> Result<(), String> {
+    Validator::new_with_features(features()).validate_all(bytes).map(drop).map_err(|error| error.to_string())
 }
 
 /// What is validated: what the host's engine is configured for. Threads, shared memory and memory64 are off.
@@ -215,13 +230,14 @@ fn what_instead(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The top level of a component.
+/// The top level of a component, and the data of everything in it.
 #[derive(Default)]
 struct Outline<'a> {
     imports: Vec<String>,
     exports: Vec<String>,
     manifests: Vec<&'a [u8]>,
     depth_max: usize,
+    data: Vec<&'a [u8]>,
 }
 
 impl<'a> Outline<'a> {
@@ -236,6 +252,11 @@ impl<'a> Outline<'a> {
                     outline.depth_max = outline.depth_max.max(depth);
                 }
                 Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::DataSection(section) => {
+                    for data in section {
+                        outline.data.push(data?.data);
+                    }
+                }
                 _ if depth > 0 => {}
                 Payload::ComponentImportSection(section) => {
                     for import in section {
@@ -252,6 +273,14 @@ impl<'a> Outline<'a> {
             }
         }
         Ok(outline)
+    }
+
+    fn manifest(&self, name: &str) -> Result<Option<Manifest>, Problem> {
+        match self.manifests.as_slice() {
+            [] => Ok(None),
+            [text] => embedded_manifest(name, text).map(Some),
+            _ => Err(bad_manifest(name, "it has more than one manifest")),
+        }
     }
 }
 

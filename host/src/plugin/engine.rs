@@ -74,6 +74,11 @@ impl PluginEngine {
     }
 }
 
+/// An engine that only compiles: it reserves no address space for instances and ticks for nobody.
+pub fn compiling() -> wasmtime::Result<Engine> {
+    Engine::new(&config(Allocation::OnDemand, &Limits::default()))
+}
+
 /// The same code for every host of one version and machine: allocation is no part of what is compiled.
 fn config(allocation: Allocation, limits: &Limits) -> Config {
     let mut config = Config::new();

@@ -32,6 +32,10 @@ pub fn load_or_create(folder: &Path, random: &dyn Random) -> Result<Secret, Prob
 
 fn load(path: &Path, mut file: std::fs::File) -> Result<Secret, Problem> {
     let metadata = file.metadata().map_err(|error| problem(path, &error))?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        let message = format!("{} belongs to another user, who knows what is in it", path.display());
+        return Err(Problem::new(Code::DataFolderUnwritable, message).fix("give the data folder to the user who runs the host"));
+    }
     if metadata.mode() & 0o077 != 0 {
         let message = format!("{} may be read by others than its owner", path.display());
         return Err(Problem::new(Code::DataFolderUnwritable, message).fix(format!("chmod 600 {}", path.display())));

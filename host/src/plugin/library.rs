@@ -15,7 +15,9 @@ use super::build::{self, Progress};
 use super::component::{COMPONENT_BYTES_MAX, Facts};
 use super::lock::{Lock, Locked};
 use super::manifest::Manifest;
+use super::signature::Signature;
 use super::source_digest;
+use super::trust::Trust;
 use crate::config::is_name;
 use crate::config::reader::nearest;
 use crate::config::workspace::{read_text, require_file};
@@ -71,6 +73,8 @@ pub struct Component {
     /// The version requirements it was picked for.
     pub requirements: BTreeSet<String>,
     pub bytes: Vec<u8>,
+    /// A trusted key's, if one has signed it.
+    pub signature: Option<Signature>,
     pub facts: Facts,
 }
 
@@ -318,27 +322,61 @@ impl Resolved {
         Locked { name, version, kind, requirements: self.requirements.iter().cloned().collect(), digest: self.digest.clone() }
     }
 
+    /// Whether it may run on a host with these rules, as far as can be known without building it.
+    ///
+    /// # Errors
+    /// LG-2021 and LG-2022.
+    pub fn vet(&self, trust: &Trust) -> Result<(), Problem> {
+        let Candidate { name, version, kind, .. } = &self.candidate;
+        match kind {
+            Kind::Source => trust.allows(&self.pinned(String::new())).and_then(|()| trust.allows_source(name, version)),
+            Kind::File if trust.require_signed => self.read(trust).map(drop),
+            Kind::File => trust.allows(&self.pinned(self.digest.clone())),
+        }
+    }
+
+    fn pinned(&self, digest: String) -> PinnedPlugin {
+        PinnedPlugin { name: self.candidate.name.clone(), version: self.candidate.version.clone(), digest }
+    }
+
+    /// The bytes of a file that may run, and the trusted signature on them if there is one.
+    fn read(&self, trust: &Trust) -> Result<(Vec<u8>, Option<Signature>), Problem> {
+        let path = &self.candidate.path;
+        let bytes = read_component(path)?;
+        let pinned = self.pinned(super::sha256_hex(&bytes));
+        if pinned.digest != self.digest {
+            return Err(outdated(format!("{} was changed while it was read", path.display())));
+        }
+        // Of a host that trusts nobody in particular it is no concern whether there is a signature, and what is wrong with it.
+        let signature = if trust.keys.is_empty() { None } else { Signature::beside(path)? };
+        trust.admits(&pinned, &bytes, signature.as_ref())?;
+        let trusted = signature.filter(|signature| trust.signer(&bytes, signature).is_some());
+        Ok((bytes, trusted))
+    }
+
     /// Its bytes: read, or built. Blocks for as long as a build takes.
     ///
     /// # Errors
-    /// What is wrong with the file, its manifest or the build.
-    pub fn component(&self, progress: &Progress<'_>) -> Result<Component, Problems> {
+    /// What is wrong with the file, its manifest or the build; and that it may not run.
+    pub fn component(&self, trust: &Trust, progress: &Progress<'_>) -> Result<Component, Problems> {
         let Candidate { name, version, kind, path } = &self.candidate;
-        let bytes = match kind {
-            Kind::File => read_component(path)?,
-            Kind::Source => build::build(path, &source_manifest(path, name)?, progress)?,
+        let (bytes, signature) = match kind {
+            Kind::File => self.read(trust)?,
+            Kind::Source => {
+                self.vet(trust)?;
+                (build::build(path, &source_manifest(path, name)?, progress)?, None)
+            }
         };
         let facts = Facts::of(&path.display().to_string(), &bytes)?;
-        if *kind == Kind::File && facts.digest != self.digest {
-            return Err(outdated(format!("{} was changed while it was read", path.display())).into());
-        }
         if let Some(manifest) = facts.manifest.as_ref().filter(|manifest| manifest.name != *name || manifest.version != *version) {
             let message = format!("{} holds {} {}, which is not what its name says", path.display(), manifest.name, manifest.version);
             return Err(Problem::new(Code::BadManifest, message)
                 .fix(format!("rename it to {}@{}.wasm", manifest.name, manifest.version))
                 .into());
         }
-        let pinned = PinnedPlugin { name: name.clone(), version: version.clone(), digest: facts.digest.clone() };
-        Ok(Component { pinned, requirements: self.requirements.clone(), bytes, facts })
+        let pinned = self.pinned(facts.digest.clone());
+        // What was built has a digest only now.
+        trust.allows(&pinned)?;
+        Ok(Component { pinned, requirements: self.requirements.clone(), bytes, signature, facts })
     }
 }

@@ -1,4 +1,4 @@
-//! Running plugins: the engine, the compile cache, the registry of loaded components and [`PluginInvoker`].
+//! Running plugins: the engine, the compiler in its child process, the compile cache, the registry of loaded components and [`PluginInvoker`].
 //!
 //! The way of one call: `invoke` asks `registry` for the component linked with what the use is offered (`offer`), makes a store
 //! with its imports' state (`state`, `wasi`), instantiates and calls through `bindings` while `meter` counts, and tells what went
@@ -9,8 +9,10 @@
 pub mod bindings;
 pub mod build;
 pub mod cache;
+pub mod compile;
 pub mod component;
 mod config_schema;
+pub mod endpoints;
 pub mod engine;
 pub mod fault;
 pub mod host_key;
@@ -21,14 +23,17 @@ pub mod limits;
 pub mod lock;
 pub mod manifest;
 pub mod meter;
+pub mod native_code;
 pub mod offer;
 pub mod registry;
 pub mod scripted;
 pub mod shares;
+pub mod signature;
 mod source_digest;
 pub mod state;
 #[cfg(test)]
 mod tests;
+pub mod trust;
 pub mod wasi;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -9,6 +9,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use super::Export;
 use super::bindings::v0_1_0::{self, Exports, interface_of};
 use super::cache::CompileCache;
+use super::compile::Compile;
 use super::engine::PluginEngine;
 use super::offer::Offer;
 use super::state::CallState;
@@ -33,6 +34,7 @@ pub enum Origin {
 /// Loaded components by digest.
 pub struct Plugins {
     engine: Arc<PluginEngine>,
+    compiler: Arc<dyn Compile>,
     cache: Option<CompileCache>,
     /// One for every [`Offer`], at its index.
     linkers: Vec<Linker<CallState>>,
@@ -77,25 +79,23 @@ impl Plugins {
     ///
     /// # Errors
     /// LG-7999 if the host's own imports do not link.
-    pub fn new(engine: Arc<PluginEngine>, cache: Option<CompileCache>) -> Result<Self, Problem> {
+    pub fn new(engine: Arc<PluginEngine>, compiler: Arc<dyn Compile>, cache: Option<CompileCache>) -> Result<Self, Problem> {
         let linkers = Offer::every().into_iter().map(|offer| linker(&engine, offer)).collect::<wasmtime::Result<_>>();
         let linkers = linkers.map_err(|why| Problem::new(Code::Internal, format!("the imports of plugins do not link: {why}")))?;
-        Ok(Self { engine, cache, linkers, loaded: RwLock::default() })
+        Ok(Self { engine, compiler, cache, linkers, loaded: RwLock::default() })
     }
 
     /// Loads a component: from memory, from the cache, or by compiling it, which takes seconds for a large one. Blocks.
     ///
     /// # Errors
     /// LG-1014 if `bytes` are not those of the pinned digest, LG-2002 if they are no component, LG-2009 if they do not
-    /// compile, LG-2010 if they import what no host offers.
+    /// compile, LG-2020 if that takes too much, LG-2010 if they import what no host offers.
     pub fn load(&self, plugin: &PinnedPlugin, bytes: &[u8]) -> Result<Origin, Problem> {
         if self.get(&plugin.digest).is_some() {
             return Ok(Origin::Loaded);
         }
         check_bytes(plugin, bytes)?;
-        let engine = self.engine.engine();
-        let cached = self.cache.as_ref().and_then(|cache| cache.load(engine, &plugin.digest));
-        let (component, origin) = match cached {
+        let (component, origin) = match self.cached(plugin) {
             Some(component) => (component, Origin::Cached),
             None => (self.compile(plugin, bytes)?, Origin::Compiled),
         };
@@ -145,14 +145,21 @@ impl Plugins {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }
 
+    fn cached(&self, plugin: &PinnedPlugin) -> Option<Component> {
+        let engine = self.engine.engine();
+        let code = self.cache.as_ref()?.load(engine, &plugin.digest)?;
+        code.component(engine).inspect_err(|why| tracing::warn!(plugin.name, %why, "compiled code does not load; compiling anew")).ok()
+    }
+
     fn compile(&self, plugin: &PinnedPlugin, bytes: &[u8]) -> Result<Component, Problem> {
         let engine = self.engine.engine();
-        let component = Component::from_binary(engine, bytes).map_err(|why| {
-            Problem::new(Code::CompileFailed, format!("plugin {}@{} does not compile: {:#}", plugin.name, plugin.version, why))
-                .fix("build it again with a current toolchain; threads, 64-bit memory and component async are not supported")
+        let code = self.compiler.compile(bytes).map_err(|why| why.problem(&format!("plugin {}@{}", plugin.name, plugin.version)))?;
+        let component = code.component(engine).map_err(|why| {
+            Problem::new(Code::Internal, format!("plugin {}@{}: compiled code does not load: {why:#}", plugin.name, plugin.version))
+                .fix("start the host again: its program may have been replaced while it ran")
         })?;
         if let Some(cache) = &self.cache {
-            cache.store(engine, &plugin.digest, &component);
+            cache.store(engine, &plugin.digest, &code);
         }
         Ok(component)
     }

@@ -7,7 +7,7 @@ use crate::plugin::registry::Origin;
 use crate::problem::Code;
 
 fn load(bytes: &[u8]) -> Result<Origin, Code> {
-    Plugins::new(engine(), None).unwrap().load(&pinned(bytes), bytes).map_err(|problem| problem.code)
+    empty().load(&pinned(bytes), bytes).map_err(|problem| problem.code)
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn refuses_an_import_of_another_type() {
             (export \"lockgate:plugin/transformer@0.1.0\" (instance $empty)))",
     );
     let bytes = bytes.unwrap();
-    let plugins = Plugins::new(engine(), None).unwrap();
+    let plugins = empty();
     plugins.load(&pinned(&bytes), &bytes).unwrap();
     let problem = plugins.prepare(&pinned(&bytes), Export::Transform, Offer::ALL).unwrap_err();
     assert_eq!(problem.code, Code::UnknownImport, "{problem}");
@@ -52,7 +52,7 @@ fn refuses_an_import_of_another_type() {
 #[test]
 fn refuses_an_export_without_its_function() {
     let bytes = wat::parse_str("(component (instance $empty) (export \"lockgate:plugin/transformer@0.1.0\" (instance $empty)))").unwrap();
-    let plugins = Plugins::new(engine(), None).unwrap();
+    let plugins = empty();
     plugins.load(&pinned(&bytes), &bytes).unwrap();
     let problem = plugins.prepare(&pinned(&bytes), Export::Transform, Offer::ALL).unwrap_err();
     assert_eq!(problem.code, Code::WrongRole, "{problem}");
@@ -61,7 +61,7 @@ fn refuses_an_export_without_its_function() {
 #[test]
 fn refuses_bytes_of_another_digest() {
     let other = PinnedPlugin { digest: "00".repeat(32), ..pinned(odd()) };
-    let problem = Plugins::new(engine(), None).unwrap().load(&other, odd()).unwrap_err();
+    let problem = empty().load(&other, odd()).unwrap_err();
     assert_eq!(problem.code, Code::LockOutdated);
 }
 
@@ -90,7 +90,7 @@ async fn a_plugin_that_is_not_loaded_cannot_run() {
 fn goes_by_what_a_component_exports() {
     assert_eq!(plugins().exports(&pinned(odd()).digest), Export::ALL);
     let bytes = wat::parse_str("(component)").unwrap();
-    let plugins = Plugins::new(engine(), None).unwrap();
+    let plugins = empty();
     plugins.load(&pinned(&bytes), &bytes).unwrap();
     let problem = plugins.prepare(&pinned(&bytes), Export::Deliver, Offer::ALL).unwrap_err();
     assert_eq!(problem.code, Code::WrongRole);
@@ -102,7 +102,7 @@ fn compiles_once_and_then_takes_it_from_the_cache() {
     let bytes = wat::parse_str("(component (core module (func (export \"f\") (result i32) i32.const 42)))").unwrap();
     let start = |key: u8| {
         let cache = CompileCache::open(folder.path(), Secret::new([key; 32])).unwrap();
-        Plugins::new(engine(), Some(cache)).unwrap()
+        Plugins::new(engine(), Arc::new(InProcess(engine())), Some(cache)).unwrap()
     };
     let plugins = start(1);
     assert_eq!(plugins.load(&pinned(&bytes), &bytes), Ok(Origin::Compiled));

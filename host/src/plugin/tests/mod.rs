@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::compile::in_process::InProcess;
 use super::engine::PluginEngine;
 use super::invoke::{Around, WasmInvoker};
 use super::limits::Limits;
@@ -62,10 +63,15 @@ pub fn engine() -> Arc<PluginEngine> {
     ENGINE.get_or_init(|| Arc::new(PluginEngine::new(&Limits::default()).unwrap())).clone()
 }
 
+/// A registry with nothing in it.
+pub fn empty() -> Plugins {
+    Plugins::new(engine(), Arc::new(InProcess(engine())), None).unwrap()
+}
+
 fn plugins() -> Arc<Plugins> {
     static PLUGINS: OnceLock<Arc<Plugins>> = OnceLock::new();
     let load = || {
-        let plugins = Plugins::new(engine(), None).unwrap();
+        let plugins = empty();
         plugins.load(&pinned(odd()), odd()).unwrap();
         Arc::new(plugins)
     };

@@ -1,0 +1,27 @@
+//! `lockgate compile-plugin`: compiling as a process of its own. Hidden: a host starts it.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::plugin::compile::child::{self, Task};
+
+/// Compile the component on standard input, under limits
+#[derive(Debug, Args)]
+pub struct CompilePlugin {
+    /// Bytes of memory it may use
+    #[arg(long, value_name = "BYTES")]
+    memory: u64,
+    /// Seconds of CPU time it may use
+    #[arg(long, value_name = "SECONDS")]
+    cpu: u64,
+    /// Only say whether it is valid
+    #[arg(long)]
+    validate: bool,
+}
+
+impl CompilePlugin {
+    pub fn run(&self) -> ExitCode {
+        ExitCode::from(child::run(Task { memory_bytes: self.memory, cpu_s: self.cpu, validate: self.validate }))
+    }
+}
