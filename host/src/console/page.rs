@@ -256,7 +256,7 @@ fn top(page: &Page, session: Option<&Session>) -> Markup {
                 }
                 div.tools {
                     p #live role="status" hidden {}
-                    p.small.muted title="Who is signed in, and as what" {
+                    p.who.small.muted title="Who is signed in, and as what" {
                         (session.who().name())
                         @if session.who().role() != Role::Local { " (" (session.who().role()) ")" }
                     }
