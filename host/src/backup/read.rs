@@ -58,7 +58,7 @@ struct Place<'a> {
     /// Whether there was no such folder.
     is_new: bool,
     staging: Option<TempDir>,
-    _lock: File,
+    _lock: sqlite::Held,
 }
 
 impl<'a> Place<'a> {

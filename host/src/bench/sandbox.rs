@@ -74,7 +74,7 @@ pub async fn measure(room: &Room<'_>) -> Result<[Row; 2], Problem> {
 
 /// Every round takes each figure once, so that what else the machine does meets all of them.
 async fn figures(component: &[u8], order: &[u8], rounds: u32) -> Result<Figures, Problem> {
-    let (invoker, call) = sandbox_of(component, order)?;
+    let (invoker, call) = sandbox_of(component, order, CompileChild::new(CompileLimits::default()))?;
     let mut kept = invoker.keep(call.clone()).await.map_err(failed)?;
     let mut taken: [Vec<Duration>; 4] = Default::default();
     for _ in 0..rounds {
@@ -122,15 +122,14 @@ fn failed(why: impl std::fmt::Debug) -> Problem {
 ///
 /// # Errors
 /// The component does not load.
-pub fn sandbox_of(component: &[u8], order: &[u8]) -> Result<(WasmInvoker, Call), Problem> {
-    Ok((invoker(component)?, call(component, order)))
+pub fn sandbox_of(component: &[u8], order: &[u8], compiler: CompileChild) -> Result<(WasmInvoker, Call), Problem> {
+    Ok((invoker(component, compiler)?, call(component, order)))
 }
 
 /// A host's own invoker, with nothing behind its capabilities.
-fn invoker(component: &[u8]) -> Result<WasmInvoker, Problem> {
+fn invoker(component: &[u8], compiler: CompileChild) -> Result<WasmInvoker, Problem> {
     let limits = Limits::default();
-    let compiler = Arc::new(CompileChild::new(CompileLimits::default()));
-    let plugins = Plugins::new(Arc::new(PluginEngine::new(&limits)?), compiler, None)?;
+    let plugins = Plugins::new(Arc::new(PluginEngine::new(&limits)?), Arc::new(compiler), None)?;
     plugins.load(&pinned(component), component)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let around = Around {

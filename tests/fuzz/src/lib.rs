@@ -17,6 +17,7 @@ use lockgate::clock::Timestamp;
 use lockgate::config::{EnvironmentFile, HostConfig, IntegrationFile};
 use lockgate::ingress::verify::verify;
 use lockgate::message::{Message, MessageId};
+use lockgate::plugin::compile::{CompileChild, CompileLimits};
 use lockgate::plugin::invoke::WasmInvoker;
 use lockgate::plugin::{Call, Effects, PluginInvoker};
 use lockgate::problem::Problem;
@@ -27,11 +28,31 @@ use url::Url;
 #[path = "../../support/wat.rs"]
 mod wat;
 
-/// Where that looks for its files.
+/// Where that looks for its files, and the program that compiles.
 mod build {
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+    use std::sync::OnceLock;
+
     /// The project's root.
-    pub fn root() -> &'static std::path::Path {
-        std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    pub fn root() -> &'static Path {
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    }
+
+    /// The `lockgate` that `LOCKGATE_BINARY` names, or that is built from the sources as they are.
+    pub fn binary() -> &'static Path {
+        static BINARY: OnceLock<PathBuf> = OnceLock::new();
+        BINARY.get_or_init(|| {
+            if let Some(named) = std::env::var_os("LOCKGATE_BINARY") {
+                return named.into();
+            }
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--quiet", "--package", "lockgate", "--bin", "lockgate"]).current_dir(root());
+            assert!(cargo.status().is_ok_and(|status| status.success()), "the binary does not build");
+            // target/debug/deps/<this test> → target/debug/lockgate
+            let deps = std::env::current_exe().unwrap_or_default();
+            deps.ancestors().nth(2).unwrap_or(root()).join("lockgate")
+        })
     }
 }
 
@@ -104,7 +125,8 @@ pub fn results(data: &[u8]) {
         let component = wat::transformer(GUEST);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         {
-            let (invoker, call) = sandbox_of(&component, b"").expect("the guest loads");
+            let compiler = CompileChild::new(CompileLimits::default()).run_by(build::binary().into());
+            let (invoker, call) = sandbox_of(&component, b"", compiler).expect("the guest loads");
             (invoker, call, runtime)
         }
     });

@@ -42,7 +42,6 @@ mod tokens;
 mod writer;
 mod writing;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
@@ -55,7 +54,7 @@ pub use clean::Cleaned;
 pub use copy::{NEWEST_SCHEMA, check_copy, copy_into, version_of};
 pub use key_value::KeyValue;
 pub use ledger::Ledger;
-pub use open::{DATABASE_FILE, LOCK_FILE, claim};
+pub use open::{DATABASE_FILE, Held, LOCK_FILE, claim};
 pub use pauses::{PauseRow, PauseRows};
 pub use releases::{Activation, Releases};
 pub use retention::Forgotten;
@@ -137,7 +136,7 @@ pub(crate) struct Inner {
     generation: i64,
     last_seen_time: Timestamp,
     /// Let go last.
-    _lock: File,
+    _lock: Held,
 }
 
 impl std::fmt::Debug for Inner {

@@ -37,7 +37,7 @@ const STATEMENTS_KEPT: usize = 128;
 #[derive(Debug)]
 pub(super) struct Opened {
     /// Locked as long as it is open.
-    pub lock: File,
+    pub lock: Held,
     pub database: PathBuf,
     pub writer: Connection,
     /// How many processes have opened the folder, this one counted.
@@ -87,7 +87,7 @@ pub(super) fn open(folder: &Path, medium: &Medium) -> Result<Opened, Problem> {
 ///
 /// # Errors
 /// LG-3001 where it cannot be made, LG-3002 where another process has it, LG-3004 on a network file system.
-pub fn claim(folder: &Path) -> Result<File, Problem> {
+pub fn claim(folder: &Path) -> Result<Held, Problem> {
     make(folder)?;
     refuse_network(folder)?;
     lock(folder)
@@ -175,7 +175,20 @@ fn network_kind(magic: u64) -> Option<&'static str> {
     }
 }
 
-fn lock(folder: &Path) -> Result<File, Problem> {
+/// The data folder's lock, held until it is dropped. It is let go by name: closing the file alone would leave it to a child process that is
+/// just being started, and has not closed its copy yet.
+#[derive(Debug)]
+pub struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Err(why) = self.0.unlock() {
+            tracing::warn!(%why, "the data folder's lock is let go by closing it only");
+        }
+    }
+}
+
+fn lock(folder: &Path) -> Result<Held, Problem> {
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -184,7 +197,7 @@ fn lock(folder: &Path) -> Result<File, Problem> {
         .open(folder.join(LOCK_FILE))
         .map_err(|error| unwritable(folder, &error))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Held(file)),
         Err(TryLockError::WouldBlock) => {
             Err(Problem::new(Code::DataFolderInUse, format!("another host uses the data folder {}", folder.display()))
                 .fix("stop it, or give this host a data folder of its own in lockgate.toml"))

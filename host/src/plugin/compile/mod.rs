@@ -13,6 +13,7 @@ mod turns;
 
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
@@ -66,7 +67,7 @@ pub trait Compile: Send + Sync {
 pub enum CompileFailure {
     #[error("is not valid: {0}")]
     Refused(String),
-    #[error("takes more than {} of memory to check or compile, the most it may", shown_bytes(*.0))]
+    #[error("takes more than {} of memory to check or compile, the most it may", quantity::shown_size(*.0))]
     Memory(u64),
     #[error("takes more than {} of CPU time to check or compile, the most it may", quantity::shown(*.0))]
     Cpu(Duration),
@@ -105,25 +106,24 @@ impl CompileFailure {
     }
 }
 
-/// A size in the largest unit that holds it whole.
-fn shown_bytes(bytes: u64) -> String {
-    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)) {
-        Some((unit, name)) => format!("{}{name}", bytes / unit),
-        None => format!("{bytes}B"),
-    }
-}
-
 /// Compiles in children of this process, at most one for each core at once. Each is this very program, run as [`COMMAND`].
 #[derive(Debug)]
 pub struct CompileChild {
+    /// None for the one that runs.
+    program: Option<PathBuf>,
     limits: CompileLimits,
     turns: Turns,
 }
 
 impl CompileChild {
     pub fn new(limits: CompileLimits) -> Self {
-        Self { limits, turns: Turns::new(cores()) }
+        Self { program: None, limits, turns: Turns::new(cores()) }
+    }
+
+    /// With the `lockgate` at `program`, for programs that are another one.
+    #[must_use]
+    pub fn run_by(self, program: PathBuf) -> Self {
+        Self { program: Some(program), ..self }
     }
 
     /// Whether `component` is valid, under the same limits: there are components that take hours to be found out.
@@ -136,7 +136,11 @@ impl CompileChild {
 
     fn command(&self) -> std::io::Result<Command> {
         // The program that runs, not whatever stands at its path by now.
-        let program = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None if cfg!(target_os = "linux") => "/proc/self/exe".into(),
+            None => std::env::current_exe()?,
+        };
         let mut command = Command::new(program);
         command.arg0("lockgate").args([COMMAND, "--memory", &self.limits.memory_bytes.to_string()]);
         command.args(["--cpu", &self.limits.cpu.as_millis().div_ceil(1000).to_string()]);
