@@ -118,3 +118,34 @@ fn every_file_that_the_architecture_names_is_there() {
         page.spans().into_iter().filter(named).filter(|span| !places.iter().any(|place| place.join(span).exists())).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
+
+/// The tests that the last column of the tables in `docs/security.md` names, each once.
+fn named_tests(page: &MarkdownPage) -> std::collections::BTreeSet<String> {
+    let last = |line: &str| line.trim_end().strip_suffix(" |").and_then(|row| row.rsplit_once(" | ")).map(|(_, last)| last.to_owned());
+    let rows = page.text.lines().filter(|line| line.starts_with("| ")).filter_map(last);
+    rows.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let sources: Vec<String> = ["host/src", "tests"].iter().flat_map(|folder| rust_files(&root().join(folder))).collect();
+    let named = named_tests(&MarkdownPage::read("docs/security.md"));
+    assert!(named.len() > 100, "{named:?}");
+    let is_there = |name: &str| {
+        let (function, table, list) = (format!("fn {name}("), format!("    {name} => "), format!("    {name},\n"));
+        sources.iter().any(|text| text.contains(&function) || text.contains(&table) || text.contains(&list))
+    };
+    let missing: Vec<_> = named.iter().filter(|name| !is_there(name)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// The texts of every Rust file below `folder`.
+fn rust_files(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let texts = entries.map(|path| match path.extension().and_then(|extension| extension.to_str()) {
+        Some("rs") => vec![std::fs::read_to_string(&path).unwrap()],
+        None if path.is_dir() => rust_files(&path),
+        _ => Vec::new(),
+    });
+    texts.flatten().collect()
+}

@@ -46,8 +46,7 @@ fn scene(limits: &str) -> (Scene, Target) {
 
     let workspace = workspace(&std::fs::read(attacks_guest()).unwrap(), "");
     let step = "[[step]]\nplugin = \"attack@1\"\ngrant = [\"key-value\", \"queue\"]\nbind = { target = \"target\" }\n[sink]\nchannel = \"attack.out\"\n";
-    let auth =
-        format!("network = [\"127.0.0.0/8\"]\nauth = {{ api-key = {{ header = \"X-Api-Key\", key = {{ env = \"SHOP_SECRET\" }} }} }}\n");
+    let auth = "network = [\"127.0.0.0/8\"]\nauth = { api-key = { header = \"X-Api-Key\", key = { env = \"SHOP_SECRET\" } } }\n";
     let environment =
         format!("[alias.target]\nurl = \"http://{address}/base\"\n{auth}[alias.unbound]\nurl = \"http://{address}/unbound\"\n{auth}");
     workspace
