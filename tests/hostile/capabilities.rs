@@ -50,6 +50,8 @@ fn scene(limits: &str) -> (Scene, Target) {
     let environment =
         format!("[alias.target]\nurl = \"http://{address}/base\"\n{auth}[alias.unbound]\nurl = \"http://{address}/unbound\"\n{auth}");
     workspace
+        // The guest holds what it tries to reach; that it does would else be found out before it runs.
+        .write("lockgate.toml", "[plugins]\npaths = [\"plugins\"]\nknown-urls = [\"http://evil.example/\", \"https://evil.example/\"]\n")
         .write("environments/test.toml", &environment)
         .write("integrations/attack.toml", &flow(&webhook("attack"), &format!("{step}[limits]\n{limits}")))
         .write("integrations/victim.toml", &flow(&webhook("victim"), step));

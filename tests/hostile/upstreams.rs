@@ -282,7 +282,7 @@ fn a_path_that_leaves_the_alias_is_sent_nowhere() {
     let file = workspace.path().join("integrations/away.toml");
     let integration = std::fs::read_to_string(&file).unwrap();
     for (number, path) in
-        ["/../admin", "/%2e%2e/admin", "//evil.example/", "/\\\\evil.example", "/a%2fb", "/a\\r\\nx: y"].iter().enumerate()
+        ["/../admin", "/%2e%2e/admin", "/x//evil.example/", "/\\\\evil.example", "/a%2fb", "/a\\r\\nx: y"].iter().enumerate()
     {
         std::fs::write(&file, integration.replace("path = \"/in\"", &format!("path = \"{path}\""))).unwrap();
         let host = Host::start_with(&workspace, &["--deploy"]);
@@ -294,5 +294,10 @@ fn a_path_that_leaves_the_alias_is_sent_nowhere() {
         assert!(letter.to_string().contains("denied"), "{path}: {letter:#}");
         assert!(host.stop().success());
     }
+    // One that names a host is not even started with.
+    std::fs::write(&file, integration.replace("path = \"/in\"", "path = \"//evil.example/\"")).unwrap();
+    let refused = workspace.command("run").arg("--deploy").output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && said.contains("LG-1008"), "{said}");
     assert_eq!(target.asked(), 0);
 }

@@ -54,13 +54,14 @@ use end_to_end::Pair;
 use room::Room;
 
 /// The rows there are, in their order.
-pub const ROWS: [&str; 14] = [
+pub const ROWS: [&str; 15] = [
     "end-to-end",
     "intake-p50",
     "intake-p99",
     "store-accept",
     "sandbox-call",
     "sandbox-over-reused",
+    "sandbox-limits",
     "growth-waiting",
     "growth-integrations",
     "growth-memory",
@@ -111,7 +112,7 @@ async fn measure(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report, Problem> {
     if wants(&["store-accept"]) {
         rows.push(store::accept(&room).await?);
     }
-    if wants(&["sandbox-call", "sandbox-over-reused"]) {
+    if wants(&["sandbox-call", "sandbox-over-reused", "sandbox-limits"]) {
         rows.extend(sandbox::measure(&room).await?);
     }
     if wants(&["growth-waiting"]) {

@@ -1,5 +1,6 @@
-//! `sandbox-call` and `sandbox-over-reused`: what a fresh sandbox for every message costs. The same mapping is called natively, in an
-//! instance that is kept, and in a fresh one as every delivery gets it.
+//! `sandbox-call`, `sandbox-over-reused` and `sandbox-limits`: what a fresh sandbox for every message costs, and what of it is for its
+//! limits. The same mapping is called natively, in an instance that is kept, in fresh ones under none, one and all of the limits of a store,
+//! and as every delivery calls it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
@@ -23,7 +24,7 @@ use crate::message::{Headers, Key, Message, MessageId};
 use crate::message_store::{KeyValueRead, StoreError};
 use crate::plugin::compile::{CompileChild, CompileLimits};
 use crate::plugin::engine::PluginEngine;
-use crate::plugin::invoke::{Around, WasmInvoker};
+use crate::plugin::invoke::{Around, Guard, WasmInvoker};
 use crate::plugin::limits::Limits;
 use crate::plugin::registry::Plugins;
 use crate::plugin::{Call, Effects, Export, PluginInvoker, sha256_hex};
@@ -49,15 +50,18 @@ struct Figures {
     reused: f64,
     /// A store, an instance, the call, and all of it dropped again, under no limits: what the engine costs.
     bare: f64,
+    /// The same under one limit of a store each, in the order of [`Guard::ALL`].
+    under: [f64; Guard::ALL.len()],
     /// The whole of `plugin::invoke`, as a delivery calls it.
     fresh: f64,
 }
 
-/// Both rows.
-pub async fn measure(room: &Room<'_>) -> Result<[Row; 2], Problem> {
+/// All three rows.
+pub async fn measure(room: &Room<'_>) -> Result<[Row; 3], Problem> {
     let component = room.plugins()?.transformer();
     room.say("calling a mapping: natively, in one sandbox, and in a fresh one every time");
-    let Figures { native, reused, bare, fresh } = figures(component, BODY.as_bytes(), room.size.calls.div_ceil(CALLS)).await?;
+    let Figures { native, reused, bare, under, fresh } = figures(component, BODY.as_bytes(), room.size.calls.div_ceil(CALLS)).await?;
+    let limits = limits_row(bare, under, fresh);
     let [native, reused_text, bare] = [native, reused, bare].map(readable);
     let note = format!("plugin::invoke for a 313 B order, against what it may take; natively {native} µs, the engine alone {bare}");
     Ok([
@@ -69,7 +73,28 @@ pub async fn measure(room: &Room<'_>) -> Result<[Row; 2], Problem> {
             1.0,
             format!("the same less a call of an instance that is kept, {reused_text} µs; against what it may take"),
         ),
+        limits,
     ])
+}
+
+/// What of a fresh call is for its limits. One that costs less than the measurement swings is nothing.
+fn limits_row(bare: f64, under: [f64; Guard::ALL.len()], fresh: f64) -> Row {
+    let each = Guard::ALL.into_iter().zip(under).map(|(guard, under)| {
+        let what = match guard {
+            Guard::Memory => "memory",
+            Guard::HostcallBytes => "bytes of a host call",
+            Guard::Handles => "handles",
+            Guard::Cpu => "CPU time",
+        };
+        format!("{what} {} µs", readable((under - bare).max(0.0)))
+    });
+    let each: Vec<_> = each.collect();
+    let rest = readable((fresh - bare - under.iter().map(|under| (under - bare).max(0.0)).sum::<f64>()).max(0.0));
+    let note = format!(
+        "a fresh call under all limits less one under none, against the call: {}; wall time, output, log and the rest {rest}",
+        each.join(", ")
+    );
+    Row::stated("sandbox-limits", "µs", [(fresh - bare).max(0.0), fresh], note)
 }
 
 /// Every round takes each figure once, so that what else the machine does meets all of them.
@@ -77,6 +102,7 @@ async fn figures(component: &[u8], order: &[u8], rounds: u32) -> Result<Figures,
     let (invoker, call) = sandbox_of(component, order, CompileChild::new(CompileLimits::default()))?;
     let mut kept = invoker.keep(call.clone()).await.map_err(failed)?;
     let mut taken: [Vec<Duration>; 4] = Default::default();
+    let mut under: [Vec<Duration>; Guard::ALL.len()] = Default::default();
     for _ in 0..rounds {
         let start = stopwatch::now();
         for _ in 0..CALLS {
@@ -90,12 +116,10 @@ async fn figures(component: &[u8], order: &[u8], rounds: u32) -> Result<Figures,
         }
         taken[1].push(start.elapsed());
 
-        let calls = prepared(&call);
-        let start = stopwatch::now();
-        for call in calls {
-            invoker.keep(call).await.map_err(failed)?.call().await.map_err(failed)?.map_err(failed)?;
+        taken[2].push(kept_under(&invoker, &call, &[]).await?);
+        for (guard, taken) in Guard::ALL.into_iter().zip(&mut under) {
+            taken.push(kept_under(&invoker, &call, &[guard]).await?);
         }
-        taken[2].push(start.elapsed());
 
         let calls = prepared(&call);
         let start = stopwatch::now();
@@ -104,8 +128,19 @@ async fn figures(component: &[u8], order: &[u8], rounds: u32) -> Result<Figures,
         }
         taken[3].push(start.elapsed());
     }
-    let [native, reused, bare, fresh] = taken.map(|taken| median(taken.iter().map(Duration::as_secs_f64)) * 1e6 / f64::from(CALLS));
-    Ok(Figures { native, reused, bare, fresh })
+    let one_us = |taken: Vec<Duration>| median(taken.iter().map(Duration::as_secs_f64)) * 1e6 / f64::from(CALLS);
+    let [native, reused, bare, fresh] = taken.map(one_us);
+    Ok(Figures { native, reused, bare, under: under.map(one_us), fresh })
+}
+
+/// How long calls take that each have an instance of their own, under some limits of a store.
+async fn kept_under(invoker: &WasmInvoker, call: &Call, guards: &[Guard]) -> Result<Duration, Problem> {
+    let calls = prepared(call);
+    let start = stopwatch::now();
+    for call in calls {
+        invoker.keep_under(call, guards).await.map_err(failed)?.call().await.map_err(failed)?.map_err(failed)?;
+    }
+    Ok(start.elapsed())
 }
 
 /// What a delivery makes of its lease before it calls; not part of the sandbox.

@@ -11,6 +11,7 @@ use crate::config::workspace::read_text;
 use crate::config::{HostConfig, PluginsConfig};
 use crate::plugin::compile::CompileChild;
 use crate::plugin::component::{Facts, ImportKind};
+use crate::plugin::in_words::in_words;
 use crate::plugin::library::read_component;
 use crate::plugin::signature::Signature;
 use crate::plugin::trust::{Standing, Trust};
@@ -63,6 +64,9 @@ struct Inspected {
     #[serde(flatten)]
     facts: Facts,
     signature: Standing,
+    /// What it could do, in sentences.
+    #[serde(rename = "in-words")]
+    in_words: Vec<String>,
 }
 
 fn inspect(file: &Path, trust: &Trust, validator: &CompileChild) -> Result<Inspected, Problem> {
@@ -76,7 +80,8 @@ fn inspect(file: &Path, trust: &Trust, validator: &CompileChild) -> Result<Inspe
         Err(problem) if problem.code == Code::Unsigned => Standing::Untrusted,
         Err(problem) => return Err(problem),
     };
-    Ok(Inspected { facts, signature })
+    let in_words = in_words(&facts);
+    Ok(Inspected { facts, signature, in_words })
 }
 
 /// The rules of the workspace `dir`; where there is none, nobody is trusted and the limits are as everywhere.
@@ -88,7 +93,7 @@ fn rules_of(dir: &Path) -> Result<PluginsConfig, Problems> {
     read_text(&path).and_then(|text| HostConfig::parse(&path, &text)).map(|config| config.plugins)
 }
 
-fn print(Inspected { facts, signature }: &Inspected) {
+fn print(Inspected { facts, signature, in_words }: &Inspected) {
     match &facts.manifest {
         Some(manifest) => {
             output::line(format_args!("{} {}", manifest.name, manifest.version));
@@ -122,6 +127,8 @@ fn print(Inspected { facts, signature }: &Inspected) {
         output::line(format_args!("    {harmless} {interfaces} of its language's runtime (all of them: --json)"));
         output::line("      virtual time, seeded chance, output into the log; no files, no network");
     }
+    output::line("  in words");
+    in_words.iter().for_each(|sentence| output::line(format_args!("    {sentence}")));
 }
 
 fn standing(signature: &Standing) -> String {

@@ -52,6 +52,42 @@ impl std::fmt::Debug for WasmInvoker {
     }
 }
 
+/// More ticks than a host lives to see.
+const FOR_EVER: u64 = u64::MAX / 2;
+
+/// A limit that wasmtime keeps, store by store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Memory, tables and instances, summed over the store.
+    Memory,
+    /// Bytes handed over in one host call.
+    HostcallBytes,
+    Handles,
+    /// Looks at the thread's time at every tick.
+    Cpu,
+}
+
+impl Guard {
+    /// Every one: what each call of a delivery runs under.
+    pub const ALL: [Self; 4] = [Self::Memory, Self::HostcallBytes, Self::Handles, Self::Cpu];
+
+    fn put_on(self, store: &mut Store<CallState>) {
+        let shared = store.data().shared.clone();
+        match self {
+            Self::Memory => store.limiter(|state| &mut state.limiter),
+            Self::HostcallBytes => store.set_hostcall_fuel(shared.call.limits.hostcall_bytes),
+            Self::Handles => store.set_max_component_handles(shared.call.limits.handles),
+            Self::Cpu => {
+                store.set_epoch_deadline(1);
+                store.epoch_deadline_callback(move |_| {
+                    shared.meter.check_cpu()?;
+                    Ok(UpdateDeadline::Yield(1))
+                });
+            }
+        }
+    }
+}
+
 /// Everything around an invoker.
 #[derive(Clone)]
 pub struct Around {
@@ -92,8 +128,19 @@ impl WasmInvoker {
     /// # Errors
     /// What keeps it from running, and a trap while it is instantiated.
     pub async fn keep(&self, call: Call) -> wasmtime::Result<Kept> {
+        self.keep_under(call, &Guard::ALL).await
+    }
+
+    /// The same under some limits of a store only, so that each can be measured.
+    ///
+    /// # Errors
+    /// As [`Self::keep`].
+    pub async fn keep_under(&self, call: Call, guards: &[Guard]) -> wasmtime::Result<Kept> {
         let prepared = self.prepare(&call).map_err(wasmtime::Error::new)?;
-        let mut store = self.store(self.shared(call), Effects::default());
+        let mut store = self.unguarded(self.shared(call), Effects::default());
+        // Without any there would be no epoch to go on in.
+        store.set_epoch_deadline(FOR_EVER);
+        guards.iter().for_each(|guard| guard.put_on(&mut store));
         let instance = prepared.instance.instantiate_async(&mut store).await?;
         Ok(Kept { store, instance, prepared })
     }
@@ -112,8 +159,15 @@ impl WasmInvoker {
         })
     }
 
-    /// A store with everything the call's imports work on.
+    /// A store with everything the call's imports work on, under every limit of a store.
     fn store(&self, shared: Arc<Shared>, carried: Effects) -> Store<CallState> {
+        let mut store = self.unguarded(shared, carried);
+        Guard::ALL.into_iter().for_each(|guard| guard.put_on(&mut store));
+        store
+    }
+
+    /// The same under none.
+    fn unguarded(&self, shared: Arc<Shared>, carried: Effects) -> Store<CallState> {
         let call = &shared.call;
         let limits = &*call.limits;
         let Effects { key_values, sends, locks } = carried;
@@ -129,16 +183,7 @@ impl WasmInvoker {
             standard_output: OpenLine::new(PrintedTo::Standard),
             standard_error: OpenLine::new(PrintedTo::Error),
         };
-        let mut store = Store::new(self.plugins.engine().engine(), state);
-        store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(limits.hostcall_bytes);
-        store.set_max_component_handles(limits.handles);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(move |_| {
-            shared.meter.check_cpu()?;
-            Ok(UpdateDeadline::Yield(1))
-        });
-        store
+        Store::new(self.plugins.engine().engine(), state)
     }
 
     /// Instantiates and calls, both under every limit.

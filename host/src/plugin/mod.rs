@@ -16,6 +16,7 @@ pub mod endpoints;
 pub mod engine;
 pub mod fault;
 pub mod host_key;
+pub mod in_words;
 pub mod invoke;
 pub mod kept;
 pub mod library;
