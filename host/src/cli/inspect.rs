@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Common, Failure, output};
 use crate::config::workspace::read_text;
 use crate::config::{HostConfig, PluginsConfig};
+use crate::integration::PinnedPlugin;
 use crate::plugin::compile::CompileChild;
 use crate::plugin::component::{Facts, ImportKind};
 use crate::plugin::in_words::in_words;
@@ -64,9 +65,14 @@ struct Inspected {
     #[serde(flatten)]
     facts: Facts,
     signature: Standing,
+    /// Why no host with the workspace's rules runs it: revoked, or too old. What else keeps it from running is for `check`.
+    refused: Option<String>,
     /// What it could do, in sentences.
     #[serde(rename = "in-words")]
     in_words: Vec<String>,
+    /// Whether there is anybody to hold a signature against.
+    #[serde(skip)]
+    has_keys: bool,
 }
 
 fn inspect(file: &Path, trust: &Trust, validator: &CompileChild) -> Result<Inspected, Problem> {
@@ -81,7 +87,14 @@ fn inspect(file: &Path, trust: &Trust, validator: &CompileChild) -> Result<Inspe
         Err(problem) => return Err(problem),
     };
     let in_words = in_words(&facts);
-    Ok(Inspected { facts, signature, in_words })
+    let pinned = facts.manifest.as_ref().map(|manifest| PinnedPlugin {
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+        digest: facts.digest.clone(),
+    });
+    let refused = pinned.and_then(|pinned| trust.allows(&pinned).err()).map(|problem| problem.message);
+    let has_keys = !trust.keys.is_empty();
+    Ok(Inspected { facts, signature, refused, in_words, has_keys })
 }
 
 /// The rules of the workspace `dir`; where there is none, nobody is trusted and the limits are as everywhere.
@@ -93,7 +106,7 @@ fn rules_of(dir: &Path) -> Result<PluginsConfig, Problems> {
     read_text(&path).and_then(|text| HostConfig::parse(&path, &text)).map(|config| config.plugins)
 }
 
-fn print(Inspected { facts, signature, in_words }: &Inspected) {
+fn print(Inspected { facts, signature, refused, in_words, has_keys }: &Inspected) {
     match &facts.manifest {
         Some(manifest) => {
             output::line(format_args!("{} {}", manifest.name, manifest.version));
@@ -112,7 +125,10 @@ fn print(Inspected { facts, signature, in_words }: &Inspected) {
     output::line(format_args!("  roles    {}", if roles.is_empty() { "none".to_owned() } else { roles.join(", ") }));
     output::line(format_args!("  size     {} bytes", facts.size));
     output::line(format_args!("  digest   sha256:{}", facts.digest));
-    output::line(format_args!("  signed   {}", standing(signature)));
+    output::line(format_args!("  signed   {}", standing(signature, *has_keys)));
+    if let Some(why) = refused {
+        output::line(format_args!("  REFUSED  {}", output::printable(why)));
+    }
     for url in &facts.urls {
         output::line(format_args!("  URL      {} (in its data: no integration can choose another)", output::printable(url)));
     }
@@ -131,8 +147,11 @@ fn print(Inspected { facts, signature, in_words }: &Inspected) {
     in_words.iter().for_each(|sentence| output::line(format_args!("    {sentence}")));
 }
 
-fn standing(signature: &Standing) -> String {
+fn standing(signature: &Standing, has_keys: bool) -> String {
     match signature {
+        Standing::Untrusted if !has_keys => {
+            "perhaps: there is a signature, and no trusted-keys in a lockgate.toml here to hold it against".to_owned()
+        }
         Standing::Signed { by } => format!("by {by}, whom lockgate.toml trusts"),
         Standing::Unsigned => "no".to_owned(),
         Standing::Untrusted => "NOT BY ANYBODY whom lockgate.toml trusts: another's signature, or one over another file".to_owned(),

@@ -177,6 +177,9 @@ const PROXY_EXAMPLE: &str = "\"http://proxy.acme.example:3128\"";
 
 /// A proxy: `http`, a host and a port.
 fn proxy(text: &str) -> Result<Url, String> {
+    if Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some()) {
+        return Err("proxies that ask for a user name and a password are not built; nothing of `auth` goes to a proxy".to_owned());
+    }
     match endpoint(text)? {
         url if url.scheme() != "http" => Err("a proxy is spoken to over `http`; what goes through it is `https` all the same".to_owned()),
         url if url.path() != "/" => Err("a proxy has no path".to_owned()),

@@ -57,12 +57,11 @@ fn value(limit: Limit, node: &Node<'_>) -> Option<u64> {
         true => Ok(value),
         false => Err(format!("must be from {} to {}", shown(limit, least), shown(limit, most))),
     };
-    let example = match limit.unit() {
-        Unit::Bytes => "\"16MiB\"",
-        Unit::Milliseconds => "\"10s\"",
-        Unit::Count => return node.integer(least..most.saturating_add(1), "100"),
-    };
-    node.parsed(example, |text| match limit.unit() {
+    let example = shown(limit, CallLimits::default().get(limit));
+    if limit.unit() == Unit::Count {
+        return node.integer(least..most.saturating_add(1), &example);
+    }
+    node.parsed(&format!("\"{example}\""), |text| match limit.unit() {
         Unit::Milliseconds => quantity::duration(text).and_then(|time| within(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))),
         _ => quantity::size(text).and_then(within),
     })
@@ -119,7 +118,7 @@ mod tests {
     #[test]
     fn says_of_each_wrong_value_what_it_may_be() {
         let wrong = integration("[limits]\nmemory = \"1B\"\ncpu = 1\nwall = \"2d\"\nrequests = 0\nstack = \"1MiB\"\n").unwrap_err();
-        for told in ["from 1MiB to 2GiB", "limits.cpu", "from 1s to 1h", "from 1 to 10000", "stack"] {
+        for told in ["from 1MiB to 2GiB", "memory = \"64MiB\"", "limits.cpu", "from 1s to 1h", "from 1 to 10000", "stack"] {
             assert!(wrong.contains(told), "{told}: {wrong}");
         }
     }

@@ -58,13 +58,16 @@ pub(super) fn read(node: &Node<'_>, config: &mut PluginsConfig) {
     let trust = &mut config.trust;
     set(&mut trust.require_signed, table.optional("require-signed"), |node| node.boolean("true"));
     set(&mut trust.keys, table.optional("trusted-keys"), |node| {
-        named(node, KEYS_MAX, KEY_EXAMPLE, |node| node.parsed("\"MCowBQYDK2VwAyEA…\"", PublicKey::parse))
+        // Unseen: it may be the private one.
+        named(node, KEYS_MAX, KEY_EXAMPLE, |node| node.parsed_unseen("\"MCowBQYDK2VwAyEA…\"", PublicKey::parse))
     });
     set(&mut trust.revoked, table.optional("revoked"), revoked);
     set(&mut trust.floor, table.optional("floor"), |node| {
         named(node, FLOORS_MAX, "{ salesforce = \"1.4.2\" }", |node| node.parsed("\"1.4.2\"", version))
     });
-    if let Some(node) = table.optional("require-signed").filter(|_| trust.require_signed && trust.keys.is_empty()) {
+    // Keys that are there and wrong were told of.
+    let has_none = table.optional("trusted-keys").is_none_or(|node| node.value().as_table().is_some_and(toml::de::DeTable::is_empty));
+    if let Some(node) = table.optional("require-signed").filter(|_| trust.require_signed && has_none) {
         node.invalid(
             "= true, and `trusted-keys` has none: nothing could run",
             "true, and with it: [plugins.trusted-keys] acme = \"MCowBQYDK2VwAyEA…\"",

@@ -82,7 +82,7 @@ fn vetted(trust: &Trust, resolved: &[Resolved], requirements: &[Requirement]) ->
 
 /// A plugin that holds URLs: its integrations could not choose another system in another environment.
 fn endpoints(component: &Component, known: &[String], requirements: &[Requirement]) -> Option<Problem> {
-    let unknown = component.facts.urls.iter().filter(|url| !known.iter().any(|known| url.starts_with(known)));
+    let unknown = component.facts.urls.iter().filter(|url| !known.iter().any(|known| is_under(url, known)));
     let urls: Vec<&str> = unknown.map(String::as_str).collect();
     let first = urls.first()?;
     let host_end = first.split('/').take(3).map(|part| part.len() + 1).sum::<usize>();
@@ -95,6 +95,14 @@ fn endpoints(component: &Component, known: &[String], requirements: &[Requiremen
     );
     let problem = Problem::new(Code::EndpointInPlugin, message).fix(fix);
     Some(wanted(problem, requirements, (name, &component.requirements)))
+}
+
+/// Whether `url` begins as `known` does, whose host ends with it or with what may follow a host.
+fn is_under(url: &str, known: &str) -> bool {
+    url.strip_prefix(known).is_some_and(|rest| {
+        let within_path = known.splitn(4, '/').count() == 4;
+        within_path || rest.is_empty() || rest.starts_with(['/', ':', '?', '#'])
+    })
 }
 
 /// `problem` about the plugin `name`, with who wants it, at the place where the first of them does.
@@ -112,7 +120,7 @@ fn resolve(workspace: &Workspace) -> Result<(Vec<Resolved>, bool), Problems> {
     let requirements = workspace.requirements();
     Ok(match Lock::read(&workspace.dir)? {
         Some(lock) => (library.resolve_locked(&requirements, &lock)?, true),
-        None => (library.resolve(&requirements)?, false),
+        None => (library.resolve(&requirements, &workspace.host.plugins.trust)?, false),
     })
 }
 
@@ -185,7 +193,7 @@ pub fn update(dir: &Path) -> Result<Update, Problems> {
     let (host, integrations) = read_files(dir)?;
     let library = Library::scan(&host.plugins.paths)?;
     let requirements = requirements(&integrations);
-    let resolved = library.resolve(&requirements)?;
+    let resolved = library.resolve(&requirements, &host.plugins.trust)?;
     vetted(&host.plugins.trust, &resolved, &requirements).or(())?;
     let lock = Lock::of(resolved.iter().map(Resolved::locked));
     // A lock that cannot be understood is replaced; that is what this command is for.

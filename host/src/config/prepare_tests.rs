@@ -270,3 +270,29 @@ fn builds_a_source_folder_and_puts_its_manifest_inside() {
     assert!(seen.len() == 2 && seen[0].starts_with("Building") && seen[1].starts_with("Built"), "{seen:?}");
     assert!(folder.0.path().join("plugins/s/target/wasm32-wasip2/plugin/s.wasm").exists());
 }
+
+#[test]
+fn a_known_url_opens_its_host_and_none_that_begins_like_it() {
+    for url in ["https://docs.acme.example", "https://docs.acme.example/", "https://docs.acme.example:8443/a", "https://docs.acme.example?a"] {
+        assert!(is_under(url, "https://docs.acme.example"), "{url}");
+    }
+    for url in ["https://docs.acme.example.evil.example/collect", "https://docs.acme.examples/", "https://docs.acme.example@evil.example/"] {
+        assert!(!is_under(url, "https://docs.acme.example"), "{url}");
+    }
+    assert!(is_under("https://docs.acme.example/guide/x", "https://docs.acme.example/gui"));
+}
+
+#[test]
+fn a_revoked_version_is_passed_over_where_another_fits() {
+    let folder = Folder::new("[sink]\nplugin = \"p@1\"\n");
+    for version in ["1.0.0", "1.0.1"] {
+        folder.put(&format!("plugins/p@{version}.wasm"), with_manifest("sink", &[], "p", version, ""));
+    }
+    folder.put("lockgate.toml", "[plugins]\nrevoked = [\"p@1.0.1\"]\n");
+    let update = update(folder.0.path()).unwrap();
+    assert_eq!(update.lock.plugins[0].version, Version::new(1, 0, 0));
+    // Where nothing else fits it is told.
+    folder.put("lockgate.toml", "[plugins]\nrevoked = [\"p@1.0.1\"]\nfloor = { p = \"1.0.1\" }\n");
+    let refused = super::update(folder.0.path()).unwrap_err().to_string();
+    assert!(refused.contains("LG-2022") && refused.contains("1.0.1"), "{refused}");
+}

@@ -160,9 +160,13 @@ impl Library {
     ///
     /// # Errors
     /// Every requirement nothing matches (`LG-2001`), and plugins that cannot be read.
-    pub fn resolve(&self, requirements: &[Requirement]) -> Result<Vec<Resolved>, Problems> {
+    ///
+    /// A version that `trust` does not let run is passed over where another one fits.
+    pub fn resolve(&self, requirements: &[Requirement], trust: &Trust) -> Result<Vec<Resolved>, Problems> {
         self.pick(requirements, |requirement, candidates| {
-            let found = candidates.iter().find(|candidate| requirement.version.matches(&candidate.version)).cloned();
+            let mut fitting = candidates.iter().filter(|candidate| requirement.version.matches(&candidate.version));
+            let may_run = |candidate: &&Candidate| trust.allows_version(&candidate.name, &candidate.version);
+            let found = fitting.clone().find(may_run).or_else(|| fitting.next()).cloned();
             found.ok_or_else(|| self.missing(requirement, candidates))
         })
     }

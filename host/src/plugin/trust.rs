@@ -75,7 +75,9 @@ impl Trust {
             Revoked::Version(of, revoked) => of == name && revoked.cmp_precedence(version) == Ordering::Equal,
         };
         if let Some(entry) = self.revoked.iter().find(revoked) {
-            let fix = format!("put another version of {name} into a plugin folder, then `lockgate update` and `lockgate run --deploy`");
+            let fix = format!(
+                "`lockgate update` picks another version of {name} if the plugin folders have one that fits; then `lockgate run --deploy`"
+            );
             return refused(format!("is revoked: `revoked` under [plugins] in lockgate.toml has \"{entry}\""), fix);
         }
         match self.floor.get(name).filter(|floor| version.cmp_precedence(floor) == Ordering::Less) {
@@ -85,6 +87,11 @@ impl Trust {
             ),
             None => Ok(()),
         }
+    }
+
+    /// Whether nothing that is said of versions keeps this one from running.
+    pub fn allows_version(&self, name: &str, version: &Version) -> bool {
+        self.allows(&PinnedPlugin { name: name.to_owned(), version: version.clone(), digest: String::new() }).is_ok()
     }
 
     /// Whether the component `bytes` may run as `plugin`. They are what `plugin.digest` says; that is the caller's to know.
