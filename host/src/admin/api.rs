@@ -18,7 +18,7 @@ use tower_service::Service;
 
 use super::environment::{self, LiveEnvironment};
 use super::events::{self, EVENT_STREAMS_MAX};
-use super::guard::{Guard, forbidden};
+use super::guard::{Guard, forbidden, unauthorized};
 use super::named_tokens::Tokens;
 use super::refused::Refused;
 use super::role::Role;
@@ -191,10 +191,15 @@ impl Api {
     /// The body of `request`, within `limits`.
     ///
     /// # Errors
-    /// 408, 413 and 503, as [`body::read`] says.
+    /// 408, 413 and 503, as [`body::read`] says; 401 where the token ended while it was read.
     pub(crate) async fn body(&self, request: Request, limits: BodyLimits) -> Result<ReadBody, Refusal> {
         let (head, body) = request.into_parts();
-        body::read(&head.headers, body, limits, &self.memory, self.parts.clock.as_ref()).await
+        let read = body::read(&head.headers, body, limits, &self.memory, self.parts.clock.as_ref()).await?;
+        // It may have taken its time, and the token may have ended meanwhile.
+        match head.extensions.get::<Who>() {
+            Some(who) if !who.lasts(self.parts.clock.now()) => Err(unauthorized("the token is not valid")),
+            _ => Ok(read),
+        }
     }
 
     /// The body of `request`, read as JSON.

@@ -17,12 +17,13 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::api::Api;
 use super::configs::{Configs, ReadFacts};
 use super::parameters::Parameters;
+use super::role::Role;
 use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
 use super::who::Who;
-use crate::alias::Aliases;
-use crate::alias::secret::{SecretRef, SecretSource};
+use crate::alias::secret::{SecretPlace, SecretRef, SecretSource};
 use crate::alias::vault::Vault;
+use crate::alias::{Aliases, Environment};
 use crate::clock::Clock;
 use crate::config::{EnvironmentFile, missing_secrets_of, secret_references, used_aliases_of};
 use crate::delivery::Catalog;
@@ -32,7 +33,7 @@ use crate::ingress::{Intake, Routes};
 use crate::message_store::StoreError;
 use crate::message_store::audit::{Act, cut};
 use crate::message_store::sqlite::AuditTrail;
-use crate::problem::{Code, Problems};
+use crate::problem::{Code, Problem, Problems};
 use crate::telemetry::events::{Event, Events, Kind, Level};
 
 /// As large as a file may be.
@@ -136,12 +137,18 @@ impl LiveEnvironment {
     pub async fn apply(&self, text: &str, plan: bool, who: &Who) -> Result<Applied, NotApplied> {
         let mut running = self.running.lock().await;
         let next = EnvironmentFile::parse(&self.name, format!("environments/{}.toml", self.name), text)?;
+        if !who.may(Role::Local) {
+            newly_read(&running.environment, &next.environment).or(())?;
+        }
         let next = next.read_authorities(self.workspace())?;
         let (routes, configs) = self.fits(&next)?;
         let changes = changes(running.places.text(), text);
         let mut applied = Applied { environment: self.name.clone(), applied: false, notes: self.notes(text), changes };
         if plan || applied.changes.is_empty() {
             return Ok(applied);
+        }
+        if applied.changes.len() > CHANGES_ENTERED_MAX && !who.may(Role::Local) {
+            return Err(Problems::from(too_many(applied.changes.len())).into());
         }
         // Before it, since what follows cannot fail; and it ends with the process.
         let note = who.note(self.parts.clock.now(), Act::ApplyEnvironment, format!("environment {}", self.name));
@@ -191,18 +198,54 @@ impl LiveEnvironment {
 }
 
 /// Keys whose values are entered in the audit trail; of more it is said how many.
-const CHANGES_ENTERED_MAX: usize = 40;
-/// What is entered of one value.
-const VALUE_BYTES_MAX: usize = 100;
+const CHANGES_ENTERED_MAX: usize = 300;
+/// What is entered of one value; of a longer one a hash tells whether it is the same.
+const VALUE_BYTES_MAX: usize = 200;
+
+/// Files and variables of the machine that `next` names and `running` does not. The host reads what it may read, its own keys and the
+/// data folder's token included, and sends it where the environment says: whoever has a named token has no business there.
+fn newly_read(running: &Environment, next: &Environment) -> Problems {
+    let known: Vec<&SecretPlace> = secret_references(running).into_iter().map(|reference| &reference.place).collect();
+    let secrets = secret_references(next).into_iter().filter(|reference| reference.place != SecretPlace::Store);
+    let secrets = secrets.filter(|reference| !known.contains(&&reference.place)).map(|reference| {
+        let fix = format!(
+            "write `{{ store = true }}` and `lockgate secret set {}`, or apply it with the data folder's own token",
+            reference.name
+        );
+        Problem::new(Code::NotAllowed, format!("{} is to be read from another place of the host's machine", reference.name)).fix(fix)
+    });
+    let authorities = |environment: &Environment| -> Vec<std::path::PathBuf> {
+        environment.aliases.values().filter_map(|alias| alias.ca_file.clone()).collect()
+    };
+    let read = authorities(running);
+    let files = authorities(next).into_iter().filter(|file| !read.contains(file)).map(|file| {
+        let message = format!("`ca-file` {} is to be read from the host's machine", file.display());
+        Problem::new(Code::NotAllowed, message).fix("apply it with the data folder's own token, where the host runs")
+    });
+    Problems(secrets.chain(files).collect())
+}
+
+/// What cannot be entered in the audit trail whole is not done by a named token.
+fn too_many(changes: usize) -> Problem {
+    let message =
+        format!("{changes} values differ; with a named token {CHANGES_ENTERED_MAX} are the most, since each is entered in the audit trail");
+    Problem::new(Code::NotAllowed, message).fix("apply it in parts, or with the data folder's own token")
+}
+
+/// A value as it is entered: two that differ are entered as different.
+fn entered(value: &str) -> String {
+    if value.len() <= VALUE_BYTES_MAX {
+        return value.to_owned();
+    }
+    format!("{} (sha256 {})", cut(value, VALUE_BYTES_MAX), &crate::plugin::sha256_hex(value.as_bytes())[..16])
+}
 
 /// The changed values as they were and as they are, as far as they are entered.
-fn sides(changes: &[Change]) -> (Value, Value) {
+pub(super) fn sides(changes: &[Change]) -> (Value, Value) {
     let side = |value: fn(&Change) -> Option<&String>| {
-        let entered = changes.iter().take(CHANGES_ENTERED_MAX);
-        let mut side: Map<String, Value> = entered
-            .map(|change| {
-                (cut(&change.key, VALUE_BYTES_MAX), value(change).map_or(Value::Null, |value| cut(value, VALUE_BYTES_MAX).into()))
-            })
+        let first = changes.iter().take(CHANGES_ENTERED_MAX);
+        let mut side: Map<String, Value> = first
+            .map(|change| (cut(&change.key, VALUE_BYTES_MAX), value(change).map_or(Value::Null, |value| entered(value).into())))
             .collect();
         if changes.len() > CHANGES_ENTERED_MAX {
             side.insert("…".to_owned(), format!("and {} more", changes.len() - CHANGES_ENTERED_MAX).into());

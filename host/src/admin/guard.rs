@@ -136,7 +136,7 @@ pub(super) fn forbidden(who: &Who, needed: Role) -> Refusal {
     Refusal::new(StatusCode::FORBIDDEN, Code::NotAllowed, detail)
 }
 
-fn unauthorized(detail: &str) -> Refusal {
+pub(super) fn unauthorized(detail: &str) -> Refusal {
     Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, detail).challenge("Bearer")
 }
 

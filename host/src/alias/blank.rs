@@ -12,7 +12,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use super::escaped::{Escaping, JSON, PERCENT};
+use super::escaped::{ENTITIES, Escaping, JSON, PERCENT};
 
 /// What stands where a credential was.
 pub const BLANKED: &str = "[blanked]";
@@ -23,8 +23,8 @@ const SECRET_BYTES_MIN: usize = 4;
 /// An answer with more echoes of a credential is one: all of it is blanked.
 const ECHOES_MAX: usize = 10_000;
 
-/// What may be undone in an answer, one upon the other: a URL, encoded once more on its way into another one, in JSON.
-const ESCAPINGS: &[Escaping] = &[JSON, PERCENT, PERCENT];
+/// What may be undone in an answer, one upon the other: a URL, encoded once more on its way into another one, in JSON, in a page.
+const ESCAPINGS: &[Escaping] = &[ENTITIES, JSON, PERCENT, PERCENT];
 
 /// Percent-encoding that leaves RFC 3986 section 2.3 unreserved characters alone.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

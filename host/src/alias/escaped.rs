@@ -22,6 +22,24 @@ pub const PERCENT: Escaping = Escaping { mark: b'%', read: percent };
 /// `\"`, `\/`, `\u002f`, in JSON.
 pub const JSON: Escaping = Escaping { mark: b'\\', read: json };
 
+/// `&#43;`, `&#x2f;`, `&amp;`, in HTML and XML.
+pub const ENTITIES: Escaping = Escaping { mark: b'&', read: entity };
+/// Named ones of what a credential may hold (HTML standard, section 13.5).
+const NAMED: [(&[u8], u8); 10] = [
+    (b"amp", b'&'),
+    (b"lt", b'<'),
+    (b"gt", b'>'),
+    (b"quot", b'"'),
+    (b"apos", b'\''),
+    (b"sol", b'/'),
+    (b"plus", b'+'),
+    (b"equals", b'='),
+    (b"colon", b':'),
+    (b"nbsp", b' '),
+];
+/// Digits of a number, leading zeros included.
+const ENTITY_CHARS_MAX: usize = 10;
+
 /// A piece of escaped text.
 enum Piece<'a> {
     Plain(&'a [u8]),
@@ -123,6 +141,20 @@ fn unicode(rest: &[u8]) -> Option<(usize, Meant)> {
     Some((12, encoded(character)))
 }
 
+fn entity(text: &[u8]) -> Option<(usize, Meant)> {
+    let rest = text.strip_prefix(b"&")?;
+    let end = rest.iter().take(ENTITY_CHARS_MAX + 3).position(|byte| *byte == b';')?;
+    let name = std::str::from_utf8(rest.get(..end)?).ok()?;
+    let number = match name.strip_prefix('#') {
+        Some(digits) => match digits.strip_prefix(['x', 'X']) {
+            Some(digits) => u32::from_str_radix(digits, 16).ok()?,
+            None => digits.parse().ok()?,
+        },
+        None => NAMED.iter().find(|(named, _)| *named == name.as_bytes()).map(|(_, byte)| u32::from(*byte))?,
+    };
+    Some((end + 2, encoded(char::from_u32(number)?)))
+}
+
 fn encoded(character: char) -> Meant {
     let mut bytes = [0; 4];
     let length = character.encode_utf8(&mut bytes).len();
@@ -150,6 +182,8 @@ mod tests {
             (PERCENT, "%C3%BC", "ü".to_owned()),
             (JSON, r#"a\/b\"\\c\u00fc\ud83d\ude80"#, "a/b\"\\cü🚀".to_owned()),
             (JSON, r"\ud83d \u12 \x \", r"\ud83d \u12 \x \".to_owned()),
+            (ENTITIES, "sec&#x2F;ret&#43;token&#x3D;&#061;xyz&amp;&plus;", "sec/ret+token==xyz&+".to_owned()),
+            (ENTITIES, "&#; &#x; &#xffffffff; &unknown; & &amp", "&#; &#x; &#xffffffff; &unknown; & &amp".to_owned()),
         ] {
             assert_eq!(String::from_utf8(escaping.undone(text.as_bytes()).unwrap()).unwrap(), plain, "{text}");
         }

@@ -116,7 +116,8 @@ fn check_segment(segment: &str) -> Result<(), PathRefused> {
     if decoded.chars().any(char::is_control) {
         return Err(PathRefused::BadEncoding);
     }
-    let name = decoded.split(';').next().unwrap_or_default();
+    // A server that decodes first and takes apart then sees its end at a `?` or `#`, too.
+    let name = decoded.split([';', '?', '#']).next().unwrap_or_default();
     if matches!(name, "." | "..") { Err(PathRefused::DotSegment) } else { Ok(()) }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::config::workspace::require_file;
 use crate::problem::{Code, Problem};
 
 /// A secret's name, and where it is to be found. Holds no secret.
@@ -132,7 +133,11 @@ fn read_file(path: &Path) -> Result<Secret, Problem> {
     };
     // Not asked for its size first: a device says none and may never end. With room for all of it: what grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX as usize + 2));
-    std::fs::File::open(path).and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes)).map_err(problem)?;
+    // A pipe would be waited for, and with it whoever asks.
+    require_file(path)
+        .and_then(|()| std::fs::File::open(path))
+        .and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(problem)?;
     if bytes.len() as u64 > SECRET_BYTES_MAX {
         return Err(problem(std::io::Error::other("larger than 64 KiB")));
     }

@@ -16,6 +16,7 @@ use crate::plugin::in_words::in_words;
 use crate::plugin::library::read_component;
 use crate::plugin::signature::Signature;
 use crate::plugin::trust::{Standing, Trust};
+use crate::printable::on_one_line;
 use crate::problem::{Code, Problem, Problems};
 
 /// Show what a component is and what it would ask for; nothing of it is compiled or run
@@ -110,13 +111,13 @@ fn print(Inspected { facts, signature, refused, in_words, has_keys }: &Inspected
     match &facts.manifest {
         Some(manifest) => {
             output::line(format_args!("{} {}", manifest.name, manifest.version));
-            output::line(format_args!("  {}", output::printable(&manifest.description)));
-            output::line(format_args!("  licence  {}", output::printable(&manifest.licence)));
+            output::line(format_args!("  {}", on_one_line(&manifest.description)));
+            output::line(format_args!("  licence  {}", on_one_line(&manifest.licence)));
             for (name, slot) in &manifest.slots {
-                output::line(format_args!("  slot     {name}: {}", output::printable(&slot.description)));
+                output::line(format_args!("  slot     {name}: {}", on_one_line(&slot.description)));
             }
             for line in manifest.config.iter().flat_map(config) {
-                output::line(format_args!("  config   {}", output::printable(&line)));
+                output::line(format_args!("  config   {}", on_one_line(&line)));
             }
         }
         None => output::line("a component without a manifest"),
@@ -127,14 +128,14 @@ fn print(Inspected { facts, signature, refused, in_words, has_keys }: &Inspected
     output::line(format_args!("  digest   sha256:{}", facts.digest));
     output::line(format_args!("  signed   {}", standing(signature, *has_keys)));
     if let Some(why) = refused {
-        output::line(format_args!("  REFUSED  {}", output::printable(why)));
+        output::line(format_args!("  REFUSED  {}", on_one_line(why)));
     }
     for url in &facts.urls {
-        output::line(format_args!("  URL      {} (in its data: no integration can choose another)", output::printable(url)));
+        output::line(format_args!("  URL      {} (in its data: no integration can choose another)", on_one_line(url)));
     }
     output::line("  asks for");
     for import in facts.imports.iter().filter(|import| !is_harmless(import.kind)) {
-        output::line(format_args!("    {}", output::printable(&import.name)));
+        output::line(format_args!("    {}", on_one_line(&import.name)));
         output::line(format_args!("      {}", meaning(import.kind)));
     }
     let harmless = facts.imports.iter().filter(|import| is_harmless(import.kind)).count();

@@ -284,7 +284,7 @@ ca-file = ["a.pem"]
     assert!(!problems.contains("hunter2"), "{problems}");
     for part in [
         "4:9: LG-1005 `alias.a.proxy` cannot be used: a proxy is spoken to over `http`",
-        "7:9: LG-1005 `alias.b.proxy` cannot be used: a user name and a password are not built",
+        "7:9: LG-1005 `alias.b.proxy` cannot be used: proxies that ask for a user name and a password are not built",
         "10:9: LG-1005 `alias.c.proxy` is asked for a tunnel (CONNECT), and the alias has a URL that is not `https`",
         "14:9: LG-1005 `alias.d.proxy` is asked for a tunnel (CONNECT)",
         "17:9: LG-1005 `alias.e.proxy` cannot be used: a proxy has no path",

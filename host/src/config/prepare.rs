@@ -14,6 +14,7 @@ use super::workspace::{Workspace, keep, read_files, requirements};
 use crate::integration::{PinnedPlugin, Release, Step};
 use crate::plugin::build::Progress;
 use crate::plugin::component::{Facts, ImportKind};
+use crate::plugin::endpoints;
 use crate::plugin::library::{Component, Kind, Library, Requirement, Resolved};
 use crate::plugin::lock::{Change, LOCK_FILE, Lock};
 use crate::plugin::trust::Trust;
@@ -57,7 +58,7 @@ pub fn prepare(dir: &Path, environment: &str, missing_lock: MissingLock, progres
         Lock::of(resolved.iter().map(Resolved::locked)).write(&workspace.dir)?;
     }
     let components = components(&resolved, &workspace.host.plugins.trust, &mut problems, progress);
-    problems.0.extend(components.iter().filter_map(|component| endpoints(component, &workspace.host.plugins.known_urls, &requirements)));
+    problems.0.extend(components.iter().filter_map(|component| hard_coded(component, &workspace.host.plugins.known_urls, &requirements)));
     problems.0.extend(check(&workspace, &|step| picked(&components, step).map(|component| &component.facts)).0);
     problems.or(Prepared { workspace, components, lock_written })
 }
@@ -80,15 +81,25 @@ fn vetted(trust: &Trust, resolved: &[Resolved], requirements: &[Requirement]) ->
     Problems(refused.collect())
 }
 
+/// URLs of one plugin that are told.
+const URLS_TOLD: usize = 20;
+
 /// A plugin that holds URLs: its integrations could not choose another system in another environment.
-fn endpoints(component: &Component, known: &[String], requirements: &[Requirement]) -> Option<Problem> {
+fn hard_coded(component: &Component, known: &[String], requirements: &[Requirement]) -> Option<Problem> {
     let unknown = component.facts.urls.iter().filter(|url| !known.iter().any(|known| is_under(url, known)));
     let urls: Vec<&str> = unknown.map(String::as_str).collect();
+    let PinnedPlugin { name, version, .. } = &component.pinned;
+    if component.facts.urls.len() >= endpoints::FOUND_MAX {
+        let message = format!("plugin {name}@{version} holds {} URLs or more: too many to say which are known", endpoints::FOUND_MAX);
+        let problem = Problem::new(Code::EndpointInPlugin, message).fix("leave texts with URLs out of it");
+        return Some(wanted(problem, requirements, (name, &component.requirements)));
+    }
     let first = urls.first()?;
     let host_end = first.split('/').take(3).map(|part| part.len() + 1).sum::<usize>();
     let known = first.get(..host_end).unwrap_or(first);
-    let PinnedPlugin { name, version, .. } = &component.pinned;
-    let message = format!("plugin {name}@{version} holds what its integrations cannot choose: {}", on_one_line(&urls.join(", ")));
+    let told = on_one_line(&urls.iter().take(URLS_TOLD).copied().collect::<Vec<_>>().join(", "));
+    let more = if urls.len() > URLS_TOLD { format!(" and {} more", urls.len() - URLS_TOLD) } else { String::new() };
+    let message = format!("plugin {name}@{version} holds what its integrations cannot choose: {told}{more}");
     let fix = format!(
         "let it ask for a slot, and put the URL into an alias; what is no system that it calls may stay: known-urls = [{}] under [plugins] in lockgate.toml",
         toml::Value::from(known),

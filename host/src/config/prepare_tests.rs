@@ -273,10 +273,13 @@ fn builds_a_source_folder_and_puts_its_manifest_inside() {
 
 #[test]
 fn a_known_url_opens_its_host_and_none_that_begins_like_it() {
-    for url in ["https://docs.acme.example", "https://docs.acme.example/", "https://docs.acme.example:8443/a", "https://docs.acme.example?a"] {
+    for url in
+        ["https://docs.acme.example", "https://docs.acme.example/", "https://docs.acme.example:8443/a", "https://docs.acme.example?a"]
+    {
         assert!(is_under(url, "https://docs.acme.example"), "{url}");
     }
-    for url in ["https://docs.acme.example.evil.example/collect", "https://docs.acme.examples/", "https://docs.acme.example@evil.example/"] {
+    for url in ["https://docs.acme.example.evil.example/collect", "https://docs.acme.examples/", "https://docs.acme.example@evil.example/"]
+    {
         assert!(!is_under(url, "https://docs.acme.example"), "{url}");
     }
     assert!(is_under("https://docs.acme.example/guide/x", "https://docs.acme.example/gui"));

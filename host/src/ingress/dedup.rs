@@ -30,7 +30,12 @@ pub fn token(scope: String, id: &[Selector], signed_id: Option<&str>, headers: &
     let mut hash = Sha256::new();
     match (ids(id, headers, body), signed_id) {
         (Some(values), signed) if !values.is_empty() => {
-            let proven = signed.is_some() && id.iter().all(is_signed);
+            // A header counts as signed where it is the very id that was: other schemes than the one that signs it let any through.
+            let is_it = |selector: &Selector, value: &[u8], signed: &str| match selector {
+                Selector::Header(_) => is_signed(selector) && value == signed.as_bytes(),
+                Selector::Json(_) | Selector::Body => true,
+            };
+            let proven = signed.is_some_and(|signed| id.iter().zip(&values).all(|(selector, value)| is_it(selector, value, signed)));
             hash.update(if proven { &b"id"[..] } else { &b"id, body"[..] });
             for value in &values {
                 add(&mut hash, value);
@@ -133,6 +138,13 @@ mod tests {
     fn does_not_trust_an_unsigned_header_because_another_one_is_signed() {
         let one = of(&["header:x-id"], Some("msg_1"), &[("x-id", "7")], "a");
         assert_ne!(one, of(&["header:x-id"], Some("msg_1"), &[("x-id", "7")], "b"));
+    }
+
+    #[test]
+    fn a_header_that_is_not_the_signed_id_is_not_signed_whatever_it_is_called() {
+        // As a scheme gives it that signs an id in the body.
+        let one = of(&["header:webhook-id"], Some("evt_A"), &[("webhook-id", "forged")], "{\"id\":\"evt_A\"}");
+        assert_ne!(one, of(&["header:webhook-id"], Some("evt_B"), &[("webhook-id", "forged")], "{\"id\":\"evt_B\"}"));
     }
 
     #[test]

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-/// So many are told of one plugin.
-pub const FOUND_MAX: usize = 20;
+/// So many of one plugin are looked for. One that has as many has more, and is refused whatever is known of them.
+pub const FOUND_MAX: usize = 1_000;
 /// So much of each.
 const URL_CHARS_MAX: usize = 120;
 const SCHEME_CHARS_MAX: usize = 16;
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn bounds_what_it_tells_and_what_it_takes() {
-        let many: String = (0..1000).map(|n| format!("https://host-{n}.acme.example/{} ", "x".repeat(500))).collect();
+        let many: String = (0..3000).map(|n| format!("https://host-{n}.acme.example/{} ", "x".repeat(500))).collect();
         let found = found(many.as_bytes());
         assert_eq!(found.len(), FOUND_MAX);
         assert!(found.iter().all(|url| url.len() < 140));

@@ -7,7 +7,7 @@ use http::StatusCode;
 use semver::{Version, VersionReq};
 use serde_json::json;
 
-use crate::admin::environment::NotApplied;
+use crate::admin::environment::{Change, NotApplied};
 use crate::admin::{LiveEnvironment, LiveParts, ReadFacts, Who};
 use crate::alias::Aliases;
 use crate::alias::scripted::ScriptedUpstream;
@@ -142,4 +142,37 @@ async fn values_count_at_once_and_are_what_the_host_runs() {
     assert_eq!((entry.act.as_str(), entry.subject.as_str()), ("apply-environment", "environment test"));
     let sides = (entry.before.as_ref().unwrap(), entry.after.as_ref().unwrap());
     assert_eq!((&sides.0["values.stage"], &sides.1["values.stage"]), (&json!("\"new\""), &json!("\"old\"")), "{entry:?}");
+}
+
+#[tokio::test]
+async fn a_named_token_has_nothing_of_the_machine_read_that_was_not_read_before() {
+    let scene = scene();
+    let deployer = Who::named("anna", crate::admin::role::Role::Deployer, None);
+    let with = |secret: &str| {
+        let auth = format!("auth = {{ bearer = {{ token = {{ {secret} }} }} }}");
+        format!("[values]\nstage = \"new\"\nother = 1\n{CRM}[alias.mine]\nurl = \"http://127.0.0.1:9\"\n{auth}\n")
+    };
+    for secret in ["file = \"data/admin-token\"", "file = \"/etc/shadow\"", "env = \"AWS_SECRET_ACCESS_KEY\""] {
+        for plan in [true, false] {
+            let Err(NotApplied::Wrong(problems)) = scene.live.apply(&with(secret), plan, &deployer).await else { panic!("{secret}") };
+            assert!(problems.to_string().contains("LG-7013 mine.token"), "{problems}");
+        }
+    }
+    let authority =
+        format!("[values]\nstage = \"new\"\nother = 1\n{CRM}[alias.mine]\nurl = \"https://a.example\"\nca-file = \"/etc/shadow\"\n");
+    let Err(NotApplied::Wrong(problems)) = scene.live.apply(&authority, true, &deployer).await else { panic!() };
+    assert!(problems.to_string().contains("LG-7013"), "{problems}");
+    assert!(scene.live.apply(&with("store = true"), true, &deployer).await.is_ok(), "what is set by name is no place of the machine");
+}
+
+#[tokio::test]
+async fn no_named_token_hides_a_change_among_many_or_behind_a_long_beginning() {
+    let scene = scene();
+    let deployer = Who::named("anna", crate::admin::role::Role::Deployer, None);
+    let fillers: String = (0..400).map(|n| format!("[alias.a{n}]\nurl = \"http://127.0.0.1:9\"\n")).collect();
+    let many = format!("[values]\nstage = \"new\"\nother = 1\n{CRM}{fillers}");
+    let Err(NotApplied::Wrong(problems)) = scene.live.apply(&many, false, &deployer).await else { panic!() };
+    assert!(problems.to_string().contains("300 are the most"), "{problems}");
+    let long = |end: &str| Change { key: "alias.crm.url".into(), before: None, after: Some(format!("https://{}/{end}", "x".repeat(500))) };
+    assert_ne!(super::super::environment::sides(&[long("a")]).1, super::super::environment::sides(&[long("b")]).1);
 }
