@@ -117,8 +117,14 @@ fn uses(runnable: &Runnable) -> impl Iterator<Item = (&Runnable, &Use, Export)> 
 
 fn runnable(active: &Active, environment: &Environment, ceiling: &CallLimits) -> Result<Runnable, Problems> {
     let over: Vec<_> = limits::over(&active.integration.limits, ceiling).map(|(_, problem)| problem).collect();
-    let of_it =
-        |problem: Problem| Problem { message: format!("active release of {}: {}", active.integration.name, problem.message), ..problem };
+    let of_it = |problem: Problem| {
+        let name = &active.integration.name;
+        let fix = format!(
+            "{}. If {name} is to end: raise it for one start, then `lockgate retire {name}`",
+            problem.fix.as_deref().unwrap_or("ask for less")
+        );
+        Problem { message: format!("active release of {name}: {}", problem.message), ..problem }.fix(fix)
+    };
     Problems(over.into_iter().map(of_it).collect()).or(())?;
     let configs = configs_of(&active.integration, environment)?;
     let pinned: Vec<_> = active.release.plugins.iter().cloned().zip(configs.into_iter().map(Arc::from)).collect();

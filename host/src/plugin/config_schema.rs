@@ -13,10 +13,17 @@ const MISTAKES_MAX: usize = 20;
 /// can keep a check busy for years.
 const REFERENCES_MAX: usize = 32;
 
+/// A schema as JSON that is longer is not compiled: it is for people to read.
+const SCHEMA_BYTES_MAX: usize = 256 * 1024;
+/// Patterns in one schema, those in `patternProperties` included. Each is compiled, in the host itself.
+const PATTERNS_MAX: usize = 64;
+/// Of one compiled pattern: with [`PATTERNS_MAX`] of them, what a schema may take.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
+
 fn validator(schema: &Value) -> Result<Validator, String> {
     jsonschema::options()
         .with_draft(Draft::Draft202012)
-        .with_pattern_options(PatternOptions::regex())
+        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX))
         .build(schema)
         .map_err(|error| error.to_string())
 }
@@ -26,7 +33,27 @@ pub fn unusable(schema: &Value) -> Option<String> {
     if references(schema) > REFERENCES_MAX {
         return Some(format!("it has more than {REFERENCES_MAX} references"));
     }
+    if patterns(schema) > PATTERNS_MAX {
+        return Some(format!("it has more than {PATTERNS_MAX} patterns"));
+    }
+    let bytes = schema.to_string().len();
+    if bytes > SCHEMA_BYTES_MAX {
+        return Some(format!("it has {bytes} bytes as JSON; {SCHEMA_BYTES_MAX} are the most"));
+    }
     validator(schema).err()
+}
+
+/// How many regular expressions there are in it.
+fn patterns(schema: &Value) -> usize {
+    match schema {
+        Value::Object(object) => {
+            let own = usize::from(object.contains_key("pattern"));
+            let keys = object.get("patternProperties").and_then(Value::as_object).map_or(0, serde_json::Map::len);
+            own + keys + object.values().map(patterns).sum::<usize>()
+        }
+        Value::Array(items) => items.iter().map(patterns).sum(),
+        _ => 0,
+    }
 }
 
 /// How many `$ref` and `$dynamicRef` there are in it.
@@ -76,6 +103,17 @@ mod tests {
         assert!(unusable(&json!({"$defs": levels, "$ref": "#/$defs/a0"})).is_some_and(|why| why.contains("references")));
         assert!(unusable(&json!({"properties": {"tree": {"$ref": "#"}}})).is_none());
         assert!(mistakes(&json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}), &json!({})).is_empty(), "a circle ends");
+    }
+
+    #[test]
+    fn refuses_patterns_that_take_memory_by_their_number_or_each() {
+        let many: serde_json::Map<String, Value> = (0..65).map(|n| (format!("p{n}"), json!({"pattern": "^a$"}))).collect();
+        assert!(unusable(&json!({"properties": many})).is_some_and(|why| why.contains("patterns")));
+        let keys: serde_json::Map<String, Value> = (0..65).map(|n| (format!("^p{n}$"), json!({}))).collect();
+        assert!(unusable(&json!({"patternProperties": keys})).is_some_and(|why| why.contains("patterns")));
+        assert!(unusable(&json!({"properties": {"a": {"pattern": "\\p{L}{1000}"}}})).is_some());
+        assert!(unusable(&json!({"description": "x".repeat(300_000)})).is_some_and(|why| why.contains("bytes")));
+        assert!(unusable(&json!({"properties": {"email": {"pattern": "^[^@ ]{1,64}@[a-z0-9.-]{1,255}$"}}})).is_none());
     }
 
     #[test]
