@@ -1,16 +1,15 @@
 //! Credentials in use over the real binary: tokens that expire, are kept and are revoked, secrets that are set, an environment that changes.
 
-use std::path::Path;
 use std::process::Output;
 
 use serde_json::{Map, Value};
 
-use crate::support::eventually;
 use crate::support::host::{Host, lockgate};
 use crate::support::http::request;
 use crate::support::shop::{accepted, order, post_order};
 use crate::support::shop_to_crm::{Outside, workspace};
 use crate::support::workspace::Workspace;
+use crate::support::{eventually, holding};
 
 const CANARY: &str = "canary-0x7f-set-by-a-person";
 const SECRET: &str = "crm.client-secret";
@@ -39,20 +38,6 @@ fn state(host: &Host) -> String {
 fn text(output: &Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
-}
-
-/// The files below `folder` that hold `text`.
-fn holding(folder: &Path, text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(holding(&path, text));
-        } else if std::fs::read(&path).unwrap_or_default().windows(text.len()).any(|window| window == text.as_bytes()) {
-            found.push(path.display().to_string());
-        }
-    }
-    found
 }
 
 #[test]

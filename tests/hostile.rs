@@ -175,12 +175,6 @@ fn a_key_of_megabytes_is_no_key_and_listings_stay_readable() {
 }
 
 /// MiB of memory the host holds now.
-fn resident_mib(host: &Host) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
-}
-
 #[test]
 fn a_plugin_that_loops_bloats_or_traps_costs_its_own_message_only() {
     let outside = Outside::start();
@@ -197,7 +191,7 @@ fn a_plugin_that_loops_bloats_or_traps_costs_its_own_message_only() {
         assert_eq!(letters.iter().filter(|letter| letter["class"] == class).count(), 10, "{word}: {letters:#?}");
     }
     eventually("the others have arrived", || (outside.audit.kept().bodies.len() == 10).then_some(()));
-    assert!(resident_mib(&host) < 700, "{} MiB", resident_mib(&host));
+    assert!(host.resident_mib() < 700, "{} MiB", host.resident_mib());
     accepted(&post_order(&host, "evt-1", &order(1, 1, "1.00")));
     eventually("orders flow on", || outside.crm.received().requests.first().map(|_| ()));
 }

@@ -75,15 +75,14 @@ impl Scene {
     fn with(workspace: Workspace, host: Host) -> Self {
         let scene = Self { workspace, host, before_mib: 0 };
         scene.innocent_flows();
-        let before_mib = resident_mib(&scene.host);
+        let before_mib = scene.host.resident_mib();
         Self { before_mib, ..scene }
     }
 
-    /// Sends the attacker so many messages.
-    pub fn attack(&self, times: usize, body: &str) {
-        for n in 0..times {
-            accepted(&self.host.post("/attack", &[("content-type", "text/plain")], format!("{body}{}", " ".repeat(n))));
-        }
+    /// Sends the attacker so many messages; their ids.
+    pub fn attack(&self, times: usize, body: &str) -> Vec<String> {
+        let send = |n| accepted(&self.host.post("/attack", &[("content-type", "text/plain")], format!("{body}{}", " ".repeat(n))));
+        (0..times).map(send).collect()
     }
 
     /// The dead letters of the attacker, once there are so many.
@@ -98,9 +97,7 @@ impl Scene {
     /// Whether a message of another integration gets through.
     #[track_caller]
     pub fn innocent_flows(&self) {
-        let answer = self.host.post("/innocent", &[], format!("{{\"n\":\"{:?}\"}}", std::time::SystemTime::now()));
-        accepted(&answer);
-        let id = answer.json()["id"].as_str().unwrap().to_owned();
+        let id = accepted(&self.host.post("/innocent", &[], format!("{{\"n\":\"{:?}\"}}", std::time::SystemTime::now())));
         eventually("a message of another integration is delivered", || {
             let message = self.host.api(&format!("/api/v1/messages/{id}"));
             (message["outcomes"][0]["outcome"] == "delivered").then_some(())
@@ -115,15 +112,8 @@ impl Scene {
         }
         self.innocent_flows();
         let most = self.before_mib + KEPT_MIB_MAX;
-        eventually("memory is back where it was", || (resident_mib(&self.host) <= most).then_some(()));
+        eventually("memory is back where it was", || (self.host.resident_mib() <= most).then_some(()));
         let logged = self.host.logged();
         assert!(!logged.contains("panicked"), "{logged}");
     }
-}
-
-/// What the host's process holds of the machine's memory.
-pub fn resident_mib(host: &Host) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }

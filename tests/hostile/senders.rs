@@ -61,13 +61,6 @@ impl Scene {
         self.outside.crm.received().records.keys().filter(|(kind, _)| kind == "Opportunity").count()
     }
 
-    /// MiB the host holds in memory now.
-    fn memory_mib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.host.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
-    }
-
     fn messages(&self) -> Vec<Value> {
         self.host.api("/api/v1/messages?limit=1000")["messages"].as_array().unwrap().clone()
     }
@@ -114,7 +107,7 @@ fn a_hundred_thousand_bad_signatures_write_nothing_and_take_no_memory() {
     let times = std::env::var("LOCKGATE_FLOOD").ok().and_then(|times| times.parse().ok()).unwrap_or(FLOOD);
     // The way to the steady state is not what is measured.
     flood(scene.connect(), 1000);
-    let (memory, messages) = (scene.memory_mib(), scene.messages().len());
+    let (memory, messages) = (scene.host.resident_mib(), scene.messages().len());
     let mut before = scene.written();
     eventually("the order before is settled", || {
         let now = scene.written();
@@ -130,7 +123,7 @@ fn a_hundred_thousand_bad_signatures_write_nothing_and_take_no_memory() {
     assert_eq!((scene.written(), scene.messages().len()), (before, messages));
     let lines = scene.host.logged().matches("a request was not verified").count();
     assert!((1..2_000).contains(&lines), "{lines} lines of log");
-    let now = scene.memory_mib();
+    let now = scene.host.resident_mib();
     assert!(now <= memory + MEMORY_MIB_MORE_MAX, "{memory} MiB before, {now} MiB after");
     scene.flows(2);
 }
@@ -138,7 +131,7 @@ fn a_hundred_thousand_bad_signatures_write_nothing_and_take_no_memory() {
 #[test]
 fn three_hundred_senders_that_never_end_their_headers_are_cut_off_and_hold_up_nobody() {
     let scene = Scene::start();
-    let memory = scene.memory_mib();
+    let memory = scene.host.resident_mib();
     let slow: Vec<_> = (0..300)
         .map(|n| {
             let mut stream = scene.connect();
@@ -153,7 +146,7 @@ fn three_hundred_senders_that_never_end_their_headers_are_cut_off_and_hold_up_no
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     }
-    assert!(scene.memory_mib() <= memory + MEMORY_MIB_MORE_MAX);
+    assert!(scene.host.resident_mib() <= memory + MEMORY_MIB_MORE_MAX);
     assert_eq!(scene.messages().iter().filter(|message| message["origin"] == "webhook /raw").count(), 0);
     scene.flows(2);
 }

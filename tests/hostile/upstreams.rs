@@ -3,7 +3,6 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,11 +10,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::support::eventually;
 use crate::support::host::Host;
 use crate::support::shop::{accepted, order, post_order};
 use crate::support::shop_to_crm::{Outside, workspace};
 use crate::support::workspace::Workspace;
+use crate::support::{eventually, holding};
 
 const CANARY: &str = "c4nary/of+the=upstream";
 
@@ -185,19 +184,6 @@ fn canaries() -> Vec<String> {
     canaries.push(inner[2..inner.len() - 4].to_owned());
     canaries.retain(|canary| *canary != inner);
     canaries
-}
-
-fn holding(folder: &Path, text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(holding(&path, text));
-        } else if std::fs::read(&path).unwrap_or_default().windows(text.len()).any(|window| window == text.as_bytes()) {
-            found.push(path.display().to_string());
-        }
-    }
-    found
 }
 
 #[test]

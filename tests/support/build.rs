@@ -7,15 +7,18 @@ use std::sync::OnceLock;
 use lockgate::plugin::build::build;
 use lockgate::plugin::manifest::Manifest;
 
-/// The project's root.
+/// The project's root: the folder above this package that has the contract with plugins.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(|folder| folder.join("wit").is_dir()).unwrap()
 }
 
-/// The `lockgate` binary, built from the sources as they are.
+/// The `lockgate` binary that `LOCKGATE_BINARY` names, or built from the sources as they are.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(named) = std::env::var_os("LOCKGATE_BINARY") {
+            return named.into();
+        }
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "--package", "lockgate", "--bin", "lockgate"]).current_dir(root());
         if !cfg!(debug_assertions) {

@@ -31,6 +31,20 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+/// The files below `folder` that hold `text`.
+pub fn holding(folder: &std::path::Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(holding(&path, text));
+        } else if std::fs::read(&path).unwrap_or_default().windows(text.len()).any(|window| window == text.as_bytes()) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
 /// The folder with real data to test against, or none: then a line says that the test is skipped.
 pub fn corpus(test: &str) -> Option<std::path::PathBuf> {
     let folder = std::env::var_os("LOCKGATE_CORPUS").map(std::path::PathBuf::from).map(|folder| build::root().join(folder));

@@ -31,7 +31,7 @@ use crate::ingress::answer::{self, Refusal};
 use crate::ingress::body::BodyLimits;
 use crate::ingress::{Intake, Routes};
 use crate::message_store::StoreError;
-use crate::message_store::audit::{Act, cut};
+use crate::message_store::audit::{Act, Note, TEXT_BYTES_MAX, cut};
 use crate::message_store::sqlite::AuditTrail;
 use crate::problem::{Code, Problem, Problems};
 use crate::telemetry::events::{Event, Events, Kind, Level};
@@ -147,13 +147,8 @@ impl LiveEnvironment {
         if plan || applied.changes.is_empty() {
             return Ok(applied);
         }
-        if applied.changes.len() > CHANGES_ENTERED_MAX && !who.may(Role::Local) {
-            return Err(Problems::from(too_many(applied.changes.len())).into());
-        }
         // Before it, since what follows cannot fail; and it ends with the process.
-        let note = who.note(self.parts.clock.now(), Act::ApplyEnvironment, format!("environment {}", self.name));
-        let (before, after) = sides(&applied.changes);
-        self.parts.audit.append(note.before(before).after(after)).await.map_err(NotApplied::Store)?;
+        self.parts.audit.append_all(self.entries(&applied.changes, who)).await.map_err(NotApplied::Store)?;
         self.parts.aliases.replace(&next.environment);
         configs.apply();
         self.parts.intake.replace_routes(routes);
@@ -161,6 +156,18 @@ impl LiveEnvironment {
         applied.applied = true;
         self.tell(&applied, who);
         Ok(applied)
+    }
+
+    /// What is entered in the audit trail of `changes`.
+    fn entries(&self, changes: &[Change], who: &Who) -> Vec<Note> {
+        let (pieces, now) = (pieces(changes), self.parts.clock.now());
+        let count = pieces.len();
+        let subject = |number: usize| match count {
+            1 => format!("environment {}", self.name),
+            _ => format!("environment {}, part {number} of {count}", self.name),
+        };
+        let entry = |(index, (before, after))| who.note(now, Act::ApplyEnvironment, subject(index + 1)).before(before).after(after);
+        pieces.into_iter().enumerate().map(entry).collect()
     }
 
     /// Whether what runs finds what it needs in `next`; gives the routes with its rules, and what its values change.
@@ -197,8 +204,6 @@ impl LiveEnvironment {
     }
 }
 
-/// Keys whose values are entered in the audit trail; of more it is said how many.
-const CHANGES_ENTERED_MAX: usize = 300;
 /// What is entered of one value; of a longer one a hash tells whether it is the same.
 const VALUE_BYTES_MAX: usize = 200;
 
@@ -225,13 +230,6 @@ fn newly_read(running: &Environment, next: &Environment) -> Problems {
     Problems(secrets.chain(files).collect())
 }
 
-/// What cannot be entered in the audit trail whole is not done by a named token.
-fn too_many(changes: usize) -> Problem {
-    let message =
-        format!("{changes} values differ; with a named token {CHANGES_ENTERED_MAX} are the most, since each is entered in the audit trail");
-    Problem::new(Code::NotAllowed, message).fix("apply it in parts, or with the data folder's own token")
-}
-
 /// A value as it is entered: two that differ are entered as different.
 fn entered(value: &str) -> String {
     if value.len() <= VALUE_BYTES_MAX {
@@ -240,19 +238,27 @@ fn entered(value: &str) -> String {
     format!("{} (sha256 {})", cut(value, VALUE_BYTES_MAX), &crate::plugin::sha256_hex(value.as_bytes())[..16])
 }
 
-/// The changed values as they were and as they are, as far as they are entered.
-pub(super) fn sides(changes: &[Change]) -> (Value, Value) {
-    let side = |value: fn(&Change) -> Option<&String>| {
-        let first = changes.iter().take(CHANGES_ENTERED_MAX);
-        let mut side: Map<String, Value> = first
-            .map(|change| (cut(&change.key, VALUE_BYTES_MAX), value(change).map_or(Value::Null, |value| entered(value).into())))
-            .collect();
-        if changes.len() > CHANGES_ENTERED_MAX {
-            side.insert("…".to_owned(), format!("and {} more", changes.len() - CHANGES_ENTERED_MAX).into());
+/// The changed values as they were and as they are, in as many pieces as it takes for each to be entered whole: nobody hides a change among
+/// others.
+pub(super) fn pieces(changes: &[Change]) -> Vec<(Value, Value)> {
+    let entered = |value: &Option<String>| value.as_deref().map_or(Value::Null, |value| entered(value).into());
+    let mut pieces: Vec<(Map<String, Value>, Map<String, Value>)> = Vec::new();
+    let mut bytes = usize::MAX;
+    for change in changes {
+        let (key, before, after) = (cut(&change.key, VALUE_BYTES_MAX), entered(&change.before), entered(&change.after));
+        // As JSON has it, with what stands between.
+        let more = Value::from(key.as_str()).to_string().len() + before.to_string().len().max(after.to_string().len()) + 2;
+        if bytes.saturating_add(more) > TEXT_BYTES_MAX - 2 {
+            pieces.push(Default::default());
+            bytes = 0;
         }
-        Value::Object(side)
-    };
-    (side(|change| change.before.as_ref()), side(|change| change.after.as_ref()))
+        if let Some((was, is)) = pieces.last_mut() {
+            was.insert(key.clone(), before);
+            is.insert(key, after);
+        }
+        bytes += more;
+    }
+    pieces.into_iter().map(|(was, is)| (Value::Object(was), Value::Object(is))).collect()
 }
 
 /// What differs between two files, key by key.

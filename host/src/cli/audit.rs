@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Client, encoded};
+use super::client::{Client, filtered};
 use super::output::{list, text};
 use super::{Common, Failure, moment, output, table};
 use crate::backup;
@@ -112,12 +112,7 @@ impl Listing {
             ("until", time(self.until)),
             ("before", self.before.map(|before| before.to_string())),
         ];
-        let mut path = format!("/api/v1/audit?limit={}", self.limit);
-        for (name, value) in filters {
-            if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", encoded(&value)));
-            }
-        }
+        let path = filtered(format!("/api/v1/audit?limit={}", self.limit), filters);
         let answer = Client::find(common)?.get(&path).await?;
         if common.json {
             output::json(&answer);

@@ -181,6 +181,16 @@ fn data_folder(common: &Common) -> Option<PathBuf> {
     read_files(&common.directory).ok().map(|(host, _)| host.data)
 }
 
+/// `path`, which has a query, with those of `filters` that have a value.
+pub fn filtered<'f>(mut path: String, filters: impl IntoIterator<Item = (&'f str, Option<String>)>) -> String {
+    for (name, value) in filters {
+        if let Some(value) = value {
+            path.push_str(&format!("&{name}={}", encoded(&value)));
+        }
+    }
+    path
+}
+
 /// Text as part of a query.
 pub fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()

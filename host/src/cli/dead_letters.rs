@@ -4,7 +4,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, encoded, or_fix};
+use super::client::{Client, filtered, or_fix};
 use super::edit::Edit;
 use super::output::{list, text};
 use super::{Common, Failure, moment, output, table};
@@ -179,11 +179,7 @@ impl List {
             Some(_) => "no open dead letter fits",
             None => "no dead letters",
         };
-        for (name, value) in filters {
-            if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", encoded(&value)));
-            }
-        }
+        let path = filtered(path, filters);
         let answer = Client::find(common)?.get(&path).await?;
         if common.json {
             output::json(&answer);

@@ -4,7 +4,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::Value;
 
-use super::client::{Client, encoded};
+use super::client::{Client, filtered};
 use super::output::{list, text};
 use super::{Common, Failure, moment, output, table};
 use crate::clock::Timestamp;
@@ -68,7 +68,7 @@ pub(super) fn tracked(text: &str) -> Result<String, String> {
 impl Messages {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
         let now = moment::now();
-        let mut path = format!("/api/v1/messages?limit={}", self.limit);
+        let path = format!("/api/v1/messages?limit={}", self.limit);
         let before = self.before.map(|seq| seq.to_string());
         let time = |time: Option<Moment>| time.map(|time| time.at(now).0.to_string());
         let (since, until) = (time(self.since), time(self.until));
@@ -83,12 +83,8 @@ impl Messages {
             ("until", &until),
             ("before", &before),
         ];
-        let filtered = filters.iter().any(|(name, value)| *name != "before" && value.is_some());
-        for (name, value) in filters {
-            if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", encoded(value)));
-            }
-        }
+        let is_filtered = filters.iter().any(|(name, value)| *name != "before" && value.is_some());
+        let path = filtered(path, filters.map(|(name, value)| (name, value.clone())));
         let answer = Client::find(common)?.get(&path).await?;
         if common.json {
             output::json(&answer);
@@ -96,7 +92,7 @@ impl Messages {
         }
         let messages = list(&answer["messages"]);
         if messages.is_empty() {
-            output::line(nothing(filtered, before.is_some(), &answer));
+            output::line(nothing(is_filtered, before.is_some(), &answer));
         } else {
             let rows: Vec<Vec<String>> = messages.iter().flat_map(|message| rows(message, now)).collect();
             table::print(&["ACCEPTED", "ID", "KEY", "TRACKED", "INTEGRATION", "STATE"], &rows);
@@ -113,8 +109,8 @@ impl Messages {
 }
 
 /// What an empty page means.
-fn nothing(filtered: bool, paged: bool, answer: &Value) -> &'static str {
-    match (filtered, paged) {
+fn nothing(is_filtered: bool, paged: bool, answer: &Value) -> &'static str {
+    match (is_filtered, paged) {
         _ if !answer["searched-to"].is_null() => "none so far",
         (_, true) => "no more messages: that was the last page",
         (true, false) => "no message fits",

@@ -23,38 +23,13 @@ use lockgate::plugin::{Call, Effects, PluginInvoker};
 use lockgate::problem::Problem;
 use url::Url;
 
-// The harness of hand-written components, shared with the end-to-end tests.
+// The harness of hand-written components and the program that compiles them, shared with the end-to-end tests.
+#[expect(dead_code, reason = "of what is built for the tests only the program is needed here")]
+#[path = "../../support/build.rs"]
+mod build;
 #[expect(dead_code, reason = "of the harness only what makes a transformer is needed here")]
 #[path = "../../support/wat.rs"]
 mod wat;
-
-/// Where that looks for its files, and the program that compiles.
-mod build {
-    use std::path::{Path, PathBuf};
-    use std::process::Command;
-    use std::sync::OnceLock;
-
-    /// The project's root.
-    pub fn root() -> &'static Path {
-        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-    }
-
-    /// The `lockgate` that `LOCKGATE_BINARY` names, or that is built from the sources as they are.
-    pub fn binary() -> &'static Path {
-        static BINARY: OnceLock<PathBuf> = OnceLock::new();
-        BINARY.get_or_init(|| {
-            if let Some(named) = std::env::var_os("LOCKGATE_BINARY") {
-                return named.into();
-            }
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--quiet", "--package", "lockgate", "--bin", "lockgate"]).current_dir(root());
-            assert!(cargo.status().is_ok_and(|status| status.success()), "the binary does not build");
-            // target/debug/deps/<this test> → target/debug/lockgate
-            let deps = std::env::current_exe().unwrap_or_default();
-            deps.ancestors().nth(2).unwrap_or(root()).join("lockgate")
-        })
-    }
-}
 
 #[derive(Debug)]
 struct OneSecret;

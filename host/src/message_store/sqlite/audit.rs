@@ -71,6 +71,11 @@ impl AuditTrail {
         self.inner.writer.run(0, move |writing| append(writing, &note)).await
     }
 
+    /// Appends entries about one thing: all of them, or none.
+    pub async fn append_all(&self, notes: Vec<Note>) -> Result<(), StoreError> {
+        self.inner.writer.run(0, move |writing| notes.iter().try_for_each(|note| append(writing, note).map(drop))).await
+    }
+
     /// Entries, newest first.
     pub async fn page(&self, query: AuditQuery) -> Result<AuditPage, StoreError> {
         self.inner.people.read_snapshot(move |connection| page(connection, &query)).await
