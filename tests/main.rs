@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "the tests live in real time; the core they test does not read it")]
 
+mod approval;
 mod bad_input;
 mod batches;
 mod bench;
@@ -25,4 +26,5 @@ mod ledger;
 mod retire;
 mod sources;
 mod support;
+mod switching;
 mod tls;

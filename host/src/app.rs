@@ -7,7 +7,6 @@ mod housekeeping;
 mod listeners;
 mod open_files;
 mod pausing;
-mod plugin_files;
 mod plugins;
 mod releases;
 mod retiring;
@@ -18,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
@@ -26,21 +26,25 @@ use crate::alias::Aliases;
 use crate::alias::secret::SecretSource;
 use crate::alias::token::TOKEN_TIMEOUT;
 use crate::alias::vault::SetBefore;
+use crate::capability::queue::Channels;
 use crate::clock::{SystemClock, within};
 use crate::config::prepare::Prepared;
 use crate::config::{HostConfig, missing_secrets};
 use crate::console::Console;
-use crate::delivery::{Bells, Dispatcher, Pauses, Retirements};
+use crate::delivery::{Bells, Catalog, Dispatcher, Pauses, Retirements};
 use crate::ingress::Intake;
 use crate::message_store::sqlite::SqliteStore;
 use crate::plugin::host_key;
 use crate::problem::Problems;
+use crate::releases::Active;
+use crate::releases::live::{self, LiveReleases};
+use crate::releases::ready::Loader;
 use crate::source::Sources;
 use crate::telemetry::events::{Event, Events, Kind, Level};
 use ground::Ground;
 use listeners::{Listeners, Serving};
 pub use plugins::Progress;
-use releases::{Active, Settled};
+use releases::Settled;
 
 /// What a host is started with.
 #[derive(Debug)]
@@ -70,8 +74,8 @@ pub struct Host {
     /// The workspace it was started on.
     pub dir: PathBuf,
     intake: Arc<Intake>,
-    dispatcher: Dispatcher,
-    sources: Sources,
+    dispatcher: Arc<Dispatcher>,
+    sources: Arc<Sources>,
     clock: Arc<SystemClock>,
     config: HostConfig,
     console: Arc<Console>,
@@ -106,8 +110,12 @@ impl Host {
         let aliases = ground.aliases(environment, &secrets, &vault)?;
         alias_states::restore(&ground.store, &aliases).await?;
         let retirements = Arc::new(Retirements::default());
-        let catalog = Arc::new(plugins::catalog(&active, environment, &config.call_limits)?.heeding(retirements.clone()));
-        let invoker = plugins::invoker(&config, (&ground, &aliases), (plugins, host_key), &catalog, &progress).await?;
+        let loader = Loader::new(&config, plugins.clone());
+        let catalog = Arc::new(Catalog::new(loader.runnables(&active, environment)?).heeding(retirements.clone()));
+        loader.load_beside(catalog.all(), &progress).await?;
+        let channels = Channels::default();
+        channels.set(catalog.channels());
+        let invoker = plugins::invoker((&ground, &aliases), (plugins, host_key), &channels);
         // Nothing is activated that was not loaded: what cannot run is not what the next start finds.
         pending.activate(&ground.store, &*ground.clock).await?;
         releases::free_lanes(&active, &ground.store).await?;
@@ -122,6 +130,20 @@ impl Host {
         let tokens = ground.store.tokens().all().await.map_err(|why| why.problem("tokens"))?;
         let tokens = Arc::new(Tokens::new(tokens, ground.random.clone()));
         let audit = ground.store.audit();
+        let take_over = Arc::new(Notify::new());
+        let releases = Arc::new(LiveReleases::new(live::Parts {
+            store: ground.store.clone(),
+            config: config.clone(),
+            loader,
+            secrets: secrets.clone(),
+            catalog: catalog.clone(),
+            channels,
+            intake: intake.clone(),
+            retirements: retirements.clone(),
+            take_over: take_over.clone(),
+            clock: ground.clock.clone(),
+            events: ground.events.clone(),
+        }));
         let live = LiveParts {
             aliases: aliases.clone(),
             intake: intake.clone(),
@@ -133,7 +155,7 @@ impl Host {
             clock,
             audit,
         };
-        let api = ground.api(&config, prepared.workspace.environment.clone(), live, (&pauses, &retirements, &tokens), admin)?;
+        let api = ground.api(&config, prepared.workspace.environment.clone(), live, (&pauses, &retirements, &tokens, &releases), admin)?;
         let console = Console::new(api.clone(), admin);
         // The listeners are bound, so whoever finds this file finds a host that takes connections.
         running::write(&config.data, (ingress_scheme, ingress), admin)?;
@@ -141,8 +163,9 @@ impl Host {
         // From here on nothing fails.
         ground.store.wake_through(bells.clone());
         let delivery = ground.delivery(&config, invoker, catalog, &pauses);
-        let dispatcher = Dispatcher::start(&delivery, &aliases, &bells);
-        let sources = Sources::start(&ground.sources(&delivery, &aliases, &config));
+        let dispatcher = Arc::new(Dispatcher::start(&delivery, &aliases, &bells));
+        let sources = Arc::new(Sources::start(&ground.sources(&delivery, &aliases, &config)));
+        releases.starts(dispatcher.clone(), sources.clone());
         let serving = listeners.serve(intake.handler(), api.handler(console.router()), config.drain, &ground.clock);
         let background = [
             tokio::spawn(housekeeping::clean(ground.store.clone(), ground.clock.clone())),
@@ -154,7 +177,7 @@ impl Host {
             }),
             tokio::spawn(retiring::finish(api.clone(), ground.clock.clone())),
             tokio::spawn(alias_events::tell(aliases.clone(), ground.events.clone(), ground.clock.clone())),
-            tokio::spawn(ground.take_over(&delivery).run()),
+            tokio::spawn(ground.take_over(&delivery, take_over).run()),
         ];
         info!(%ingress, %admin, integrations = active.len(), "ready");
         ground.events.tell(Event::new(Kind::Host, Level::Info, "the host is ready").with("integrations", active.len() as u64));

@@ -57,9 +57,13 @@ points! {
     DeadLetter = "dead-letter",
     /// A token endpoint gave a token that nobody has used yet.
     TokenRefreshed = "token-refreshed",
+    /// A component that was sent is kept, and no release pins it.
+    PluginKept = "plugin-kept",
+    /// A release is stored, and nothing says that it is to be active.
+    ReleaseStored = "release-stored",
     /// A release is active, and others that go with it are not, in an open transaction.
     ReleaseSwitching = "release-switching",
-    /// A start has activated releases that it has not loaded.
+    /// Releases are active on disk, and nothing in memory knows.
     ReleaseSwitched = "release-switched",
     /// A start has brought the database to another version, in an open transaction.
     Migration = "migration",

@@ -27,6 +27,7 @@ pub mod plugin;
 pub mod printable;
 pub mod problem;
 pub mod random;
+pub mod releases;
 #[cfg(test)]
 mod simulation;
 pub mod source;

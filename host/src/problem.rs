@@ -116,6 +116,10 @@ codes! {
     NotAllowed = "LG-7013": "the token's role does not allow it",
     TokenExists = "LG-7014": "a token of this name cannot be made",
     AuditMisfit = "LG-7015": "the audit trail is not what was written",
+    PluginsLacking = "LG-7016": "a host lacks the plugins of a release",
+    ReleaseMoved = "LG-7017": "another release was activated meanwhile",
+    NeedsApproval = "LG-7018": "a release has to be approved",
+    NotYours = "LG-7019": "who brought a release cannot approve it",
     Internal = "LG-7999": "a fault in Lockgate itself",
 }
 

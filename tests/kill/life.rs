@@ -189,6 +189,8 @@ fn round(chance: &Chance) -> Vec<End> {
 fn nth_max(point: CrashPoint) -> Option<u64> {
     Some(match point {
         CrashPoint::Migration => return None,
+        // A start reaches none of them: `switching` ends hosts there, while somebody deploys.
+        CrashPoint::PluginKept | CrashPoint::ReleaseStored => return None,
         CrashPoint::ReleaseSwitched => 1,
         CrashPoint::TokenRefreshed | CrashPoint::CompileCacheWriting | CrashPoint::CompileCacheWritten => 2,
         CrashPoint::DeadLetter | CrashPoint::ReleaseSwitching => 3,

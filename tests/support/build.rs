@@ -76,6 +76,12 @@ pub fn attacks_guest() -> &'static Path {
     FILE.get_or_init(|| guest("attacks"))
 }
 
+/// The guest that stamps messages.
+pub fn stamp_guest() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| guest("stamp"))
+}
+
 fn guest(name: &str) -> PathBuf {
     let target = root().join("target").join("guests");
     let mut cargo = Command::new(env!("CARGO"));

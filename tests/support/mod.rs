@@ -9,6 +9,7 @@ pub mod http;
 pub mod odd;
 pub mod shop;
 pub mod shop_to_crm;
+pub mod stamped;
 pub mod wat;
 pub mod workspace;
 

@@ -56,7 +56,7 @@ CREATE TABLE "delivery" (
     generation       INTEGER,
     first_started_at INTEGER,
     failing_since    INTEGER
-) STRICT;
+, ordering INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX delivery_ready ON delivery (integration, due_at, origin, ordinal) WHERE state = 'ready';
 CREATE INDEX delivery_lane ON delivery (integration, lane, origin, ordinal) WHERE lane IS NOT NULL;
 CREATE INDEX delivery_integration ON delivery (integration, message);

@@ -25,8 +25,8 @@ use super::role::Role;
 use super::sessions::Sessions;
 use super::who::Who;
 use super::{
-    aliases, audit, backup, by_hand, console_links, dead_letters, edit, health, integrations, messages, openapi, operate, parameters,
-    pausing, retiring, secrets, status, tokens,
+    aliases, approving, audit, backup, by_hand, components, console_links, dead_letters, edit, health, integrations, messages, openapi,
+    operate, parameters, pausing, releases, retiring, secrets, status, tokens,
 };
 use crate::alias::Aliases;
 use crate::alias::secret::Secret;
@@ -38,11 +38,12 @@ use crate::ingress::{Handler, Intake};
 use crate::message_store::audit::{Act, Came, cut};
 use crate::message_store::sqlite::SqliteStore;
 use crate::problem::Code;
+use crate::releases::live::LiveReleases;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
 
 /// Memory for the bodies of all requests under way.
-const BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
+const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The longest JSON a request may carry.
 const JSON_LIMITS: BodyLimits = BodyLimits { bytes: 1024 * 1024, within: Duration::from_secs(30) };
 
@@ -54,6 +55,7 @@ pub struct ApiParts {
     pub aliases: Arc<Aliases>,
     pub pauses: Arc<Pauses>,
     pub retirements: Arc<Retirements>,
+    pub releases: Arc<LiveReleases>,
     pub metrics: Arc<Metrics>,
     pub events: Arc<Events>,
     pub clock: Arc<dyn Clock>,
@@ -98,7 +100,7 @@ pub(super) struct Route {
 
 /// Every endpoint there is.
 pub(super) fn routes() -> Vec<Route> {
-    use Role::{Deployer, Local, Operator, Viewer};
+    use Role::{Approver, Deployer, Local, Operator, Viewer};
     let endpoint = |method, path, needs, handler| Route { method, path, needs, handler };
     let open = |path, handler| endpoint(Method::GET, path, None, handler);
     let look = |path, handler| endpoint(Method::GET, path, Some(Viewer), handler);
@@ -126,6 +128,14 @@ pub(super) fn routes() -> Vec<Route> {
         change("/api/v1/integrations/{name}/pause", Operator, post(pausing::pause_integration)),
         change("/api/v1/integrations/{name}/resume", Operator, post(pausing::resume_integration)),
         change("/api/v1/integrations/{name}/retire", Deployer, post(retiring::retire)),
+        look("/api/v1/integrations/{name}/releases", get(releases::list)),
+        change("/api/v1/integrations/{name}/rollback", Deployer, post(releases::roll_back)),
+        change("/api/v1/integrations/{name}/approve", Approver, post(approving::approve)),
+        look("/api/v1/approvals", get(approving::list)),
+        change("/api/v1/releases", Deployer, post(releases::deploy)),
+        look("/api/v1/releases/{id}", get(releases::show)),
+        endpoint(Method::PUT, "/api/v1/plugins/{digest}", Some(Deployer), put(components::put)),
+        endpoint(Method::GET, "/api/v1/plugins/{digest}", Some(Deployer), get(components::get)),
         change("/api/v1/aliases/{name}/pause", Operator, post(pausing::pause_alias)),
         change("/api/v1/aliases/{name}/resume", Operator, post(pausing::resume_alias)),
         look("/api/v1/secrets", get(secrets::list)),

@@ -49,7 +49,8 @@ impl Configs {
                     continue;
                 }
             };
-            let uses = catalog.get(&integration.name).into_iter().flat_map(|runnable| runnable.uses());
+            let Some(runnable) = catalog.get(&integration.name) else { continue };
+            let uses = runnable.uses();
             for (used, config) in uses.zip(configs).filter(|(used, config)| *used.config.now() != **config) {
                 problems.0.extend(mistakes(integration, used, &config, facts));
                 others.push((used.config.clone(), Arc::from(config)));

@@ -3,7 +3,6 @@
 //!
 //! Requests under way end where they began; calls that begin afterwards are given the configs of plugins with the new values in them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +24,7 @@ use crate::alias::secret::{SecretPlace, SecretRef, SecretSource};
 use crate::alias::vault::Vault;
 use crate::alias::{Aliases, Environment};
 use crate::clock::Clock;
+use crate::config::changes::{Change, changes};
 use crate::config::{EnvironmentFile, missing_secrets_of, secret_references, used_aliases_of};
 use crate::delivery::Catalog;
 use crate::ingress::answer::{self, Refusal};
@@ -73,13 +73,6 @@ pub struct Applied {
     pub changes: Vec<Change>,
     /// What is to be known beside that.
     pub notes: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Change {
-    pub key: String,
-    pub before: Option<String>,
-    pub after: Option<String>,
 }
 
 /// Why another environment did not take the place of the one that runs.
@@ -259,33 +252,6 @@ pub(super) fn pieces(changes: &[Change]) -> Vec<(Value, Value)> {
         bytes += more;
     }
     pieces.into_iter().map(|(was, is)| (Value::Object(was), Value::Object(is))).collect()
-}
-
-/// What differs between two files, key by key.
-fn changes(before: &str, after: &str) -> Vec<Change> {
-    let (before, after) = (flat(before), flat(after));
-    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let change = |key: &String| Change { key: key.clone(), before: before.get(key).cloned(), after: after.get(key).cloned() };
-    keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).map(change).collect()
-}
-
-/// Every value of a file that was read before, by where it stands.
-fn flat(text: &str) -> BTreeMap<String, String> {
-    fn collect(key: String, value: &toml::Value, found: &mut BTreeMap<String, String>) {
-        match value {
-            toml::Value::Table(table) => {
-                for (name, value) in table {
-                    collect(format!("{key}.{name}"), value, found);
-                }
-            }
-            other => drop(found.insert(key, other.to_string())),
-        }
-    }
-    let mut found = BTreeMap::new();
-    for (name, value) in toml::from_str::<toml::Table>(text).unwrap_or_default() {
-        collect(name, &value, &mut found);
-    }
-    found
 }
 
 /// Which environment runs.

@@ -20,7 +20,7 @@ use crate::integration::{DeliveryPolicy, Entry, Integration, Jitter, Occasion, P
 pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
     Parameters::parse(request.uri().query()).finish()?;
     let active = api.parts.store.releases().active().await.map_err(|error| refusal(&error))?;
-    let release = |name: &str| active.iter().find(|(release, _)| release.integration == name).map(|(_, id)| id.to_string());
+    let release = |name: &str| active.iter().find(|active| active.release.integration == name).map(|active| active.id.to_string());
     let routes = api.parts.intake.routes();
     let integrations: Vec<Value> =
         routes.integrations().map(|integration| shown(integration, release(&integration.name), &api.parts.retirements)).collect();

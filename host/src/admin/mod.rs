@@ -6,9 +6,11 @@
 
 mod aliases;
 mod api;
+mod approving;
 pub(crate) mod audit;
 mod backup;
 mod by_hand;
+mod components;
 mod configs;
 mod console_links;
 pub(crate) mod dead_letters;
@@ -29,6 +31,7 @@ pub mod overview;
 pub mod parameters;
 pub(crate) mod pausing;
 mod refused;
+pub(crate) mod releases;
 mod retiring;
 mod role;
 mod secrets;
@@ -45,6 +48,7 @@ mod who;
 
 pub use aliases::test_alias;
 pub use api::{Api, ApiParts};
+pub use components::SIGNATURE_HEADER;
 pub use configs::ReadFacts;
 pub use environment::{LiveEnvironment, LiveParts};
 pub use named_tokens::Tokens;

@@ -188,8 +188,7 @@ async fn must_be_active(parts: &ApiParts, name: &str) -> Result<(), Refusal> {
 
 /// What somebody is told who wants it to go on.
 pub(super) fn is_retired(name: &str) -> Refusal {
-    let detail =
-        format!("integration {name} is not active any more; `lockgate run --deploy` with its file in the workspace activates it again");
+    let detail = format!("integration {name} is not active any more; `lockgate deploy` with its file in the workspace activates it again");
     Refusal::new(StatusCode::CONFLICT, Code::Retired, detail)
 }
 

@@ -15,6 +15,7 @@ use super::role::Role;
 use crate::clock::{Clock, Timestamp};
 use crate::ingress::answer::Refusal;
 use crate::message_store::audit::{Act, Note, Way};
+use crate::message_store::sqlite::{By, How};
 use crate::problem::Code;
 use crate::telemetry::events::Event;
 
@@ -100,6 +101,11 @@ impl Who {
     /// For the audit trail: this one did `act` to `subject`, now.
     pub(super) fn note(&self, now: Timestamp, act: Act, subject: impl Into<String>) -> Note {
         Note::new(now, (&self.name, self.way), act, subject)
+    }
+
+    /// For what is written down with a release that this one activates.
+    pub(super) fn by(&self, how: How) -> By {
+        By { who: self.name.to_string(), way: self.way, how }
     }
 
     /// For those who follow what happens: `event`, and who did it.

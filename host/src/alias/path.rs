@@ -66,14 +66,7 @@ pub fn path_of(path_and_query: &str) -> &str {
 
 /// Whether a binding with `allow` lets `method` and `path` (without query) through. An empty list lets everything through.
 pub fn allowed(allow: &[Allow], method: &str, path: &str) -> bool {
-    allow.is_empty()
-        || allow.iter().any(|rule| {
-            rule.method == method
-                && match rule.path.strip_suffix("/*") {
-                    Some(prefix) => path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/')),
-                    None => rule.path == path,
-                }
-        })
+    allow.is_empty() || allow.iter().any(|rule| rule.lets(method, path))
 }
 
 fn check_base(base: &Url) -> Result<(), PathRefused> {

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tracing::warn;
 
-use super::releases::Active;
 use super::running;
 use crate::admin::{Api, ApiParts, LiveEnvironment, LiveParts, Sessions, Tokens, token};
 use crate::alias::network::NetworkUpstream;
@@ -23,6 +23,8 @@ use crate::message_store::sqlite::{DATABASE_FILE, Options, SqliteStore};
 use crate::plugin::{PluginInvoker, host_key};
 use crate::problem::{Code, Problem, Problems};
 use crate::random::{OsRandom, Random};
+use crate::releases::Active;
+use crate::releases::live::LiveReleases;
 use crate::source;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
@@ -92,7 +94,7 @@ impl Ground {
         config: &HostConfig,
         environment: EnvironmentFile,
         live: LiveParts,
-        (pauses, retirements, tokens): (&Arc<Pauses>, &Arc<Retirements>, &Arc<Tokens>),
+        (pauses, retirements, tokens, releases): (&Arc<Pauses>, &Arc<Retirements>, &Arc<Tokens>, &Arc<LiveReleases>),
         at: SocketAddr,
     ) -> Result<Arc<Api>, Problem> {
         let token = token::load_or_create(&config.data, &*self.random)?;
@@ -102,8 +104,9 @@ impl Ground {
         let sessions = Arc::new(Sessions::new(self.clock.clone(), self.random.clone()));
         let (metrics, events, clock) = (self.metrics.clone(), self.events.clone(), self.clock.clone());
         let data = config.data.clone();
-        let (retirements, tokens) = (retirements.clone(), tokens.clone());
-        let parts = ApiParts { intake, store, aliases, pauses, retirements, metrics, events, clock, sessions, tokens, environment, data };
+        let (retirements, tokens, releases) = (retirements.clone(), tokens.clone(), releases.clone());
+        let parts =
+            ApiParts { intake, store, aliases, pauses, retirements, releases, metrics, events, clock, sessions, tokens, environment, data };
         Ok(Api::new(parts, at, token))
     }
 
@@ -122,7 +125,7 @@ impl Ground {
         }
     }
 
-    pub fn take_over(&self, delivery: &Delivery) -> source::TakeOver {
+    pub fn take_over(&self, delivery: &Delivery, bell: Arc<Notify>) -> source::TakeOver {
         source::TakeOver {
             backfills: self.store.backfills(),
             catalog: delivery.catalog.clone(),
@@ -130,6 +133,7 @@ impl Ground {
             events: self.events.clone(),
             pauses: delivery.pauses.clone(),
             waiting_max: delivery.waiting_max,
+            bell,
         }
     }
 

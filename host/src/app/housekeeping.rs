@@ -156,7 +156,7 @@ mod tests {
                 let begun = so_far();
                 let message = Arc::unwrap_or_clone(accept(OLD + rounds, &random).message);
                 let message = Message { accepted_at: now, body: rounds.to_be_bytes().to_vec().into(), ..message };
-                let delivery = NewDelivery { integration: "crm".into(), lane: Lane::Free, due_at: now, record: None };
+                let delivery = NewDelivery { integration: "crm".into(), lane: Lane::Free, ordering: 0, due_at: now, record: None };
                 let taken =
                     Accept { message: Arc::new(message), dedup: None, deliveries: vec![delivery], waiting_max: WaitingMax::each(9) };
                 store.accept(taken).await.unwrap();

@@ -4,26 +4,14 @@ use std::collections::BTreeMap;
 
 use tracing::{info, warn};
 
-use super::plugin_files;
 use crate::clock::Clock;
-use crate::config::Workspace;
 use crate::config::prepare::Prepared;
 use crate::crash_point::{CrashPoint, reached};
-use crate::integration::{Beginning, Entry, Integration, Order, Release, ReleaseId};
-use crate::message_store::sqlite::{Activation, SqliteStore};
+use crate::integration::{Integration, Order};
+use crate::message_store::sqlite::{Activation, ActiveRelease, By, SqliteStore};
 use crate::plugin::library::Component;
-use crate::problem::{Problem, Problems};
-
-/// A release as it is stored.
-type Stored = (Release, ReleaseId);
-
-/// A release that runs.
-#[derive(Clone, Debug)]
-pub struct Active {
-    pub integration: Integration,
-    pub release: Release,
-    pub id: ReleaseId,
-}
+use crate::problem::{Code, Problem, Problems};
+use crate::releases::{Active, plugin_files};
 
 /// What runs, and what of the workspace does not.
 #[derive(Debug)]
@@ -40,7 +28,7 @@ pub struct Settled {
 /// run is never started with again.
 #[derive(Debug, Default)]
 pub struct Pending {
-    new: Vec<Stored>,
+    new: Vec<Active>,
     /// Integrations that are active and that the workspace no longer has.
     left: Vec<String>,
     activations: Vec<Activation>,
@@ -50,35 +38,57 @@ pub struct Pending {
 /// every one that is not active. What was retired, or is on the way, is activated again by `deploy` alone.
 pub async fn settle(prepared: &Prepared, store: &SqliteStore, deploy: bool) -> Result<Settled, Problems> {
     let before = active(store).await?;
-    let wanted: Vec<(Release, ReleaseId)> = prepared.releases().into_iter().map(|release| (release.clone(), release.id())).collect();
+    let wanted = wanted(prepared, &before)?;
     let retirements = store.retirements().all().await.map_err(|why| why.problem("what is retired"))?;
-    let stays = |(release, _): &&(Release, ReleaseId)| retirements.iter().all(|row| row.integration != release.integration);
-    let running: Vec<(Release, ReleaseId)> = before.iter().filter(stays).cloned().collect();
+    let stays = |active: &&Active| retirements.iter().all(|row| row.integration != active.integration.name);
+    let running: Vec<Active> = before.iter().filter(stays).cloned().collect();
     let differing = differing(&running, &wanted);
     plugin_files::clear_partial(&prepared.workspace.host.data);
     mend(prepared, &before)?;
     let is_new = before.is_empty() && retirements.is_empty();
+    if deploy && !is_new && !differing.is_empty() {
+        may_deploy(prepared)?;
+    }
     if is_new || (deploy && !differing.is_empty()) {
         keep(prepared)?;
-        let pending = Pending::of(&wanted, (&before, &running))?;
-        let replaced = |release: &Release| wanted.iter().any(|(other, _)| other.integration == release.integration);
-        let stay: Vec<Stored> = before.iter().filter(|(release, _)| !replaced(release)).cloned().collect();
-        let mut active: Vec<Stored> = stay.into_iter().chain(wanted).collect();
-        active.sort_by(|(one, _), (other, _)| one.integration.cmp(&other.integration));
-        return Ok(Settled { active: read(active)?, differing: Vec::new(), pending });
+        let pending = Pending::of(&wanted, (&before, &running));
+        let replaced = |active: &Active| wanted.iter().any(|other| other.integration.name == active.integration.name);
+        let stay: Vec<Active> = before.iter().filter(|active| !replaced(active)).cloned().collect();
+        let mut active: Vec<Active> = stay.into_iter().chain(wanted).collect();
+        active.sort_by(|one, other| one.integration.name.cmp(&other.integration.name));
+        return Ok(Settled { active, differing: Vec::new(), pending });
     }
     if !differing.is_empty() {
         let (count, names) = (differing.len(), differing.join(", "));
         warn!(
-            "workspace differs from active releases ({count}: {names}); running the active ones. To activate the workspace's: lockgate run --deploy"
+            "workspace differs from active releases ({count}: {names}); running the active ones. To activate the workspace's: lockgate deploy"
         );
     }
-    Ok(Settled { active: read(before)?, differing, pending: Pending::default() })
+    Ok(Settled { active: before, differing, pending: Pending::default() })
+}
+
+/// What the workspace says, as it would follow what is active.
+fn wanted(prepared: &Prepared, before: &[Active]) -> Result<Vec<Active>, Problems> {
+    let read = |release: crate::integration::Release| {
+        let known = before.iter().find(|active| active.integration.name == release.integration);
+        let id = release.id();
+        Ok(Active::read(ActiveRelease { release, id, ordering: 0 })?.after(known.map(|known| &known.integration)))
+    };
+    prepared.releases().into_iter().map(read).collect()
+}
+
+/// Where releases have to be approved, a start is no way round it.
+fn may_deploy(prepared: &Prepared) -> Result<(), Problem> {
+    if prepared.workspace.host.approval.is_none() {
+        return Ok(());
+    }
+    let message = "`--deploy` activates releases that nobody has approved, and lockgate.toml has [approval]";
+    Err(Problem::new(Code::NeedsApproval, message).fix("start without `--deploy`, then `lockgate deploy`"))
 }
 
 /// What runs and is at hand in the workspace too is kept again, in case the data folder lost it.
-fn mend(prepared: &Prepared, active: &[(Release, ReleaseId)]) -> Result<(), Problem> {
-    let pinned = |digest: &str| active.iter().flat_map(|(release, _)| &release.plugins).any(|plugin| plugin.digest == digest);
+fn mend(prepared: &Prepared, active: &[Active]) -> Result<(), Problem> {
+    let pinned = |digest: &str| active.iter().flat_map(|active| &active.release.plugins).any(|plugin| plugin.digest == digest);
     let runs = prepared.components.iter().filter(|component| pinned(&component.pinned.digest));
     for component in runs {
         plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes, component.signature.as_ref())?;
@@ -86,13 +96,21 @@ fn mend(prepared: &Prepared, active: &[(Release, ReleaseId)]) -> Result<(), Prob
     Ok(())
 }
 
-async fn active(store: &SqliteStore) -> Result<Vec<(Release, ReleaseId)>, Problems> {
-    store.releases().active().await.map_err(|error| error.problem("releases").into())
+async fn active(store: &SqliteStore) -> Result<Vec<Active>, Problems> {
+    let stored = store.releases().active().await.map_err(|error| error.problem("releases"))?;
+    let (mut problems, mut active) = (Problems::default(), Vec::new());
+    for stored in stored {
+        match Active::read(stored) {
+            Ok(read) => active.push(read),
+            Err(why) => problems.0.extend(why.0),
+        }
+    }
+    problems.or(active)
 }
 
-fn differing(before: &[(Release, ReleaseId)], wanted: &[(Release, ReleaseId)]) -> Vec<String> {
-    let by_name = |releases: &[(Release, ReleaseId)]| -> BTreeMap<String, ReleaseId> {
-        releases.iter().map(|(release, id)| (release.integration.clone(), id.clone())).collect()
+fn differing(before: &[Active], wanted: &[Active]) -> Vec<String> {
+    let by_name = |all: &[Active]| -> BTreeMap<String, crate::integration::ReleaseId> {
+        all.iter().map(|active| (active.integration.name.clone(), active.id.clone())).collect()
     };
     let (before, wanted) = (by_name(before), by_name(wanted));
     let names: std::collections::BTreeSet<&String> = before.keys().chain(wanted.keys()).collect();
@@ -108,27 +126,30 @@ fn keep(prepared: &Prepared) -> Result<(), Problem> {
 }
 
 impl Pending {
-    fn of(wanted: &[Stored], (before, running): (&[Stored], &[Stored])) -> Result<Self, Problems> {
-        let new: Vec<_> = wanted.iter().filter(|(_, id)| running.iter().all(|(_, active)| active != id)).cloned().collect();
-        let activations = new.iter().map(|(release, id)| activation(release, id, before)).collect::<Result<_, _>>()?;
-        let left = running.iter().filter(|(release, _)| wanted.iter().all(|(other, _)| other.integration != release.integration));
-        let left = left.map(|(release, _)| release.integration.clone()).collect();
-        Ok(Self { new, left, activations })
+    fn of(wanted: &[Active], (before, running): (&[Active], &[Active])) -> Self {
+        let new: Vec<_> = wanted.iter().filter(|wanted| running.iter().all(|running| running.id != wanted.id)).cloned().collect();
+        let known = |name: &str| -> Option<&Integration> {
+            before.iter().find(|active| active.integration.name == name).map(|active| &active.integration)
+        };
+        let activations = new.iter().map(|new| new.activation(known(&new.integration.name))).collect();
+        let left = running.iter().map(|running| &running.integration.name);
+        let left = left.filter(|name| wanted.iter().all(|other| other.integration.name != **name)).cloned().collect();
+        Self { new, left, activations }
     }
 
     /// The releases first, then which are active, all at once: whatever stops it in between, nothing active lacks anything, nor one that
     /// it feeds.
     pub async fn activate(self, store: &SqliteStore, clock: &dyn Clock) -> Result<(), Problems> {
-        let releases = store.releases();
-        for (release, _) in &self.new {
-            releases.put(release, clock.now()).await.map_err(|error| error.problem("releases"))?;
+        let (releases, by) = (store.releases(), By::start());
+        for Active { release, .. } in &self.new {
+            releases.put(release, clock.now(), &by.who).await.map_err(|error| error.problem("releases"))?;
         }
         if !self.activations.is_empty() {
-            releases.activate(self.activations, clock.now()).await.map_err(|error| error.problem("releases"))?;
+            releases.activate(self.activations, clock.now(), by).await.map_err(|error| error.problem("releases"))?;
             reached(CrashPoint::ReleaseSwitched);
         }
-        for (release, id) in self.new {
-            info!(integration = release.integration, release = id.short(), "release activated");
+        for Active { integration, id, .. } in self.new {
+            info!(integration = integration.name, release = id.short(), "release activated");
         }
         for integration in self.left {
             warn!(
@@ -140,25 +161,6 @@ impl Pending {
     }
 }
 
-/// What is activated for the release, and which channels it is new to and reads from their beginning.
-fn activation(release: &Release, id: &ReleaseId, before: &[(Release, ReleaseId)]) -> Result<Activation, Problems> {
-    let integration = Workspace::integration_from_release(&release.file, &release.integration)?;
-    let known = before.iter().find(|(active, _)| active.integration == release.integration);
-    let known = known.map(|(active, _)| Workspace::integration_from_release(&active.file, &active.integration)).transpose()?;
-    let is_new = |channel: &str| known.as_ref().is_none_or(|known| known.reads(channel).is_none());
-    let channels = integration.sources.iter().filter_map(|source| match &source.entry {
-        Entry::Channel { name, from } => Some((name, *from, source.key.as_ref().map(ToString::to_string))),
-        _ => None,
-    });
-    let from_beginning = channels.clone().filter(|(name, from, _)| *from == Beginning::Earliest && is_new(name));
-    Ok(Activation {
-        integration: release.integration.clone(),
-        release: id.clone(),
-        from_beginning: from_beginning.map(|(name, _, key)| (name.clone(), key)).collect(),
-        channels: channels.map(|(name, ..)| name.clone()).collect(),
-    })
-}
-
 /// A dead letter stops its key in an integration that orders strictly. In one that does so no more, nobody would let them go.
 pub async fn free_lanes(active: &[Active], store: &SqliteStore) -> Result<(), Problem> {
     for Active { integration, .. } in active.iter().filter(|active| active.integration.delivery.order != Order::Strict) {
@@ -168,17 +170,4 @@ pub async fn free_lanes(active: &[Active], store: &SqliteStore) -> Result<(), Pr
         }
     }
     Ok(())
-}
-
-/// What is active, read back from what its release keeps.
-fn read(active: Vec<(Release, ReleaseId)>) -> Result<Vec<Active>, Problems> {
-    let mut problems = Problems::default();
-    let mut read = Vec::new();
-    for (release, id) in active {
-        match Workspace::integration_from_release(&release.file, &release.integration) {
-            Ok(integration) => read.push(Active { integration, release, id }),
-            Err(why) => problems.0.extend(why.0),
-        }
-    }
-    problems.or(read)
 }

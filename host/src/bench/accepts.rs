@@ -37,6 +37,7 @@ pub fn accept(number: u64, integration: &str) -> Accept {
         deliveries: vec![NewDelivery {
             integration: integration.to_owned(),
             lane: Lane::Key(key.clone()),
+            ordering: 0,
             due_at: ACCEPTED_AT,
             record: None,
         }],

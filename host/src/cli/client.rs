@@ -31,6 +31,27 @@ pub struct Client {
     token: Option<String>,
 }
 
+/// What a host answered, in JSON.
+#[derive(Debug)]
+pub enum Answer {
+    Done(Value),
+    /// With the body that says more than a problem has room for.
+    Refused(Problem, Value),
+}
+
+impl Answer {
+    /// What it gave.
+    ///
+    /// # Errors
+    /// Why it did not.
+    pub fn done(self) -> Result<Value, Problem> {
+        match self {
+            Self::Done(value) => Ok(value),
+            Self::Refused(problem, _) => Err(problem),
+        }
+    }
+}
+
 impl Client {
     /// The host named by `--host`, or the one that runs on the workspace's data folder.
     pub fn find(common: &Common) -> Result<Self, Problem> {
@@ -67,6 +88,38 @@ impl Client {
         let request = Request::builder().method(method).uri(self.url(path)).header("content-type", content_type);
         let answer = async { self.json(self.send(request, body).await?).await };
         within(&SystemClock::new(), ANSWER_WITHIN, answer).await.ok_or_else(|| self.unreachable(NO_ANSWER))?
+    }
+
+    /// Sends `body` under `headers`; a problem+json answer comes with all that it says.
+    pub async fn answer(
+        &self,
+        (method, path): (Method, &str),
+        headers: &[(&'static str, &str)],
+        body: Bytes,
+        at_most: Duration,
+    ) -> Result<Answer, Problem> {
+        let mut request = Request::builder().method(method).uri(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = async {
+            let (status, value) = self.value(self.send(request, body).await?).await?;
+            Ok(if status.is_success() { Answer::Done(value) } else { Answer::Refused(refusal(&value, status), value) })
+        };
+        within(&SystemClock::new(), at_most, answer)
+            .await
+            .ok_or_else(|| self.unreachable(&format!("no answer in {} s", at_most.as_secs())))?
+    }
+
+    /// The whole body of an answer that is not JSON, and its headers.
+    pub async fn bytes(&self, path: &str) -> Result<(Bytes, http::HeaderMap), Problem> {
+        let response = self.send(Request::builder().uri(self.url(path)), Bytes::new()).await?;
+        if !response.status().is_success() {
+            return Err(self.json(response).await.err().unwrap_or_else(|| self.unreachable("it gives nothing to download")));
+        }
+        let headers = response.headers().clone();
+        let body = http_body_util::Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        Ok((body.map_err(|error| self.unreachable(&error.to_string()))?.to_bytes(), headers))
     }
 
     /// Opens a stream of server-sent events, after the event `seen` if there is one.
@@ -109,11 +162,16 @@ impl Client {
     }
 
     async fn json(&self, response: Response<Incoming>) -> Result<Value, Problem> {
+        let (status, value) = self.value(response).await?;
+        if status.is_success() { Ok(value) } else { Err(refusal(&value, status)) }
+    }
+
+    async fn value(&self, response: Response<Incoming>) -> Result<(http::StatusCode, Value), Problem> {
         let status = response.status();
         let body = http_body_util::Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| self.unreachable(&error.to_string()))?.to_bytes();
         let value: Value = serde_json::from_slice(&body).map_err(|_| self.unreachable(&format!("{status}, and not in JSON")))?;
-        if status.is_success() { Ok(value) } else { Err(refusal(&value, status)) }
+        Ok((status, value))
     }
 
     fn unreachable(&self, why: &str) -> Problem {

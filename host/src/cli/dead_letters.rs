@@ -347,7 +347,7 @@ pub(super) fn told(result: &Value) -> String {
         }
         "already-replayed" => format!("already replayed at {} as replay {}", moment::long(&text(result, "at")), text(result, "replay")),
         "integration-retired" => format!(
-            "not replayed: {} is retired, and nobody would deliver it; run its file with --deploy first, or discard it",
+            "not replayed: {} is retired, and nobody would deliver it; deploy its file first, or discard it",
             text(result, "integration")
         ),
         "already-discarded" => format!("already discarded at {}: {}", moment::long(&text(result, "at")), text(result, "reason")),

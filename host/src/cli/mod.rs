@@ -15,6 +15,7 @@ mod compile_plugin;
 mod console;
 mod dead_letters;
 mod demo;
+mod deploy;
 mod edit;
 mod editor;
 mod env;
@@ -27,6 +28,8 @@ mod messages;
 mod output;
 mod pause;
 mod progress;
+mod promote;
+mod releases;
 mod retire;
 mod run;
 mod screen;
@@ -35,6 +38,7 @@ mod send;
 mod sign;
 mod signals;
 mod status;
+mod switching;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -64,6 +68,7 @@ Start here:
   lockgate demo                  see the main job happen, from nothing
   lockgate check DIR --env dev   everything that can be known before running
   lockgate run DIR --env dev     run the host
+  lockgate deploy                have it run what the workspace says by now
   lockgate status                what waits and why, and what needs a person
   lockgate console               the same and more, in the browser
   lockgate logs -f               what happens, as it happens
@@ -115,6 +120,11 @@ enum Command {
     /// Put a changed environment file into the running host
     #[command(subcommand)]
     Env(env::Env),
+    Deploy(deploy::Deploy),
+    Releases(releases::ReleasesCommand),
+    Rollback(releases::Rollback),
+    Approve(releases::Approve),
+    Promote(promote::Promote),
     Pause(pause::PauseCommand),
     Resume(pause::ResumeCommand),
     Retire(retire::RetireCommand),
@@ -228,6 +238,11 @@ impl Cli {
             Command::Alias(alias) => alias.run(&common).await,
             Command::Secret(secret) => secret.run(&common).await,
             Command::Env(env) => env.run(&common).await,
+            Command::Deploy(deploy) => deploy.run(&common).await,
+            Command::Releases(releases) => releases.run(&common).await,
+            Command::Rollback(rollback) => rollback.run(&common).await,
+            Command::Approve(approve) => approve.run(&common).await,
+            Command::Promote(promote) => promote.run(&common).await,
             Command::Pause(pause) => pause.run(&common).await,
             Command::Resume(resume) => resume.run(&common).await,
             Command::Retire(retire) => retire.run(&common).await,

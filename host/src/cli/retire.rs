@@ -22,7 +22,7 @@ const UNREACHABLE_MAX: Duration = Duration::from_secs(60);
 ///
 /// Its webhook answers 404, it is not polled, no schedule fires and no channel feeds it. What waits is delivered, however long the
 /// target takes; then its release is active no more. Holds over restarts. Open dead letters stay, and can be replayed until it is
-/// retired and discarded afterwards, too. Until it is retired, `lockgate resume NAME` takes it back. Remove its file as well: `run --deploy` activates what
+/// retired and discarded afterwards, too. Until it is retired, `lockgate resume NAME` takes it back. Remove its file as well: `lockgate deploy` activates what
 /// the workspace has.
 #[derive(Debug, Args)]
 #[command(after_help = "\

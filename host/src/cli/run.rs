@@ -27,7 +27,7 @@ use crate::telemetry::logging::{self, LogFormat};
 Examples:
   lockgate run --env dev                            the workspace in this folder
   lockgate run examples/shop-to-crm --env dev
-  lockgate run --env dev --deploy                   after a change: activate it
+  lockgate run --env dev --deploy                   where it does not start: activate the workspace's
   lockgate run --env dev --ingress 127.0.0.1:0 --admin 127.0.0.1:0
 
 Secrets are read from the secrets store (`lockgate secret set`; with --data

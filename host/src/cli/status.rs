@@ -254,10 +254,7 @@ fn left_over(entry: &Value) -> Vec<String> {
         lines.push(format!("  {stopped} {keys} {name} stopped by dead letters: nothing newer of them goes before those are closed"));
     }
     if entry["state"] == "inactive" && entry["waiting"].as_u64().is_some_and(|waiting| waiting > 0) {
-        lines.push(format!(
-            "  {} waiting in {name}, which is not active: bring its file back and run with --deploy",
-            text(entry, "waiting")
-        ));
+        lines.push(format!("  {} waiting in {name}, which is not active: bring its file back and deploy it", text(entry, "waiting")));
     }
     lines
 }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::approval::{self, ApprovalRule};
 use super::auth::place;
 use super::limits;
 use super::plugins::{self, PluginsConfig};
@@ -38,6 +39,8 @@ pub struct HostConfig {
     pub retention: Retention,
     /// The most that an integration may say of what one call of its plugins may use.
     pub call_limits: CallLimits,
+    /// Which releases have to be approved; none: no release has.
+    pub approval: Option<ApprovalRule>,
 }
 
 /// A certificate and its key.
@@ -78,6 +81,7 @@ impl Default for HostConfig {
             tls: None,
             retention: Retention::default(),
             call_limits: CallLimits::ceiling(),
+            approval: None,
         }
     }
 }
@@ -90,7 +94,7 @@ const RETENTION_MIN: Duration = Duration::from_secs(60 * 60);
 const RETENTION_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const WAITING_CEILING: u64 = 100_000_000;
 
-const ROOT: Keys = Keys { known: &["host", "plugins", "limits", "retention", "secrets"], not_built: &["alerts", "approval", "backup"] };
+const ROOT: Keys = Keys { known: &["host", "plugins", "limits", "retention", "secrets", "approval"], not_built: &["alerts", "backup"] };
 const HOST: Keys = Keys::all(&["ingress", "admin", "data", "drain", "tls"]);
 const TLS: Keys = Keys::all(&["certificate", "key"]);
 const RETENTION: Keys = Keys::all(&["messages", "bodies"]);
@@ -172,6 +176,7 @@ fn read(root: &Table<'_>) -> HostConfig {
             }
         }
     }
+    config.approval = root.optional("approval").and_then(|node| approval::read(&node));
     if let Some(secrets) = root.optional("secrets").and_then(|node| node.table(SECRETS, KEY_EXAMPLE)) {
         config.secrets_key = secrets.optional("key").and_then(|node| secrets_key(&node));
     }
@@ -292,7 +297,7 @@ mod tests {
              lockgate.toml:8:11: LG-1005 `limits.waiting` = 0: must be from 1 to 100000000\n  \
              fix: for example `waiting = 100000`\n\
              lockgate.toml:9:2: LG-1003 `alerts` is not built in this version\n  \
-             fix: remove `alerts`; known here: host, plugins, limits, retention, secrets"
+             fix: remove `alerts`; known here: host, plugins, limits, retention, secrets, approval"
         );
     }
 

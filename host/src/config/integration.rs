@@ -77,6 +77,7 @@ fn read(name: &str, root: &Table<'_>) -> Option<Integration> {
         sink: sink?,
         delivery,
         limits: root.optional("limits").map(|node| limits::said(&node)).unwrap_or_default(),
+        ordering: 0,
     })
 }
 

@@ -4,8 +4,10 @@
 //! that is wrong is reported at once, each mistake with its place and its fix.
 
 mod active;
+mod approval;
 mod auth;
 mod batch;
+pub mod changes;
 mod channels;
 pub mod check;
 mod environment;
@@ -25,6 +27,7 @@ mod values;
 pub mod workspace;
 
 pub use active::configs_of;
+pub use approval::{ApprovalRule, Approved};
 pub use environment::EnvironmentFile;
 pub use host::{HostConfig, HostTls, Retention};
 pub use integration::IntegrationFile;

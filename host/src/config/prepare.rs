@@ -58,7 +58,11 @@ pub fn prepare(dir: &Path, environment: &str, missing_lock: MissingLock, progres
         Lock::of(resolved.iter().map(Resolved::locked)).write(&workspace.dir)?;
     }
     let components = components(&resolved, &workspace.host.plugins.trust, &mut problems, progress);
-    problems.0.extend(components.iter().filter_map(|component| hard_coded(component, &workspace.host.plugins.known_urls, &requirements)));
+    let of = |component: &'_ Component| {
+        let of = (&component.pinned, &component.facts, &component.requirements);
+        hard_coded(of, &workspace.host.plugins.known_urls, &requirements)
+    };
+    problems.0.extend(components.iter().filter_map(of));
     problems.0.extend(check(&workspace, &|step| picked(&components, step).map(|component| &component.facts)).0);
     problems.or(Prepared { workspace, components, lock_written })
 }
@@ -85,14 +89,18 @@ fn vetted(trust: &Trust, resolved: &[Resolved], requirements: &[Requirement]) ->
 const URLS_TOLD: usize = 20;
 
 /// A plugin that holds URLs: its integrations could not choose another system in another environment.
-fn hard_coded(component: &Component, known: &[String], requirements: &[Requirement]) -> Option<Problem> {
-    let unknown = component.facts.urls.iter().filter(|url| !known.iter().any(|known| is_under(url, known)));
+pub fn hard_coded(
+    (pinned, facts, picked_for): (&PinnedPlugin, &Facts, &BTreeSet<String>),
+    known: &[String],
+    requirements: &[Requirement],
+) -> Option<Problem> {
+    let unknown = facts.urls.iter().filter(|url| !known.iter().any(|known| is_under(url, known)));
     let urls: Vec<&str> = unknown.map(String::as_str).collect();
-    let PinnedPlugin { name, version, .. } = &component.pinned;
-    if component.facts.urls.len() >= endpoints::FOUND_MAX {
+    let PinnedPlugin { name, version, .. } = pinned;
+    if facts.urls.len() >= endpoints::FOUND_MAX {
         let message = format!("plugin {name}@{version} holds {} URLs or more: too many to say which are known", endpoints::FOUND_MAX);
         let problem = Problem::new(Code::EndpointInPlugin, message).fix("leave texts with URLs out of it");
-        return Some(wanted(problem, requirements, (name, &component.requirements)));
+        return Some(wanted(problem, requirements, (name, picked_for)));
     }
     let first = urls.first()?;
     let host_end = first.split('/').take(3).map(|part| part.len() + 1).sum::<usize>();
@@ -105,7 +113,7 @@ fn hard_coded(component: &Component, known: &[String], requirements: &[Requireme
         toml::Value::from(known),
     );
     let problem = Problem::new(Code::EndpointInPlugin, message).fix(fix);
-    Some(wanted(problem, requirements, (name, &component.requirements)))
+    Some(wanted(problem, requirements, (name, picked_for)))
 }
 
 /// Whether `url` begins as `known` does, whose host ends with it or with what may follow a host.

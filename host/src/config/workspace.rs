@@ -73,6 +73,13 @@ impl Workspace {
         requirements(&self.integrations)
     }
 
+    /// What is wrong between its files, each right in itself.
+    pub fn mistakes(&self) -> Problems {
+        let mut problems = Problems::default();
+        self.cross_check(&mut problems);
+        problems
+    }
+
     fn cross_check(&self, problems: &mut Problems) {
         for file in &self.integrations {
             self.check_aliases(file, problems);

@@ -53,7 +53,7 @@ pub async fn show(State(console): State<Arc<Console>>, name: Result<Path<String>
         @match &active {
             Some(integration) => (made_of(integration, release.as_ref())),
             None => (parts::empty("It is not active any more", html! {
-                p { "Bring its file back and run the host with " code { "--deploy" } "." }
+                p { "Bring its file back, then " code { "lockgate deploy" } "." }
             })),
         }
     };

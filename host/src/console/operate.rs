@@ -247,7 +247,7 @@ pub fn became(became: &Became) -> String {
             format!("Already discarded at {}: {}; nothing was done now", moment::long(at), on_one_line(reason))
         }
         Became::IntegrationRetired { integration } => {
-            format!("Not replayed: {integration} is retired, and nobody would deliver it. Run its file with --deploy first, or discard it.")
+            format!("Not replayed: {integration} is retired, and nobody would deliver it. Deploy its file first, or discard it.")
         }
         Became::NotFound => "There is no such dead letter".to_owned(),
         Became::Failed => "Failed; the host's log says why. Try again.".to_owned(),

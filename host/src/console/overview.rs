@@ -135,7 +135,7 @@ fn news(overview: &Overview) -> Markup {
         @for one in left_over.iter().take(CAUSES_SHOWN) {
             (parts::banner(Tone::Bad, html! {
                 p { strong { (counted(one.waiting, "message", "messages")) " in " (one.name) ", which is not active any more." } }
-                p { "Bring its file back and run the host with " code { "--deploy" } "." }
+                p { "Bring its file back, then " code { "lockgate deploy" } "." }
             }))
         }
         (more(left_over.len(), "integration is not active, and messages wait in it", "integrations are not active, and messages wait in them", &needs_a_person))
@@ -294,7 +294,7 @@ fn nothing(overview: &Overview) -> Markup {
         return parts::empty(
             "No integration is active",
             html! {
-                p { "Write one in " code { "integrations/" } " and start the host with " code { "lockgate run DIR --env ENV --deploy" } "." }
+                p { "Write one in " code { "integrations/" } ", then " code { "lockgate deploy" } "." }
             },
         );
     }

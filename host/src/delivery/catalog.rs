@@ -1,4 +1,4 @@
-//! [`Catalog`]: the active releases, ready to be run. Built once, shared by intake and delivery.
+//! [`Catalog`]: the active releases, ready to be run. Shared by delivery and the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -116,22 +116,17 @@ fn used(place: String, step: &Step, (plugin, config): &(PinnedPlugin, Arc<str>),
     Use { place, plugin: plugin.clone(), config, grants, bindings, limits: limits.clone() }
 }
 
-/// Everything that is active.
+/// Everything that is active. What is active may come to be others while messages flow: who began with one keeps it.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    runnables: BTreeMap<String, Arc<Runnable>>,
+    active: RwLock<Arc<BTreeMap<String, Arc<Runnable>>>>,
     retirements: Arc<Retirements>,
 }
 
 impl Catalog {
     pub fn new(runnables: impl IntoIterator<Item = Runnable>) -> Self {
-        let runnables = runnables.into_iter().map(|runnable| (runnable.integration.name.clone(), Arc::new(runnable)));
-        let catalog = Self { runnables: runnables.collect(), retirements: Arc::default() };
-        for runnable in catalog.all() {
-            if let Sink::Channel(channel) = &runnable.integration.sink {
-                runnable.feeds.know(catalog.readers(channel).map(|reader| reader.integration.name.clone()));
-            }
-        }
+        let catalog = Self::default();
+        catalog.activate(runnables.into_iter().map(Arc::new));
         catalog
     }
 
@@ -140,33 +135,51 @@ impl Catalog {
         Self { retirements, ..self }
     }
 
+    /// From now on these are active, each in the place of the one of its name, all at once.
+    pub fn activate(&self, runnables: impl IntoIterator<Item = Arc<Runnable>>) {
+        let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = BTreeMap::clone(&active);
+        next.extend(runnables.into_iter().map(|runnable| (runnable.integration.name.clone(), runnable)));
+        for runnable in next.values() {
+            let readers = match &runnable.integration.sink {
+                Sink::Channel(channel) => readers(&next, channel).map(|reader| reader.integration.name.clone()).collect(),
+                Sink::Plugin(_) => BTreeSet::new(),
+            };
+            runnable.feeds.know_only(readers);
+        }
+        *active = Arc::new(next);
+    }
+
     /// Whether `integration` takes nothing new.
     pub fn is_retiring(&self, integration: &str) -> bool {
         self.retirements.has(integration)
     }
 
-    fn readers(&self, channel: &str) -> impl Iterator<Item = &Arc<Runnable>> {
-        self.all().filter(move |runnable| runnable.integration.reads(channel).is_some())
+    pub fn get(&self, integration: &str) -> Option<Arc<Runnable>> {
+        self.now().get(integration).cloned()
     }
 
-    pub fn get(&self, integration: &str) -> Option<&Arc<Runnable>> {
-        self.runnables.get(integration)
+    /// All of them, as they are now, by name.
+    pub fn all(&self) -> Vec<Arc<Runnable>> {
+        self.now().values().cloned().collect()
     }
 
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Runnable>> {
-        self.runnables.values()
+    fn now(&self) -> Arc<BTreeMap<String, Arc<Runnable>>> {
+        Arc::clone(&self.active.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The channels that somebody reads.
     pub fn channels(&self) -> BTreeSet<String> {
-        let entries = self.all().flat_map(|runnable| &runnable.integration.sources).map(|source| &source.entry);
+        let active = self.now();
+        let entries = active.values().flat_map(|runnable| &runnable.integration.sources).map(|source| &source.entry);
         entries.filter_map(|entry| if let Entry::Channel { name, .. } = entry { Some(name.clone()) } else { None }).collect()
     }
 
     /// The deliveries that `message`, which `writer` writes to `channel`, gives: one for each reader. One that is being retired reads
     /// no more, but for what it writes itself, which belongs to what it has to finish.
     pub fn channel_deliveries(&self, writer: &str, channel: &str, message: &Message, due_at: Timestamp) -> Vec<NewDelivery> {
-        self.all()
+        self.now()
+            .values()
             .filter(|runnable| runnable.integration.name == writer || !self.is_retiring(&runnable.integration.name))
             .filter_map(|runnable| {
                 let source = runnable.integration.reads(channel)?;
@@ -174,4 +187,8 @@ impl Catalog {
             })
             .collect()
     }
+}
+
+fn readers<'a>(active: &'a BTreeMap<String, Arc<Runnable>>, channel: &'a str) -> impl Iterator<Item = &'a Arc<Runnable>> {
+    active.values().filter(move |runnable| runnable.integration.reads(channel).is_some())
 }

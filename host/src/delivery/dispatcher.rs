@@ -59,12 +59,22 @@ impl Wake for Bells {
 }
 
 /// Runs every active integration until it is stopped.
-#[derive(Debug)]
 pub struct Dispatcher {
+    delivery: Delivery,
+    aliases: Arc<Aliases>,
+    bells: Arc<Bells>,
+    /// The loop of each integration is told here what it runs.
+    active: Mutex<BTreeMap<String, watch::Sender<Arc<Runnable>>>>,
     stop: watch::Sender<bool>,
     loops: TaskTracker,
     under_way: TaskTracker,
     ends: Ends,
+}
+
+impl std::fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dispatcher").field("delivery", &self.delivery).finish_non_exhaustive()
+    }
 }
 
 /// How deliveries under way are ended by force.
@@ -79,11 +89,16 @@ pub(super) struct Ends {
 /// One integration's loop and what it needs.
 pub(super) struct Lane {
     pub(super) delivery: Delivery,
+    aliases: Arc<Aliases>,
+    /// What is to run: another one where a release was switched since the last look.
+    active: watch::Receiver<Arc<Runnable>>,
+    pub(super) runnable: Arc<Runnable>,
     /// To the aliases of the integration. It rings the bell when a gate opens earlier than it said.
     pub(super) entrance: Entrance,
-    pub(super) runnable: Arc<Runnable>,
     bell: Arc<Notify>,
     permits: Arc<Semaphore>,
+    /// Permits that are taken away as they come back: what runs may do less at once than what ran before.
+    owed: usize,
     /// Of the deliveries in batches, those that may run their steps at once.
     pub(super) steps: Arc<Semaphore>,
     /// For deliveries that are over but for their settlement: as many as may be under way. One that gets none keeps its place until it
@@ -103,36 +118,40 @@ pub(super) struct Lane {
 
 impl Dispatcher {
     /// Starts a task for each integration of the catalog.
-    pub fn start(delivery: &Delivery, aliases: &Arc<Aliases>, bells: &Bells) -> Self {
-        let (stop, stopped) = watch::channel(false);
-        let (loops, under_way, ends) = (TaskTracker::new(), TaskTracker::new(), Ends::default());
-        for runnable in delivery.catalog.all() {
-            let bell = bells.of(&runnable.integration.name);
-            let lane = Lane {
-                delivery: delivery.clone(),
-                entrance: aliases.entrance(&runnable.integration.name, runnable.aliases(), bell.clone()),
-                runnable: runnable.clone(),
-                bell,
-                permits: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
-                steps: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
-                settling: Arc::new(Semaphore::new(runnable.integration.delivery.concurrency)),
-                stop: stopped.clone(),
-                loops: loops.clone(),
-                under_way: under_way.clone(),
-                ends: ends.clone(),
-                held_back_by: None,
-                has_waited: false,
-                had_suspect: false,
-            };
-            loops.spawn(ends.cut.clone().run_until_cancelled_owned(lane.run()));
+    pub fn start(delivery: &Delivery, aliases: &Arc<Aliases>, bells: &Arc<Bells>) -> Self {
+        let dispatcher = Self {
+            delivery: delivery.clone(),
+            aliases: aliases.clone(),
+            bells: bells.clone(),
+            active: Mutex::default(),
+            stop: watch::channel(false).0,
+            loops: TaskTracker::new(),
+            under_way: TaskTracker::new(),
+            ends: Ends::default(),
+        };
+        delivery.catalog.all().into_iter().for_each(|runnable| dispatcher.run(runnable));
+        dispatcher
+    }
+
+    /// What starts from now on of its integration, starts on `runnable`; what is under way ends on what it started on.
+    pub fn run(&self, runnable: Arc<Runnable>) {
+        let name = runnable.integration.name.clone();
+        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(told) = active.get(&name) {
+            told.send_replace(runnable);
+            self.bells.wake(&name);
+            return;
         }
-        Self { stop, loops, under_way, ends }
+        let (told, to_run) = watch::channel(runnable);
+        active.insert(name.clone(), told);
+        let lane = Lane::new(self, to_run, self.bells.of(&name));
+        self.loops.spawn(self.ends.cut.clone().run_until_cancelled_owned(lane.run()));
     }
 
     /// Starts nothing more and waits for what is under way, at most `drain`. What is not done by then is given up: left where it
     /// is and settled as waiting, so that the next start runs it again and takes its end for no crash. Nothing runs any more when
     /// this returns. Tells how many were given up.
-    pub async fn stop(self, clock: &dyn Clock, drain: Duration) -> usize {
+    pub async fn stop(&self, clock: &dyn Clock, drain: Duration) -> usize {
         self.stop.send_replace(true);
         self.loops.close();
         self.under_way.close();
@@ -157,10 +176,40 @@ impl Dispatcher {
 }
 
 impl Lane {
+    fn new(dispatcher: &Dispatcher, active: watch::Receiver<Arc<Runnable>>, bell: Arc<Notify>) -> Self {
+        let runnable = active.borrow().clone();
+        let concurrency = runnable.integration.delivery.concurrency;
+        Self {
+            delivery: dispatcher.delivery.clone(),
+            entrance: dispatcher.aliases.entrance(&runnable.integration.name, runnable.aliases(), bell.clone()),
+            aliases: dispatcher.aliases.clone(),
+            active,
+            runnable,
+            bell,
+            permits: Arc::new(Semaphore::new(concurrency)),
+            owed: 0,
+            steps: Arc::new(Semaphore::new(concurrency)),
+            settling: Arc::new(Semaphore::new(concurrency)),
+            stop: dispatcher.stop.subscribe(),
+            loops: dispatcher.loops.clone(),
+            under_way: dispatcher.under_way.clone(),
+            ends: dispatcher.ends.clone(),
+            held_back_by: None,
+            has_waited: false,
+            had_suspect: false,
+        }
+    }
+
     async fn run(mut self) {
-        let batching = self.runnable.batching();
         loop {
             let Some(permit) = self.permit().await else { return };
+            self.turn_to_what_is_active();
+            if self.owed > 0 {
+                self.owed -= 1;
+                permit.forget();
+                continue;
+            }
+            let batching = self.runnable.batching();
             if self.is_held_back() {
                 drop(permit);
                 self.wait(LOOK_AGAIN_AFTER).await;
@@ -200,6 +249,30 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// Takes up the release that was switched to, if one was. Between a lease and its start there is no look: both are of one release.
+    fn turn_to_what_is_active(&mut self) {
+        // Who could switch may be gone with the host.
+        if !self.active.has_changed().unwrap_or(false) {
+            return;
+        }
+        let next = self.active.borrow_and_update().clone();
+        let (before, after) = (self.runnable.integration.delivery.concurrency, next.integration.delivery.concurrency);
+        self.entrance = self.aliases.entrance(&next.integration.name, next.aliases(), self.bell.clone());
+        if before != after {
+            self.resize(before, after);
+        }
+        self.runnable = next;
+    }
+
+    fn resize(&mut self, before: usize, after: usize) {
+        let free = self.owed.min(after.saturating_sub(before));
+        self.owed = self.owed - free + before.saturating_sub(after);
+        self.permits.add_permits(after.saturating_sub(before) - free);
+        // Those that run their steps or settle have the old ones: for a moment there are both.
+        self.steps = Arc::new(Semaphore::new(after));
+        self.settling = Arc::new(Semaphore::new(after));
     }
 
     /// Whether what it would make has no room. People are told once, and once that it goes on.

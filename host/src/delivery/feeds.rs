@@ -16,9 +16,9 @@ use crate::message_store::{Append, MessageStore};
 pub struct Feeds(Mutex<BTreeSet<String>>);
 
 impl Feeds {
-    /// From now on these are fed.
-    pub fn know(&self, readers: impl IntoIterator<Item = String>) {
-        self.lock().extend(readers);
+    /// From now on these are fed, and no others before a plugin is seen to send to them.
+    pub fn know_only(&self, readers: BTreeSet<String>) {
+        *self.lock() = readers;
     }
 
     /// The readers of what was appended are fed.

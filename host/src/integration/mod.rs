@@ -29,6 +29,8 @@ pub struct Integration {
     pub delivery: DeliveryPolicy,
     /// What it says of what its plugins may use.
     pub limits: SaidLimits,
+    /// How often the rule for its order has changed while messages came: its file does not say, the host that runs it does.
+    pub ordering: u32,
 }
 
 /// Who answers for an integration or an alias.
@@ -92,6 +94,23 @@ pub struct Allow {
     pub path: String,
 }
 
+impl Allow {
+    /// Whether it lets a request with `method` and `path` (without query) through.
+    pub fn lets(&self, method: &str, path: &str) -> bool {
+        self.method == method
+            && match self.path.strip_suffix("/*") {
+                Some(prefix) => path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/')),
+                None => self.path == path,
+            }
+    }
+
+    /// Whether it lets everything through that `other` does.
+    pub fn covers(&self, other: &Self) -> bool {
+        // What ends in `/*` stands for all that is below it, and is below it itself.
+        self == other || self.lets(&other.method, &other.path)
+    }
+}
+
 impl Integration {
     /// Every plugin use of it, with its place for messages to people: steps (`step 1`), `sink`, then the sources that poll
     /// (`source 1`, counted among all sources). A release pins plugins in this order.
@@ -115,6 +134,19 @@ impl Integration {
     /// Whether its sources look for the same records: where one polls, what the others brought is not brought again.
     pub fn shares_records(&self) -> bool {
         self.polls().next().is_some()
+    }
+
+    /// Whether it puts its messages in order by the same rule as `other`, so that one may take the place of the other at any moment.
+    pub fn orders_as(&self, other: &Self) -> bool {
+        let rules = |of: &Self| -> BTreeSet<Option<String>> {
+            of.sources.iter().map(|source| source.key.as_ref().map(ToString::to_string)).collect()
+        };
+        let is_free = |of: &Self| of.delivery.order == Order::None;
+        match (is_free(self), is_free(other)) {
+            (true, true) => true,
+            (false, false) => rules(self) == rules(other),
+            _ => false,
+        }
     }
 
     /// The source that reads `channel`, if there is one.

@@ -94,6 +94,16 @@ words! {
         RevokeToken = "revoke-token",
         /// A release became the active one.
         Activate = "activate",
+        /// One that was active before became so again.
+        RollBack = "roll-back",
+        /// A release waits for approval.
+        Propose = "propose",
+        /// Somebody approved a release.
+        Approve = "approve",
+        /// A release is tried on a share of the keys.
+        StartCanary = "start-canary",
+        /// It is not tried any more.
+        EndCanary = "end-canary",
         /// What a role does not allow was asked for.
         Request = "request",
     }

@@ -114,6 +114,8 @@ pub struct Dedup {
 pub struct NewDelivery {
     pub integration: String,
     pub lane: Lane,
+    /// Which of its integration's rules for the order put it there: what earlier ones did goes first.
+    pub ordering: u32,
     /// Not before this.
     pub due_at: Timestamp,
     /// What makes it the same, within its integration, as what another of its sources brought: then it is not made.

@@ -7,7 +7,8 @@ use crate::message::Message;
 
 /// The delivery of `message` for `integration`, where it entered through `source`. Due at `due_at`.
 pub fn delivery_for(integration: &Integration, source: &Source, message: &Message, due_at: Timestamp) -> NewDelivery {
-    NewDelivery { integration: integration.name.clone(), lane: lane_for(integration, source, message), due_at, record: None }
+    let lane = lane_for(integration, source, message);
+    NewDelivery { integration: integration.name.clone(), lane, ordering: integration.ordering, due_at, record: None }
 }
 
 /// A source's own key rule wins; a channel or a poll without one takes the key the message has; one without has no order otherwise.

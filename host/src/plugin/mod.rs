@@ -33,7 +33,7 @@ pub mod signature;
 mod source_digest;
 pub mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod trust;
 pub mod wasi;
 

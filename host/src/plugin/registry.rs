@@ -125,6 +125,11 @@ impl Plugins {
         if prepared.exports.has(export) { Ok(prepared) } else { Err(loaded.lacks(export)) }
     }
 
+    /// Whether the component of `digest` is loaded.
+    pub fn has(&self, digest: &str) -> bool {
+        self.get(digest).is_some()
+    }
+
     /// The exports a loaded component has, of those a host calls.
     pub fn exports(&self, digest: &str) -> Vec<Export> {
         let Some(loaded) = self.get(digest) else { return Vec::new() };

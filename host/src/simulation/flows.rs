@@ -62,6 +62,7 @@ fn integration(name: &str, source: Source, steps: Vec<Step>, sink: Sink) -> Inte
         sink,
         delivery: DeliveryPolicy::default(),
         limits: SaidLimits::default(),
+        ordering: 0,
     }
 }
 

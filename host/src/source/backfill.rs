@@ -4,9 +4,13 @@
 //! notice; one that is paused is given nothing more. What has no key is given slowly: each is a dead letter, and somebody should see it
 //! before there are a million.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
@@ -32,6 +36,8 @@ pub struct TakeOver {
     pub events: Arc<Events>,
     pub pauses: Arc<Pauses>,
     pub waiting_max: WaitingMax,
+    /// Rung when a reader may have come that begins at a channel's beginning.
+    pub bell: Arc<Notify>,
 }
 
 /// What a reader was given.
@@ -45,19 +51,44 @@ enum Given {
 }
 
 impl TakeOver {
-    /// Gives every reader that is not at the end what it lacks, all side by side, until none is left or it is dropped.
+    /// Gives every reader that is not at the end what it lacks, all side by side, and those that come later. Until it is dropped, or the
+    /// store is closed.
     pub async fn run(self) {
-        let all = loop {
+        let mut under_way = FuturesUnordered::new();
+        let mut known = BTreeSet::new();
+        loop {
+            let Some(all) = self.all().await else { return };
+            for backfill in all {
+                let reader = (backfill.integration.clone(), backfill.channel.clone());
+                if known.insert(reader.clone()) {
+                    let this = &self;
+                    under_way.push(async move {
+                        this.one(&backfill).await;
+                        reader
+                    });
+                }
+            }
+            loop {
+                tokio::select! {
+                    () = self.bell.notified() => break,
+                    Some(done) = under_way.next() => drop(known.remove(&done)),
+                }
+            }
+        }
+    }
+
+    /// Those that are not at the end; none where the store is closed.
+    async fn all(&self) -> Option<Vec<Backfill>> {
+        loop {
             match self.backfills.all().await {
-                Ok(all) => break all,
-                Err(StoreError::Closed) => return,
+                Ok(all) => return Some(all),
+                Err(StoreError::Closed) => return None,
                 Err(why) => {
                     warn!(%why, "who begins at a channel's beginning could not be read; trying again");
                     self.clock.sleep(AGAIN_AFTER).await;
                 }
             }
-        };
-        futures_util::future::join_all(all.iter().map(|backfill| self.one(backfill))).await;
+        }
     }
 
     async fn one(&self, backfill: &Backfill) {

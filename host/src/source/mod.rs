@@ -17,7 +17,9 @@ mod trouble;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -26,7 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::alias::Aliases;
 use crate::clock::{Clock, within};
-use crate::delivery::{Catalog, Pauses};
+use crate::delivery::{Catalog, Pauses, Runnable};
 use crate::integration::{Entry, WaitingMax};
 use crate::message_store::MessageStore;
 use crate::plugin::PluginInvoker;
@@ -77,35 +79,77 @@ impl std::fmt::Debug for Around {
 /// Asks every source of the active integrations until it is stopped.
 #[derive(Debug)]
 pub struct Sources {
-    stop: watch::Sender<bool>,
+    around: Around,
+    /// The sources of each integration that has any.
+    asked: Mutex<BTreeMap<String, Asked>>,
     cut: CancellationToken,
     tasks: TaskTracker,
 }
 
+/// The sources of one release that are asked.
+#[derive(Debug)]
+struct Asked {
+    stop: watch::Sender<bool>,
+    tasks: TaskTracker,
+}
+
+/// What asks one source, until it is stopped.
+type Asking = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 impl Sources {
     /// Starts a task for each source.
     pub fn start(around: &Around) -> Self {
+        let sources = Self { around: around.clone(), asked: Mutex::default(), cut: CancellationToken::new(), tasks: TaskTracker::new() };
+        around.catalog.all().iter().for_each(|runnable| sources.run(runnable));
+        sources
+    }
+
+    /// The sources of `runnable` are asked from now on, in the place of those its integration had. Those are asked no more, and it begins
+    /// when a poll of theirs that is under way has ended.
+    pub fn run(&self, runnable: &Arc<Runnable>) {
         let (stop, stopped) = watch::channel(false);
-        let (cut, tasks) = (CancellationToken::new(), TaskTracker::new());
-        for runnable in around.catalog.all() {
-            for source in &runnable.integration.sources {
-                let Entry::Schedule(schedule) = &source.entry else { continue };
-                let clockwork = Clockwork::new(around.clone(), runnable.clone(), source.clone(), schedule.clone(), stopped.clone());
-                tasks.spawn(cut.clone().run_until_cancelled_owned(clockwork.run()));
-            }
-            for poll in 0..runnable.polls.len() {
-                let Some(poller) = Poller::new(around.clone(), runnable.clone(), poll, stopped.clone()) else { continue };
-                tasks.spawn(cut.clone().run_until_cancelled_owned(poller.run()));
-            }
+        let asking = self.asking(runnable, &stopped);
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = asked.remove(&runnable.integration.name);
+        if let Some(before) = &before {
+            before.stop.send_replace(true);
         }
-        tasks.close();
-        Self { stop, cut, tasks }
+        let own = TaskTracker::new();
+        for asking in asking {
+            let before = before.as_ref().map(|before| before.tasks.clone());
+            let one = async move {
+                if let Some(before) = before {
+                    before.wait().await;
+                }
+                asking.await;
+            };
+            self.tasks.spawn(self.cut.clone().run_until_cancelled_owned(own.track_future(one)));
+        }
+        own.close();
+        asked.insert(runnable.integration.name.clone(), Asked { stop, tasks: own });
+    }
+
+    fn asking(&self, runnable: &Arc<Runnable>, stopped: &watch::Receiver<bool>) -> Vec<Asking> {
+        let around = &self.around;
+        let schedules = runnable.integration.sources.iter().filter_map(|source| {
+            let Entry::Schedule(schedule) = &source.entry else { return None };
+            let clockwork = Clockwork::new(around.clone(), runnable.clone(), source.clone(), schedule.clone(), stopped.clone());
+            Some(Box::pin(clockwork.run()) as Asking)
+        });
+        let polls = (0..runnable.polls.len()).filter_map(|poll| {
+            let poller = Poller::new(around.clone(), runnable.clone(), poll, stopped.clone())?;
+            Some(Box::pin(poller.run()) as Asking)
+        });
+        schedules.chain(polls).collect()
     }
 
     /// Asks none any more and waits for polls under way, at most `drain`. One that is not done by then has brought nothing: the next
     /// start asks again.
-    pub async fn stop(self, clock: &dyn Clock, drain: Duration) {
-        self.stop.send_replace(true);
+    pub async fn stop(&self, clock: &dyn Clock, drain: Duration) {
+        for asked in self.asked.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            asked.stop.send_replace(true);
+        }
+        self.tasks.close();
         if within(clock, drain, self.tasks.wait()).await.is_none() {
             self.cut.cancel();
             self.tasks.wait().await;

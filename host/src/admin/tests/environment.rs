@@ -7,12 +7,13 @@ use http::StatusCode;
 use semver::{Version, VersionReq};
 use serde_json::{Value, json};
 
-use crate::admin::environment::{Change, NotApplied, pieces};
+use crate::admin::environment::{NotApplied, pieces};
 use crate::admin::{LiveEnvironment, LiveParts, ReadFacts, Who};
 use crate::alias::Aliases;
 use crate::alias::scripted::ScriptedUpstream;
 use crate::alias::upstream::UpstreamResponse;
 use crate::config::EnvironmentFile;
+use crate::config::changes::Change;
 use crate::delivery::{Catalog, Runnable};
 use crate::ingress::IntakeLimits;
 use crate::ingress::tests::support::{ScriptedStore, TableSecrets, clock, intake_over, integration, webhook};

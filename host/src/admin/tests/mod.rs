@@ -27,14 +27,17 @@ use crate::alias::scripted::ScriptedUpstream;
 use crate::alias::secret::{Secret, SecretRef};
 use crate::alias::upstream::UpstreamResponse;
 use crate::alias::{Alias, Aliases, Auth, Environment};
+use crate::capability::queue::Channels;
 use crate::clock::{Clock, ManualClock};
-use crate::config::EnvironmentFile;
+use crate::config::{EnvironmentFile, HostConfig};
 use crate::console::Console;
 use crate::ingress::tests::support::{Reply, TableSecrets, clock, environment, intake_over, integration, send, webhook};
 use crate::ingress::{Intake, IntakeLimits, ServeLimits, serve};
 use crate::message_store::sqlite::{Options, SqliteStore};
 use crate::problem::{Code, Problem};
 use crate::random::SeededRandom;
+use crate::releases::live::{self, LiveReleases};
+use crate::releases::ready::Loader;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
 
@@ -52,6 +55,24 @@ pub struct Host {
     pub clock: Arc<ManualClock>,
     api: Arc<Api>,
     folder: TempDir,
+}
+
+/// Releases that nothing runs: as at a start that is not through.
+fn releases(store: &SqliteStore, intake: &Arc<Intake>, data: &std::path::Path) -> Arc<LiveReleases> {
+    let config = HostConfig { data: data.to_owned(), ..HostConfig::default() };
+    Arc::new(LiveReleases::new(live::Parts {
+        store: store.clone(),
+        loader: Loader::new(&config, Arc::new(crate::plugin::tests::empty())),
+        config,
+        secrets: Arc::new(TableSecrets(BTreeMap::new())),
+        catalog: Arc::default(),
+        channels: Channels::default(),
+        intake: intake.clone(),
+        retirements: Arc::default(),
+        take_over: Arc::default(),
+        clock: clock(),
+        events: Events::new(clock()),
+    }))
 }
 
 impl Host {
@@ -99,7 +120,9 @@ impl Host {
             audit: store.audit(),
         };
         let environment = LiveEnvironment::new(running, "environments/test.toml".into(), live);
+        let releases = releases(&store, &intake, folder.path());
         let parts = ApiParts {
+            releases,
             intake: intake.clone(),
             store: store.clone(),
             aliases,

@@ -35,7 +35,7 @@ async fn a_mistyped_integration_is_told_and_one_that_was_active_is_not() {
     let host = Host::start().await;
     host.put_dead("#1").await;
     let gone = crate::integration::Release { integration: "returns".into(), file: String::new(), plugins: Vec::new() };
-    host.store.releases().put(&gone, crate::clock::Timestamp(0)).await.unwrap();
+    host.store.releases().put(&gone, crate::clock::Timestamp(0), "anna").await.unwrap();
     for path in ["messages?", "dead-letters?", "dead-letters?group=fingerprint&", "events?follow=false&"] {
         let told = host.get(&format!("/api/v1/{path}integration=oders")).await;
         told.assert_problem(404, Code::NotFound);

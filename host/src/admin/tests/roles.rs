@@ -38,7 +38,11 @@ fn nothing_is_changed_by_who_may_only_look() {
             (_, "/api/v1/console-links") => Some(Role::Viewer),
             // It is a copy of everything, with what is sealed, and the host's key.
             (_, "/api/v1/backup") => Some(Role::Deployer),
+            // Other hosts are given components; nobody else needs them.
+            (_, "/api/v1/plugins/{digest}") => Some(Role::Deployer),
+            (_, "/api/v1/integrations/{name}/approve") => Some(Role::Approver),
             (&Method::GET, _) => Some(Role::Viewer),
+            (_, "/api/v1/releases" | "/api/v1/integrations/{name}/rollback") => Some(Role::Deployer),
             (_, "/api/v1/tokens" | "/api/v1/tokens/{name}") => Some(Role::Local),
             (_, "/api/v1/environment" | "/api/v1/secrets/{name}" | "/api/v1/integrations/{name}/retire") => Some(Role::Deployer),
             _ => Some(Role::Operator),

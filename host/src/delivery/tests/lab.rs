@@ -181,6 +181,7 @@ pub fn integration(name: &str, steps: &[&str], sink: Sink) -> Integration {
         sink,
         delivery: DeliveryPolicy { backoff, ..DeliveryPolicy::default() },
         limits: SaidLimits::default(),
+        ordering: 0,
     }
 }
 

@@ -136,6 +136,7 @@ pub fn integration(name: &str, source: Source) -> Integration {
         sink: Sink::Channel("out".into()),
         delivery: DeliveryPolicy::default(),
         limits: SaidLimits::default(),
+        ordering: 0,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::OptionalExtension;
 
 use super::backfill;
+use super::barrier;
 use super::failure::Done;
 use super::lane;
 use super::outcome::{self, Died, Place};
@@ -141,9 +142,11 @@ pub(super) fn deliver(
     at: Timestamp,
 ) -> Done<()> {
     let integration = delivery.integration.as_str();
+    let going = barrier::going(writing, integration)?;
+    let goes = i64::from(delivery.ordering) <= going;
     let (lane, ready) = match &delivery.lane {
-        Lane::Free => (None, true),
-        Lane::Key(key) => (Some(key.as_str()), !lane::is_taken(writing, integration, key)?),
+        Lane::Free => (None, goes),
+        Lane::Key(key) => (Some(key.as_str()), goes && !lane::is_taken(writing, integration, key, going)?),
         Lane::Unkeyed(detail) => return unkeyed(writing, message, integration, detail, at),
     };
     let row = NewRow {
@@ -156,6 +159,7 @@ pub(super) fn deliver(
         ready,
         due_at: delivery.due_at,
         replay: 0,
+        ordering: delivery.ordering.into(),
         parent: None,
         fresh: whole.filter(|_| delivery.due_at <= at),
     };

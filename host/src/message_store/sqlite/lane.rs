@@ -5,6 +5,7 @@
 
 use rusqlite::OptionalExtension;
 
+use super::barrier;
 use super::failure::Done;
 use super::outcome::Place;
 use super::rows::DeliveryRow;
@@ -12,10 +13,11 @@ use super::writing::Writing;
 use crate::clock::Timestamp;
 use crate::message_store::DeliveryId;
 
-/// Whether the lane has a delivery.
-pub(super) fn is_taken(writing: &Writing<'_>, integration: &str, lane: &str) -> Done<bool> {
-    let mut find = writing.connection.prepare_cached("SELECT 1 FROM delivery WHERE integration = ?1 AND lane = ?2 LIMIT 1")?;
-    Ok(find.exists((integration, lane))?)
+/// Whether the lane has a delivery of the rules up to `going`.
+pub(super) fn is_taken(writing: &Writing<'_>, integration: &str, lane: &str, going: i64) -> Done<bool> {
+    let mut find =
+        writing.connection.prepare_cached("SELECT 1 FROM delivery WHERE integration = ?1 AND lane = ?2 AND ordering <= ?3 LIMIT 1")?;
+    Ok(find.exists((integration, lane, going))?)
 }
 
 /// Makes the first of the lane ready, where none is.
@@ -53,9 +55,10 @@ struct First {
 
 fn first(writing: &Writing<'_>, integration: &str, lane: &str) -> Done<Option<First>> {
     let mut find = writing.connection.prepare_cached(
-        "SELECT id, state = 'behind', due_at FROM delivery WHERE integration = ?1 AND lane = ?2 ORDER BY origin, ordinal, id LIMIT 1",
+        "SELECT id, state = 'behind', due_at FROM delivery WHERE integration = ?1 AND lane = ?2 AND ordering <= ?3
+         ORDER BY origin, ordinal, id LIMIT 1",
     )?;
-    let found = find.query_row((integration, lane), |row| {
+    let found = find.query_row((integration, lane, barrier::going(writing, integration)?), |row| {
         Ok(First { id: DeliveryId(row.get(0)?), behind: row.get(1)?, due_at: Timestamp(row.get(2)?) })
     });
     Ok(found.optional()?)
@@ -65,7 +68,7 @@ fn first(writing: &Writing<'_>, integration: &str, lane: &str) -> Done<Option<Fi
 pub(super) fn stop(writing: &mut Writing<'_>, delivery: &DeliveryRow) -> Done<()> {
     set_state(writing, delivery.id, "stopped")?;
     writing.went(&delivery.integration);
-    Ok(())
+    barrier::lift_where_done(writing, &delivery.integration)
 }
 
 /// The dead letter at `place` is closed: if its delivery stopped the lane, it does no more.

@@ -48,6 +48,8 @@ pub(super) fn replay(writing: &mut Writing<'_>, replay: &Replay) -> Done<Replaye
         ready: lane.is_none(),
         due_at: replay.due_at,
         replay: i64::from(number),
+        // People have it go now, whatever is behind a barrier.
+        ordering: 0,
         parent,
         fresh: None,
     };

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Inner;
-use super::{audit, backfill, rows};
+use super::failure::Done;
+use super::writing::Writing;
+use super::{audit, backfill, barrier, rows};
 use crate::clock::Timestamp;
 use crate::crash_point::{CrashPoint, reached};
 use crate::integration::{Release, ReleaseId};
@@ -23,6 +25,66 @@ pub struct Activation {
     pub channels: Vec<String>,
     /// Those that it is new to and reads from their beginning, each with its source's rule for the key.
     pub from_beginning: Vec<(String, Option<String>)>,
+    /// It orders its messages by another rule than the one that is active: what waits by the old rule goes first.
+    pub reorders: bool,
+}
+
+/// Who activates, by what way, and how it came to that.
+#[derive(Clone, Debug)]
+pub struct By {
+    pub who: String,
+    pub way: Way,
+    pub how: How,
+}
+
+/// How a release came to be activated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// At a start of the host.
+    Start,
+    Deploy,
+    Rollback,
+    /// It came from another host.
+    Promote,
+    /// It was approved, and that was all it waited for.
+    Approve,
+    /// It was tried on a share of the keys before.
+    Canary,
+}
+
+impl How {
+    /// The word for it in the database, in JSON and on screens.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Deploy => "deploy",
+            Self::Rollback => "rollback",
+            Self::Promote => "promote",
+            Self::Approve => "approve",
+            Self::Canary => "canary",
+        }
+    }
+
+    /// The one of this word, of those that somebody may ask for.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Deploy, Self::Rollback, Self::Promote].into_iter().find(|how| how.as_str() == word)
+    }
+}
+
+impl By {
+    /// The start of a host, as it was called.
+    pub fn start() -> Self {
+        Self { who: "start".to_owned(), way: Way::Start, how: How::Start }
+    }
+}
+
+/// An active release as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActiveRelease {
+    pub release: Release,
+    pub id: ReleaseId,
+    /// How often the rule for the order of its integration has changed.
+    pub ordering: u32,
 }
 
 /// Stores and activates releases.
@@ -32,58 +94,40 @@ pub struct Releases {
 }
 
 impl Releases {
-    /// Stores a release, which stays as it is for ever; storing it again changes nothing. It is not activated by this.
-    pub async fn put(&self, release: &Release, stored_at: Timestamp) -> Result<ReleaseId, StoreError> {
-        let release = release.clone();
-        let write = move |writing: &mut super::writing::Writing<'_>| {
-            let id = release.id();
-            writing
-                .connection
-                .prepare_cached("INSERT OR IGNORE INTO release (id, integration, content, stored_at) VALUES (?1, ?2, ?3, ?4)")?
-                .execute((&id.0, &release.integration, rows::to_json(&release)?, stored_at.0))?;
-            Ok(id)
-        };
-        self.inner.writer.run(0, write).await
+    /// Stores a release, which stays as it is for ever; storing it again changes nothing, and who came first stays its author. It is not
+    /// activated by this.
+    pub async fn put(&self, release: &Release, stored_at: Timestamp, author: &str) -> Result<ReleaseId, StoreError> {
+        let (release, author) = (release.clone(), author.to_owned());
+        self.inner.writer.run(0, move |writing| put(writing, &release, stored_at, &author)).await
     }
 
     /// Makes stored releases the active ones of their integrations: all of them or none, since one may feed another. One that was
-    /// retired, or on the way, is so no more.
+    /// retired, or on the way, is so no more; what was tried beside it, or waited to be approved in its place, is not any more. Gives by
+    /// how many rules each has been ordered before.
     ///
     /// # Errors
     /// [`StoreError::Failed`] with `LG-7004` if an integration has no such release.
-    pub async fn activate(&self, activations: Vec<Activation>, activated_at: Timestamp) -> Result<(), StoreError> {
-        let write = move |writing: &mut super::writing::Writing<'_>| {
-            let mut activate = writing.connection.prepare_cached(
-                "INSERT INTO active_release (integration, release, activated_at)
-                 SELECT integration, id, ?3 FROM release WHERE id = ?1 AND integration = ?2
-                 ON CONFLICT (integration) DO UPDATE SET release = excluded.release, activated_at = excluded.activated_at",
-            )?;
-            for Activation { integration, release, channels, from_beginning } in &activations {
-                let was: Option<String> = writing
-                    .connection
-                    .prepare_cached("SELECT release FROM active_release WHERE integration = ?1")?
-                    .query_row([integration], |row| row.get(0))
-                    .optional()?;
-                if activate.execute((&release.0, integration, activated_at.0))? != 1 {
-                    return Err(no_such_release(integration, release).into());
-                }
-                writing.connection.prepare_cached("DELETE FROM retirement WHERE integration = ?1")?.execute([integration])?;
-                backfill::reads(writing, integration, channels, from_beginning)?;
-                let note = Note::new(activated_at, ("start", Way::Start), Act::Activate, format!("integration {integration}"));
-                audit::append(writing, &Note { before: was.map(Into::into), ..note }.after(release.0.as_str()))?;
+    pub async fn activate(&self, activations: Vec<Activation>, at: Timestamp, by: By) -> Result<Vec<u32>, StoreError> {
+        let write = move |writing: &mut Writing<'_>| {
+            let mut orderings = Vec::with_capacity(activations.len());
+            for activation in &activations {
+                orderings.push(activate(writing, activation, at, &by)?);
                 reached(CrashPoint::ReleaseSwitching);
             }
-            Ok(())
+            Ok(orderings)
         };
         self.inner.writer.run(0, write).await
     }
 
     /// The active releases, by integration.
-    pub async fn active(&self) -> Result<Vec<(Release, ReleaseId)>, StoreError> {
+    pub async fn active(&self) -> Result<Vec<ActiveRelease>, StoreError> {
         let read = |connection: &Connection| {
-            let mut find = connection
-                .prepare_cached("SELECT r.content, r.id FROM active_release a JOIN release r ON r.id = a.release ORDER BY a.integration")?;
-            let found = find.query_map([], |row| Ok((rows::json(row, 0)?, ReleaseId(row.get(1)?))))?;
+            let mut find = connection.prepare_cached(
+                "SELECT r.content, r.id, a.ordering FROM active_release a JOIN release r ON r.id = a.release ORDER BY a.integration",
+            )?;
+            let found = find.query_map([], |row| {
+                Ok(ActiveRelease { release: rows::json(row, 0)?, id: ReleaseId(row.get(1)?), ordering: rows::count(row, 2)? })
+            })?;
             Ok(found.collect::<Result<Vec<_>, _>>()?)
         };
         self.inner.people.read(read).await
@@ -123,7 +167,58 @@ impl Releases {
     }
 }
 
-fn no_such_release(integration: &str, release: &ReleaseId) -> StoreError {
+pub(super) fn put(writing: &Writing<'_>, release: &Release, stored_at: Timestamp, author: &str) -> Done<ReleaseId> {
+    let id = release.id();
+    writing
+        .connection
+        .prepare_cached("INSERT OR IGNORE INTO release (id, integration, content, stored_at, author) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute((&id.0, &release.integration, rows::to_json(release)?, stored_at.0, author))?;
+    Ok(id)
+}
+
+fn activate(writing: &mut Writing<'_>, activation: &Activation, at: Timestamp, by: &By) -> Done<u32> {
+    let Activation { integration, release, channels, from_beginning, reorders } = activation;
+    let was: Option<(String, u32)> = writing
+        .connection
+        .prepare_cached("SELECT release, ordering FROM active_release WHERE integration = ?1")?
+        .query_row([integration], |row| Ok((row.get(0)?, rows::count(row, 1)?)))
+        .optional()?;
+    let before = was.as_ref().map_or(0, |(_, ordering)| *ordering);
+    let reorders = *reorders && was.is_some();
+    let ordering = before.saturating_add(u32::from(reorders));
+    let activated = writing
+        .connection
+        .prepare_cached(
+            "INSERT INTO active_release (integration, release, activated_at, ordering)
+             SELECT integration, id, ?3, ?4 FROM release WHERE id = ?1 AND integration = ?2
+             ON CONFLICT (integration) DO UPDATE SET release = excluded.release, activated_at = excluded.activated_at, ordering = excluded.ordering",
+        )?
+        .execute((&release.0, integration, at.0, ordering))?;
+    if activated != 1 {
+        return Err(no_such_release(integration, release).into());
+    }
+    if reorders {
+        barrier::raise(writing, integration, before)?;
+    }
+    for forget in [
+        "DELETE FROM retirement WHERE integration = ?1",
+        "DELETE FROM canary WHERE integration = ?1",
+        "DELETE FROM proposal WHERE integration = ?1",
+    ] {
+        writing.connection.prepare_cached(forget)?.execute([integration])?;
+    }
+    backfill::reads(writing, integration, channels, from_beginning)?;
+    writing
+        .connection
+        .prepare_cached("INSERT INTO activation (integration, release, at, who, how) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute((integration, &release.0, at.0, &by.who, by.how.as_str()))?;
+    let act = if by.how == How::Rollback { Act::RollBack } else { Act::Activate };
+    let note = Note::new(at, (&by.who, by.way), act, format!("integration {integration}"));
+    audit::append(writing, &Note { before: was.map(|(release, _)| release.into()), ..note }.after(release.0.as_str()))?;
+    Ok(ordering)
+}
+
+pub(super) fn no_such_release(integration: &str, release: &ReleaseId) -> StoreError {
     StoreError::Failed(
         Problem::new(Code::NotFound, format!("{integration} has no release {}", release.short()))
             .fix(format!("lockgate releases {integration} lists those there are")),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::barrier;
 use super::failure::{Done, Failure};
 use super::ready::Fresh;
 use super::writing::Writing;
@@ -135,12 +136,13 @@ pub(super) struct DeliveryRow {
     pub replay: i64,
     pub failing_since: Option<i64>,
     pub due_at: i64,
+    pub ordering: i64,
 }
 
 /// The delivery of `id`.
 pub(super) fn delivery(writing: &Writing<'_>, id: DeliveryId) -> Done<Option<DeliveryRow>> {
     let mut find = writing.connection.prepare_cached(
-        "SELECT integration, message, stage, lane, origin, ordinal, attempts, waits, replay, failing_since, due_at
+        "SELECT integration, message, stage, lane, origin, ordinal, attempts, waits, replay, failing_since, due_at, ordering
          FROM delivery WHERE id = ?1",
     )?;
     let found = find.query_row([id.0], |row| {
@@ -157,6 +159,7 @@ pub(super) fn delivery(writing: &Writing<'_>, id: DeliveryId) -> Done<Option<Del
             replay: row.get(8)?,
             failing_since: row.get(9)?,
             due_at: row.get(10)?,
+            ordering: row.get(11)?,
         })
     });
     Ok(found.optional()?)
@@ -173,6 +176,8 @@ pub(super) struct NewRow<'a> {
     pub ready: bool,
     pub due_at: Timestamp,
     pub replay: i64,
+    /// Which rule put it in order.
+    pub ordering: i64,
     /// The seq of the message its message was made from by a fan-out. How a message stands keeps the first that is given.
     pub parent: Option<i64>,
     /// The message of one that is due at once, at its first step.
@@ -184,8 +189,8 @@ pub(super) fn insert_delivery(writing: &mut Writing<'_>, row: &NewRow<'_>) -> Do
     writing
         .connection
         .prepare_cached(
-            "INSERT INTO delivery (integration, message, stage, lane, origin, ordinal, state, due_at, replay)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO delivery (integration, message, stage, lane, origin, ordinal, state, due_at, replay, ordering)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute((
             row.integration,
@@ -197,6 +202,7 @@ pub(super) fn insert_delivery(writing: &mut Writing<'_>, row: &NewRow<'_>) -> Do
             if row.ready { "ready" } else { "behind" },
             row.due_at.0,
             row.replay,
+            row.ordering,
         ))?;
     let id = DeliveryId(writing.connection.last_insert_rowid());
     writing.came(row.integration);
@@ -215,7 +221,7 @@ pub(super) fn insert_delivery(writing: &mut Writing<'_>, row: &NewRow<'_>) -> Do
 pub(super) fn delete_delivery(writing: &mut Writing<'_>, row: &DeliveryRow) -> Done<()> {
     writing.connection.prepare_cached("DELETE FROM delivery WHERE id = ?1")?.execute([row.id.0])?;
     writing.went(&row.integration);
-    Ok(())
+    barrier::lift_where_done(writing, &row.integration)
 }
 
 /// How `message` stands with `integration`; of a child, which does not change, the message it was made from.

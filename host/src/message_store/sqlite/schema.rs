@@ -10,14 +10,14 @@ use crate::crash_point::{CrashPoint, reached};
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
 const MIGRATIONS: &[&str] = &[
     VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10, VERSION_11, VERSION_12,
-    VERSION_13,
+    VERSION_13, VERSION_14,
 ];
 
 /// The version this program writes.
-pub(super) const NEWEST: i64 = 13;
+pub(super) const NEWEST: i64 = 14;
 /// The first version that has an audit trail.
 pub(super) const WITH_AUDIT: i64 = 13;
-const _: () = assert!(MIGRATIONS.len() == 13, "NEWEST counts the migrations");
+const _: () = assert!(MIGRATIONS.len() == 14, "NEWEST counts the migrations");
 
 /// The version of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -261,4 +261,54 @@ CREATE TABLE audit_head (
 INSERT INTO audit_head (one, seq, at, hash) VALUES (1, 0, 0, zeroblob(32));
 CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
 CREATE TRIGGER audit_is_not_shortened BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
+";
+
+/// Releases change while messages flow: by which rule each delivery was put in order, who deployed what and when, what waits for approval, and
+/// what is tried on a share of the keys.
+const VERSION_14: &str = "
+ALTER TABLE delivery ADD COLUMN ordering INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE active_release ADD COLUMN ordering INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE release ADD COLUMN author TEXT;
+-- Deliveries of an integration that were put in order by a later rule than this are held until none of the others waits.
+CREATE TABLE barrier (
+    integration TEXT PRIMARY KEY,
+    going       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+-- Which release was made the active one when, by whom and how.
+CREATE TABLE activation (
+    seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+    integration TEXT NOT NULL,
+    release     TEXT NOT NULL,
+    at          INTEGER NOT NULL,
+    who         TEXT,
+    how         TEXT NOT NULL
+) STRICT;
+CREATE INDEX activation_integration ON activation (integration, seq);
+INSERT INTO activation (integration, release, at, how) SELECT integration, release, activated_at, 'start' FROM active_release;
+-- The release of an integration that waits for approval, and why.
+CREATE TABLE proposal (
+    integration TEXT PRIMARY KEY,
+    release     TEXT NOT NULL,
+    at          INTEGER NOT NULL,
+    who         TEXT NOT NULL,
+    needed      INTEGER NOT NULL,
+    not_author  INTEGER NOT NULL,
+    asks        TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE approval (
+    integration TEXT NOT NULL,
+    release     TEXT NOT NULL,
+    who         TEXT NOT NULL,
+    at          INTEGER NOT NULL,
+    note        TEXT NOT NULL,
+    PRIMARY KEY (integration, release, who)
+) STRICT, WITHOUT ROWID;
+-- The release that is tried on a share of the keys, in thousandths.
+CREATE TABLE canary (
+    integration TEXT PRIMARY KEY,
+    release     TEXT NOT NULL,
+    share       INTEGER NOT NULL,
+    at          INTEGER NOT NULL,
+    who         TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 ";

@@ -107,6 +107,7 @@ fn replace(writing: &mut Writing<'_>, parent: &DeliveryRow, children: &[Message]
             ready: parent.lane.is_none(),
             due_at: at,
             replay: parent.replay,
+            ordering: parent.ordering,
             parent: Some(parent.message),
             fresh: None,
         };

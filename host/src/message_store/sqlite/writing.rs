@@ -3,7 +3,7 @@
 //! What lives in memory follows the database: each command keeps its [`Effects`]; they are undone if it is rolled
 //! back, and done with if it is committed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +39,8 @@ struct Counts {
     open_in_all: u64,
     /// As it is on disk, which is what people are told: who hears that nothing waits finds how it ended.
     committed: HashMap<String, u64>,
+    /// Integrations that have a barrier, or had one since the start; most never do, and nobody asks the database for theirs.
+    barred: HashSet<String>,
 }
 
 /// What a command changed outside the database, and what is to be done once it is committed.
@@ -84,6 +86,17 @@ impl<'a> Writing<'a> {
     pub(super) fn went(&mut self, integration: &str) {
         self.waiting.change(integration, false);
         self.effects.waiting.push((integration.to_owned(), false));
+    }
+
+    /// Whether `integration` may have a barrier.
+    pub(super) fn may_be_barred(&self, integration: &str) -> bool {
+        let counts = self.waiting.lock();
+        !counts.barred.is_empty() && counts.barred.contains(integration)
+    }
+
+    /// It has one, if this is committed.
+    pub(super) fn bar(&self, integration: &str) {
+        self.waiting.lock().barred.insert(integration.to_owned());
     }
 
     /// Ends the lease of `delivery` with the commit.
@@ -143,7 +156,9 @@ impl Waiting {
         )?;
         let counts = statement.query_map([], |row| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))))?;
         let open = counts.collect::<Result<HashMap<_, _>, _>>()?;
-        Ok(Self(Arc::new(Mutex::new(Counts { committed: open.clone(), open_in_all: open.values().sum(), open }))))
+        let mut barred = connection.prepare("SELECT integration FROM barrier")?;
+        let barred = barred.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(Self(Arc::new(Mutex::new(Counts { committed: open.clone(), open_in_all: open.values().sum(), open, barred }))))
     }
 
     /// The integrations that have any, and how many.

@@ -30,7 +30,7 @@ fn page(world: &World, bodies: &[&str], from: Option<&str>, to: &str) -> Advance
 
 fn delivery(world: &World, id: &str) -> NewDelivery {
     let record = Some(record("crm", &[id], world.now()));
-    NewDelivery { integration: "crm".into(), lane: Lane::Free, due_at: world.now(), record }
+    NewDelivery { integration: "crm".into(), lane: Lane::Free, ordering: 0, due_at: world.now(), record }
 }
 
 async fn advance(world: &World, advance: Advance) -> Advanced {

@@ -268,6 +268,7 @@ impl World {
         let deliver = |(integration, lane): &(&str, Lane)| NewDelivery {
             integration: (*integration).into(),
             lane: lane.clone(),
+            ordering: 0,
             due_at,
             record: None,
         };

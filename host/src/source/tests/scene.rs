@@ -125,7 +125,7 @@ impl Scene {
                 origin: "test".into(),
                 accepted_at: now,
             };
-            let delivery = NewDelivery { integration: "full".into(), lane: Lane::Free, due_at: now, record: None };
+            let delivery = NewDelivery { integration: "full".into(), lane: Lane::Free, ordering: 0, due_at: now, record: None };
             let waiting_max = WaitingMax::each(count);
             let accept = Accept { message: Arc::new(message), dedup: None, deliveries: vec![delivery], waiting_max };
             assert_eq!(self.lab.store.accept(accept).await.unwrap(), Accepted::New);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Activation, Ahead, DATABASE_FILE, Filled, Options, SqliteStore, copy_into};
+use super::super::{Activation, Ahead, By, DATABASE_FILE, Filled, Options, SqliteStore, copy_into};
 use super::releases::release;
 use crate::clock::Timestamp;
 use crate::message::MessageId;
@@ -50,15 +50,16 @@ async fn append_for(world: &World, text: &str, readers: &[&str], later_ms: u64) 
 
 /// `erp` becomes active, reading these channels, those from their beginning.
 async fn activate(store: &SqliteStore, file: &str, channels: &[&str], from_beginning: &[&str]) {
-    let id = store.releases().put(&release("erp", file), START).await.unwrap();
+    let id = store.releases().put(&release("erp", file), START, "anna").await.unwrap();
     let names = |channels: &[&str]| channels.iter().map(|channel| (*channel).to_owned()).collect::<Vec<_>>();
     let activation = Activation {
+        reorders: false,
         integration: "erp".into(),
         release: id,
         channels: names(channels),
         from_beginning: names(from_beginning).into_iter().map(|name| (name, None)).collect(),
     };
-    store.releases().activate(vec![activation], START).await.unwrap();
+    store.releases().activate(vec![activation], START, By::start()).await.unwrap();
 }
 
 async fn begins(store: &SqliteStore) {
@@ -71,6 +72,7 @@ async fn fill(world: &World, store: &SqliteStore, most: u64) -> Option<Filled> {
     let delivery = |(_, due_at): (_, Timestamp)| NewDelivery {
         integration: "erp".into(),
         lane: key("a"),
+        ordering: 0,
         due_at: due_at.max(world.now()),
         record: None,
     };

@@ -1,6 +1,6 @@
 //! Releases.
 
-use super::super::Activation;
+use super::super::{Activation, ActiveRelease, By};
 use crate::integration::{PinnedPlugin, Release, ReleaseId};
 use crate::message_store::StoreError;
 use crate::message_store::audit::tests::note;
@@ -14,16 +14,21 @@ pub fn release(integration: &str, file: &str) -> Release {
 }
 
 fn activation(integration: &str, release: ReleaseId) -> Activation {
-    Activation { integration: integration.into(), release, channels: Vec::new(), from_beginning: Vec::new() }
+    Activation { integration: integration.into(), release, channels: Vec::new(), from_beginning: Vec::new(), reorders: false }
+}
+
+async fn active(releases: &super::super::Releases) -> Vec<(Release, ReleaseId)> {
+    let active = releases.active().await.unwrap();
+    active.into_iter().map(|ActiveRelease { release, id, .. }| (release, id)).collect()
 }
 
 #[tokio::test]
 async fn a_release_that_was_not_stored_or_is_another_integrations_is_not_activated() {
     let disk = OnDisk::open();
     let releases = disk.sqlite().releases();
-    let crm = releases.put(&release("crm", "a"), START).await.unwrap();
+    let crm = releases.put(&release("crm", "a"), START, "anna").await.unwrap();
     for (integration, id) in [("crm", ReleaseId("00".repeat(32))), ("audit", crm)] {
-        match releases.activate(vec![activation(integration, id)], START).await {
+        match releases.activate(vec![activation(integration, id)], START, By::start()).await {
             Err(StoreError::Failed(problem)) => assert_eq!(problem.code, Code::NotFound),
             other => panic!("{other:?}"),
         }
@@ -35,9 +40,9 @@ async fn a_release_that_was_not_stored_or_is_another_integrations_is_not_activat
 async fn all_releases_are_activated_or_none() {
     let disk = OnDisk::open();
     let releases = disk.sqlite().releases();
-    let crm = releases.put(&release("crm", "a"), START).await.unwrap();
+    let crm = releases.put(&release("crm", "a"), START, "anna").await.unwrap();
     let missing = ReleaseId("00".repeat(32));
-    let activated = releases.activate(vec![activation("crm", crm), activation("audit", missing)], START).await;
+    let activated = releases.activate(vec![activation("crm", crm), activation("audit", missing)], START, By::start()).await;
     assert!(matches!(activated, Err(StoreError::Failed(_))), "{activated:?}");
     assert!(releases.active().await.unwrap().is_empty());
 }
@@ -48,18 +53,18 @@ async fn the_active_release_of_each_integration_is_the_one_activated_last() {
     let releases = disk.sqlite().releases();
     let (old, new, audit) = (release("crm", "a"), release("crm", "b"), release("audit", "c"));
     for stored in [&old, &new, &audit, &new] {
-        let id = releases.put(stored, START).await.unwrap();
+        let id = releases.put(stored, START, "anna").await.unwrap();
         assert_eq!(id, stored.id());
-        releases.activate(vec![activation(&stored.integration, id)], START).await.unwrap();
+        releases.activate(vec![activation(&stored.integration, id)], START, By::start()).await.unwrap();
     }
-    assert_eq!(releases.active().await.unwrap(), [(audit.clone(), audit.id()), (new.clone(), new.id())]);
+    assert_eq!(active(&releases).await, [(audit.clone(), audit.id()), (new.clone(), new.id())]);
     assert_eq!(releases.get(&old.id()).await.unwrap(), Some(old));
     assert_eq!(releases.get(&ReleaseId("ff".repeat(32))).await.unwrap(), None);
     let retirements = disk.sqlite().retirements();
     retirements.begin("crm", START, None, note()).await.unwrap();
     assert_eq!(releases.active().await.unwrap().len(), 2, "it drains");
     assert!(retirements.finish("crm", START, note()).await.unwrap());
-    assert_eq!(releases.active().await.unwrap(), [(audit.clone(), audit.id())]);
-    releases.activate(vec![activation("crm", new.id())], START).await.unwrap();
+    assert_eq!(active(&releases).await, [(audit.clone(), audit.id())]);
+    releases.activate(vec![activation("crm", new.id())], START, By::start()).await.unwrap();
     assert_eq!(retirements.all().await.unwrap(), [], "it runs again");
 }

@@ -323,7 +323,13 @@ impl<'a> Run<'a> {
         let due_at = self.clock.now();
         let deliveries = INTEGRATIONS[..=self.dice.below(2)]
             .iter()
-            .map(|integration| NewDelivery { integration: (*integration).to_owned(), lane: lane.clone(), due_at, record: None })
+            .map(|integration| NewDelivery {
+                integration: (*integration).to_owned(),
+                lane: lane.clone(),
+                ordering: 0,
+                due_at,
+                record: None,
+            })
             .collect();
         // Some are sent twice.
         self.tokens += usize::from(self.dice.chance(80));
@@ -412,7 +418,7 @@ impl<'a> Run<'a> {
             // Where it stands among others is its age, and those that are older may come later.
             (AppendedMessage::Existing(leased.message.id), Lane::Free)
         };
-        let deliveries = vec![NewDelivery { integration: "warehouse".into(), lane, due_at: self.clock.now(), record: None }];
+        let deliveries = vec![NewDelivery { integration: "warehouse".into(), lane, ordering: 0, due_at: self.clock.now(), record: None }];
         Append { message, channel: "orders.canonical".into(), dedup: None, due_at: START, deliveries }
     }
 

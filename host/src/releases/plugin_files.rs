@@ -1,7 +1,9 @@
 //! `<data>/plugins/<digest>.wasm`: the components that releases pin, by content, with the signatures of those that trusted keys signed.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tracing::warn;
@@ -37,6 +39,40 @@ fn keep_one(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
         Problem::new(Code::DataFolderUnwritable, format!("{}: {error}", path.display()))
             .fix("make the data folder writable, or free some space")
     })
+}
+
+/// Whether there is anything under `digest`.
+pub fn has(data: &Path, digest: &str) -> bool {
+    path(data, digest).exists()
+}
+
+/// The component under `digest` and its signature, if it is there and whole.
+pub fn read_with_signature(data: &Path, digest: &str) -> Option<(Vec<u8>, Option<Signature>)> {
+    let path = path(data, digest);
+    let bytes = std::fs::read(&path).ok()?;
+    if hex::encode(Sha256::digest(&bytes)) != digest {
+        return None;
+    }
+    Some((bytes, Signature::beside(&path).ok().flatten()))
+}
+
+/// Takes away components that are older than `longer_than` and not among `pinned`. Gives how many are left that are not.
+pub fn clear_unpinned(data: &Path, pinned: &BTreeSet<String>, longer_than: Duration) -> usize {
+    let mut left = 0;
+    for entry in std::fs::read_dir(folder(data)).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(digest) = name.strip_suffix(".wasm").filter(|digest| !pinned.contains(*digest)) else { continue };
+        let age = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|modified| modified.elapsed().ok());
+        if age.is_some_and(|age| age > longer_than) {
+            let path = path(data, digest);
+            // Who put it there sends it again, where it is wanted after all.
+            drop(std::fs::remove_file(Signature::path_of(&path)));
+            drop(std::fs::remove_file(path));
+        } else {
+            left += 1;
+        }
+    }
+    left
 }
 
 /// The component of a pinned plugin, if it may run: its digest checked, and that `trust` admits it with the signature that is kept.

@@ -1,0 +1,99 @@
+//! `lockgate deploy`: the workspace's releases to a running host.
+
+use bytes::Bytes;
+use clap::Args;
+
+use super::client::Client;
+use super::output::{list, text};
+use super::progress::Progress;
+use super::run::prepare_workspace;
+use super::switching::{Components, Sent, Switching, tell, tell_outcome};
+use super::{Common, Failure, output};
+use crate::config::prepare::{MissingLock, Prepared};
+use crate::config::reader::nearest;
+use crate::integration::{PinnedPlugin, Release};
+use crate::problem::{Code, Problem};
+
+/// Have a running host run what the workspace says, while messages flow
+///
+/// Plugins that the host lacks are sent to it, by the digests that lockgate.lock pins. The host checks, compiles and links the releases
+/// first: one that does not fit changes nothing. What differs, and what a release newly asks for, is shown before they are switched,
+/// all at once. Deliveries under way end on the release they started on. Where lockgate.toml of the host has [approval], a release may
+/// wait until somebody has approved it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate deploy --plan               what would follow, for a pull request; changes nothing that runs
+  lockgate deploy                      every integration of the workspace that differs
+  lockgate deploy orders-to-crm --host https://lockgate.acme.example
+  lockgate rollback orders-to-crm      back to the release before")]
+pub struct Deploy {
+    /// Integrations [default: every one of the workspace]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Only show what would follow; the host checks, compiles and links all the same
+    #[arg(long)]
+    plan: bool,
+    /// The environment to check against before the host is asked: environments/<ENV>.toml [default: the one the host runs]
+    #[arg(long, value_name = "ENV")]
+    env: Option<String>,
+}
+
+impl Deploy {
+    pub async fn run(self, common: &Common) -> Result<(), Failure> {
+        let client = Client::find(common)?;
+        let progress = Progress::new(common.json);
+        let environment = match &self.env {
+            Some(name) => name.clone(),
+            None => text(&client.get("/api/v1/environment").await?, "name"),
+        };
+        let prepared = prepare_workspace(&common.directory, &environment, MissingLock::Write, &progress)?;
+        let releases = self.chosen(&prepared)?;
+        let switching = Switching { client: &client, releases, how: "deploy", progress: &progress };
+        let plan = switching.plan(&prepared).await?;
+        if !common.json {
+            tell(&plan);
+        }
+        let changes = list(&plan["integrations"]).iter().any(|one| one["state"] != "unchanged");
+        let answer = if self.plan || !changes { plan } else { switching.go(&plan).await? };
+        drop(progress);
+        if common.json {
+            output::json(&answer);
+        } else if !self.plan && changes {
+            tell_outcome(&answer);
+        }
+        Ok(())
+    }
+
+    fn chosen(&self, prepared: &Prepared) -> Result<Vec<Release>, Problem> {
+        let all = prepared.releases();
+        for name in &self.names {
+            if !all.iter().any(|release| release.integration == *name) {
+                let known: Vec<&str> = all.iter().map(|release| release.integration.as_str()).collect();
+                let fix = match nearest(name, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("it has: {}", known.join(", ")),
+                };
+                return Err(Problem::new(Code::WrongUsage, format!("the workspace has no integration {name}")).fix(fix));
+            }
+        }
+        let releases: Vec<Release> =
+            all.into_iter().filter(|release| self.names.is_empty() || self.names.contains(&release.integration)).collect();
+        if releases.is_empty() {
+            return Err(Problem::new(Code::NoWorkspace, "the workspace has no integrations").fix("write integrations/<name>.toml"));
+        }
+        Ok(releases)
+    }
+}
+
+impl Components for Prepared {
+    async fn component(&self, plugin: &PinnedPlugin) -> Result<Sent, Problem> {
+        let found = self.components.iter().find(|component| component.pinned.digest == plugin.digest);
+        let component = found.ok_or_else(|| {
+            let message =
+                format!("the host lacks {} {} ({}), which the workspace does not have", plugin.name, plugin.version, plugin.digest);
+            Problem::new(Code::PluginsLacking, message).fix("deploy without naming other integrations, or from the workspace that has it")
+        })?;
+        Ok(Sent { bytes: Bytes::copy_from_slice(&component.bytes), signature: component.signature })
+    }
+}

@@ -1,0 +1,140 @@
+//! `lockgate releases`, `rollback` and `approve`: what there was, back to it, and who agrees to what is new.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::client::{Client, encoded, or_fix};
+use super::output::{list, text};
+use super::switching::tell;
+use super::{Common, Failure, output, table};
+use crate::problem::Problem;
+
+const NAMES: &str = "`lockgate status` shows the names";
+
+/// The releases of an integration: which is active, who deployed it when, and what was another then
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate releases orders-to-crm
+  lockgate releases orders-to-crm --json | jq '.releases[] | {release, state, \"activated-by\"}'")]
+pub struct ReleasesCommand {
+    /// The integration
+    name: String,
+}
+
+/// Make an earlier release the active one again, while messages flow
+///
+/// The host still has it and its plugins. Deliveries under way end on the release they started on.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate rollback orders-to-crm                 to the release that was active before
+  lockgate rollback orders-to-crm 3f9c1a7be210    to that one
+  lockgate rollback orders-to-crm --plan          only show what would follow")]
+pub struct Rollback {
+    /// The integration
+    name: String,
+    /// The beginning of a release's id, at least 6 digits [default: the one that was active before the one that is]
+    release: Option<String>,
+    /// Only show what would follow
+    #[arg(long)]
+    plan: bool,
+}
+
+/// Approve a release that waits for it; the last approval needed activates it
+///
+/// With a token whose role is approver. Where the host says so, who brought the release cannot approve it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate releases orders-to-crm      what waits, and what it newly asks for
+  lockgate approve orders-to-crm 3f9c1a7be210 --note 'tax quotes go to the new provider, ticket 4711'")]
+pub struct Approve {
+    /// The integration
+    name: String,
+    /// The beginning of the release's id, at least 6 digits: who approves says what
+    release: String,
+    /// Why it may run: it stands in the audit trail
+    #[arg(long, value_name = "TEXT")]
+    note: String,
+}
+
+impl ReleasesCommand {
+    pub async fn run(self, common: &Common) -> Result<(), Failure> {
+        let client = Client::find(common)?;
+        let answer = client.get(&path(&self.name, "releases")).await.map_err(|problem| or_fix(problem, NAMES))?;
+        if common.json {
+            output::json(&answer);
+            return Ok(());
+        }
+        let rows: Vec<Vec<String>> = list(&answer["releases"]).iter().map(row).collect();
+        table::print(&["RELEASE", "STATE", "ACTIVATED", "BY", "HOW", "CHANGED"], &rows);
+        let waits = &answer["waits-for-approval"];
+        if !waits.is_null() {
+            tell_waiting(&self.name, waits);
+        }
+        Ok(())
+    }
+}
+
+fn row(release: &Value) -> Vec<String> {
+    let short = release["release"].as_str().and_then(|id| id.get(..12)).unwrap_or("-").to_owned();
+    let (when, who) = match release["activated-at"].is_null() {
+        true => (format!("stored {}", text(release, "stored-at")), text(release, "author")),
+        false => (text(release, "activated-at"), text(release, "activated-by")),
+    };
+    let plugins = list(&release["changed"]["plugins"]).iter().map(|plugin| format!("{} {}", text(plugin, "name"), text(plugin, "version")));
+    let keys = list(&release["changed"]["file"]).iter().filter_map(Value::as_str).map(str::to_owned);
+    let changed: Vec<String> = plugins.chain(keys).collect();
+    let changed = match (release["changed"].is_null(), changed.is_empty()) {
+        (true, _) => "the first".to_owned(),
+        (false, true) => "comments or spaces only".to_owned(),
+        (false, false) => changed.join(", "),
+    };
+    vec![short, text(release, "state"), when, who, text(release, "how"), changed]
+}
+
+fn tell_waiting(name: &str, waits: &Value) {
+    let release = waits["release"].as_str().and_then(|id| id.get(..12)).unwrap_or("-");
+    let given = list(&waits["given"]);
+    output::line(format_args!("release {release} waits for approval: {} of {} given", given.len(), text(waits, "needed")));
+    for asked in list(&waits["asks"]).iter().filter_map(Value::as_str) {
+        output::line(format_args!("  asks for more: {}", output::on_one_line(asked)));
+    }
+    for one in given {
+        output::line(format_args!("  approved by {} at {}: {}", text(one, "by"), text(one, "at"), text(one, "note")));
+    }
+    output::line(format_args!("  lockgate approve {name} {release} --note TEXT"));
+}
+
+impl Rollback {
+    pub async fn run(self, common: &Common) -> Result<(), Failure> {
+        let client = Client::find(common)?;
+        let mut asked = json!({ "plan": self.plan });
+        if let Some(release) = &self.release {
+            asked["release"] = json!(release);
+        }
+        show(common, client.post(&path(&self.name, "rollback"), &asked).await)
+    }
+}
+
+impl Approve {
+    pub async fn run(self, common: &Common) -> Result<(), Failure> {
+        let client = Client::find(common)?;
+        show(common, client.post(&path(&self.name, "approve"), &json!({ "release": self.release, "note": self.note })).await)
+    }
+}
+
+fn path(name: &str, what: &str) -> String {
+    format!("/api/v1/integrations/{}/{what}", encoded(name))
+}
+
+fn show(common: &Common, answer: Result<Value, Problem>) -> Result<(), Failure> {
+    let answer = answer.map_err(|problem| or_fix(problem, NAMES))?;
+    if common.json {
+        output::json(&answer);
+    } else {
+        tell(&answer);
+    }
+    Ok(())
+}
