@@ -7,6 +7,7 @@ mod approval;
 mod bad_input;
 mod batches;
 mod bench;
+mod canary;
 mod channels;
 mod console;
 mod console_messages;

@@ -160,6 +160,8 @@ impl Host {
         // The listeners are bound, so whoever finds this file finds a host that takes connections.
         running::write(&config.data, (ingress_scheme, ingress), admin)?;
 
+        releases.restore_canaries(&prepared.workspace.environment).await?;
+
         // From here on nothing fails.
         ground.store.wake_through(bells.clone());
         let delivery = ground.delivery(&config, invoker, catalog, &pauses);

@@ -120,6 +120,7 @@ codes! {
     ReleaseMoved = "LG-7017": "another release was activated meanwhile",
     NeedsApproval = "LG-7018": "a release has to be approved",
     NotYours = "LG-7019": "who brought a release cannot approve it",
+    CanaryRefused = "LG-7020": "a release cannot be tried on a share of the keys",
     Internal = "LG-7999": "a fault in Lockgate itself",
 }
 

@@ -130,6 +130,7 @@ pub(super) fn routes() -> Vec<Route> {
         change("/api/v1/integrations/{name}/retire", Deployer, post(retiring::retire)),
         look("/api/v1/integrations/{name}/releases", get(releases::list)),
         change("/api/v1/integrations/{name}/rollback", Deployer, post(releases::roll_back)),
+        change("/api/v1/integrations/{name}/canary", Deployer, post(releases::end_canary)),
         change("/api/v1/integrations/{name}/approve", Approver, post(approving::approve)),
         look("/api/v1/approvals", get(approving::list)),
         change("/api/v1/releases", Deployer, post(releases::deploy)),

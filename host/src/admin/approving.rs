@@ -87,8 +87,8 @@ pub(super) async fn of_proposal(parts: &ApiParts, proposal: &Proposal) -> Result
     Ok(ApprovalState::of(proposal.needed, proposal.not_author, authors, given))
 }
 
-/// `switch` waits from now on.
-pub(super) async fn propose(parts: &ApiParts, who: &Who, switch: &Switch) -> Result<(), StoreError> {
+/// `switch` waits from now on; to be tried on `share` of the keys, if that is what was asked for.
+pub(super) async fn propose(parts: &ApiParts, who: &Who, switch: &Switch, share: Option<u32>) -> Result<(), StoreError> {
     let Some(rule) = switch.approval else { return Ok(()) };
     let integration = switch.after.integration.name.clone();
     let note = about(who, parts, Act::Propose, &integration).after(json!({ "release": switch.after.id, "asks": switch.asks }));
@@ -100,6 +100,7 @@ pub(super) async fn propose(parts: &ApiParts, who: &Who, switch: &Switch) -> Res
         needed: rule.count,
         not_author: rule.not_author,
         asks: switch.asks.clone(),
+        share,
     };
     parts.store.releases().propose(proposal, note).await?;
     let release = switch.after.id.short();
@@ -140,9 +141,11 @@ pub async fn approve(
         let considered = considered.waiting_for(proposal.needed, proposal.not_author);
         if considered.switches.is_empty() || !is_enough(&parts, &considered).await? {
             // It goes on waiting, for who asked for it.
-            return outcomes(&parts, &considered, OutcomeState::WaitsForApproval).await;
+            return outcomes(&parts, &considered, (OutcomeState::WaitsForApproval, OutcomeState::WouldBeActivated)).await;
         }
-        Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how: How::Approve }.go(considered).await
+        Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how: How::Approve, share: proposal.share }
+            .go(considered)
+            .await
     });
     answered(false, done.await?)
 }

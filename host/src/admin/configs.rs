@@ -42,18 +42,21 @@ impl Configs {
     pub fn of(catalog: &Catalog, integrations: &[Arc<Integration>], next: &Environment, facts: &ReadFacts) -> Result<Self, Problems> {
         let (mut problems, mut others) = (Problems::default(), Vec::new());
         for integration in integrations {
-            let configs = match configs_of(integration, next) {
-                Ok(configs) => configs,
-                Err(more) => {
-                    problems.0.extend(more.0);
-                    continue;
+            let running = catalog.running(&integration.name);
+            // What is active needs what it needs, whether or not it runs; what is tried beside it, too.
+            let all = std::iter::once((&**integration, running.first()));
+            let tried = running.iter().skip(1).map(|runnable| (&runnable.integration, Some(runnable)));
+            for (integration, runnable) in all.chain(tried) {
+                match configs_of(integration, next) {
+                    Ok(configs) => {
+                        let uses = runnable.into_iter().flat_map(|runnable| runnable.uses());
+                        for (used, config) in uses.zip(configs).filter(|(used, config)| *used.config.now() != **config) {
+                            problems.0.extend(mistakes(integration, used, &config, facts));
+                            others.push((used.config.clone(), Arc::from(config)));
+                        }
+                    }
+                    Err(more) => problems.0.extend(more.0),
                 }
-            };
-            let Some(runnable) = catalog.get(&integration.name) else { continue };
-            let uses = runnable.uses();
-            for (used, config) in uses.zip(configs).filter(|(used, config)| *used.config.now() != **config) {
-                problems.0.extend(mistakes(integration, used, &config, facts));
-                others.push((used.config.clone(), Arc::from(config)));
             }
         }
         problems.or(Self(others))

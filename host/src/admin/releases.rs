@@ -21,6 +21,7 @@ use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
 use super::who::Who;
 use crate::config::EnvironmentFile;
+use crate::delivery::WHOLE;
 use crate::ingress::answer::{self, Refusal};
 use crate::ingress::body::BodyLimits;
 use crate::integration::{PinnedPlugin, Release, ReleaseId};
@@ -45,6 +46,9 @@ struct DeployRequest {
     /// `deploy`, or `promote` for what came from another host.
     #[serde(default)]
     how: Option<String>,
+    /// Of the keys, in thousandths: the one release is tried on them.
+    #[serde(default)]
+    canary_per_mille: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,6 +103,8 @@ pub enum OutcomeState {
     Activated,
     WouldWaitForApproval,
     WaitsForApproval,
+    WouldBeTried,
+    Tried,
 }
 
 /// Makes releases the active ones.
@@ -120,16 +126,27 @@ pub async fn deploy(State(api): State<Arc<Api>>, who: Who, request: Request) -> 
         }
         wanted.push(Wanted { release: Release { integration, file, plugins }, replaces });
     }
+    let share = asked.canary_per_mille;
+    if share.is_some_and(|share| share == 0 || share >= WHOLE) {
+        return Err(wrong("`canary-per-mille`: a part of the keys, from 1 to 999 thousandths"));
+    }
+    if share.is_some() && wanted.len() != 1 {
+        return Err(wrong("`canary-per-mille`: one release at a time"));
+    }
     let plan = asked.plan;
     let parts = api.parts.clone();
     let done = to_its_end(async move {
         let environment = parts.environment.running().await;
         let changing = parts.releases.change().await;
         let considered = changing.consider(wanted, &environment).await?;
+        if share.is_some() {
+            considered.switches.iter().try_for_each(|switch| changing.may_try(switch))?;
+        }
         if plan {
-            outcomes(&parts, &considered, OutcomeState::WouldWaitForApproval).await
+            let done = if share.is_some() { OutcomeState::WouldBeTried } else { OutcomeState::WouldBeActivated };
+            outcomes(&parts, &considered, (OutcomeState::WouldWaitForApproval, done)).await
         } else {
-            Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how }.go(considered).await
+            Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how, share }.go(considered).await
         }
     });
     answered(plan, done.await?)
@@ -156,12 +173,59 @@ pub async fn roll_back(
         let considered = if was_active(&parts, &considered).await? { considered.approved() } else { considered };
         let how = How::Rollback;
         if plan {
-            outcomes(&parts, &considered, OutcomeState::WouldWaitForApproval).await
+            outcomes(&parts, &considered, (OutcomeState::WouldWaitForApproval, OutcomeState::WouldBeActivated)).await
         } else {
-            Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how }.go(considered).await
+            Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how, share: None }.go(considered).await
         }
     });
     answered(plan, done.await?)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct CanaryRequest {
+    act: CanaryAct,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum CanaryAct {
+    /// What is tried becomes the active release.
+    Finish,
+    /// All keys go back to the active release.
+    Abort,
+}
+
+/// Ends what is tried on a share of the keys, one way or the other.
+pub async fn end_canary(
+    State(api): State<Arc<Api>>,
+    who: Who,
+    name: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
+    let name = named(name)?;
+    let CanaryRequest { act } = api.json(request).await?;
+    known::integration(&api.parts, Some(&name)).await?;
+    let parts = api.parts.clone();
+    let done = to_its_end(async move {
+        let environment = parts.environment.running().await;
+        let changing = parts.releases.change().await;
+        let canary = changing.tried(&name)?;
+        let release = canary.candidate.release.clone();
+        let note = about(&who, &parts, Act::EndCanary, &name).before(release.0.as_str());
+        if act == CanaryAct::Abort {
+            let note = note.after(json!({ "why": "aborted", "figures": canary.figures() }));
+            changing.end_canary(&name, "aborted", note).await?;
+            return Ok(Vec::new());
+        }
+        let release = changing.find(&name, Some(&release.0)).await?;
+        let considered = changing.consider(vec![Wanted { release, replaces: None }], &environment).await?;
+        // Whoever had to approve it did so before it was tried.
+        let deploying =
+            Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how: How::Canary, share: None };
+        deploying.go(considered.approved()).await
+    });
+    answered(false, done.await?)
 }
 
 async fn was_active(parts: &ApiParts, considered: &Considered) -> Result<bool, NotSwitched> {
@@ -177,6 +241,8 @@ pub(super) struct Deploying<'a> {
     pub environment: &'a EnvironmentFile,
     pub who: &'a Who,
     pub how: How,
+    /// The one release is tried on so many thousandths of the keys; none: it becomes the active one.
+    pub share: Option<u32>,
 }
 
 impl Deploying<'_> {
@@ -188,14 +254,23 @@ impl Deploying<'_> {
         for switch in switches {
             let approval = approving::state(self.parts, &switch).await?;
             let waits = approval.as_ref().is_some_and(|approval| !approval.is_enough());
-            outcomes.push(outcome(&switch, approval, if waits { OutcomeState::WaitsForApproval } else { OutcomeState::Activated }));
+            let done = if self.share.is_some() { OutcomeState::Tried } else { OutcomeState::Activated };
+            outcomes.push(outcome(&switch, approval, if waits { OutcomeState::WaitsForApproval } else { done }));
             if waits { later.push(switch) } else { now.push(switch) }
         }
         if !later.is_empty() {
             self.changing.keep(&later, self.who.name()).await?;
             for switch in &later {
-                approving::propose(self.parts, self.who, switch).await?;
+                approving::propose(self.parts, self.who, switch, self.share).await?;
             }
+        }
+        if let Some(share) = self.share {
+            for switch in &now {
+                let note = about(self.who, self.parts, Act::StartCanary, &switch.after.integration.name);
+                let note = note.after(json!({ "release": switch.after.id, "share-per-mille": share }));
+                self.changing.start_canary(switch, share, self.who.name(), note).await?;
+            }
+            return Ok(outcomes);
         }
         if !later.is_empty() && !now.is_empty() {
             // They were considered beside those that wait.
@@ -208,13 +283,17 @@ impl Deploying<'_> {
     }
 }
 
-/// What would follow from each, where nothing is done; `waiting` is how one stands that nobody has approved yet.
-pub(super) async fn outcomes(parts: &ApiParts, considered: &Considered, waiting: OutcomeState) -> Result<Vec<Outcome>, NotSwitched> {
+/// What would follow from each, where nothing is done: how one stands that nobody has approved yet, and one that nobody has to.
+pub(super) async fn outcomes(
+    parts: &ApiParts,
+    considered: &Considered,
+    (waiting, done): (OutcomeState, OutcomeState),
+) -> Result<Vec<Outcome>, NotSwitched> {
     let mut outcomes: Vec<Outcome> = considered.unchanged.iter().map(outcome_of_unchanged).collect();
     for switch in &considered.switches {
         let approval = approving::state(parts, switch).await?;
         let waits = approval.as_ref().is_some_and(|approval| !approval.is_enough());
-        outcomes.push(outcome(switch, approval, if waits { waiting } else { OutcomeState::WouldBeActivated }));
+        outcomes.push(outcome(switch, approval, if waits { waiting } else { done }));
     }
     outcomes.sort_by(|one, other| one.integration.cmp(&other.integration));
     Ok(outcomes)
@@ -309,9 +388,24 @@ pub(crate) async fn listing(parts: &ApiParts, name: &str) -> Result<Value, Refus
         waits["at"] = proposal.at.to_string().into();
         waits["by"] = proposal.who.clone().into();
     }
-    let rows: Vec<Value> =
-        stored.iter().zip(0..).map(|(row, place)| shown(row, earlier(&stored, place), proposal.as_ref().map(|one| &one.release))).collect();
-    Ok(json!({ "integration": name, "releases": rows, "waits-for-approval": waits }))
+    let tried = parts.releases.tried(name).map(|tried| tried.candidate.release.clone());
+    let rows: Vec<Value> = stored
+        .iter()
+        .zip(0..)
+        .map(|(row, place)| shown(row, earlier(&stored, place), (proposal.as_ref().map(|one| &one.release), tried.as_ref())))
+        .collect();
+    let mut canary = Value::Null;
+    if let Some(tried) = parts.releases.tried(name) {
+        let row = releases.canaries().await.map_err(|error| refusal(&error))?.into_iter().find(|row| row.integration == name);
+        canary = json!({
+            "release": tried.candidate.release,
+            "share-per-mille": tried.share,
+            "since": row.as_ref().map(|row| row.at.to_string()),
+            "by": row.map(|row| row.who),
+            "figures": tried.figures(),
+        });
+    }
+    Ok(json!({ "integration": name, "releases": rows, "waits-for-approval": waits, "canary": canary }))
 }
 
 /// The release that one in a list came after: the next one that was activated.
@@ -319,10 +413,11 @@ fn earlier(stored: &[StoredRelease], place: usize) -> Option<&StoredRelease> {
     stored.iter().skip(place + 1).find(|one| one.activated.is_some())
 }
 
-fn shown(row: &StoredRelease, earlier: Option<&StoredRelease>, proposed: Option<&ReleaseId>) -> Value {
+fn shown(row: &StoredRelease, earlier: Option<&StoredRelease>, (proposed, tried): (Option<&ReleaseId>, Option<&ReleaseId>)) -> Value {
     let StoredRelease { release, id, stored_at, author, is_active, activated } = row;
     let state = match (is_active, activated) {
         (true, _) => "active",
+        (false, _) if tried == Some(id) => "tried",
         (false, _) if proposed == Some(id) => "waits-for-approval",
         (false, Some(_)) => "was-active",
         (false, None) => "never-active",

@@ -72,6 +72,10 @@ async fn begin(
     let reason = reason.as_deref().map(why).transpose()?;
     let _changing = parts.retirements.change().await;
     must_be_active(parts, name).await?;
+    if parts.releases.tried(name).is_some() {
+        let detail = format!("{name} tries a release on a share of its keys: `lockgate canary finish {name}` or `abort` first");
+        return Err(Refusal::new(StatusCode::CONFLICT, Code::CanaryRefused, detail));
+    }
     let routes = parts.intake.routes();
     if !anyway && let Some(detail) = unread::by_retiring(&routes, name) {
         return Err(Refusal::new(StatusCode::CONFLICT, Code::UnreadChannel, detail));

@@ -26,6 +26,7 @@ Examples:
   lockgate deploy --plan               what would follow, for a pull request; changes nothing that runs
   lockgate deploy                      every integration of the workspace that differs
   lockgate deploy orders-to-crm --host https://lockgate.acme.example
+  lockgate deploy orders-to-crm --canary 10%    try it on a tenth of the keys first
   lockgate rollback orders-to-crm      back to the release before")]
 pub struct Deploy {
     /// Integrations [default: every one of the workspace]
@@ -34,6 +35,9 @@ pub struct Deploy {
     /// Only show what would follow; the host checks, compiles and links all the same
     #[arg(long)]
     plan: bool,
+    /// Try it on a share of the keys beside the active release, such as 10%: it ends by itself where it is worse
+    #[arg(long, value_name = "PERCENT", value_parser = per_mille)]
+    canary: Option<u32>,
     /// The environment to check against before the host is asked: environments/<ENV>.toml [default: the one the host runs]
     #[arg(long, value_name = "ENV")]
     env: Option<String>,
@@ -49,7 +53,7 @@ impl Deploy {
         };
         let prepared = prepare_workspace(&common.directory, &environment, MissingLock::Write, &progress)?;
         let releases = self.chosen(&prepared)?;
-        let switching = Switching { client: &client, releases, how: "deploy", progress: &progress };
+        let switching = Switching { client: &client, releases, how: "deploy", canary: self.canary, progress: &progress };
         let plan = switching.plan(&prepared).await?;
         if !common.json {
             tell(&plan);
@@ -84,6 +88,17 @@ impl Deploy {
         }
         Ok(releases)
     }
+}
+
+/// `10%` in thousandths.
+fn per_mille(text: &str) -> Result<u32, String> {
+    let number: f64 = text.strip_suffix('%').unwrap_or(text).trim().parse().map_err(|_| "a percentage, such as 10%".to_owned())?;
+    if !(0.1..=99.9).contains(&number) {
+        return Err("a canary takes a part of the keys: from 0.1% to 99.9%".to_owned());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 999")]
+    let thousandths = (number * 10.0).round() as u32;
+    Ok(thousandths)
 }
 
 impl Components for Prepared {

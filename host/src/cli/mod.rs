@@ -123,6 +123,9 @@ enum Command {
     Deploy(deploy::Deploy),
     Releases(releases::ReleasesCommand),
     Rollback(releases::Rollback),
+    /// End what is tried on a share of the keys: make it the active release, or give it up
+    #[command(subcommand)]
+    Canary(releases::CanaryCommand),
     Approve(releases::Approve),
     Promote(promote::Promote),
     Pause(pause::PauseCommand),
@@ -241,6 +244,7 @@ impl Cli {
             Command::Deploy(deploy) => deploy.run(&common).await,
             Command::Releases(releases) => releases.run(&common).await,
             Command::Rollback(rollback) => rollback.run(&common).await,
+            Command::Canary(canary) => canary.run(&common).await,
             Command::Approve(approve) => approve.run(&common).await,
             Command::Promote(promote) => promote.run(&common).await,
             Command::Pause(pause) => pause.run(&common).await,

@@ -56,7 +56,7 @@ impl Promote {
         for name in &self.names {
             releases.push(active(&from, name).await?);
         }
-        let switching = Switching { client: &to, releases, how: "promote", progress: &progress };
+        let switching = Switching { client: &to, releases, how: "promote", canary: None, progress: &progress };
         let plan = switching.plan(&Source(&from)).await?;
         if !common.json {
             tell(&plan);

@@ -1,6 +1,6 @@
 //! `lockgate releases`, `rollback` and `approve`: what there was, back to it, and who agrees to what is new.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::{Client, encoded, or_fix};
@@ -59,6 +59,54 @@ pub struct Approve {
     note: String,
 }
 
+/// End what is tried on a share of the keys: make it the active release, or give it up
+///
+/// A canary ends by itself, and all keys go back to the active release, where more of its attempts fail than those of the active one, or they
+/// take longer.
+#[derive(Debug, Subcommand)]
+pub enum CanaryCommand {
+    Finish(Finish),
+    Abort(Abort),
+}
+
+/// Make what is tried the active release, for all keys
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate releases orders-to-crm          how it does
+  lockgate canary finish orders-to-crm")]
+pub struct Finish {
+    /// The integration
+    name: String,
+}
+
+/// Give up what is tried: all keys go back to the active release
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate canary abort orders-to-crm")]
+pub struct Abort {
+    /// The integration
+    name: String,
+}
+
+impl CanaryCommand {
+    pub async fn run(self, common: &Common) -> Result<(), Failure> {
+        let client = Client::find(common)?;
+        let (name, act) = match &self {
+            Self::Finish(Finish { name }) => (name, "finish"),
+            Self::Abort(Abort { name }) => (name, "abort"),
+        };
+        let answer = client.post(&path(name, "canary"), &json!({ "act": act })).await;
+        let aborted = act == "abort" && answer.is_ok() && !common.json;
+        show(common, answer)?;
+        if aborted {
+            output::line(format_args!("{name} tries no release any more: all keys are with the active one"));
+        }
+        Ok(())
+    }
+}
+
 impl ReleasesCommand {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
         let client = Client::find(common)?;
@@ -69,6 +117,10 @@ impl ReleasesCommand {
         }
         let rows: Vec<Vec<String>> = list(&answer["releases"]).iter().map(row).collect();
         table::print(&["RELEASE", "STATE", "ACTIVATED", "BY", "HOW", "CHANGED"], &rows);
+        let canary = &answer["canary"];
+        if !canary.is_null() {
+            tell_canary(&self.name, canary);
+        }
         let waits = &answer["waits-for-approval"];
         if !waits.is_null() {
             tell_waiting(&self.name, waits);
@@ -92,6 +144,23 @@ fn row(release: &Value) -> Vec<String> {
         (false, false) => changed.join(", "),
     };
     vec![short, text(release, "state"), when, who, text(release, "how"), changed]
+}
+
+fn tell_canary(name: &str, canary: &Value) {
+    let release = canary["release"].as_str().and_then(|id| id.get(..12)).unwrap_or("-");
+    let tenths = canary["share-per-mille"].as_u64().unwrap_or(0);
+    output::line(format_args!(
+        "release {release} is tried on {}.{} % of the keys since {}",
+        tenths / 10,
+        tenths % 10,
+        text(canary, "since")
+    ));
+    for side in ["active", "candidate"] {
+        let figures = &canary["figures"][side];
+        let (attempts, failed, p90) = (text(figures, "attempts"), text(figures, "failed"), text(figures, "p90-ms"));
+        output::line(format_args!("  {side}: {attempts} attempts, {failed} failed, nine in ten within {p90} ms"));
+    }
+    output::line(format_args!("  lockgate canary finish {name}, or lockgate canary abort {name}"));
 }
 
 fn tell_waiting(name: &str, waits: &Value) {

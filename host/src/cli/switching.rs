@@ -41,6 +41,8 @@ pub struct Switching<'a> {
     pub releases: Vec<Release>,
     /// `deploy` or `promote`.
     pub how: &'static str,
+    /// Of the keys, in thousandths.
+    pub canary: Option<u32>,
     pub progress: &'a Progress,
 }
 
@@ -77,7 +79,7 @@ impl Switching<'_> {
     }
 
     async fn ask(&self, releases: &[Value], plan: bool) -> Result<Answer, Problem> {
-        let body = json!({ "releases": releases, "plan": plan, "how": self.how });
+        let body = json!({ "releases": releases, "plan": plan, "how": self.how, "canary-per-mille": self.canary });
         self.client
             .answer((Method::POST, "/api/v1/releases"), &[("content-type", "application/json")], body.to_string().into(), SWITCHED_WITHIN)
             .await
@@ -146,6 +148,8 @@ fn state(one: &Value, name: &str, release: &str) -> String {
     match one["state"].as_str() {
         Some("activated") => format!("release {release} of {name} is active"),
         Some("would-be-activated") => "would be activated".to_owned(),
+        Some("would-be-tried") => "would be tried on a share of the keys".to_owned(),
+        Some("tried") => format!("release {release} of {name} is tried on a share of the keys: lockgate releases {name} shows how it does"),
         Some("would-wait-for-approval") => format!("would wait for approval: {given} of {} given", text(approval, "needed")),
         Some("waits-for-approval") => {
             format!("waits for approval ({given} of {} given): lockgate approve {name} {release} --note TEXT", text(approval, "needed"))

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::canary::{Canary, Trial};
 use super::feeds::Feeds;
 use super::retirements::Retirements;
 use crate::clock::Timestamp;
 use crate::integration::{Batching, Binding, CallLimits, Entry, Grant, Integration, PinnedPlugin, Poll, ReleaseId, Sink, Step};
 use crate::message::Message;
-use crate::message_store::NewDelivery;
 use crate::message_store::routing::delivery_for;
+use crate::message_store::{Leased, NewDelivery};
 use crate::plugin::Export;
 use crate::plugin::limits::Limits;
 
@@ -120,6 +121,8 @@ fn used(place: String, step: &Step, (plugin, config): &(PinnedPlugin, Arc<str>),
 #[derive(Debug, Default)]
 pub struct Catalog {
     active: RwLock<Arc<BTreeMap<String, Arc<Runnable>>>>,
+    /// What is tried beside what is active.
+    canaries: RwLock<BTreeMap<String, Arc<Canary>>>,
     retirements: Arc<Retirements>,
 }
 
@@ -139,7 +142,11 @@ impl Catalog {
     pub fn activate(&self, runnables: impl IntoIterator<Item = Arc<Runnable>>) {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = BTreeMap::clone(&active);
-        next.extend(runnables.into_iter().map(|runnable| (runnable.integration.name.clone(), runnable)));
+        for runnable in runnables {
+            let name = runnable.integration.name.clone();
+            self.end_trial(&name);
+            next.insert(name, runnable);
+        }
         for runnable in next.values() {
             let readers = match &runnable.integration.sink {
                 Sink::Channel(channel) => readers(&next, channel).map(|reader| reader.integration.name.clone()).collect(),
@@ -148,6 +155,36 @@ impl Catalog {
             runnable.feeds.know_only(readers);
         }
         *active = Arc::new(next);
+    }
+
+    /// `canary` is tried from now on beside what is active of `integration`.
+    pub fn try_beside(&self, integration: &str, canary: Arc<Canary>) {
+        let before = self.canaries.write().unwrap_or_else(PoisonError::into_inner).insert(integration.to_owned(), canary);
+        before.inspect(|before| before.over.cancel());
+    }
+
+    /// What is tried in `integration` is so no more. Gives what it was.
+    pub fn end_trial(&self, integration: &str) -> Option<Arc<Canary>> {
+        let ended = self.canaries.write().unwrap_or_else(PoisonError::into_inner).remove(integration);
+        ended.inspect(|ended| ended.over.cancel())
+    }
+
+    /// What is tried in `integration`.
+    pub fn canary(&self, integration: &str) -> Option<Arc<Canary>> {
+        self.canaries.read().unwrap_or_else(PoisonError::into_inner).get(integration).cloned()
+    }
+
+    /// The part that `leased` has in a trial beside `active`, if there is one.
+    pub fn trial(&self, active: &Runnable, leased: &Leased) -> Option<Trial> {
+        let canary = self.canary(&leased.integration)?;
+        let side = canary.side(&active.integration, leased);
+        Some(Trial { canary, side })
+    }
+
+    /// All that runs of `integration`: what is active, and what is tried beside it.
+    pub fn running(&self, integration: &str) -> Vec<Arc<Runnable>> {
+        let candidate = self.canary(integration).map(|canary| canary.candidate.clone());
+        self.get(integration).into_iter().chain(candidate).collect()
     }
 
     /// Whether `integration` takes nothing new.

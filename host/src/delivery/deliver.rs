@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::batch::Place;
+use super::canary::Trial;
 use super::catalog::{Catalog, Runnable, Use};
 use super::gathered::Gathered;
 use super::idempotency::idempotency_base;
@@ -64,10 +65,11 @@ impl Delivery {
     /// Runs a leased delivery and settles it. Returns when what happened is on disk; `walked` is called when only that is left to wait for.
     ///
     /// Once `give_up` is cancelled the way is left where it is, and the delivery is settled as one that waits: the next start
-    /// of the host runs it again, under the same idempotency keys. One with a place in a batch shares the call of its sink.
+    /// of the host runs it again, under the same idempotency keys. One with a place in a batch shares the call of its sink; one that has part
+    /// in a trial counts there.
     pub async fn deliver(
         &self,
-        runnable: &Runnable,
+        (runnable, trial): (&Runnable, Option<&Trial>),
         leased: &Leased,
         place: Option<Place>,
         give_up: &CancellationToken,
@@ -78,7 +80,10 @@ impl Delivery {
             let mut gathered = Gathered::default();
             gathered.trace.may_repeat = leased.may_repeat;
             let end = self.walk_to_the_end(runnable, leased, place, &mut gathered, give_up).await;
-            let settle = self.settlement(runnable, leased, end, &mut gathered, started_at);
+            let mut settle = self.settlement(runnable, leased, end, &mut gathered, started_at);
+            if let Some(trial) = trial {
+                trial.judge(leased, &mut settle);
+            }
             walked();
             self.settle(leased, Arc::new(settle), give_up).await;
             // The row locks end here, with what they guard on disk.

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use super::batch::Place;
+use super::canary::{Side, Trial};
 use super::catalog::Runnable;
 use super::deliver::Delivery;
 use super::pauses::Width;
@@ -355,7 +356,12 @@ impl Lane {
     /// Starts one delivery, which has `held` as long as it is on its way, and until it is settled where too many settle already.
     pub(super) fn start(&self, leased: Leased, place: Option<Place>, held: impl Send + 'static) {
         reached(CrashPoint::Leased);
-        let (delivery, runnable, ends, settling) = (self.delivery.clone(), self.runnable.clone(), self.ends.clone(), self.settling.clone());
+        let trial = self.delivery.catalog.trial(&self.runnable, &leased);
+        let runnable = match &trial {
+            Some(Trial { canary, side: Side::Candidate }) => canary.candidate.clone(),
+            _ => self.runnable.clone(),
+        };
+        let (delivery, ends, settling) = (self.delivery.clone(), self.ends.clone(), self.settling.clone());
         self.under_way.spawn(async move {
             let mut held = Some(held);
             let mut settles = None;
@@ -365,7 +371,8 @@ impl Lane {
                     held = None;
                 }
             };
-            let delivered = AssertUnwindSafe(delivery.deliver(&runnable, &leased, place, &ends.give_up, walked)).catch_unwind();
+            let delivered =
+                AssertUnwindSafe(delivery.deliver((&runnable, trial.as_ref()), &leased, place, &ends.give_up, walked)).catch_unwind();
             if let Some(Err(_panic)) = ends.cut.run_until_cancelled(delivered).await {
                 // A fault in the host itself while it settled: the lease stays taken, so that it is not run in circles; the next
                 // start counts it as one that never settled.

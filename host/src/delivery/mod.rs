@@ -5,6 +5,7 @@
 //! share whose sink takes several messages at once.
 
 mod batch;
+mod canary;
 mod catalog;
 mod decide;
 mod deliver;
@@ -21,6 +22,7 @@ mod stopped;
 mod telling;
 mod trace;
 
+pub use canary::{Canary, Figures, Side, SideFigures, Trial, WHOLE};
 pub use catalog::{Catalog, LiveConfig, PollUse, Runnable, Use};
 pub use decide::{Decision, Tries, decide};
 pub use deliver::Delivery;

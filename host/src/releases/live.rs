@@ -112,8 +112,15 @@ impl NotSwitched {
 /// One switch at a time: whoever switches holds it, from the look at what is active on.
 #[derive(Debug)]
 pub struct Changing<'a> {
-    releases: &'a LiveReleases,
+    releases: &'a Arc<LiveReleases>,
     _changing: MutexGuard<'a, ()>,
+}
+
+impl Drop for Changing<'_> {
+    /// What was only looked at is not kept loaded.
+    fn drop(&mut self) {
+        self.releases.forget_what_is_over(Vec::new());
+    }
 }
 
 impl LiveReleases {
@@ -128,7 +135,7 @@ impl LiveReleases {
     }
 
     /// Keeps everybody else from switching.
-    pub async fn change(&self) -> Changing<'_> {
+    pub async fn change(self: &Arc<Self>) -> Changing<'_> {
         Changing { releases: self, _changing: self.changing.lock().await }
     }
 
@@ -138,6 +145,18 @@ impl LiveReleases {
 
     pub(super) fn store(&self) -> &SqliteStore {
         &self.parts.store
+    }
+
+    pub(super) fn catalog(&self) -> &Catalog {
+        &self.parts.catalog
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.parts.clock
+    }
+
+    pub(super) fn events(&self) -> &Events {
+        &self.parts.events
     }
 
     pub(super) fn loader(&self) -> &Loader {
@@ -160,6 +179,10 @@ impl LiveReleases {
 }
 
 impl Changing<'_> {
+    pub(super) fn releases(&self) -> &Arc<LiveReleases> {
+        self.releases
+    }
+
     /// What would follow from having `wanted` active, with nothing done yet.
     ///
     /// # Errors
@@ -238,6 +261,8 @@ impl LiveReleases {
         let Parts { catalog, channels, intake, retirements, .. } = &self.parts;
         let Some((dispatcher, sources)) = self.runs.get() else { return };
         let replaced: Vec<_> = switches.iter().filter_map(|switch| catalog.get(&switch.after.integration.name)).collect();
+        let tried = switches.iter().filter_map(|switch| catalog.canary(&switch.after.integration.name));
+        tried.for_each(|canary| self.is_over(&canary.candidate));
         catalog.activate(switches.iter().map(|switch| switch.runnable.clone()));
         channels.set(catalog.channels());
         for Switch { runnable, after, .. } in switches {
@@ -253,6 +278,11 @@ impl LiveReleases {
         self.forget_what_is_over(replaced);
     }
 
+    /// `runnable` is not started any more; it stays loaded as long as deliveries are under way on it.
+    pub(super) fn is_over(&self, runnable: &Arc<Runnable>) {
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner).before.push(Arc::downgrade(runnable));
+    }
+
     /// Components that nothing runs any more are unloaded, but for those of what was active last. What is under way has its release in
     /// hand.
     fn forget_what_is_over(&self, replaced: Vec<Arc<Runnable>>) {
@@ -262,7 +292,8 @@ impl LiveReleases {
         outgoing.before.retain(|one| one.strong_count() > 0);
         let still: Vec<Arc<Runnable>> = outgoing.before.iter().filter_map(Weak::upgrade).collect();
         let used = |runnable: &Arc<Runnable>| runnable.uses().map(|used| used.plugin.digest.clone()).collect::<Vec<_>>();
-        let digests: BTreeSet<String> = self.parts.catalog.all().iter().chain(&still).flat_map(used).collect();
+        let running: Vec<_> = self.parts.catalog.all().iter().flat_map(|one| self.parts.catalog.running(&one.integration.name)).collect();
+        let digests: BTreeSet<String> = running.iter().chain(outgoing.last.values()).chain(&still).flat_map(used).collect();
         self.parts.loader.plugins.retain(&digests);
     }
 

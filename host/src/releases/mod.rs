@@ -6,6 +6,7 @@
 //! `delivery`, `source` and `ingress`, which are told what is active now.
 
 pub mod asks;
+pub mod canary;
 pub mod consider;
 pub mod difference;
 mod fits;

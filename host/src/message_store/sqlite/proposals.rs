@@ -29,6 +29,8 @@ pub struct Proposal {
     pub not_author: bool,
     /// What it newly asks for, in words; empty where every release waits for approval.
     pub asks: Vec<String>,
+    /// To be tried on so many thousandths of the keys; none: to be the active one.
+    pub share: Option<u32>,
 }
 
 /// Somebody's approval.
@@ -43,14 +45,14 @@ impl Releases {
     /// `proposal` waits from now on, in the place of another one of its integration. `note` says who did it.
     pub async fn propose(&self, proposal: Proposal, note: Note) -> Result<(), StoreError> {
         let write = move |writing: &mut Writing<'_>| {
-            let Proposal { integration, release, at, who, needed, not_author, asks } = &proposal;
+            let Proposal { integration, release, at, who, needed, not_author, asks, share } = &proposal;
             writing
                 .connection
                 .prepare_cached(
-                    "INSERT OR REPLACE INTO proposal (integration, release, at, who, needed, not_author, asks)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    "INSERT OR REPLACE INTO proposal (integration, release, at, who, needed, not_author, asks, share)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 )?
-                .execute((integration, &release.0, at.0, who, needed, not_author, rows::to_json(asks)?))?;
+                .execute((integration, &release.0, at.0, who, needed, not_author, rows::to_json(asks)?, share))?;
             audit::append(writing, &note).map(drop)
         };
         self.inner.writer.run(0, write).await
@@ -59,8 +61,9 @@ impl Releases {
     /// The releases that wait, by integration.
     pub async fn proposals(&self) -> Result<Vec<Proposal>, StoreError> {
         let read = |connection: &Connection| {
-            let mut find = connection
-                .prepare_cached("SELECT integration, release, at, who, needed, not_author, asks FROM proposal ORDER BY integration")?;
+            let mut find = connection.prepare_cached(
+                "SELECT integration, release, at, who, needed, not_author, asks, share FROM proposal ORDER BY integration",
+            )?;
             let found = find.query_map([], |row| {
                 Ok(Proposal {
                     integration: row.get(0)?,
@@ -70,6 +73,7 @@ impl Releases {
                     needed: rows::count(row, 4)?,
                     not_author: row.get(5)?,
                     asks: rows::json(row, 6)?,
+                    share: row.get(7)?,
                 })
             })?;
             Ok(found.collect::<Result<Vec<_>, _>>()?)

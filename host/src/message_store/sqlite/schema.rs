@@ -293,7 +293,8 @@ CREATE TABLE proposal (
     who         TEXT NOT NULL,
     needed      INTEGER NOT NULL,
     not_author  INTEGER NOT NULL,
-    asks        TEXT NOT NULL
+    asks        TEXT NOT NULL,
+    share       INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE approval (
     integration TEXT NOT NULL,

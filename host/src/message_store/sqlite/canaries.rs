@@ -1,0 +1,83 @@
+//! Releases that are tried on a share of the keys, over restarts.
+
+use rusqlite::Connection;
+
+use super::audit;
+use super::releases::{Releases, no_such_release};
+use super::rows;
+use super::writing::Writing;
+use crate::clock::Timestamp;
+use crate::integration::ReleaseId;
+use crate::message_store::StoreError;
+use crate::message_store::audit::Note;
+
+/// One that is tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanaryRow {
+    pub integration: String,
+    pub release: ReleaseId,
+    /// In thousandths of the keys.
+    pub share: u32,
+    pub at: Timestamp,
+    pub who: String,
+}
+
+impl Releases {
+    /// `row` is tried from now on. `note` says who did it.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] with `LG-7004` if the integration has no such release.
+    pub async fn start_canary(&self, row: CanaryRow, note: Note) -> Result<(), StoreError> {
+        let write = move |writing: &mut Writing<'_>| {
+            let CanaryRow { integration, release, share, at, who } = &row;
+            let started = writing
+                .connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO canary (integration, release, share, at, who)
+                     SELECT integration, id, ?3, ?4, ?5 FROM release WHERE id = ?1 AND integration = ?2",
+                )?
+                .execute((&release.0, integration, share, at.0, who))?;
+            if started != 1 {
+                return Err(no_such_release(integration, release).into());
+            }
+            // What was approved to be tried waits no more.
+            writing
+                .connection
+                .prepare_cached("DELETE FROM proposal WHERE integration = ?1 AND release = ?2")?
+                .execute((integration, &release.0))?;
+            audit::append(writing, &note).map(drop)
+        };
+        self.inner.writer.run(0, write).await
+    }
+
+    /// Nothing is tried in `integration` any more. False if nothing was; if something was, `note` says who ended it.
+    pub async fn end_canary(&self, integration: &str, note: Note) -> Result<bool, StoreError> {
+        let integration = integration.to_owned();
+        let write = move |writing: &mut Writing<'_>| {
+            let ended = writing.connection.prepare_cached("DELETE FROM canary WHERE integration = ?1")?.execute([&integration])? == 1;
+            if ended {
+                audit::append(writing, &note)?;
+            }
+            Ok(ended)
+        };
+        self.inner.writer.run(0, write).await
+    }
+
+    /// Those that are tried, by integration.
+    pub async fn canaries(&self) -> Result<Vec<CanaryRow>, StoreError> {
+        let read = |connection: &Connection| {
+            let mut find = connection.prepare_cached("SELECT integration, release, share, at, who FROM canary ORDER BY integration")?;
+            let found = find.query_map([], |row| {
+                Ok(CanaryRow {
+                    integration: row.get(0)?,
+                    release: ReleaseId(row.get(1)?),
+                    share: rows::count(row, 2)?,
+                    at: Timestamp(row.get(3)?),
+                    who: row.get(4)?,
+                })
+            })?;
+            Ok(found.collect::<Result<Vec<_>, _>>()?)
+        };
+        self.inner.people.read(read).await
+    }
+}
