@@ -26,7 +26,7 @@ use super::sessions::Sessions;
 use super::who::Who;
 use super::{
     aliases, approving, audit, backup, by_hand, components, console_links, dead_letters, edit, health, integrations, messages, openapi,
-    operate, parameters, pausing, releases, retiring, secrets, status, tokens,
+    operate, parameters, pausing, release_list, releases, retiring, secrets, status, tokens,
 };
 use crate::alias::Aliases;
 use crate::alias::secret::Secret;
@@ -128,11 +128,11 @@ pub(super) fn routes() -> Vec<Route> {
         change("/api/v1/integrations/{name}/pause", Operator, post(pausing::pause_integration)),
         change("/api/v1/integrations/{name}/resume", Operator, post(pausing::resume_integration)),
         change("/api/v1/integrations/{name}/retire", Deployer, post(retiring::retire)),
-        look("/api/v1/integrations/{name}/releases", get(releases::list)),
+        look("/api/v1/integrations/{name}/releases", get(release_list::list)),
         change("/api/v1/integrations/{name}/rollback", Deployer, post(releases::roll_back)),
         change("/api/v1/integrations/{name}/canary", Deployer, post(releases::end_canary)),
         change("/api/v1/integrations/{name}/approve", Approver, post(approving::approve)),
-        look("/api/v1/approvals", get(approving::list)),
+        look("/api/v1/approvals", get(release_list::approvals)),
         change("/api/v1/releases", Deployer, post(releases::deploy)),
         look("/api/v1/releases/{id}", get(releases::show)),
         endpoint(Method::PUT, "/api/v1/plugins/{digest}", Some(Deployer), put(components::put)),

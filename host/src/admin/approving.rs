@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use http::{Response, StatusCode};
+use http::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -13,7 +13,6 @@ use super::api::{Api, ApiParts};
 use super::operate::why;
 use super::parameters::named;
 use super::releases::{Deploying, OutcomeState, about, answered, outcomes, prefix};
-use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
 use super::who::Who;
 use crate::ingress::answer::Refusal;
@@ -184,21 +183,4 @@ async fn may_approve(parts: &ApiParts, who: &Who, proposal: &Proposal) -> Result
 
 fn gone(name: &str, proposal: &Proposal) -> NotSwitched {
     NotSwitched::NotFound(Problem::new(Code::NotFound, format!("{name} has no release {}", proposal.release.short())))
-}
-
-/// What waits for approval on the whole host.
-pub async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
-    super::parameters::Parameters::parse(request.uri().query()).finish()?;
-    let proposals = api.parts.store.releases().proposals().await.map_err(|error| refusal(&error))?;
-    let mut shown = Vec::new();
-    for proposal in proposals {
-        let mut state = json!(of_proposal(&api.parts, &proposal).await.map_err(|error| refusal(&error))?);
-        state["integration"] = proposal.integration.clone().into();
-        state["release"] = proposal.release.to_string().into();
-        state["asks"] = json!(proposal.asks);
-        state["by"] = proposal.who.clone().into();
-        state["at"] = proposal.at.to_string().into();
-        shown.push(state);
-    }
-    Ok(crate::ingress::answer::json(StatusCode::OK, &json!({ "approvals": shown })))
 }

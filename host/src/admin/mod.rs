@@ -31,6 +31,7 @@ pub mod overview;
 pub mod parameters;
 pub(crate) mod pausing;
 mod refused;
+pub(crate) mod release_list;
 pub(crate) mod releases;
 mod retiring;
 mod role;

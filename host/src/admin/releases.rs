@@ -1,5 +1,4 @@
-//! Releases in the API: which there are (`GET /api/v1/integrations/{name}/releases`, `GET /api/v1/releases/{id}`), and how another becomes the
-//! active one while messages flow (`POST /api/v1/releases`, `POST /api/v1/integrations/{name}/rollback`).
+//! Releases in the API: one of them (`GET /api/v1/releases/{id}`), and how another becomes the active one while messages flow (`POST /api/v1/releases`, `POST /api/v1/integrations/{name}/rollback`).
 //!
 //! What somebody wants is considered first, whole: with `plan` it stays at that.
 
@@ -26,7 +25,7 @@ use crate::ingress::answer::{self, Refusal};
 use crate::ingress::body::BodyLimits;
 use crate::integration::{PinnedPlugin, Release, ReleaseId};
 use crate::message_store::audit::{Act, Note};
-use crate::message_store::sqlite::{How, StoredRelease};
+use crate::message_store::sqlite::How;
 use crate::problem::{Code, Problem, Problems};
 use crate::releases::consider::{Considered, Switch, Wanted};
 use crate::releases::difference::Difference;
@@ -361,83 +360,6 @@ fn alone(status: StatusCode, problem: &Problem) -> Response<Body> {
     let mut body = Refusal::new(status, problem.code, problem.message.clone()).body();
     body["fix"] = problem.fix.clone().into();
     answer::problem(status, &body)
-}
-
-/// The releases of an integration, the newest first.
-pub async fn list(
-    State(api): State<Arc<Api>>,
-    name: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Result<Response<Body>, Refusal> {
-    let name = named(name)?;
-    Parameters::parse(request.uri().query()).finish()?;
-    known::integration(&api.parts, Some(&name)).await?;
-    Ok(answer::json(StatusCode::OK, &listing(&api.parts, &name).await?))
-}
-
-/// What [`list`] answers.
-pub(crate) async fn listing(parts: &ApiParts, name: &str) -> Result<Value, Refusal> {
-    let releases = parts.store.releases();
-    let stored = releases.of(name).await.map_err(|error| refusal(&error))?;
-    let proposal = releases.proposals().await.map_err(|error| refusal(&error))?.into_iter().find(|one| one.integration == name);
-    let mut waits = Value::Null;
-    if let Some(proposal) = &proposal {
-        waits = json!(approving::of_proposal(parts, proposal).await.map_err(|error| refusal(&error))?);
-        waits["release"] = proposal.release.to_string().into();
-        waits["asks"] = json!(proposal.asks);
-        waits["at"] = proposal.at.to_string().into();
-        waits["by"] = proposal.who.clone().into();
-    }
-    let tried = parts.releases.tried(name).map(|tried| tried.candidate.release.clone());
-    let rows: Vec<Value> = stored
-        .iter()
-        .zip(0..)
-        .map(|(row, place)| shown(row, earlier(&stored, place), (proposal.as_ref().map(|one| &one.release), tried.as_ref())))
-        .collect();
-    let mut canary = Value::Null;
-    if let Some(tried) = parts.releases.tried(name) {
-        let row = releases.canaries().await.map_err(|error| refusal(&error))?.into_iter().find(|row| row.integration == name);
-        canary = json!({
-            "release": tried.candidate.release,
-            "share-per-mille": tried.share,
-            "since": row.as_ref().map(|row| row.at.to_string()),
-            "by": row.map(|row| row.who),
-            "figures": tried.figures(),
-        });
-    }
-    Ok(json!({ "integration": name, "releases": rows, "waits-for-approval": waits, "canary": canary }))
-}
-
-/// The release that one in a list came after: the next one that was activated.
-fn earlier(stored: &[StoredRelease], place: usize) -> Option<&StoredRelease> {
-    stored.iter().skip(place + 1).find(|one| one.activated.is_some())
-}
-
-fn shown(row: &StoredRelease, earlier: Option<&StoredRelease>, (proposed, tried): (Option<&ReleaseId>, Option<&ReleaseId>)) -> Value {
-    let StoredRelease { release, id, stored_at, author, is_active, activated } = row;
-    let state = match (is_active, activated) {
-        (true, _) => "active",
-        (false, _) if tried == Some(id) => "tried",
-        (false, _) if proposed == Some(id) => "waits-for-approval",
-        (false, Some(_)) => "was-active",
-        (false, None) => "never-active",
-    };
-    let file = crate::config::changes::changes(earlier.map_or("", |earlier| &earlier.release.file), &release.file);
-    json!({
-        "release": id,
-        "state": state,
-        "stored-at": stored_at.to_string(),
-        "author": author,
-        "activated-at": activated.as_ref().map(|activated| activated.at.to_string()),
-        "activated-by": activated.as_ref().and_then(|activated| activated.who.clone()),
-        "how": activated.as_ref().map(|activated| activated.how.clone()),
-        "plugins": release.plugins,
-        "changed": earlier.map(|earlier| json!({
-            "since": earlier.id,
-            "file": file.iter().map(|change| &change.key).collect::<Vec<_>>(),
-            "plugins": release.plugins.iter().filter(|plugin| !earlier.release.plugins.contains(plugin)).collect::<Vec<_>>(),
-        })),
-    })
 }
 
 /// One release, as it is stored.

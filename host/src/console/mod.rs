@@ -22,6 +22,7 @@ mod operate;
 mod overview;
 mod page;
 mod parts;
+mod releases;
 mod routes;
 mod sign_in;
 mod standing;

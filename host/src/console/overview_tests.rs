@@ -168,7 +168,7 @@ fn refuses_a_query_it_does_not_know() {
 
 #[test]
 fn says_what_to_do_where_there_is_nothing() {
-    assert!(page("", &overview(Vec::new(), Vec::new())).contains("lockgate run DIR"));
+    assert!(page("", &overview(Vec::new(), Vec::new())).contains("lockgate deploy"));
 }
 
 #[test]
