@@ -15,6 +15,7 @@ mod corpus;
 mod credentials;
 mod delivery;
 mod demo;
+mod dev;
 mod documents;
 mod durability;
 mod events;

@@ -21,13 +21,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::admin::{LiveParts, Tokens};
+use crate::admin::{self, Api, LiveParts, Tokens};
 use crate::alias::Aliases;
 use crate::alias::secret::SecretSource;
 use crate::alias::token::TOKEN_TIMEOUT;
 use crate::alias::vault::SetBefore;
 use crate::capability::queue::Channels;
 use crate::clock::{SystemClock, within};
+use crate::config::changes::Change;
 use crate::config::prepare::Prepared;
 use crate::config::{HostConfig, missing_secrets};
 use crate::console::Console;
@@ -82,6 +83,16 @@ pub struct Host {
     serving: Serving,
     events: Arc<Events>,
     background: [JoinHandle<()>; 7],
+    api: Arc<Api>,
+}
+
+/// What a host that runs took up of a workspace.
+#[derive(Debug)]
+pub struct TakenUp {
+    /// What is another in the environment.
+    pub environment: Vec<Change>,
+    /// What became of the releases, as `POST /api/v1/releases` answers it.
+    pub releases: serde_json::Value,
 }
 
 impl Host {
@@ -203,7 +214,25 @@ impl Host {
             serving,
             events,
             background,
+            api,
         })
+    }
+
+    /// Runs what `prepared` says from now on, while messages flow: its environment, then its releases.
+    ///
+    /// # Errors
+    /// Everything that does not fit. What ran before runs on; an environment that fits may have been taken up.
+    pub async fn take_up(&self, prepared: &Prepared) -> Result<TakenUp, Problems> {
+        releases::keep(prepared)?;
+        let text = prepared.workspace.environment.places.text();
+        // One that no longer has what the old releases need is taken up behind the new ones.
+        let first = admin::apply_environment(&self.api, text).await;
+        let releases = admin::deploy(&self.api, prepared.releases()).await;
+        let environment = match (first, &releases) {
+            (Err(_), Ok(_)) => admin::apply_environment(&self.api, text).await,
+            (first, _) => first,
+        };
+        Ok(TakenUp { environment: environment?, releases: releases? })
     }
 
     /// Where webhooks come in.

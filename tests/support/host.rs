@@ -43,12 +43,23 @@ impl Host {
     /// The same with more of an environment; an error is how it ended before it was ready.
     #[track_caller]
     pub fn try_start(workspace: &Workspace, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self, ExitStatus> {
+        Self::try_start_as("run", workspace, arguments, environment)
+    }
+
+    /// The same by another command that runs a host.
+    #[track_caller]
+    pub fn try_start_as(
+        command: &str,
+        workspace: &Workspace,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Self, ExitStatus> {
         let data = workspace.data();
         drop(std::fs::remove_file(data.join("host.json")));
         let log = workspace.path().join(LOG_FILE);
         let output = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut child = workspace
-            .command("run")
+            .command(command)
             .args(["--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(arguments)
             .envs(environment.iter().copied())

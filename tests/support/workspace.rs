@@ -43,11 +43,11 @@ impl Workspace {
         self
     }
 
-    /// `lockgate NAME -C <this folder> --env test`, with the secrets in its environment.
+    /// `lockgate NAME . --env test` in this folder, with the secrets in its environment.
     pub fn command(&self, name: &str) -> Command {
         let mut command = lockgate(self.path());
         command.arg(name).env("SHOP_SECRET", SHOP_SECRET);
-        if matches!(name, "run" | "check") {
+        if matches!(name, "run" | "dev" | "check") {
             command.args([".", "--env", "test"]);
         }
         command

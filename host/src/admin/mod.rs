@@ -47,6 +47,9 @@ mod tokens;
 mod unread;
 mod who;
 
+use crate::config::changes::Change;
+use crate::integration::Release;
+use crate::problem::Problems;
 pub use aliases::test_alias;
 pub use api::{Api, ApiParts};
 pub use components::SIGNATURE_HEADER;
@@ -56,6 +59,26 @@ pub use named_tokens::Tokens;
 pub use role::Role;
 pub use sessions::{SESSION_LIVES, Session, Sessions};
 pub use who::{LOCAL, Who};
+
+/// Puts the environment that `text` describes in the place of the one that runs, for who started the host. Gives what is another.
+///
+/// # Errors
+/// Everything that is wrong with it; nothing was changed then.
+pub async fn apply_environment(api: &Api, text: &str) -> Result<Vec<Change>, Problems> {
+    match api.parts.environment.apply(text, false, &Who::local()).await {
+        Ok(applied) => Ok(applied.changes),
+        Err(environment::NotApplied::Wrong(problems)) => Err(problems),
+        Err(environment::NotApplied::Store(error)) => Err(error.problem("the environment").into()),
+    }
+}
+
+/// Has `wanted` be the active releases, for who started the host. Gives what became of them.
+///
+/// # Errors
+/// Everything that is wrong with them; nothing was changed then.
+pub async fn deploy(api: &Api, wanted: Vec<Release>) -> Result<serde_json::Value, Problems> {
+    releases::deploy_local(&api.parts, wanted).await
+}
 
 /// Retires the integrations that drain of which nothing waits any more.
 pub async fn finish_retiring(api: &Api) {

@@ -180,6 +180,29 @@ pub async fn roll_back(
     answered(plan, done.await?)
 }
 
+/// [`deploy`] for who started the host.
+///
+/// # Errors
+/// Everything that is wrong; nothing was changed then.
+pub(super) async fn deploy_local(parts: &ApiParts, releases: Vec<Release>) -> Result<Value, Problems> {
+    let who = Who::local();
+    let environment = parts.environment.running().await;
+    let changing = parts.releases.change().await;
+    let wanted = releases.into_iter().map(|release| Wanted { release, replaces: None }).collect();
+    let deploying = Deploying { parts, changing: &changing, environment: &environment, who: &who, how: How::Deploy, share: None };
+    let done = async { deploying.go(changing.consider(wanted, &environment).await?).await };
+    match done.await {
+        Ok(integrations) => Ok(json!({ "integrations": integrations })),
+        Err(NotSwitched::Wrong(problems)) => Err(problems),
+        Err(NotSwitched::Conflict(problem) | NotSwitched::NotFound(problem)) => Err(problem.into()),
+        Err(NotSwitched::Lacks(plugins)) => {
+            let names: Vec<&str> = plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+            Err(Problem::new(Code::PluginsLacking, format!("the data folder lacks {}", names.join(", "))).into())
+        }
+        Err(NotSwitched::Store(error)) => Err(error.problem("releases").into()),
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct CanaryRequest {

@@ -118,7 +118,7 @@ fn differing(before: &[Active], wanted: &[Active]) -> Vec<String> {
 }
 
 /// Components first, so that nothing that comes to be active lacks anything.
-fn keep(prepared: &Prepared) -> Result<(), Problem> {
+pub fn keep(prepared: &Prepared) -> Result<(), Problem> {
     let keep = |component: &Component| {
         plugin_files::keep(&prepared.workspace.host.data, &component.pinned.digest, &component.bytes, component.signature.as_ref())
     };

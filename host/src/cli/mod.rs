@@ -16,6 +16,7 @@ mod console;
 mod dead_letters;
 mod demo;
 mod deploy;
+mod dev;
 mod edit;
 mod editor;
 mod env;
@@ -68,6 +69,7 @@ Start here:
   lockgate demo                  see the main job happen, from nothing
   lockgate check DIR --env dev   everything that can be known before running
   lockgate run DIR --env dev     run the host
+  lockgate dev DIR               the same, and what changes is built and switched
   lockgate deploy                have it run what the workspace says by now
   lockgate status                what waits and why, and what needs a person
   lockgate console               the same and more, in the browser
@@ -100,6 +102,7 @@ pub struct Common {
 enum Command {
     Demo(demo::Demo),
     Run(run::Run),
+    Dev(dev::Dev),
     Check(check::Check),
     Inspect(inspect::Inspect),
     Sign(sign::Sign),
@@ -228,6 +231,7 @@ impl Cli {
         match self.command {
             Command::Demo(demo) => demo.run(&common).await,
             Command::Run(run) => run.run(&common).await,
+            Command::Dev(dev) => dev.run(&common).await,
             Command::Check(check) => check.run(&common),
             Command::Inspect(inspect) => inspect.run(&common),
             Command::Sign(sign) => sign.run(&common),

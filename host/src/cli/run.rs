@@ -14,7 +14,7 @@ use crate::app::{Host, Start};
 use crate::clock::SystemClock;
 use crate::config::prepare::{MissingLock, Prepared, prepare};
 use crate::crash_point;
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 use crate::telemetry::events::Events;
 use crate::telemetry::logging::{self, LogFormat};
 
@@ -43,6 +43,13 @@ pub struct Run {
     /// Activate the workspace's releases where they differ from the active ones
     #[arg(long)]
     deploy: bool,
+    #[command(flatten)]
+    at: At,
+}
+
+/// Where a host that runs in this process listens and keeps its data, and how it logs.
+#[derive(Debug, Args)]
+pub struct At {
     /// Address for webhooks; port 0 takes a free one [default: that of lockgate.toml, else 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     ingress: Option<SocketAddr>,
@@ -68,11 +75,11 @@ impl Run {
         crash_point::arm()?;
         let clock = Arc::new(SystemClock::new());
         let events = Events::new(clock.clone());
-        logging::init(if self.log_format == Format::Json { LogFormat::Json } else { LogFormat::Human }, &events)?;
+        self.at.log(&events)?;
         let dir = self.dir.clone().unwrap_or_else(|| common.directory.clone());
         let progress = Progress::new(common.json);
         let mut prepared = prepare_workspace(&dir, &self.env, MissingLock::Write, &progress)?;
-        self.override_addresses(&mut prepared);
+        self.at.override_addresses(&mut prepared);
         let secrets = Arc::new(MachineSecrets::new(&dir));
         let mut signals = Signals::new()?;
         let start = Start { prepared, secrets, deploy: self.deploy, clock, events };
@@ -81,7 +88,7 @@ impl Run {
             host = Host::start(start, show) => host.map_err(|why| self.in_its_folder(why))?,
             _ = signals.next() => return Ok(()),
         };
-        self.tell(common, &host);
+        self.at.tell(common, &host);
         signals.next().await;
         tokio::select! {
             () = host.stop() => {}
@@ -93,15 +100,23 @@ impl Run {
 
     /// What is wrong with secrets is mended in the data folder of this host, which `--data` may have named.
     fn in_its_folder(&self, mut problems: Problems) -> Problems {
-        let Some(data) = &self.data else { return problems };
+        let Some(data) = &self.at.data else { return problems };
         let with_data = format!("lockgate secret --data {} ", data.display());
         for fix in problems.0.iter_mut().filter_map(|problem| problem.fix.as_mut()) {
             *fix = fix.replace("lockgate secret ", &with_data);
         }
         problems
     }
+}
 
-    fn override_addresses(&self, prepared: &mut Prepared) {
+impl At {
+    /// Begins to log.
+    pub fn log(&self, events: &Arc<Events>) -> Result<(), Problem> {
+        logging::init(if self.log_format == Format::Json { LogFormat::Json } else { LogFormat::Human }, events)
+    }
+
+    /// What the command line says goes before what lockgate.toml says.
+    pub fn override_addresses(&self, prepared: &mut Prepared) {
         let host = &mut prepared.workspace.host;
         host.ingress = self.ingress.unwrap_or(host.ingress);
         host.admin = self.admin.unwrap_or(host.admin);
@@ -109,7 +124,7 @@ impl Run {
     }
 
     /// Says where it listens. The host runs on whether or not anybody reads that.
-    fn tell(&self, common: &Common, host: &Host) {
+    pub fn tell(&self, common: &Common, host: &Host) {
         let mut lines = Vec::new();
         if common.json {
             lines.push(output::pretty(&serde_json::json!({
@@ -154,7 +169,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::problem::{Code, Problem};
+    use crate::problem::Code;
 
     #[derive(Parser)]
     struct Line {

@@ -24,6 +24,7 @@ mod secrets;
 mod source;
 mod step;
 mod values;
+pub mod watch;
 pub mod workspace;
 
 pub use active::configs_of;
