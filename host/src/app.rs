@@ -32,6 +32,7 @@ use crate::config::{HostConfig, missing_secrets};
 use crate::console::Console;
 use crate::delivery::{Bells, Dispatcher, Pauses, Retirements};
 use crate::ingress::Intake;
+use crate::ledger::Recorder;
 use crate::message_store::sqlite::SqliteStore;
 use crate::plugin::host_key;
 use crate::problem::Problems;
@@ -71,6 +72,7 @@ pub struct Host {
     pub dir: PathBuf,
     intake: Arc<Intake>,
     dispatcher: Dispatcher,
+    recorder: Recorder,
     sources: Sources,
     clock: Arc<SystemClock>,
     config: HostConfig,
@@ -140,7 +142,8 @@ impl Host {
 
         // From here on nothing fails.
         ground.store.wake_through(bells.clone());
-        let delivery = ground.delivery(&config, invoker, catalog, &pauses);
+        let recorder = ground.recorder(&config);
+        let delivery = ground.delivery(&config, invoker, catalog, (&pauses, &recorder));
         let dispatcher = Dispatcher::start(&delivery, &aliases, &bells);
         let sources = Sources::start(&ground.sources(&delivery, &aliases, &config));
         let serving = listeners.serve(intake.handler(), api.handler(console.router()), config.drain, &ground.clock);
@@ -171,6 +174,7 @@ impl Host {
             dir,
             intake,
             dispatcher,
+            recorder,
             sources,
             clock,
             config,
@@ -211,6 +215,7 @@ impl Host {
         }
         self.background.iter().for_each(JoinHandle::abort);
         alias_states::keep_all(&self.store, &self.aliases, &*self.clock).await;
+        self.recorder.close().await;
         self.store.close().await;
         info!("stopped");
     }

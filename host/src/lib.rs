@@ -19,6 +19,7 @@ pub mod demo;
 pub mod ingress;
 pub mod integration;
 pub mod layout;
+pub mod ledger;
 pub mod message;
 pub mod message_store;
 pub mod moment;

@@ -15,6 +15,7 @@ use crate::capability::queue::Channels;
 use crate::config::{HostConfig, configs_of, limits};
 use crate::delivery::{Catalog, Runnable, Use};
 use crate::integration::{CallLimits, PinnedPlugin};
+use crate::ledger::Records;
 use crate::plugin::cache::CompileCache;
 use crate::plugin::compile::CompileChild;
 use crate::plugin::component::Facts;
@@ -82,7 +83,8 @@ pub async fn invoker(
         metrics: ground.metrics.clone(),
         events: ground.events.clone(),
     };
-    Ok(Arc::new(WasmInvoker::new(around, Limits::default().calls_at_once)))
+    let listens = config.ledger.records != Records::Nothing;
+    Ok(Arc::new(WasmInvoker::new(around, Limits::default().calls_at_once).listening(listens)))
 }
 
 /// Compiles, or takes from the cache, every component that is used, and links it with what each of its uses is offered. On every

@@ -11,6 +11,7 @@ pub mod check;
 mod environment;
 mod host;
 mod integration;
+mod ledger;
 pub mod limits;
 mod name;
 mod plugins;

@@ -101,6 +101,8 @@ pub struct Metrics {
     queue_depth: Family<ByIntegration, Gauge>,
     oldest_waiting: Family<ByIntegration, Gauge<f64, AtomicU64>>,
     alias_state: Family<ByAlias, Gauge>,
+    ledger_recorded: Counter,
+    ledger_dropped: Count<ByReason>,
     last_hour: LastHour,
 }
 
@@ -125,6 +127,8 @@ impl Metrics {
             queue_depth: Family::default(),
             oldest_waiting: Family::default(),
             alias_state: Family::default(),
+            ledger_recorded: Counter::default(),
+            ledger_dropped: Family::default(),
             last_hour: LastHour::default(),
         };
         metrics.register();
@@ -151,6 +155,8 @@ impl Metrics {
         to.register("oldest_waiting_seconds", "Age of the oldest delivery waiting", self.oldest_waiting.clone());
         let states = "0 healthy, 1 throttled, 2 open, 3 credential-refused, 4 paused, -1 not known";
         to.register("alias_state", states, self.alias_state.clone());
+        to.register("ledger_recorded", "Attempts written to the ledger", self.ledger_recorded.clone());
+        to.register("ledger_dropped", "Attempts that the ledger had no room for", self.ledger_dropped.clone());
     }
 
     /// Makes the series of `integration` appear at zero, so that a rate over the first message is not lost.
@@ -239,6 +245,16 @@ impl Metrics {
         self.plugin_failures.get_or_create(&by).inc();
     }
 
+    /// So many attempts were written to the ledger.
+    pub fn ledger_recorded(&self, attempts: usize) {
+        self.ledger_recorded.inc_by(attempts as u64);
+    }
+
+    /// So many were not: `queue-full`, `not-written`, `too-large`.
+    pub fn ledger_dropped(&self, reason: &'static str, attempts: usize) {
+        self.ledger_dropped.get_or_create(&ByReason { reason }).inc_by(attempts as u64);
+    }
+
     /// How many deliveries of `integration` wait, and how long the oldest has.
     pub fn set_queue(&self, integration: &str, depth: u64, oldest_waiting: Duration) {
         let by = by(integration);
@@ -300,6 +316,8 @@ mod tests {
         metrics.plugin_failure("shop-order", "permanent");
         metrics.set_queue("orders", 3, Duration::from_millis(1500));
         metrics.set_alias_state("crm", "open");
+        metrics.ledger_recorded(3);
+        metrics.ledger_dropped("queue-full", 2);
         let text = metrics.encode();
         for line in [
             "lockgate_messages_accepted_total{integration=\"orders\"} 1",
@@ -316,6 +334,8 @@ mod tests {
             "lockgate_queue_depth{integration=\"orders\"} 3",
             "lockgate_oldest_waiting_seconds{integration=\"orders\"} 1.5",
             "lockgate_alias_state{alias=\"crm\"} 2",
+            "lockgate_ledger_recorded_total 3",
+            "lockgate_ledger_dropped_total{reason=\"queue-full\"} 2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
