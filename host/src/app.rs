@@ -9,6 +9,7 @@ mod open_files;
 mod pausing;
 mod plugin_files;
 mod plugins;
+pub mod rehearsing;
 mod releases;
 mod retiring;
 pub mod running;

@@ -16,6 +16,7 @@ pub mod console;
 pub mod crash_point;
 pub mod delivery;
 pub mod demo;
+mod difference;
 pub mod ingress;
 pub mod integration;
 pub mod layout;
@@ -28,6 +29,7 @@ pub mod plugin;
 pub mod printable;
 pub mod problem;
 pub mod random;
+pub mod rehearsal;
 #[cfg(test)]
 mod simulation;
 pub mod source;

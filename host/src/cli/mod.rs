@@ -27,6 +27,7 @@ mod messages;
 mod output;
 mod pause;
 mod progress;
+mod rehearse;
 mod retire;
 mod run;
 mod screen;
@@ -105,6 +106,7 @@ enum Command {
     /// List, show, edit, replay or discard what could not be delivered
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
+    Rehearse(rehearse::Rehearse),
     Status(status::Status),
     Logs(logs::Logs),
     /// List or test aliases: endpoints, and whether they answer and authenticate
@@ -223,6 +225,7 @@ impl Cli {
             Command::Messages(messages) => messages.run(&common).await,
             Command::Message(message) => message.run(&common).await,
             Command::DeadLetters(dead_letters) => dead_letters.run(&common).await,
+            Command::Rehearse(rehearse) => rehearse.run(&common).await,
             Command::Status(status) => status.run(&common).await,
             Command::Logs(logs) => logs.run(&common).await,
             Command::Alias(alias) => alias.run(&common).await,

@@ -98,7 +98,7 @@ impl Reader {
 
     /// A record that was found.
     pub fn read(&self, located: &Located) -> Result<Record, Unreadable> {
-        segment::record(&*self.block(located)?, &located.entry)
+        segment::record(&self.block(located)?, &located.entry)
     }
 
     fn block(&self, located: &Located) -> Result<Arc<Vec<u8>>, Unreadable> {

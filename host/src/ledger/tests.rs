@@ -32,7 +32,7 @@ fn record(number: u32, body: usize) -> Record {
         accepted_at: at,
     };
     Record {
-        integration: if number % 2 == 0 { "even".into() } else { "odd".into() },
+        integration: if number.is_multiple_of(2) { "even".into() } else { "odd".into() },
         release: ReleaseId("00".repeat(32)),
         message: Arc::new(message),
         stage: Stage::Steps,
