@@ -193,7 +193,7 @@ fn of_thousands_of_recorded_messages_exactly_the_planted_differences_are_found()
     let workspace = scene(&outside);
     let host = Host::start(&workspace);
     let (real, texts) = corpus();
-    let orders = [orders(1_000), real].concat();
+    let orders = [orders(1_200), real].concat();
     post_orders(&host, &orders);
     post_texts(&host, "/odd", &[odd_texts(), texts].concat());
     post_texts(&host, "/parts", &(0..300).map(|number| format!("tally k{} {number} {}", number % 7, 1 + number % 3)).collect::<Vec<_>>());

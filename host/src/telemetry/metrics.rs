@@ -28,6 +28,9 @@ const HTTP_BUCKETS_SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 /// From a tenth of a millisecond up: most transformations take well under one.
 const PLUGIN_BUCKETS_SECONDS: [f64; 13] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0];
 
+/// Why an attempt is not recorded; there from the start, so that a rate over the first is not lost.
+const LEDGER_DROPPED: [&str; 3] = ["queue-full", "not-written", "too-large"];
+
 type Count<Labels> = Family<Labels, Counter>;
 type Times<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
 
@@ -157,6 +160,9 @@ impl Metrics {
         to.register("alias_state", states, self.alias_state.clone());
         to.register("ledger_recorded", "Attempts written to the ledger", self.ledger_recorded.clone());
         to.register("ledger_dropped", "Attempts that the ledger had no room for", self.ledger_dropped.clone());
+        for reason in LEDGER_DROPPED {
+            drop(self.ledger_dropped.get_or_create(&ByReason { reason }));
+        }
     }
 
     /// Makes the series of `integration` appear at zero, so that a rate over the first message is not lost.
