@@ -368,6 +368,24 @@ fn dead_letters_alone_are_rehearsed_where_that_is_asked() {
 }
 
 #[test]
+fn a_fix_for_what_the_target_refused_is_told_as_what_it_would_be_sent() {
+    let outside = Outside::start();
+    let workspace = scene(&outside);
+    let host = Host::start(&workspace);
+    outside.crm.refuse("StageName", "Prospecting");
+    post_orders(&host, &orders(3));
+    settled(&host);
+    edit(&workspace, "integrations/orders-to-crm.toml", "\"{values.new-order-stage}\"", "\"Closed Won\"");
+    let (report, _) = rehearse(&workspace, "orders-to-crm", &["--dead-letters"]);
+    let all = report["messages"].as_u64().unwrap() as usize;
+    assert!(all >= 3, "{report:#}");
+    // The answer is the one to the other value: what the target says to this one, only the target can say.
+    assert_eq!(verdicts(&report), only("changed", all), "{report:#}");
+    let sent = group("request crm POST /composite", REQUEST_STAGE, all);
+    assert!(groups(&report, "changes").contains(&sent), "{report:#}");
+}
+
+#[test]
 fn a_damaged_end_of_the_ledger_costs_what_was_in_it() {
     let outside = Outside::start();
     let (workspace, host) = odd_scene(&outside, "/odd", &["echo 1", "echo 2"]);

@@ -11,6 +11,8 @@ use crate::clock::Timestamp;
 /// How the names of segments end. Before it stand the milliseconds at which it was begun, in as many digits for each.
 const SUFFIX: &str = ".segment";
 const DIGITS: usize = 16;
+/// Segments that are kept: each start of a host begins one, and there are hosts that start every few seconds.
+const SEGMENTS_MAX: usize = 10_000;
 
 /// The name of a segment that is begun at `at`.
 pub fn name(at: Timestamp) -> String {
@@ -57,10 +59,10 @@ pub fn sweep(folder: &Path, settings: &Settings, open: Option<&Path>, now: Times
         kept.push((segment, metadata.len(), metadata.modified().ok().map(since_epoch)));
     }
     let mut bytes = kept.iter().fold(0_u64, |bytes, (_, length, _)| bytes.saturating_add(*length));
-    let mut removed = 0;
+    let (mut removed, surplus) = (0, kept.len().saturating_sub(SEGMENTS_MAX));
     for (segment, length, changed_at) in kept.into_iter().filter(|(segment, ..)| Some(segment.path.as_path()) != open) {
         let is_old = |keep: Duration| changed_at.is_none_or(|changed_at| changed_at < now.minus(keep));
-        if bytes > settings.bytes_max || settings.keep.is_some_and(is_old) {
+        if removed < surplus || bytes > settings.bytes_max || settings.keep.is_some_and(is_old) {
             std::fs::remove_file(&segment.path)?;
             bytes = bytes.saturating_sub(length);
             removed += 1;
