@@ -1,5 +1,7 @@
 //! Real payloads and test vectors, where `LOCKGATE_CORPUS` names a folder with them.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::support::host::Host;
@@ -9,12 +11,8 @@ use crate::support::shop_to_crm::{Outside, workspace};
 use crate::support::workspace::Workspace;
 use crate::support::{corpus, eventually};
 
-#[test]
-fn shopify_orders_go_through_the_example() {
-    let Some(folder) = corpus("shopify_orders_go_through_the_example") else { return };
-    let outside = Outside::start();
-    let workspace = workspace(&outside);
-    let host = Host::start(&workspace);
+/// The orders among the payloads in `folder`, each with a customer: the example orders by that.
+pub fn shopify_orders(folder: &Path) -> Vec<Value> {
     let mut orders = Vec::new();
     for file in ["order.json", "order_with_properties.json", "orders.json"] {
         let text = std::fs::read_to_string(folder.join("payloads/shopify").join(file)).unwrap();
@@ -25,14 +23,26 @@ fn shopify_orders_go_through_the_example() {
             (order, None) => orders.push(order.clone()),
         }
     }
-    assert!(orders.len() >= 3);
-    let mut ids = Vec::new();
-    for (number, order) in orders.iter_mut().enumerate() {
+    for order in &mut orders {
         // Some of the fixtures are of orders without a customer; the example orders by the customer.
         if order["customer"]["id"].is_null() {
             order["customer"] =
                 serde_json::json!({"id": 207_119_551, "email": "bob.norman@hostmail.com", "first_name": "Bob", "last_name": "Norman"});
         }
+    }
+    orders
+}
+
+#[test]
+fn shopify_orders_go_through_the_example() {
+    let Some(folder) = corpus("shopify_orders_go_through_the_example") else { return };
+    let outside = Outside::start();
+    let workspace = workspace(&outside);
+    let host = Host::start(&workspace);
+    let orders = shopify_orders(&folder);
+    assert!(orders.len() >= 3);
+    let mut ids = Vec::new();
+    for (number, order) in orders.iter().enumerate() {
         ids.push(accepted(&post_body(&host.ingress, &format!("evt-{number}"), order.to_string().as_bytes()).unwrap()));
     }
     // Every one has an outcome that is told; none is lost on the way, none is stuck.

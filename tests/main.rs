@@ -25,6 +25,7 @@ mod hostile;
 mod intake;
 mod kill;
 mod ledger;
+mod rehearsal;
 mod retire;
 mod sources;
 mod support;

@@ -8,6 +8,7 @@ mod listeners;
 mod open_files;
 mod pausing;
 mod plugins;
+pub mod rehearsing;
 mod releases;
 mod retiring;
 pub mod running;
@@ -34,6 +35,7 @@ use crate::config::{HostConfig, missing_secrets};
 use crate::console::Console;
 use crate::delivery::{Bells, Catalog, Dispatcher, Pauses, Retirements};
 use crate::ingress::Intake;
+use crate::ledger::Recorder;
 use crate::message_store::sqlite::SqliteStore;
 use crate::plugin::host_key;
 use crate::problem::Problems;
@@ -76,6 +78,7 @@ pub struct Host {
     pub dir: PathBuf,
     intake: Arc<Intake>,
     dispatcher: Arc<Dispatcher>,
+    recorder: Recorder,
     sources: Arc<Sources>,
     clock: Arc<SystemClock>,
     config: HostConfig,
@@ -126,7 +129,7 @@ impl Host {
         loader.load_beside(catalog.all(), &progress).await?;
         let channels = Channels::default();
         channels.set(catalog.channels());
-        let invoker = plugins::invoker((&ground, &aliases), (plugins, host_key), &channels);
+        let invoker = plugins::invoker(&config, (&ground, &aliases), (plugins, host_key), &channels);
         // Nothing is activated that was not loaded: what cannot run is not what the next start finds.
         pending.activate(&ground.store, &*ground.clock).await?;
         releases::free_lanes(&active, &ground.store).await?;
@@ -175,7 +178,8 @@ impl Host {
 
         // From here on nothing fails.
         ground.store.wake_through(bells.clone());
-        let delivery = ground.delivery(&config, invoker, catalog, &pauses);
+        let recorder = ground.recorder(&config);
+        let delivery = ground.delivery(&config, invoker, catalog, (&pauses, &recorder));
         let dispatcher = Arc::new(Dispatcher::start(&delivery, &aliases, &bells));
         let sources = Arc::new(Sources::start(&ground.sources(&delivery, &aliases, &config)));
         releases.starts(dispatcher.clone(), sources.clone());
@@ -207,6 +211,7 @@ impl Host {
             dir,
             intake,
             dispatcher,
+            recorder,
             sources,
             clock,
             config,
@@ -265,6 +270,7 @@ impl Host {
         }
         self.background.iter().for_each(JoinHandle::abort);
         alias_states::keep_all(&self.store, &self.aliases, &*self.clock).await;
+        self.recorder.close().await;
         self.store.close().await;
         info!("stopped");
     }

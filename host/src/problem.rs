@@ -73,6 +73,8 @@ codes! {
     BadBackup = "LG-3008": "a backup is damaged or not whole",
     BackupUnderWay = "LG-3009": "a backup is being made",
     SecretsKey = "LG-3010": "the key of the secrets store is missing or does not fit",
+    LedgerUnreadable = "LG-3011": "the ledger cannot be read",
+    NothingRecorded = "LG-3012": "nothing is recorded",
 
     BadSignature = "LG-4001": "the request's signature is not valid",
     NoSuchPath = "LG-4002": "no integration listens on this path",

@@ -14,12 +14,12 @@ use serde_json::json;
 
 use super::api::{Api, ApiParts};
 use super::dead_letters::{id_of, one};
-use super::difference::{self, Difference};
 use super::operate::{Became, Done, not_done, why};
 use super::parameters::{Parameters, named};
 use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
 use super::who::Who;
+use crate::difference::{self, Difference};
 use crate::ingress::answer::{self, Refusal};
 use crate::ingress::{self, media_type};
 use crate::layout::is_said_to_be_json;

@@ -15,7 +15,6 @@ mod configs;
 mod console_links;
 pub(crate) mod dead_letters;
 mod detail;
-pub(crate) mod difference;
 pub(crate) mod edit;
 mod environment;
 mod events;

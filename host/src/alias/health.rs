@@ -30,7 +30,7 @@ const PAUSED_LOOK: Duration = Duration::from_secs(60 * 60);
 const PROVED_AFTER: Duration = Duration::from_secs(60);
 
 /// Why an alias sends nothing for now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hold {
     /// The target asked to wait, or the alias's own rate is used up.

@@ -451,6 +451,14 @@ fn without_secrets(url: &url::Url) -> String {
     format!("{}://{}{}", url.scheme(), &url[url::Position::BeforeHost..url::Position::AfterPort], url.path())
 }
 
+/// Whether a request is within the rules of `alias` and what `allow` lets through, as far as that can be said without sending it.
+///
+/// # Errors
+/// [`EgressError::Denied`], as it would be told.
+pub fn permits(alias: &Alias, allow: &[Allow], request: EgressRequest) -> Result<(), EgressError> {
+    prepare(alias, allow, request).map(|_| ())
+}
+
 /// Everything a plugin asked for, held against the rules.
 fn prepare(alias: &Alias, allow: &[Allow], request: EgressRequest) -> Result<Prepared, EgressError> {
     let denied = |what: String| EgressError::Denied(what);

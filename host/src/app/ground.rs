@@ -19,6 +19,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{EnvironmentFile, HostConfig};
 use crate::delivery::{Catalog, Delivery, Pauses, Retirements};
 use crate::ingress::{Intake, IntakeLimits, IntakeParts, Routes};
+use crate::ledger::Recorder;
 use crate::message_store::sqlite::{DATABASE_FILE, Options, SqliteStore};
 use crate::plugin::{PluginInvoker, host_key};
 use crate::problem::{Code, Problem, Problems};
@@ -137,7 +138,18 @@ impl Ground {
         }
     }
 
-    pub fn delivery(&self, config: &HostConfig, plugins: Arc<dyn PluginInvoker>, catalog: Arc<Catalog>, pauses: &Arc<Pauses>) -> Delivery {
+    /// What records attempts. It tidies up, too, where nothing is recorded any more.
+    pub fn recorder(&self, config: &HostConfig) -> Recorder {
+        Recorder::start(&config.data, config.ledger, self.clock.clone(), self.metrics.clone())
+    }
+
+    pub fn delivery(
+        &self,
+        config: &HostConfig,
+        plugins: Arc<dyn PluginInvoker>,
+        catalog: Arc<Catalog>,
+        (pauses, recorder): (&Arc<Pauses>, &Recorder),
+    ) -> Delivery {
         Delivery {
             store: Arc::new(self.store.clone()),
             plugins,
@@ -148,6 +160,7 @@ impl Ground {
             events: self.events.clone(),
             waiting_max: config.waiting_max,
             pauses: pauses.clone(),
+            recorder: recorder.listens().then(|| recorder.clone()),
         }
     }
 }

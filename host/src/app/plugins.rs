@@ -8,6 +8,7 @@ use crate::alias::Aliases;
 use crate::alias::secret::Secret;
 use crate::capability::queue::Channels;
 use crate::config::HostConfig;
+use crate::ledger::Records;
 use crate::plugin::PluginInvoker;
 use crate::plugin::cache::CompileCache;
 use crate::plugin::compile::CompileChild;
@@ -30,6 +31,7 @@ pub fn registry(config: &HostConfig, host_key: &Secret) -> Result<Arc<Plugins>, 
 
 /// What runs the plugins that `plugins` holds, and comes to hold.
 pub fn invoker(
+    config: &HostConfig,
     (ground, aliases): (&Ground, &Arc<Aliases>),
     (plugins, host_key): (Arc<Plugins>, Secret),
     channels: &Channels,
@@ -44,7 +46,8 @@ pub fn invoker(
         metrics: ground.metrics.clone(),
         events: ground.events.clone(),
     };
-    Arc::new(WasmInvoker::new(around, Limits::default().calls_at_once))
+    let listens = config.ledger.records != Records::Nothing;
+    Arc::new(WasmInvoker::new(around, Limits::default().calls_at_once).listening(listens))
 }
 
 /// Reads what pinned plugins say of themselves, out of the data folder.

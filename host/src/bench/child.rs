@@ -16,6 +16,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 const READY_WITHIN: Duration = Duration::from_secs(120);
 /// How long an end may take.
 const ENDED_WITHIN: Duration = Duration::from_secs(30);
+/// How long a command may take.
+const DONE_WITHIN: Duration = Duration::from_secs(600);
 /// Of its log, in an error.
 const LOG_LINES: usize = 8;
 
@@ -73,6 +75,19 @@ impl Guarded {
             stopwatch::sleep(LOOK_AGAIN).await;
         }
         Err(problem(format!("{} did not end within {} s:\n{}", self.name, ENDED_WITHIN.as_secs(), self.tail())))
+    }
+
+    /// Waits until it has done what it was started for.
+    pub async fn done(mut self) -> Result<(), Problem> {
+        let until = stopwatch::now() + DONE_WITHIN;
+        while stopwatch::now() < until {
+            match self.child.try_wait() {
+                Ok(Some(status)) if status.success() => return Ok(()),
+                Ok(Some(status)) => return Err(problem(format!("{} ended with {status}:\n{}", self.name, self.tail()))),
+                _ => stopwatch::sleep(LOOK_AGAIN).await,
+            }
+        }
+        Err(problem(format!("{} was not done within {} s:\n{}", self.name, DONE_WITHIN.as_secs(), self.tail())))
     }
 
     fn tail(&self) -> String {

@@ -21,6 +21,7 @@ mod neighbour;
 mod orders;
 mod past;
 mod plugins;
+mod recording;
 mod report;
 mod room;
 mod round;
@@ -54,7 +55,7 @@ use end_to_end::Pair;
 use room::Room;
 
 /// The rows there are, in their order.
-pub const ROWS: [&str; 15] = [
+pub const ROWS: [&str; 17] = [
     "end-to-end",
     "intake-p50",
     "intake-p99",
@@ -67,6 +68,8 @@ pub const ROWS: [&str; 15] = [
     "growth-memory",
     "neighbour-p99",
     "drain",
+    "recording",
+    "rehearsal",
     "console-page",
     "start-plugins",
     "start-first-message",
@@ -126,6 +129,9 @@ async fn measure(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report, Problem> {
     }
     if wants(&["drain"]) {
         rows.push(neighbour::drain(&room).await?);
+    }
+    if wants(&["recording", "rehearsal"]) {
+        rows.extend(recording::measure(&room).await?);
     }
     if wants(&["console-page"]) {
         rows.push(console::page(&room).await?);

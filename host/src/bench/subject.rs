@@ -69,16 +69,25 @@ impl Subject {
         cpu::resident_bytes(self.child.pid())
     }
 
+    /// Its figures, as Prometheus reads them. Nothing of the floor.
+    pub async fn metrics(&self) -> Result<String, Problem> {
+        match self.settled {
+            SettledAt::Count(_) => Ok(String::new()),
+            SettledAt::Metrics(at) => Wire::get(at, "/metrics").await.ok_or_else(|| self.is_silent()),
+        }
+    }
+
+    fn is_silent(&self) -> Problem {
+        Problem::new(Code::BenchFailed, format!("{} does not answer any more", self.name)).fix("run it again; if it stays so, report it")
+    }
+
     /// Messages it has settled so far.
     pub async fn settled(&self) -> Result<u64, Problem> {
         let told = match self.settled {
             SettledAt::Count(at) => Wire::get(at, "/settled").await.and_then(|text| text.trim().parse().ok()),
             SettledAt::Metrics(at) => Wire::get(at, "/metrics").await.and_then(|text| delivered(&text)),
         };
-        told.ok_or_else(|| {
-            Problem::new(Code::BenchFailed, format!("{} does not answer any more", self.name))
-                .fix("run it again; if it stays so, report it")
-        })
+        told.ok_or_else(|| self.is_silent())
     }
 }
 

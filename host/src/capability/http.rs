@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
 use super::egress::{Egress, EgressError, EgressRequest, EgressResponse, Hold, Sender};
+use super::heard::{Asked, HeardRequests};
 use super::idempotency::{RequestName, idempotency_key};
 use super::over::{Over, count};
 use crate::clock::{Clock, Timestamp};
@@ -91,6 +92,10 @@ pub struct Http {
     answer_bytes_max: usize,
     ordinals: HashMap<(String, String, String), u32>,
     requests: Vec<OutboundRequest>,
+    /// All of them whole, where somebody wants that.
+    heard: Option<HeardRequests>,
+    /// How often something was sent, alone or together.
+    sendings: u32,
     obstacle: Option<Obstacle>,
     is_for_many: bool,
     /// Requests that were refused because there had been too many.
@@ -126,6 +131,8 @@ impl Http {
             answer_bytes_max: limits.memory_bytes,
             ordinals: HashMap::new(),
             requests: Vec::new(),
+            heard: None,
+            sendings: 0,
             obstacle: None,
             is_for_many: false,
             refused: 0,
@@ -136,6 +143,16 @@ impl Http {
     /// of them counts.
     pub fn for_many(self, is_for_many: bool) -> Self {
         Self { is_for_many, ..self }
+    }
+
+    /// The same, and every request is kept whole, with its answer, if `listens`.
+    pub fn listening(self, listens: bool) -> Self {
+        Self { heard: listens.then(HeardRequests::default), ..self }
+    }
+
+    /// What was kept whole; none unless it [listens](Self::listening).
+    pub fn take_heard(&mut self) -> Option<HeardRequests> {
+        self.heard.take()
     }
 
     /// Every request in the order of sending, and what stood in the way of the last; of a call [for many](Self::for_many), of any.
@@ -161,6 +178,7 @@ impl Http {
     pub async fn send_all(&mut self, slot: &str, requests: Vec<Request>) -> Vec<Result<Response, HttpError>> {
         let mut answers: Vec<Option<Result<Response, HttpError>>> = Vec::with_capacity(requests.len());
         let mut planned = Vec::new();
+        self.sendings = self.sendings.saturating_add(1);
         for request in requests {
             match self.plan(slot, request) {
                 Ok(plan) => {
@@ -178,9 +196,11 @@ impl Http {
         while let Some((index, mut done)) = under_way.next().await {
             bytes_left = take_bytes(bytes_left, &mut done.answer);
             sent_any |= !matches!(done.answer, Err(EgressError::Denied(_)));
-            obstacles.extend(self.note(&done).map(|obstacle| (index, obstacle)));
+            // One reading for what is told and for what is kept of it: how long to wait is counted from it.
+            let now = self.outside.clock.now();
+            obstacles.extend(self.note(&done, now).map(|obstacle| (index, obstacle)));
             if let Some(answer) = answers.get_mut(index) {
-                *answer = Some(self.answer(done.answer));
+                *answer = Some(told(done.answer, now));
             }
         }
         if sent_any {
@@ -217,6 +237,20 @@ impl Http {
             took_ms: 0,
             exchange: Exchange { sent: KeptBody::of(&request.headers, &request.body), answer: None },
         });
+        if let Some(heard) = &mut self.heard {
+            heard.ask(Asked {
+                slot: slot.to_owned(),
+                alias: binding.alias.clone(),
+                method: request.method.clone(),
+                path: request.path.clone(),
+                headers: request.headers.clone(),
+                body: request.body.clone(),
+                idempotency_key: idempotency_key.clone(),
+                together: self.sendings,
+                took_ms: 0,
+                answer: None,
+            });
+        }
         let left = self.deadline.since(self.outside.clock.now()).saturating_sub(LEFT_AFTER_TIMEOUT);
         let timeout = request.timeout.unwrap_or(TIMEOUT).min(left).max(Duration::from_millis(1));
         let Request { method, path, headers, body, .. } = request;
@@ -235,7 +269,10 @@ impl Http {
     }
 
     /// Completes the record of a request; gives the obstacle it met.
-    fn note(&mut self, done: &Done) -> Option<Obstacle> {
+    fn note(&mut self, done: &Done, now: Timestamp) -> Option<Obstacle> {
+        if let Some(heard) = &mut self.heard {
+            heard.answer(done.record, &done.answer, done.took, now);
+        }
         let record = self.requests.get_mut(done.record)?;
         record.took_ms = u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX);
         record.answer = answer_word(&done.answer);
@@ -249,23 +286,24 @@ impl Http {
         }
         obstacle(&record.alias, &done.answer)
     }
+}
 
-    fn answer(&self, answer: Result<EgressResponse, EgressError>) -> Result<Response, HttpError> {
-        let until = |at: Option<Timestamp>| at.map(|at| at.since(self.outside.clock.now()));
-        match answer {
-            Ok(response) => Ok(Response { status: response.status, headers: response.headers, body: response.body }),
-            Err(EgressError::Denied(why)) => Err(HttpError::Denied(why)),
-            Err(too_low @ EgressError::RateTooLow(_)) => Err(HttpError::Denied(too_low.to_string())),
-            Err(EgressError::TimedOut) => Err(HttpError::TimedOut),
-            Err(EgressError::Unreachable(why)) => Err(HttpError::Unreachable(why)),
-            Err(EgressError::TooLarge) => Err(HttpError::TooLarge),
-            Err(EgressError::Held { kind: Hold::Open | Hold::Paused, .. } | EgressError::NotKept { .. }) => Err(HttpError::BreakerOpen),
-            Err(EgressError::Held { kind: Hold::Throttled, until: at } | EgressError::RateUsedUp { until: at }) => {
-                Err(HttpError::RateLimited(until(at)))
-            }
-            Err(EgressError::CredentialRefused(_) | EgressError::Held { kind: Hold::CredentialRefused, .. }) => {
-                Err(HttpError::CredentialRefused)
-            }
+/// An answer that came at `now`, as the plugin gets it.
+fn told(answer: Result<EgressResponse, EgressError>, now: Timestamp) -> Result<Response, HttpError> {
+    let until = |at: Option<Timestamp>| at.map(|at| at.since(now));
+    match answer {
+        Ok(response) => Ok(Response { status: response.status, headers: response.headers, body: response.body }),
+        Err(EgressError::Denied(why)) => Err(HttpError::Denied(why)),
+        Err(too_low @ EgressError::RateTooLow(_)) => Err(HttpError::Denied(too_low.to_string())),
+        Err(EgressError::TimedOut) => Err(HttpError::TimedOut),
+        Err(EgressError::Unreachable(why)) => Err(HttpError::Unreachable(why)),
+        Err(EgressError::TooLarge) => Err(HttpError::TooLarge),
+        Err(EgressError::Held { kind: Hold::Open | Hold::Paused, .. } | EgressError::NotKept { .. }) => Err(HttpError::BreakerOpen),
+        Err(EgressError::Held { kind: Hold::Throttled, until: at } | EgressError::RateUsedUp { until: at }) => {
+            Err(HttpError::RateLimited(until(at)))
+        }
+        Err(EgressError::CredentialRefused(_) | EgressError::Held { kind: Hold::CredentialRefused, .. }) => {
+            Err(HttpError::CredentialRefused)
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
@@ -56,6 +57,8 @@ pub struct KeyValue {
     held: Vec<OwnedMutexGuard<()>>,
     /// What the integration has stored, asked once.
     used_bytes: Option<u64>,
+    /// Something that the delivery wrote itself was asked for when its time was over: what the call saw depends on how long it took.
+    saw_time_pass: AtomicBool,
     over: Over,
 }
 
@@ -90,6 +93,7 @@ impl KeyValue {
             buffered,
             held,
             used_bytes: None,
+            saw_time_pass: AtomicBool::new(false),
             over: Over::default(),
         }
     }
@@ -104,6 +108,11 @@ impl KeyValue {
             expires_at: buffered.expires_at,
         });
         (writes.collect(), self.held)
+    }
+
+    /// Whether the call saw how much time passed in it: made again, it may see something else.
+    pub fn saw_time_pass(&self) -> bool {
+        self.saw_time_pass.load(Ordering::Relaxed)
     }
 
     /// The limits it ran into.
@@ -148,7 +157,7 @@ impl KeyValue {
         let after = cursor.as_deref();
         let inside = |key: &str| key.starts_with(prefix) && after.is_none_or(|after| key > after);
         let own: Vec<(&String, bool)> =
-            self.buffered.iter().filter(|(key, _)| inside(key)).map(|(key, buffered)| (key, buffered.value_at(now).is_some())).collect();
+            self.buffered.iter().filter(|(key, _)| inside(key)).map(|(key, buffered)| (key, self.own(buffered, now).is_some())).collect();
         // So many that with every one of our own taken away a page and one key are left, if there are that many.
         let ask = limit.saturating_add(own.len()).saturating_add(1);
         let committed = self.stored.reads.list(&self.integration, prefix, after, ask, now).await?;
@@ -202,9 +211,17 @@ impl KeyValue {
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
         let now = self.stored.clock.now();
         match self.buffered.get(key) {
-            Some(buffered) => Ok(buffered.value_at(now).cloned()),
+            Some(buffered) => Ok(self.own(buffered, now).cloned()),
             None => Ok(self.stored.reads.get(&self.integration, key, now).await?),
         }
+    }
+
+    fn own<'b>(&self, buffered: &'b Buffered, now: Timestamp) -> Option<&'b Vec<u8>> {
+        let value = buffered.value_at(now);
+        if value.is_none() && buffered.value.is_some() {
+            self.saw_time_pass.store(true, Ordering::Relaxed);
+        }
+        value
     }
 
     async fn write(&mut self, key: String, buffered: Buffered) -> Answer<()> {

@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod egress;
+pub mod heard;
 pub mod http;
 pub mod idempotency;
 pub mod key_value;

@@ -30,6 +30,7 @@ mod output;
 mod pause;
 mod progress;
 mod promote;
+mod rehearse;
 mod releases;
 mod retire;
 mod run;
@@ -113,6 +114,7 @@ enum Command {
     /// List, show, edit, replay or discard what could not be delivered
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
+    Rehearse(rehearse::Rehearse),
     Status(status::Status),
     Logs(logs::Logs),
     /// List or test aliases: endpoints, and whether they answer and authenticate
@@ -240,6 +242,7 @@ impl Cli {
             Command::Messages(messages) => messages.run(&common).await,
             Command::Message(message) => message.run(&common).await,
             Command::DeadLetters(dead_letters) => dead_letters.run(&common).await,
+            Command::Rehearse(rehearse) => rehearse.run(&common).await,
             Command::Status(status) => status.run(&common).await,
             Command::Logs(logs) => logs.run(&common).await,
             Command::Alias(alias) => alias.run(&common).await,

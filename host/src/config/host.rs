@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use super::approval::{self, ApprovalRule};
 use super::auth::place;
+use super::ledger;
 use super::limits;
 use super::plugins::{self, PluginsConfig};
 use super::quantity;
 use super::reader::{Keys, Node, Page, Table};
 use crate::alias::secret::SecretPlace;
 use crate::integration::{CallLimits, WaitingMax};
+use crate::ledger::Settings;
 use crate::problem::{Code, Problems};
 
 /// The host as `lockgate.toml` says it. Paths are relative to the workspace until [`HostConfig::under`].
@@ -37,6 +39,8 @@ pub struct HostConfig {
     /// What the ingress listener shows of itself; none: it speaks plain HTTP.
     pub tls: Option<HostTls>,
     pub retention: Retention,
+    /// What is recorded of attempts.
+    pub ledger: Settings,
     /// The most that an integration may say of what one call of its plugins may use.
     pub call_limits: CallLimits,
     /// Which releases have to be approved; none: no release has.
@@ -80,6 +84,7 @@ impl Default for HostConfig {
             secrets_key: None,
             tls: None,
             retention: Retention::default(),
+            ledger: Settings::default(),
             call_limits: CallLimits::ceiling(),
             approval: None,
         }
@@ -94,7 +99,8 @@ const RETENTION_MIN: Duration = Duration::from_secs(60 * 60);
 const RETENTION_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const WAITING_CEILING: u64 = 100_000_000;
 
-const ROOT: Keys = Keys { known: &["host", "plugins", "limits", "retention", "secrets", "approval"], not_built: &["alerts", "backup"] };
+const ROOT: Keys =
+    Keys { known: &["host", "plugins", "limits", "retention", "ledger", "secrets", "approval"], not_built: &["alerts", "backup"] };
 const HOST: Keys = Keys::all(&["ingress", "admin", "data", "drain", "tls"]);
 const TLS: Keys = Keys::all(&["certificate", "key"]);
 const RETENTION: Keys = Keys::all(&["messages", "bodies"]);
@@ -177,6 +183,11 @@ fn read(root: &Table<'_>) -> HostConfig {
         }
     }
     config.approval = root.optional("approval").and_then(|node| approval::read(&node));
+    // What is recorded holds bodies, and is kept no longer than they are.
+    config.ledger.keep = shorter(config.ledger.keep, config.retention.bodies);
+    if let Some(node) = root.optional("ledger") {
+        ledger::read(&node, &mut config.ledger, config.retention.bodies);
+    }
     if let Some(secrets) = root.optional("secrets").and_then(|node| node.table(SECRETS, KEY_EXAMPLE)) {
         config.secrets_key = secrets.optional("key").and_then(|node| secrets_key(&node));
     }
@@ -221,7 +232,7 @@ fn outside_the_store(node: &Node<'_>, (example, others): (&str, &str), why: &str
 }
 
 /// None is for ever.
-fn kept_for(node: &Node<'_>, example: &str) -> Option<Option<Duration>> {
+pub(super) fn kept_for(node: &Node<'_>, example: &str) -> Option<Option<Duration>> {
     if node.value().as_str() == Some("forever") {
         return Some(None);
     }
@@ -263,6 +274,7 @@ pub(super) fn bounded_duration(node: &Node<'_>, example: &str, min: Duration, ma
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Records;
 
     fn parse(text: &str) -> Result<HostConfig, String> {
         HostConfig::parse(Path::new("lockgate.toml"), text).map_err(|problems| problems.to_string())
@@ -282,6 +294,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_recorded_is_kept_no_longer_than_bodies_are() {
+        let ledger = |text: &str| parse(text).map(|config| config.ledger);
+        let hours = |hours: u64| Some(Duration::from_secs(hours * 60 * 60));
+        assert_eq!(ledger(""), Ok(Settings::default()));
+        assert_eq!(ledger("[retention]\nbodies = \"2h\"\n").map(|ledger| ledger.keep), Ok(hours(2)));
+        let said = ledger("[ledger]\nrecord = \"failures\"\nkeep = \"3h\"\nsize = \"1GiB\"\n");
+        assert_eq!(said, Ok(Settings { records: Records::Failures, keep: hours(3), bytes_max: 1 << 30 }));
+        for text in ["record = \"some\"", "record = true", "keep = \"8d\"", "keep = \"forever\"", "size = \"1MiB\"", "days = 3"] {
+            assert!(ledger(&format!("[ledger]\n{text}\n")).unwrap_err().contains("lockgate.toml:2:"), "{text}");
+        }
+    }
+
+    #[test]
     fn reports_every_mistake_of_the_file_with_its_place() {
         let text = "[host]\ningres = \"127.0.0.1:8080\"\nadmin = 8090\ndrain = \"10\"\n\n[limits]\nbody = \"1TB\"\nwaiting = 0\n[alerts]\nops = 1\n";
         assert_eq!(
@@ -297,7 +322,7 @@ mod tests {
              lockgate.toml:8:11: LG-1005 `limits.waiting` = 0: must be from 1 to 100000000\n  \
              fix: for example `waiting = 100000`\n\
              lockgate.toml:9:2: LG-1003 `alerts` is not built in this version\n  \
-             fix: remove `alerts`; known here: host, plugins, limits, retention, secrets, approval"
+             fix: remove `alerts`; known here: host, plugins, limits, retention, ledger, secrets, approval"
         );
     }
 

@@ -13,6 +13,7 @@ pub mod check;
 mod environment;
 mod host;
 mod integration;
+mod ledger;
 pub mod limits;
 mod name;
 mod plugins;

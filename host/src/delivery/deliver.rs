@@ -9,23 +9,21 @@ use tracing::Instrument;
 
 use super::batch::Place;
 use super::canary::Trial;
-use super::catalog::{Catalog, Runnable, Use};
+use super::catalog::{Catalog, Runnable};
 use super::gathered::Gathered;
-use super::idempotency::idempotency_base;
-use super::outgoing::{carry, children, sink_append};
+use super::outgoing::{children, sink_append};
 use super::pauses::Pauses;
 use super::stopped::Stopped;
 use super::telling::running_span;
+use super::way::{Made, Taken, Way, taken};
 use crate::clock::Clock;
-use crate::message::{self, FailureClass, Message};
+use crate::ledger::{Recorder, Recording};
+use crate::message::{FailureClass, Message};
 use crate::message_store::{Append, Leased, MessageStore, Stage, UNSETTLED_STARTS_MAX, WaitingMax};
-use crate::plugin::{Call, Export, Output, PluginInvoker};
+use crate::plugin::PluginInvoker;
 use crate::random::Random;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
-
-/// The most messages the steps of one delivery may make, all together.
-const CARRIED_MAX: usize = 10_000;
 
 /// What a delivery needs around it.
 #[derive(Clone)]
@@ -40,6 +38,8 @@ pub struct Delivery {
     /// Nothing more is made for an integration that has so much waiting.
     pub waiting_max: WaitingMax,
     pub pauses: Arc<Pauses>,
+    /// Where attempts are recorded, if they are.
+    pub recorder: Option<Recorder>,
 }
 
 impl std::fmt::Debug for Delivery {
@@ -53,12 +53,6 @@ pub(super) enum End {
     Delivered { receipt: serde_json::Value, append: Option<Box<Append>> },
     Skipped { code: String, detail: String },
     FannedOut { children: Vec<Message> },
-}
-
-/// What the steps made of a message.
-enum Made {
-    Messages(Vec<Arc<Message>>),
-    Nothing { code: String, detail: String },
 }
 
 impl Delivery {
@@ -78,14 +72,18 @@ impl Delivery {
         async {
             let started_at = self.clock.now();
             let mut gathered = Gathered::default();
+            gathered.recording = self.recorder.as_ref().map(|_| Recording::default());
             gathered.trace.may_repeat = leased.may_repeat;
             let end = self.walk_to_the_end(runnable, leased, place, &mut gathered, give_up).await;
+            let wanted = gathered.wanted();
             let mut settle = self.settlement(runnable, leased, end, &mut gathered, started_at);
             if let Some(trial) = trial {
                 trial.judge(leased, &mut settle);
             }
+            let settle = Arc::new(settle);
             walked();
-            self.settle(leased, Arc::new(settle), give_up).await;
+            self.settle(leased, settle.clone(), give_up).await;
+            self.record(leased, &settle, wanted, &mut gathered);
             // The row locks end here, with what they guard on disk.
             drop(gathered);
         }
@@ -119,7 +117,7 @@ impl Delivery {
         let made = match leased.stage {
             Stage::Steps => {
                 let _turn = Place::turn(place.as_ref()).await;
-                self.steps(runnable, leased, gathered).await?
+                self.way().steps(runnable, leased, gathered).await?
             }
             Stage::Sink => Made::Messages(vec![leased.message.clone()]),
         };
@@ -130,34 +128,6 @@ impl Delivery {
                 many => Ok(End::FannedOut { children: children(leased, many, self.clock.now()) }),
             },
         }
-    }
-
-    /// Runs every step over what the one before made, flattened.
-    async fn steps(&self, runnable: &Runnable, leased: &Leased, gathered: &mut Gathered) -> Result<Made, Stopped> {
-        let mut carried = vec![leased.message.clone()];
-        let mut skipped = None;
-        for step in &runnable.steps {
-            let mut next = Vec::new();
-            for (message, ordinal) in carried.iter().zip(0_u32..) {
-                match self.call(step, Export::Transform, leased, message, ordinal, gathered).await? {
-                    Output::Drafts(drafts) => {
-                        message::track(&mut gathered.tracked, drafts.iter().flat_map(|draft| draft.tracked.iter().cloned()));
-                        next.extend(drafts.into_iter().map(|draft| carry(message, draft)));
-                    }
-                    Output::Skip { code, detail } => skipped = skipped.or(Some((code, detail))),
-                    Output::Receipt { .. } | Output::Each(_) | Output::Page(_) => return Err(wrong_output(step)),
-                }
-                if next.len() > CARRIED_MAX {
-                    return Err(too_many(step));
-                }
-            }
-            carried = next;
-        }
-        if carried.is_empty() {
-            let (code, detail) = skipped.unwrap_or_else(|| ("no-output".to_owned(), "the steps made no message".to_owned()));
-            return Ok(Made::Nothing { code, detail });
-        }
-        Ok(Made::Messages(carried))
     }
 
     /// Hands one message to the sink: a channel, or a plugin that takes it alone or together with others.
@@ -174,77 +144,22 @@ impl Delivery {
             let receipt = append.as_ref().map_or(serde_json::Value::Null, |append| serde_json::json!({ "channel": append.channel }));
             return Ok(End::Delivered { receipt, append: append.map(Box::new) });
         };
-        let output = match place {
-            Some(place) => self.call_together(place, sink, leased, message, gathered).await?,
-            None => self.call(sink, Export::Deliver, leased, message, 0, gathered).await?,
+        let taken = match place {
+            Some(place) => taken(sink, self.call_together(place, sink, leased, message, gathered).await?),
+            None => self.way().sink(sink, leased, message, gathered).await,
         };
-        match output {
-            Output::Receipt { remote_id, remote_version, detail } => {
-                let receipt = serde_json::json!({ "remote-id": remote_id, "remote-version": remote_version, "detail": detail });
-                Ok(End::Delivered { receipt, append: None })
-            }
-            Output::Skip { code, detail } => Ok(End::Skipped { code, detail }),
-            Output::Drafts(_) | Output::Each(_) | Output::Page(_) => Err(wrong_output(sink)),
+        match taken? {
+            Taken::Delivered { receipt } => Ok(End::Delivered { receipt, append: None }),
+            Taken::Skipped { code, detail } => Ok(End::Skipped { code, detail }),
         }
     }
 
-    /// One call of one plugin, its trace and effects gathered.
-    async fn call(
-        &self,
-        used: &Use,
-        export: Export,
-        leased: &Leased,
-        message: &Arc<Message>,
-        ordinal: u32,
-        gathered: &mut Gathered,
-    ) -> Result<Output, Stopped> {
-        let call = call(used, export, leased, message, ordinal);
-        gathered.begin(&call);
-        let report = self.plugins.invoke(call, std::mem::take(&mut gathered.effects)).await;
-        self.metrics.plugin_call(&used.plugin.name, &used.plugin.version.to_string(), report.wall);
-        let ended = gathered.end(report);
-        // A target that is down is no failure of the plugin's.
-        if let Err(Stopped::Failed { failure, obstacle: None }) = &ended {
-            self.metrics.plugin_failure(&used.plugin.name, failure.class_word());
-        }
-        ended
-    }
-}
-
-/// What the plugin of `used` is given. The same message gives the same call at every attempt, but for the attempt's number, and the config
-/// where the environment's values have become others.
-pub(super) fn call(used: &Use, export: Export, leased: &Leased, message: &Arc<Message>, ordinal: u32) -> Call {
-    let step = (export == Export::Transform).then_some((used.place.as_str(), ordinal));
-    Call {
-        plugin: used.plugin.clone(),
-        export,
-        integration: leased.integration.clone(),
-        message: message.clone(),
-        others: Vec::new(),
-        cursor: None,
-        attempt: leased.attempts,
-        replay: leased.replay,
-        idempotency_base: idempotency_base(&leased.integration, leased.message.id, leased.replay, step),
-        place: if ordinal == 0 { used.place.clone() } else { format!("{} #{ordinal}", used.place) },
-        config: used.config.now(),
-        grants: used.grants.clone(),
-        bindings: used.bindings.clone(),
-        limits: used.limits.clone(),
-        virtual_now: leased.first_started_at,
+    fn way(&self) -> Way<'_> {
+        Way { plugins: &*self.plugins, metrics: &self.metrics }
     }
 }
 
 fn crashed(leased: &Leased) -> Stopped {
     let starts = leased.unsettled_starts;
     Stopped::fault(FailureClass::HostCrashed, format!("the host stopped {starts} times while this message was under way"))
-}
-
-fn wrong_output(used: &Use) -> Stopped {
-    let detail = format!("{} of {} gave back what its role does not", used.plugin.name, used.place);
-    Stopped::fault(FailureClass::Unrunnable, detail)
-}
-
-fn too_many(used: &Use) -> Stopped {
-    let detail = format!("{} ({}) brought the messages made from this one over {CARRIED_MAX}", used.place, used.plugin.name);
-    Stopped::fault(FailureClass::OutputTooLarge, detail)
 }

@@ -63,7 +63,7 @@ pub fn track(known: &mut Vec<Tracked>, more: impl IntoIterator<Item = Tracked>) 
 }
 
 /// A message. Immutable once accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     pub id: MessageId,
     /// The message this one was made from.

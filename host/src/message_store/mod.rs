@@ -279,7 +279,7 @@ pub enum AppendedMessage {
 }
 
 /// A write to an integration's key-value data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct KeyValueWrite {
     pub integration: String,
     pub key: String,

@@ -37,6 +37,16 @@ impl CompileCache {
     /// # Errors
     /// LG-3001 if the folder cannot be made or belongs to somebody else.
     pub fn open(data_folder: &Path, key: Secret) -> Result<Self, Problem> {
+        let cache = Self::beside(data_folder, key)?;
+        partial::clear(&cache.folder);
+        Ok(cache)
+    }
+
+    /// The same beside the host that uses it: files come into being whole, so both may write.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn beside(data_folder: &Path, key: Secret) -> Result<Self, Problem> {
         let folder = data_folder.join("cache").join("compiled");
         let unwritable = |why: String| {
             Problem::new(Code::DataFolderUnwritable, format!("{}: {why}", folder.display()))
@@ -51,7 +61,6 @@ impl CompileCache {
             return Err(unwritable("belongs to another user".to_owned()));
         }
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).map_err(|error| unwritable(error.to_string()))?;
-        partial::clear(&folder);
         Ok(Self { folder, key })
     }
 

@@ -20,13 +20,14 @@ use super::wasi::{VirtualClock, Wasi};
 use super::{Call, CallFailure, Effects, Output, PluginInvoker, Report};
 use crate::alias::secret::Secret;
 use crate::capability::egress::{Egress, Sender};
+use crate::capability::heard::{Heard, HeardReads};
 use crate::capability::http::{Http, Outside};
 use crate::capability::key_value::{KeyValue, Stored};
 use crate::capability::log::{CallLog, OpenLine, Output as PrintedTo};
 use crate::capability::queue::{Channels, Queue};
 use crate::clock::{Clock, within};
 use crate::crash_point::{CrashPoint, reached};
-use crate::integration::Limit;
+use crate::integration::{Grant, Limit};
 use crate::message::FailureClass;
 use crate::message_store::KeyValueRead;
 use crate::problem::Problem;
@@ -44,6 +45,7 @@ pub struct WasmInvoker {
     /// Never more calls than the pool of instances holds.
     permits: Shares,
     events: Arc<Events>,
+    listens: bool,
 }
 
 impl std::fmt::Debug for WasmInvoker {
@@ -115,7 +117,12 @@ impl WasmInvoker {
         let outside = Outside { egress, clock: clock.clone(), metrics };
         let stored = Stored { reads: key_values, locks: Arc::default(), clock: clock.clone() };
         let permits = Shares::new(usize::try_from(calls_at_once).unwrap_or(usize::MAX));
-        Self { plugins, outside, stored, channels, clock, host_key: Arc::new(host_key), permits, events }
+        Self { plugins, outside, stored, channels, clock, host_key: Arc::new(host_key), permits, events, listens: false }
+    }
+
+    /// The same, whose reports say what each call heard of the outside, if `listens`.
+    pub fn listening(self, listens: bool) -> Self {
+        Self { listens, ..self }
     }
 
     /// The engine calls run on.
@@ -137,7 +144,7 @@ impl WasmInvoker {
     /// As [`Self::keep`].
     pub async fn keep_under(&self, call: Call, guards: &[Guard]) -> wasmtime::Result<Kept> {
         let prepared = self.prepare(&call).map_err(wasmtime::Error::new)?;
-        let mut store = self.unguarded(self.shared(call), Effects::default());
+        let mut store = self.unguarded(self.shared(call), Effects::default(), None);
         // Without any there would be no epoch to go on in.
         store.set_epoch_deadline(FOR_EVER);
         guards.iter().for_each(|guard| guard.put_on(&mut store));
@@ -160,24 +167,29 @@ impl WasmInvoker {
     }
 
     /// A store with everything the call's imports work on, under every limit of a store.
-    fn store(&self, shared: Arc<Shared>, carried: Effects) -> Store<CallState> {
-        let mut store = self.unguarded(shared, carried);
+    fn store(&self, shared: Arc<Shared>, carried: Effects, reads: Option<&Arc<HeardReads>>) -> Store<CallState> {
+        let mut store = self.unguarded(shared, carried, reads);
         Guard::ALL.into_iter().for_each(|guard| guard.put_on(&mut store));
         store
     }
 
     /// The same under none.
-    fn unguarded(&self, shared: Arc<Shared>, carried: Effects) -> Store<CallState> {
+    fn unguarded(&self, shared: Arc<Shared>, carried: Effects, reads: Option<&Arc<HeardReads>>) -> Store<CallState> {
         let call = &shared.call;
         let limits = &*call.limits;
         let Effects { key_values, sends, locks } = carried;
+        let mut stored = self.stored.clone();
+        if let Some(reads) = reads {
+            stored.reads = reads.clone();
+        }
         let sender = Sender { integration: call.integration.as_str().into(), message: call.message.id.0.as_u128() };
         let state = CallState {
             limiter: MemoryLimiter::new(limits),
             wasi: Wasi::new(shared.clone(), self.host_key.clone(), limits),
             http: Http::new(self.outside.clone(), call.bindings.clone(), sender, call.idempotency_base.clone(), limits)
-                .for_many(!call.others.is_empty()),
-            key_value: KeyValue::new(self.stored.clone(), &call.integration, limits, key_values, locks),
+                .for_many(!call.others.is_empty())
+                .listening(self.listens),
+            key_value: KeyValue::new(stored, &call.integration, limits, key_values, locks),
             queue: Queue::new(self.channels.clone(), limits, sends),
             shared: shared.clone(),
             standard_output: OpenLine::new(PrintedTo::Standard),
@@ -232,21 +244,26 @@ impl PluginInvoker for WasmInvoker {
         };
         let _permit = self.permits.acquire(&call.integration).await;
         let shared = self.shared(call);
-        let mut store = self.store(shared.clone(), carried);
+        let reads_data = self.listens && shared.call.grants.contains(&Grant::KeyValue);
+        let reads = reads_data.then(|| HeardReads::of(self.stored.reads.clone()));
+        let mut store = self.store(shared.clone(), carried, reads.as_ref());
         let result = self.run(&mut store, &prepared).await;
         reached(CrashPoint::GuestDone);
-        let state = store.into_data();
+        let mut state = store.into_data();
+        let mut heard = state.http.take_heard().map_or_else(Heard::default, |requests| requests.with(reads.as_deref()));
+        heard.is_cut |= state.key_value.saw_time_pass();
         let over = state.over().lines();
         let (key_values, locks) = state.key_value.into_effects();
         let (requests, obstacle) = state.http.into_record();
         let effects = Effects { key_values, sends: state.queue.into_sends(), locks };
         shared.log.close(shared.speaker(), &over);
-        Report { result, effects, requests, obstacle, cpu: shared.meter.cpu(), wall: shared.meter.wall() }
+        Report { result, effects, requests, heard, obstacle, cpu: shared.meter.cpu(), wall: shared.meter.wall() }
     }
 }
 
 /// A call that could not even start.
 fn unrunnable(effects: Effects, detail: String) -> Report {
     let result = Err(CallFailure::Fault { class: FailureClass::Unrunnable, detail });
-    Report { result, effects, requests: Vec::new(), obstacle: None, cpu: Default::default(), wall: Default::default() }
+    let (requests, heard, cpu, wall) = Default::default();
+    Report { result, effects, requests, heard, obstacle: None, cpu, wall }
 }

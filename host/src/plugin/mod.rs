@@ -42,8 +42,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::capability::egress::Stale;
+use crate::capability::heard::Heard;
 use crate::clock::Timestamp;
 use crate::integration::{Binding, Grant, PinnedPlugin};
 use crate::message::{FailureClass, Headers, Message, Tracked};
@@ -98,7 +100,7 @@ impl Call {
 }
 
 /// The exports a host calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Export {
     Transform,
     Deliver,
@@ -119,6 +121,8 @@ pub struct Report {
     pub effects: Effects,
     /// Outbound requests, in the order in which they were sent.
     pub requests: Vec<OutboundRequest>,
+    /// What it heard of the outside, if its invoker listens.
+    pub heard: Heard,
     /// What the host itself saw at the last outbound request (or the last `send-all`) that stands in the way, if anything.
     pub obstacle: Option<Obstacle>,
     pub cpu: Duration,
@@ -126,7 +130,7 @@ pub struct Report {
 }
 
 /// What a call gave back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     Drafts(Vec<Draft>),
     Skip {
@@ -144,7 +148,7 @@ pub enum Output {
 }
 
 /// What one poll found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     /// In the order in which they are to be delivered.
     pub items: Vec<Item>,
@@ -155,7 +159,7 @@ pub struct Page {
 }
 
 /// A message found by a poll.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// The source's id of the record at this version.
     pub id: String,
@@ -164,7 +168,7 @@ pub struct Item {
 }
 
 /// What a plugin gives back for the host to make a message of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     pub content_type: String,
     pub headers: Headers,
@@ -201,7 +205,7 @@ impl Item {
 }
 
 /// Why a call gave nothing back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallFailure {
     /// The plugin said so, and that it may pass.
     Transient { code: String, detail: String, retry_after: Option<Duration> },
@@ -232,7 +236,7 @@ pub struct Effects {
 }
 
 /// A message for a channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueSend {
     pub channel: String,
     pub draft: Draft,

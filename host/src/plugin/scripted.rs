@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Call, CallFailure, Effects, Obstacle, Output, PluginInvoker, Report};
+use crate::capability::heard::Heard;
 
 /// What a scripted plugin does with a call.
 type Script = Box<dyn Fn(&Call) -> Answer + Send + Sync>;
@@ -62,6 +63,7 @@ impl PluginInvoker for ScriptedInvoker {
             result: answer.result,
             effects: carried,
             requests: Vec::new(),
+            heard: Heard::default(),
             obstacle: answer.obstacle,
             cpu: Duration::ZERO,
             wall: Duration::ZERO,

@@ -97,13 +97,18 @@ impl Loader {
     }
 }
 
-fn uses(runnable: &Runnable) -> impl Iterator<Item = (&Runnable, &Use, Export)> {
+/// Its plugins where they are used, and the exports they are called at there.
+pub fn uses(runnable: &Runnable) -> impl Iterator<Item = (&Runnable, &Use, Export)> {
     let steps = runnable.steps.iter().map(move |used| (runnable, used, Export::Transform));
     let polls = runnable.polls.iter().map(move |poll| (runnable, &poll.used, Export::Poll));
     steps.chain(runnable.sink.iter().map(move |used| (runnable, used, runnable.sink_export()))).chain(polls)
 }
 
-fn runnable(active: &Active, environment: &Environment, ceiling: &CallLimits) -> Result<Runnable, Problems> {
+/// A release joined with its plugins and the configs that an environment makes of it.
+///
+/// # Errors
+/// What it needs of `environment` and does not find, and what it says of limits that is over the ceiling.
+pub fn runnable(active: &Active, environment: &Environment, ceiling: &CallLimits) -> Result<Runnable, Problems> {
     let over: Vec<_> = limits::over(&active.integration.limits, ceiling).map(|(_, problem)| problem).collect();
     let of_it = |problem: Problem| {
         let name = &active.integration.name;

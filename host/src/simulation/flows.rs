@@ -215,5 +215,5 @@ fn receipt() -> Output {
 }
 
 fn report(result: Result<Output, CallFailure>, effects: Effects) -> Report {
-    Report { result, effects, requests: Vec::new(), obstacle: None, cpu: Duration::ZERO, wall: Duration::ZERO }
+    Report { result, effects, requests: Vec::new(), heard: Default::default(), obstacle: None, cpu: Duration::ZERO, wall: Duration::ZERO }
 }

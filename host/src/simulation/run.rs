@@ -185,6 +185,7 @@ impl Simulation {
             events: events.clone(),
             waiting_max: WaitingMax::default(),
             pauses: Arc::new(Pauses::new(bells.clone())),
+            recorder: None,
         };
         let dispatcher = Dispatcher::start(&delivery, &aliases, &bells);
         tokio::spawn({

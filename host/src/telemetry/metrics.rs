@@ -28,6 +28,9 @@ const HTTP_BUCKETS_SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 /// From a tenth of a millisecond up: most transformations take well under one.
 const PLUGIN_BUCKETS_SECONDS: [f64; 13] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0];
 
+/// Why an attempt is not recorded; there from the start, so that a rate over the first is not lost.
+const LEDGER_DROPPED: [&str; 3] = ["queue-full", "not-written", "too-large"];
+
 type Count<Labels> = Family<Labels, Counter>;
 type Times<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
 
@@ -101,6 +104,8 @@ pub struct Metrics {
     queue_depth: Family<ByIntegration, Gauge>,
     oldest_waiting: Family<ByIntegration, Gauge<f64, AtomicU64>>,
     alias_state: Family<ByAlias, Gauge>,
+    ledger_recorded: Counter,
+    ledger_dropped: Count<ByReason>,
     last_hour: LastHour,
 }
 
@@ -125,6 +130,8 @@ impl Metrics {
             queue_depth: Family::default(),
             oldest_waiting: Family::default(),
             alias_state: Family::default(),
+            ledger_recorded: Counter::default(),
+            ledger_dropped: Family::default(),
             last_hour: LastHour::default(),
         };
         metrics.register();
@@ -151,6 +158,11 @@ impl Metrics {
         to.register("oldest_waiting_seconds", "Age of the oldest delivery waiting", self.oldest_waiting.clone());
         let states = "0 healthy, 1 throttled, 2 open, 3 credential-refused, 4 paused, -1 not known";
         to.register("alias_state", states, self.alias_state.clone());
+        to.register("ledger_recorded", "Attempts written to the ledger", self.ledger_recorded.clone());
+        to.register("ledger_dropped", "Attempts that the ledger had no room for", self.ledger_dropped.clone());
+        for reason in LEDGER_DROPPED {
+            drop(self.ledger_dropped.get_or_create(&ByReason { reason }));
+        }
     }
 
     /// Makes the series of `integration` appear at zero, so that a rate over the first message is not lost.
@@ -239,6 +251,16 @@ impl Metrics {
         self.plugin_failures.get_or_create(&by).inc();
     }
 
+    /// So many attempts were written to the ledger.
+    pub fn ledger_recorded(&self, attempts: usize) {
+        self.ledger_recorded.inc_by(attempts as u64);
+    }
+
+    /// So many were not: `queue-full`, `not-written`, `too-large`.
+    pub fn ledger_dropped(&self, reason: &'static str, attempts: usize) {
+        self.ledger_dropped.get_or_create(&ByReason { reason }).inc_by(attempts as u64);
+    }
+
     /// How many deliveries of `integration` wait, and how long the oldest has.
     pub fn set_queue(&self, integration: &str, depth: u64, oldest_waiting: Duration) {
         let by = by(integration);
@@ -300,6 +322,8 @@ mod tests {
         metrics.plugin_failure("shop-order", "permanent");
         metrics.set_queue("orders", 3, Duration::from_millis(1500));
         metrics.set_alias_state("crm", "open");
+        metrics.ledger_recorded(3);
+        metrics.ledger_dropped("queue-full", 2);
         let text = metrics.encode();
         for line in [
             "lockgate_messages_accepted_total{integration=\"orders\"} 1",
@@ -316,6 +340,8 @@ mod tests {
             "lockgate_queue_depth{integration=\"orders\"} 3",
             "lockgate_oldest_waiting_seconds{integration=\"orders\"} 1.5",
             "lockgate_alias_state{alias=\"crm\"} 2",
+            "lockgate_ledger_recorded_total 3",
+            "lockgate_ledger_dropped_total{reason=\"queue-full\"} 2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

@@ -18,10 +18,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tracing::{Instrument, info, info_span};
 
 use super::catalog::Use;
-use super::deliver::{Delivery, call};
+use super::deliver::Delivery;
 use super::gathered::Gathered;
 use super::idempotency::batch_base;
 use super::stopped::Stopped;
+use super::way::call;
 use crate::message::{FailureClass, Message};
 use crate::message_store::Leased;
 use crate::plugin::fault::host_panicked;
@@ -151,8 +152,11 @@ async fn deliver_in_halves(delivery: &Delivery, members: Vec<Member>) {
         // Where the target is the obstacle, no message is to blame.
         let is_to_be_halved = results.is_err() && size > 1 && report.obstacle.is_none();
         let results = results.unwrap_or_else(|failure| vec![Err(failure); size]);
+        let mut heard = std::mem::take(&mut report.heard);
         for (member, result) in members.iter_mut().zip(results) {
-            member.parts.push(Part { report: share(&report, result), size });
+            // The first has what the call heard; the others would only say it again.
+            let report = Report { heard: std::mem::take(&mut heard), ..share(&report, result) };
+            member.parts.push(Part { report, size });
         }
         if is_to_be_halved {
             info!("a batch of {size} failed as a whole; its halves are tried, to find the message that is to blame");
@@ -207,10 +211,12 @@ fn each(result: Result<Output, CallFailure>, size: usize) -> Result<Vec<Result<O
 /// What one message of a call has of its report. A batch sink has no effects to share: it is granted none.
 fn share(report: &Report, result: Result<Output, CallFailure>) -> Report {
     let Report { requests, obstacle, cpu, wall, .. } = report;
-    Report { result, effects: Effects::default(), requests: requests.clone(), obstacle: obstacle.clone(), cpu: *cpu, wall: *wall }
+    let (effects, heard) = Default::default();
+    Report { result, effects, requests: requests.clone(), heard, obstacle: obstacle.clone(), cpu: *cpu, wall: *wall }
 }
 
 fn panicked() -> Report {
+    let (effects, requests, heard) = Default::default();
     let (cpu, wall) = (Duration::ZERO, Duration::ZERO);
-    Report { result: Err(host_panicked()), effects: Effects::default(), requests: Vec::new(), obstacle: None, cpu, wall }
+    Report { result: Err(host_panicked()), effects, requests, heard, obstacle: None, cpu, wall }
 }

@@ -87,6 +87,7 @@ impl Lab {
             events: events.clone(),
             waiting_max: WaitingMax::each(1_000),
             pauses: Arc::new(Pauses::new(bells.clone())),
+            recorder: None,
         };
         Self { store, clock, aliases, metrics, events, delivery, random, bells }
     }

@@ -49,7 +49,7 @@ impl PluginInvoker for Slow {
         let _here = UnderWay(self.under_way.clone());
         self.answers.acquire().await.unwrap().forget();
         let (cpu, wall) = (Duration::ZERO, Duration::ZERO);
-        Report { result: Ok(receipt()), effects: carried, requests: Vec::new(), obstacle: None, cpu, wall }
+        Report { result: Ok(receipt()), effects: carried, requests: Vec::new(), heard: Default::default(), obstacle: None, cpu, wall }
     }
 }
 

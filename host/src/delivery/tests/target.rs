@@ -156,7 +156,7 @@ impl PluginInvoker for Posting {
 
 fn report(result: Result<Output, CallFailure>, effects: Effects, record: (Vec<OutboundRequest>, Option<Obstacle>)) -> Report {
     let (requests, obstacle) = record;
-    Report { result, effects, requests, obstacle, cpu: Duration::ZERO, wall: Duration::ZERO }
+    Report { result, effects, requests, heard: Default::default(), obstacle, cpu: Duration::ZERO, wall: Duration::ZERO }
 }
 
 /// A lab whose integrations post to a target.

@@ -1,4 +1,4 @@
-//! What an edit changes: [`Difference`]. Of JSON field by field, else of text line by line; what is neither is only measured.
+//! What differs between two bodies, for edits and for rehearsals: [`Difference`]. Of JSON field by field, else of text line by line; what is neither is only measured.
 
 use std::time::Duration;
 
@@ -50,18 +50,23 @@ pub(crate) struct FactChange {
 
 /// What differs between two bodies.
 pub(crate) fn between(before: &[u8], after: &[u8]) -> Difference {
-    let mut difference = Difference::default();
-    if let (Ok(old), Ok(new)) = (serde_json::from_slice::<Value>(before), serde_json::from_slice::<Value>(after)) {
-        compare(&mut difference, &mut String::new(), Some(&old), Some(&new));
-        if !difference.fields.is_empty() {
-            return difference;
-        }
+    if let Some(difference) = fields(before, after).filter(|difference| !difference.fields.is_empty()) {
+        return difference;
     }
+    let mut difference = Difference::default();
     match (std::str::from_utf8(before), std::str::from_utf8(after)) {
         (Ok(old), Ok(new)) => lines(&mut difference, old, new),
         _ => difference.fact("body-bytes", Some(before.len().to_string()), Some(after.len().to_string())),
     }
     difference
+}
+
+/// Which fields differ between two JSON documents; none where one of them is none.
+pub(crate) fn fields(before: &[u8], after: &[u8]) -> Option<Difference> {
+    let (old, new) = (serde_json::from_slice::<Value>(before).ok()?, serde_json::from_slice::<Value>(after).ok()?);
+    let mut difference = Difference::default();
+    compare(&mut difference, &mut String::new(), Some(&old), Some(&new));
+    Some(difference)
 }
 
 impl Difference {

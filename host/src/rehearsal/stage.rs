@@ -1,0 +1,270 @@
+//! [`Stage`]: where the candidate goes the way of a message again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+
+use super::compare::{Told, compare};
+use super::gone::{Asking, Content, Failure, Gone, SinkEnd, Steps, Sunk, sink_heard, step_calls};
+use super::outside::Outside;
+use super::report::Report;
+use super::stories::{Stories, Story};
+use crate::alias::Alias;
+use crate::alias::secret::Secret;
+use crate::capability::heard::Heard;
+use crate::capability::queue::Channels;
+use crate::clock::ManualClock;
+use crate::delivery::{Gathered, Made, Runnable, Stopped, Way, children};
+use crate::ledger::{Cut, Ended, Reader, Record};
+use crate::message::Message;
+use crate::message_store::{DeliveryId, Leased, Stage as Leg};
+use crate::plugin::invoke::{Around, WasmInvoker};
+use crate::plugin::registry::Plugins;
+use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
+
+/// Messages under way for every core.
+const AT_ONCE_PER_CORE: usize = 2;
+/// The code of what became a dead letter since the host crashed with it.
+const HOST_CRASHED: &str = "host-crashed";
+
+/// The candidate, and all that its calls work on.
+pub struct Stage {
+    pub runnable: Runnable,
+    pub plugins: Arc<Plugins>,
+    pub channels: Channels,
+    /// The host's, from which the random bytes of its calls follow.
+    pub host_key: Secret,
+    /// Of the environment that the candidate is rehearsed for.
+    pub aliases: Arc<BTreeMap<String, Alias>>,
+    pub reader: Reader,
+    pub metrics: Arc<Metrics>,
+    pub events: Arc<Events>,
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stage").field("runnable", &self.runnable).finish_non_exhaustive()
+    }
+}
+
+/// Rehearses every story, on every core, and adds what came of it to `report`, in the order of the stories. `done` hears how many there are
+/// so far.
+pub async fn rehearse(stage: Arc<Stage>, stories: Stories, mut report: Report, done: &(dyn Fn(usize) + Sync)) -> Report {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let stories = Arc::new(stories);
+    let told = (0..stories.all.len()).map(|number| {
+        let (stage, stories) = (Arc::clone(&stage), Arc::clone(&stories));
+        async move {
+            let told = tokio::spawn(async move {
+                let story = stories.all.get(number)?;
+                Some((story.message, stage.tell(story, &stories).await))
+            });
+            told.await.ok().flatten()
+        }
+    });
+    let mut told = futures_util::stream::iter(told).buffered(cores.saturating_mul(AT_ONCE_PER_CORE));
+    let mut so_far = 0;
+    while let Some(told) = told.next().await {
+        so_far += 1;
+        if let Some((message, told)) = told {
+            report.add(message, told);
+        }
+        done(so_far);
+    }
+    report.left_out = stories.left_out;
+    report.passed_over.clone_from(&stories.passed);
+    report
+}
+
+/// A part of the way: which call it is of, and what was heard on it.
+struct Going<'a> {
+    record: &'a Record,
+    message: Arc<Message>,
+    leg: Leg,
+}
+
+impl Stage {
+    async fn tell(&self, story: &Story, stories: &Stories) -> Told {
+        let Some(located) = &story.root else { return Told::not_comparable("nothing is recorded of it") };
+        let root = match self.reader.read(located) {
+            Ok(root) => root,
+            Err(_) => return Told::not_comparable("its record cannot be read"),
+        };
+        if let Some(why) = unfit(&root) {
+            return Told::not_comparable(why);
+        }
+        let parts = match self.parts(&root, stories) {
+            Ok(parts) => parts,
+            Err(why) => return Told::not_comparable(why),
+        };
+        // What a batch sink does with a message depends on the others in its batch.
+        let sink_alone = self.runnable.sink.is_some() && self.runnable.batching().is_none() && !has_batch(&root, &parts);
+        let before = Gone::of(&root, &parts, sink_alone);
+        let after = self.go(&root, &parts, sink_alone).await;
+        let mut told = compare(&before, &after, root.release.clone());
+        told.sink_left_out = self.runnable.sink.is_some() && !sink_alone;
+        told
+    }
+
+    /// What is recorded of the messages that it became, by their place.
+    fn parts(&self, root: &Record, stories: &Stories) -> Result<BTreeMap<usize, Record>, &'static str> {
+        let Ended::FannedOut { children } = root.ended else { return Ok(BTreeMap::new()) };
+        let mut parts = BTreeMap::new();
+        for (ordinal, place) in (0..children).zip(0..) {
+            let id = root.message.id.derive(&root.integration, "child", ordinal, root.replay);
+            let Some(located) = stories.part(id).filter(|located| !located.entry.has_waited) else { continue };
+            let part = self.reader.read(located).map_err(|_| "the record of a message that it became cannot be read")?;
+            if let Some(why) = unfit(&part) {
+                return Err(why);
+            }
+            parts.insert(place, part);
+        }
+        Ok(parts)
+    }
+
+    /// The candidate's way.
+    async fn go(&self, root: &Record, parts: &BTreeMap<usize, Record>, sink_alone: bool) -> Gone {
+        let mut gone = Gone::default();
+        let leased = leased(&Going { record: root, message: root.message.clone(), leg: root.stage });
+        let mut gathered = Gathered::default();
+        let made = match root.stage {
+            Leg::Sink => Ok(Made::Messages(vec![root.message.clone()])),
+            Leg::Steps => {
+                let heard = step_calls(root).map(|call| &call.heard);
+                let (outside, invoker) = self.outside(root, heard);
+                let way = Way { plugins: &invoker, metrics: &self.metrics };
+                let made = way.steps(&self.runnable, &leased, &mut gathered).await;
+                gone.steps_asked = Asking { noted: outside.noted(), outside: Some(outside) };
+                made
+            }
+        };
+        let messages = match made {
+            Ok(Made::Messages(messages)) => messages,
+            Ok(Made::Nothing { code, detail }) => {
+                gone.steps = Steps::Skipped { code, detail };
+                Vec::new()
+            }
+            Err(stopped) => {
+                gone.steps = Steps::Failed(failure(&gathered, &stopped));
+                Vec::new()
+            }
+        };
+        gone.made = messages.iter().map(|message| Content::of(message)).collect();
+        match messages.as_slice() {
+            [one] if sink_alone => {
+                // Where it became several then, the first of them was asked about what this one is.
+                let heard: Vec<&Heard> = parts.get(&0).into_iter().chain([root]).flat_map(sink_heard).collect();
+                self.sink(&mut gone, (0, &leased), one, (root, heard), &mut gathered).await;
+            }
+            many => {
+                let made = if many.len() > 1 { children(&leased, many, root.ended_at) } else { Vec::new() };
+                for (place, child) in made.into_iter().enumerate().filter(|_| sink_alone) {
+                    self.child(&mut gone, place, child, (root, parts)).await;
+                }
+            }
+        }
+        gone.key_values.splice(0..0, std::mem::take(&mut gathered.effects.key_values));
+        gone.sends.splice(0..0, std::mem::take(&mut gathered.effects.sends));
+        gone
+    }
+
+    /// A message that the candidate made beside others. Where one in its place is known to have come to be, and not how it ended, there
+    /// is nothing to hold it against.
+    async fn child(&self, gone: &mut Gone, place: usize, mut child: Message, (root, parts): (&Record, &BTreeMap<usize, Record>)) {
+        let was_made = matches!(root.ended, Ended::FannedOut { children } if place < children as usize);
+        let part = parts.get(&place);
+        if was_made && part.is_none() {
+            return;
+        }
+        // A single one went to the sink under the message's own id.
+        let record = part.unwrap_or(root);
+        child.accepted_at = part.map_or(child.accepted_at, |part| part.message.accepted_at);
+        let heard: Vec<&Heard> = if part.is_some() || place == 0 { sink_heard(record).collect() } else { Vec::new() };
+        let child = Arc::new(child);
+        let leased = leased(&Going { record, message: child.clone(), leg: Leg::Sink });
+        let mut gathered = Gathered::default();
+        self.sink(gone, (place, &leased), &child, (record, heard), &mut gathered).await;
+        gone.key_values.append(&mut gathered.effects.key_values);
+        gone.sends.append(&mut gathered.effects.sends);
+    }
+
+    async fn sink(
+        &self,
+        gone: &mut Gone,
+        (place, leased): (usize, &Leased),
+        message: &Arc<Message>,
+        (record, heard): (&Record, Vec<&Heard>),
+        gathered: &mut Gathered,
+    ) {
+        let Some(sink) = &self.runnable.sink else { return };
+        let (outside, invoker) = self.outside(record, heard);
+        let way = Way { plugins: &invoker, metrics: &self.metrics };
+        let end = match way.sink(sink, leased, message, gathered).await {
+            Ok(taken) => SinkEnd::from(taken),
+            Err(stopped) => SinkEnd::Failed(failure(gathered, &stopped)),
+        };
+        let asked = Asking { noted: outside.noted(), outside: Some(outside) };
+        gone.sinks.insert(place, Sunk { end, asked });
+    }
+
+    /// The outside as it was heard, and what calls the candidate's plugins in it. Time stands still there: plugins have clocks of their own.
+    fn outside<'a>(&self, record: &Record, heard: impl IntoIterator<Item = &'a Heard>) -> (Arc<Outside>, WasmInvoker) {
+        let clock = Arc::new(ManualClock::at(record.started_at));
+        let outside = Outside::of(heard, &self.aliases, &clock);
+        let around = Around {
+            plugins: self.plugins.clone(),
+            egress: outside.clone(),
+            key_values: outside.clone(),
+            channels: self.channels.clone(),
+            clock,
+            host_key: self.host_key.clone(),
+            metrics: self.metrics.clone(),
+            events: self.events.clone(),
+        };
+        (outside, WasmInvoker::new(around, 1))
+    }
+}
+
+/// Why a record says too little to be held against.
+fn unfit(record: &Record) -> Option<&'static str> {
+    match (&record.cut, &record.ended) {
+        (Some(Cut::TooLarge), _) => Some("it saw more than is recorded of one attempt"),
+        (Some(Cut::Unrepeatable), _) => Some("it saw what cannot be shown to it again"),
+        (None, Ended::Waited { .. }) => Some("it was still waiting for its target"),
+        (None, Ended::Failed { code, .. }) if code == HOST_CRASHED => Some("the host crashed with it"),
+        (None, _) => None,
+    }
+}
+
+fn has_batch(root: &Record, parts: &BTreeMap<usize, Record>) -> bool {
+    std::iter::once(root).chain(parts.values()).flat_map(|record| &record.calls).any(|call| call.messages > 1)
+}
+
+/// As it was handed out for the recorded attempt.
+fn leased(of: &Going<'_>) -> Leased {
+    let Record { integration, replay, attempt, clock_at, .. } = of.record;
+    Leased {
+        id: DeliveryId(0),
+        integration: integration.clone(),
+        message: of.message.clone(),
+        stage: of.leg,
+        attempts: *attempt,
+        waits: 0,
+        replay: *replay,
+        first_started_at: *clock_at,
+        failing_since: None,
+        unsettled_starts: 0,
+        may_repeat: false,
+    }
+}
+
+/// Why the way ended, and in which call.
+fn failure(gathered: &Gathered, stopped: &Stopped) -> Failure {
+    let place = gathered.trace.calls.last().map_or("", |call| call.place.as_str());
+    match stopped {
+        Stopped::Failed { failure, .. } => Failure::new(place, failure),
+        Stopped::Interrupted => Failure { place: place.to_owned(), code: stopped.why().0, detail: String::new() },
+    }
+}

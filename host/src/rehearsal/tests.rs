@@ -1,0 +1,185 @@
+//! What the outside answers, and what is told of what differs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::compare::{Verdict, compare};
+use super::gone::{Asking, Content, Failure, Gone, SinkEnd, Steps, Sunk};
+use super::outside::{Met, Outside};
+use crate::alias::{Alias, Auth, Sender};
+use crate::capability::egress::{Egress, EgressError, EgressRequest};
+use crate::capability::heard::{Answered, Asked, Heard, Read};
+use crate::clock::{Clock, ManualClock, Timestamp, within};
+use crate::integration::ReleaseId;
+use crate::message::Headers;
+use crate::message_store::KeyValueRead;
+
+const START: Timestamp = Timestamp(1_700_000_000_000);
+
+fn alias() -> Alias {
+    Alias {
+        name: "crm".into(),
+        owner: None,
+        url: Some("http://crm.example/".parse().unwrap()),
+        auth: Auth::None,
+        rate: Vec::new(),
+        expired_when: None,
+        stale_if_error: None,
+        network: Vec::new(),
+        ca_file: None,
+        authorities: None,
+        proxy: None,
+        verify: None,
+    }
+}
+
+/// A request as it was made, answered with its own number.
+fn asked(path: &str, body: &str, status: u16) -> Asked {
+    let response = Answered::Response { status, headers: Vec::new(), body: Bytes::new(), wait_ms: None, is_down: false, stale: None };
+    Asked {
+        slot: "target".into(),
+        alias: "crm".into(),
+        method: "POST".into(),
+        path: path.into(),
+        headers: Vec::new(),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        idempotency_key: "key".into(),
+        together: 0,
+        took_ms: 0,
+        answer: Some(response),
+    }
+}
+
+fn request(path: &str, body: &str) -> EgressRequest {
+    EgressRequest {
+        sender: Sender { integration: "orders".into(), message: 1 },
+        method: "POST".into(),
+        path: path.into(),
+        headers: Vec::new(),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        idempotency_key: "key".into(),
+        timeout: Duration::from_secs(1),
+    }
+}
+
+fn outside(requests: Vec<Asked>, reads: Vec<Read>) -> Arc<Outside> {
+    let aliases = Arc::new(BTreeMap::from([("crm".to_owned(), alias())]));
+    let heard = Heard { requests, reads, is_cut: false };
+    Outside::of([&heard], &aliases, &Arc::new(ManualClock::at(START)))
+}
+
+/// The numbers that requests are answered with; 0 where none is known.
+async fn answers(outside: &Outside, requests: &[(&str, &str)]) -> Vec<u16> {
+    let mut answers = Vec::new();
+    for (path, body) in requests {
+        answers.push(outside.send("crm", &[], request(path, body)).await.map_or(0, |response| response.status));
+    }
+    answers
+}
+
+#[tokio::test]
+async fn a_request_is_answered_as_the_same_one_was_whatever_the_order() {
+    let outside = outside(vec![asked("/a", "1", 201), asked("/a", "2", 202), asked("/b", "1", 203)], Vec::new());
+    assert_eq!(answers(&outside, &[("/b", "1"), ("/a", "2"), ("/a", "1")]).await, [203, 202, 201]);
+    assert!(outside.noted().requests.iter().all(|(_, met)| matches!(met, Met::Recorded(_))));
+}
+
+#[tokio::test]
+async fn another_body_is_answered_as_the_one_in_its_place_and_takes_no_others_answer() {
+    let outside = outside(vec![asked("/a", "1", 201), asked("/a", "2", 202), asked("/a", "3", 203)], Vec::new());
+    assert_eq!(answers(&outside, &[("/a", "1"), ("/a", "other"), ("/a", "3")]).await, [201, 202, 203]);
+}
+
+#[tokio::test]
+async fn what_nobody_asked_before_has_no_answer() {
+    let outside = outside(vec![asked("/a", "1", 201)], Vec::new());
+    assert_eq!(answers(&outside, &[("/a", "1"), ("/a", "1"), ("/a?page=2", "1")]).await, [201, 0, 0]);
+    let denied = outside.send("erp", &[], request("/a", "1")).await;
+    assert_eq!(denied, Err(EgressError::Denied("there is no alias erp".into())));
+    let met: Vec<Met> = outside.noted().requests.into_iter().map(|(_, met)| met).collect();
+    assert_eq!(met, [Met::Recorded(0), Met::Unknown, Met::Unknown, Met::Denied]);
+}
+
+#[tokio::test]
+async fn a_call_whose_answer_never_came_runs_out_of_time_again() {
+    let clock = Arc::new(ManualClock::at(START));
+    let heard = Heard { requests: vec![Asked { answer: None, ..asked("/a", "1", 200) }], reads: Vec::new(), is_cut: false };
+    let outside = Outside::of([&heard], &Arc::new(BTreeMap::from([("crm".to_owned(), alias())])), &clock);
+    let waits = outside.send("crm", &[], request("/a", "1"));
+    assert_eq!(within(&*clock, Duration::from_secs(30), waits).await, None);
+    assert!(clock.now() > START);
+}
+
+#[tokio::test]
+async fn key_value_data_reads_as_it_read_then() {
+    let value = |key: &str, value: Option<&[u8]>| Read::Value { key: key.into(), value: value.map(<[u8]>::to_vec) };
+    let keys = Read::Keys { prefix: "p/".into(), after: None, most: 3, keys: vec!["p/a".into(), "p/b".into(), "p/c".into()] };
+    let outside = outside(Vec::new(), vec![value("n", Some(b"1")), value("gone", None), value("n", Some(b"2")), keys, Read::UsedBytes(7)]);
+    let mut read = Vec::new();
+    for key in ["n", "n", "n", "gone", "never"] {
+        read.push(outside.get("orders", key, START).await.unwrap());
+    }
+    assert_eq!(read, [Some(b"1".to_vec()), Some(b"2".to_vec()), Some(b"2".to_vec()), None, None]);
+    assert_eq!(outside.list("orders", "p/", None, 2, START).await.unwrap(), ["p/a", "p/b"]);
+    assert_eq!(outside.list("orders", "p/", None, 9, START).await.unwrap(), Vec::<String>::new(), "more than were asked for then");
+    assert_eq!(outside.used_bytes("orders").await.unwrap(), 7);
+    assert_eq!(outside.noted().unknown_reads, ["the value of `never`", "the keys that start with `p/`"]);
+}
+
+fn content(body: &str) -> Content {
+    Content { content_type: "application/json".into(), headers: Headers::default(), body: Bytes::copy_from_slice(body.as_bytes()) }
+}
+
+fn failure(code: &str) -> Failure {
+    Failure { place: "sink".into(), code: code.into(), detail: String::new() }
+}
+
+/// A message that was made into `body`, and the sink's word on it.
+fn gone(body: &str, end: SinkEnd) -> Gone {
+    let sunk = Sunk { end, asked: Asking::default() };
+    Gone { made: vec![content(body)], sinks: BTreeMap::from([(0, sunk)]), ..Gone::default() }
+}
+
+fn delivered() -> SinkEnd {
+    SinkEnd::Delivered { receipt: json!({ "remote-id": "1", "remote-version": null, "detail": null }) }
+}
+
+fn verdict(before: &Gone, after: &Gone) -> (Verdict, Vec<(String, String)>) {
+    let told = compare(before, after, ReleaseId("00".repeat(32)));
+    (told.verdict, told.changes.into_iter().map(|change| (change.of, change.path)).collect())
+}
+
+#[test]
+fn what_fails_where_it_did_not_is_told_before_what_differs() {
+    let (well, ill) = (gone("{}", delivered()), gone("{}", SinkEnd::Failed(failure("no"))));
+    assert_eq!(verdict(&well, &well), (Verdict::Same, Vec::new()));
+    assert_eq!(verdict(&well, &ill), (Verdict::NewlyFailing, Vec::new()));
+    assert_eq!(verdict(&ill, &well), (Verdict::NewlyPassing, Vec::new()));
+    assert_eq!(verdict(&ill, &ill), (Verdict::Same, Vec::new()));
+    let otherwise = gone("{}", SinkEnd::Failed(failure("never")));
+    assert_eq!(verdict(&ill, &otherwise), (Verdict::Changed, vec![("failure".into(), "code".into())]));
+    let stopped = Gone { steps: Steps::Failed(failure("no")), ..Gone::default() };
+    assert_eq!(verdict(&well, &stopped).0, Verdict::NewlyFailing);
+}
+
+#[test]
+fn fields_of_json_are_told_and_of_other_bodies_that_they_differ() {
+    let before = gone(r#"{"a":1,"b":[1,2]}"#, delivered());
+    let changed = |body: &str| verdict(&before, &gone(body, delivered()));
+    let output = |path: &str| ("output".to_owned(), path.to_owned());
+    assert_eq!(changed(r#"{"a":1,"b":[1,3],"c":0}"#), (Verdict::Changed, vec![output("/b/1"), output("/c")]));
+    assert_eq!(changed(r#"{"a":1, "b":[1,2]}"#), (Verdict::Changed, vec![output("body")]), "another layout is another body");
+    assert_eq!(changed("a;1"), (Verdict::Changed, vec![output("body")]));
+    let two = Gone { made: vec![content("{}"), content("{}")], ..Gone::default() };
+    assert!(verdict(&before, &two).1.contains(&output("")), "two messages in the place of one");
+}
+
+#[test]
+fn a_skip_in_the_place_of_a_delivery_is_a_change() {
+    let skipped = gone("{}", SinkEnd::Skipped { code: "test".into(), detail: String::new() });
+    assert_eq!(verdict(&gone("{}", delivered()), &skipped), (Verdict::Changed, vec![("outcome".into(), String::new())]));
+}
