@@ -47,7 +47,7 @@ fn a_plan_says_in_words_what_a_release_newly_asks_for() {
         "stamp 2.0.0 newly asks: `key-value`; it could keep parts of the messages it is given, for itself; 1.0.0 did not",
         "stamp 2.0.0 newly asks: `queue`",
         "its plugins may use more CPU time: 5s a call in place of 1s",
-        "anybody may send to the webhook /open",
+        "what anybody sends to webhook /open newly comes in: nothing is verified there",
     ] {
         assert!(plan.contains(told), "{told}: {plan}");
     }
@@ -74,6 +74,19 @@ fn a_plan_says_in_words_what_a_release_newly_asks_for() {
     );
     stamped.workspace.write("integrations/second.toml", &other.replace("{ alias = \"audit\", allow = [\"POST /orders\"] }", "\"audit\""));
     assert!(stamped.said(&["deploy", "second", "--plan"], 0).contains("slot `target`: any request"));
+
+    // What comes in, what it no longer passes through, where it goes: nobody reads another's messages unnoticed.
+    let feeds = "[integration]\ndescription = \"d\"\nowner = { team = \"t\", contact = \"c\" }\n[[source]]\nwebhook = { path = \"/secret\", verify = \"none\" }\n[sink]\nchannel = \"secret\"\n";
+    let reads = other.replace("[sink]", "[[source]]\nchannel = \"secret\"\n[sink]");
+    stamped.workspace.write("integrations/feeds.toml", feeds).write("integrations/second.toml", &reads);
+    let plan = stamped.said(&["deploy", "feeds", "second", "--plan"], 0);
+    for told in ["what comes out newly goes to the channel secret", "what is on channel secret newly comes in, and goes wherever its plugins send"] {
+        assert!(plan.contains(told), "{told}: {plan}");
+    }
+    stamped.becomes(1, "");
+    edit(&stamped, |text| text.replace("[[step]]\nplugin = \"stamp@1\"\nconfig = { stamp = \"1\" }\n", ""));
+    let plan = stamped.said(&["deploy", "stamped", "--plan"], 0);
+    assert!(plan.contains("messages do not pass through stamp any more"), "{plan}");
 }
 
 #[test]

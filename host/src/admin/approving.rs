@@ -123,7 +123,8 @@ pub async fn approve(
 ) -> Result<Response<Body>, Refusal> {
     let name = named(name)?;
     let ApproveRequest { release, note } = api.json(request).await?;
-    let (release, note) = (prefix(&release)?, why(&note)?);
+    let note = why(&note).map_err(|refusal| Refusal { detail: refusal.detail.replacen("`reason`", "`note`", 1), ..refusal })?;
+    let release = prefix(&release)?;
     let parts = api.parts.clone();
     let done = to_its_end(async move {
         let environment = parts.environment.running().await;

@@ -30,8 +30,10 @@ const COMPONENT_LIMITS: BodyLimits = BodyLimits { bytes: COMPONENT_BYTES_MAX, wi
 pub const SIGNATURE_HEADER: &str = "lockgate-signature";
 /// What nobody pins may wait so long to be pinned.
 const UNPINNED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// Components that nothing pins, at most.
-const UNPINNED_MAX: usize = 64;
+/// Components that nothing pins, at most; then the oldest gives way.
+const UNPINNED_MAX: usize = 256;
+/// One that was sent just now does not give way: what it is for is on its way.
+const STAYS_FOR: Duration = Duration::from_secs(120);
 
 /// Keeps a component under its digest, for releases to pin. It is not looked at before one does.
 pub async fn put(
@@ -46,15 +48,17 @@ pub async fn put(
     if sha256_hex(&body.bytes) != digest {
         return Err(wrong(format!("the body has the digest {}, and not {digest}", sha256_hex(&body.bytes))));
     }
+    if !wasmparser::Parser::is_component(&body.bytes) {
+        return Err(wrong("the body is no Wasm component"));
+    }
     let pinned = api.parts.store.releases().pinned().await.map_err(|error| refusal(&error))?;
     let data = api.parts.data.clone();
     let kept = to_its_end(async move {
         let keep = move || {
-            let unpinned = plugin_files::clear_unpinned(&data, &pinned, UNPINNED_FOR);
-            if unpinned >= UNPINNED_MAX && !plugin_files::has(&data, &digest) {
+            let is_new = !plugin_files::has(&data, &digest);
+            if is_new && !plugin_files::make_room(&data, &pinned, UNPINNED_MAX, (UNPINNED_FOR, STAYS_FOR)) {
                 return Ok(None);
             }
-            let is_new = !plugin_files::has(&data, &digest);
             plugin_files::keep(&data, &digest, &body.bytes, signature.as_ref())?;
             reached(CrashPoint::PluginKept);
             Ok(Some((digest, body.bytes.len(), is_new)))
@@ -110,6 +114,6 @@ fn signature(headers: &HeaderMap) -> Result<Option<Signature>, Refusal> {
 }
 
 fn too_many() -> Refusal {
-    let detail = format!("{UNPINNED_MAX} components were sent that no release pins; deploy what they are for, or wait a day");
-    Refusal::new(StatusCode::TOO_MANY_REQUESTS, Code::PluginsLacking, detail).retry_after(Duration::from_secs(60 * 60))
+    let detail = format!("{UNPINNED_MAX} components were sent in two minutes that no release pins; try again then");
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, Code::PluginsLacking, detail).retry_after(STAYS_FOR)
 }

@@ -132,8 +132,11 @@ pub(crate) async fn listing(parts: &ApiParts, name: &str) -> Result<Listing, Sto
 fn listed(row: &StoredRelease, state: &'static str, earlier: Option<&StoredRelease>) -> Listed {
     let changed = earlier.map(|earlier| Changed {
         since: earlier.id.clone(),
-        file: changes(&earlier.release.file, &row.release.file).into_iter().map(|change| change.key).collect(),
-        plugins: row.release.plugins.iter().filter(|plugin| !earlier.release.plugins.contains(plugin)).cloned().collect(),
+        file: match (&earlier.file, &row.file) {
+            (Some(before), Some(after)) => changes(before, after).into_iter().map(|change| change.key).collect(),
+            _ => vec!["its file, which is too long to be compared here".to_owned()],
+        },
+        plugins: row.plugins.iter().filter(|plugin| !earlier.plugins.contains(plugin)).cloned().collect(),
     });
     let activated = row.activated.as_ref();
     Listed {
@@ -144,7 +147,7 @@ fn listed(row: &StoredRelease, state: &'static str, earlier: Option<&StoredRelea
         activated_at: activated.map(|activated| activated.at),
         activated_by: activated.and_then(|activated| activated.who.clone()),
         how: activated.map(|activated| activated.how.clone()),
-        plugins: row.release.plugins.clone(),
+        plugins: row.plugins.clone(),
         changed,
     }
 }

@@ -34,6 +34,8 @@ use crate::releases::live::{Changing, NotSwitched};
 /// A whole workspace at once.
 const RELEASES_LIMITS: BodyLimits = BodyLimits { bytes: 16 * 1024 * 1024, within: Duration::from_secs(60) };
 const RELEASES_MAX: usize = 4096;
+/// As of a file in a workspace.
+const FILE_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -122,6 +124,9 @@ pub async fn deploy(State(api): State<Arc<Api>>, who: Who, request: Request) -> 
     for Asked { integration, file, plugins, replaces } in asked.releases {
         if wanted.iter().any(|other: &Wanted| other.release.integration == integration) {
             return Err(wrong(format!("`releases`: {integration} is there twice")));
+        }
+        if file.len() > FILE_BYTES_MAX {
+            return Err(wrong(format!("`file` of {integration}: at most {FILE_BYTES_MAX} bytes")));
         }
         wanted.push(Wanted { release: Release { integration, file, plugins }, replaces });
     }

@@ -15,7 +15,7 @@ use super::Common;
 use super::event_stream::EventStream;
 use crate::admin;
 use crate::clock::{SystemClock, within};
-use crate::config::workspace::read_files;
+use crate::config::workspace::read_host;
 use crate::problem::{Code, Problem};
 
 /// How long a host may take to answer a command.
@@ -55,7 +55,12 @@ impl Answer {
 impl Client {
     /// The host named by `--host`, or the one that runs on the workspace's data folder.
     pub fn find(common: &Common) -> Result<Self, Problem> {
-        Self::of(common, data_folder(common))
+        // Whoever names the host and a token needs no workspace, whatever is wrong with it.
+        let data = match data_folder(common) {
+            Err(problem) if common.host.is_none() || common.token.is_none() => return Err(problem),
+            found => found.unwrap_or_default(),
+        };
+        Self::of(common, data)
     }
 
     /// The host named by `--host`, or the one that runs on the data folder `data`.
@@ -235,8 +240,13 @@ fn with_problems(mut detail: String, problems: &Value) -> String {
 }
 
 /// Where the workspace's host keeps its data; none if the folder is no workspace.
-fn data_folder(common: &Common) -> Option<PathBuf> {
-    read_files(&common.directory).ok().map(|(host, _)| host.data)
+///
+/// # Errors
+/// The first mistake in lockgate.toml; those of other files are not this one's to tell.
+fn data_folder(common: &Common) -> Result<Option<PathBuf>, Problem> {
+    let internal = || Problem::new(Code::Internal, "lockgate.toml cannot be read");
+    let host = read_host(&common.directory).map_err(|problems| problems.0.into_iter().next().unwrap_or_else(internal))?;
+    Ok(host.map(|host| host.data))
 }
 
 /// `path`, which has a query, with those of `filters` that have a value.

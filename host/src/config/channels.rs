@@ -9,8 +9,9 @@ use super::reader::nearest;
 use crate::integration::{Entry, Grant, Sink};
 use crate::problem::{Code, Location, Problem, Problems};
 
-/// Reports channels that are written and never read, or read and never written, and circles.
-pub fn check_channels(integrations: &[IntegrationFile], problems: &mut Problems) {
+/// Reports channels that are written and never read, or read and never written, and circles. Where they are deployed one after the other
+/// (`is_whole` is false), who writes may come later; who reads may not, or messages would go to nobody.
+pub fn check_channels(integrations: &[IntegrationFile], is_whole: bool, problems: &mut Problems) {
     let reads: Vec<_> = integrations.iter().flat_map(reads_of).collect();
     let writes: Vec<_> = integrations.iter().filter_map(write_of).collect();
     let read: BTreeSet<&str> = reads.iter().map(|(channel, _)| *channel).collect();
@@ -25,7 +26,7 @@ pub fn check_channels(integrations: &[IntegrationFile], problems: &mut Problems)
     // A plugin that may use the queue can write to any channel; which ones is not known before it runs.
     let plugin_may_write = integrations.iter().any(|file| file.integration.uses().any(|(_, step)| step.grants.contains(&Grant::Queue)));
     for (channel, place) in &reads {
-        if !written.contains(channel) && !plugin_may_write {
+        if is_whole && !written.contains(channel) && !plugin_may_write {
             let example = format!("[sink] with `channel = \"{channel}\"`");
             problems.push(lonely(channel, "no integration writes", &example, &written, place));
         }

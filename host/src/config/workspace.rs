@@ -54,7 +54,7 @@ impl Workspace {
         let environment = keep(problems, read_environment(dir, environment));
         let (host, integrations) = files?;
         let workspace = Self { dir: dir.to_owned(), host, integrations, environment: environment? };
-        workspace.cross_check(problems);
+        workspace.cross_check(true, problems);
         Some(workspace)
     }
 
@@ -73,21 +73,21 @@ impl Workspace {
         requirements(&self.integrations)
     }
 
-    /// What is wrong between its files, each right in itself.
+    /// What is wrong between its files, each right in itself, where others may still come that belong to them.
     pub fn mistakes(&self) -> Problems {
         let mut problems = Problems::default();
-        self.cross_check(&mut problems);
+        self.cross_check(false, &mut problems);
         problems
     }
 
-    fn cross_check(&self, problems: &mut Problems) {
+    fn cross_check(&self, is_whole: bool, problems: &mut Problems) {
         for file in &self.integrations {
             self.check_aliases(file, problems);
             self.check_values(file, problems);
         }
         self.check_alias_sections(problems);
         check_webhooks(&self.integrations, problems);
-        check_channels(&self.integrations, problems);
+        check_channels(&self.integrations, is_whole, problems);
         limits::check(&self.integrations, &self.host.call_limits, problems);
         problems.0.sort_by(|a, b| a.location.cmp(&b.location));
     }
@@ -230,6 +230,18 @@ pub fn read_files(dir: &Path) -> Result<(HostConfig, Vec<IntegrationFile>), Prob
         Some(host) => problems.or((host.under(dir), integrations)),
         None => Err(problems),
     }
+}
+
+/// The host file of `dir` alone, for what needs nothing else; none where `dir` is no workspace.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn read_host(dir: &Path) -> Result<Option<HostConfig>, Problems> {
+    let path = dir.join("lockgate.toml");
+    if is_there(&path) {
+        return read_text(&path).and_then(|text| HostConfig::parse(&path, &text)).map(|host| Some(host.under(dir)));
+    }
+    Ok(is_there(&dir.join("integrations")).then(|| HostConfig::default().under(dir)))
 }
 
 /// The environment `name` of `dir`.

@@ -1,5 +1,5 @@
 //! What a release may do that the one before could not, in words a person can approve: new requests, grants and bindings, wider ones, higher
-//! limits, and webhooks that nobody has to sign any more.
+//! limits; what newly comes in, what it no longer passes through, and where it newly goes.
 //!
 //! What is compared is what the integration gives its plugins; what they ask for without being given it does not run, and `check` says so.
 
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Active;
 use super::fits::FactsByDigest;
 use crate::config::limits::shown;
-use crate::integration::{Allow, Binding, CallLimits, Entry, Grant, Integration, Limit, PinnedPlugin, Step};
+use crate::integration::{Allow, Beginning, Binding, CallLimits, Entry, Grant, Integration, Limit, PinnedPlugin, Sink, Source, Step};
 use crate::plugin::component::ImportKind;
 use crate::printable::on_one_line;
 
@@ -34,8 +34,10 @@ pub fn newly(before: Option<&Active>, after: &Active, facts: &FactsByDigest, cei
         let newly = Newly { plugin, before, was: before.unwrap_or(&none), is: given };
         newly.say(&mut said);
     }
-    said.extend(limits(before.map(|before| &before.integration), &after.integration, ceiling));
-    said.extend(unsigned(before.map(|before| &before.integration), &after.integration));
+    said.extend(other_bytes(before, after));
+    let before = before.map(|before| &before.integration);
+    said.extend(limits(before, &after.integration, ceiling));
+    said.extend(flows(before, &after.integration));
     said
 }
 
@@ -150,16 +152,68 @@ fn limits(before: Option<&Integration>, after: &Integration, ceiling: &CallLimit
     higher.map(said).collect()
 }
 
-/// Webhooks whose senders need not prove who they are.
-fn unsigned(before: Option<&Integration>, after: &Integration) -> Vec<String> {
-    fn open(of: &Integration) -> BTreeSet<&str> {
-        let paths = of.sources.iter().filter_map(|source| match &source.entry {
-            Entry::Webhook { path, verify: None, .. } => Some(path.as_str()),
-            _ => None,
-        });
-        paths.collect()
+/// Plugins that are others than before under the name and version they had.
+fn other_bytes(before: Option<&Active>, after: &Active) -> Vec<String> {
+    let was: BTreeSet<&PinnedPlugin> = before.into_iter().flat_map(|before| &before.release.plugins).collect();
+    let same = |plugin: &&&PinnedPlugin| was.iter().any(|was| was.name == plugin.name && was.version == plugin.version);
+    let is: BTreeSet<&PinnedPlugin> = after.release.plugins.iter().collect();
+    let said = |plugin: &&PinnedPlugin| {
+        format!("{} {} is another component than before under the same version", on_one_line(&plugin.name), plugin.version)
+    };
+    is.iter().filter(|plugin| !was.contains(*plugin)).filter(same).map(said).collect()
+}
+
+/// What newly comes in, what it no longer passes through, and where it newly goes within the host.
+fn flows(before: Option<&Integration>, after: &Integration) -> Vec<String> {
+    let mut said: Vec<String> = after.sources.iter().filter_map(|source| comes_in(before, source)).collect();
+    if let Some(before) = before {
+        let left: Vec<&str> = before
+            .steps
+            .iter()
+            .map(|step| step.plugin.as_str())
+            .filter(|plugin| !after.steps.iter().any(|step| step.plugin == *plugin))
+            .collect();
+        said.extend(
+            left.iter()
+                .map(|plugin| format!("messages do not pass through {} any more: what it left out of them goes on", on_one_line(plugin))),
+        );
     }
-    let was = before.map(open).unwrap_or_default();
-    let said = |path: &str| format!("anybody may send to the webhook {}: nothing is verified there", on_one_line(path));
-    open(after).difference(&was).map(|path| said(path)).collect()
+    if let Sink::Channel(channel) = &after.sink
+        && before.is_none_or(|before| before.sink != after.sink)
+    {
+        said.push(format!("what comes out newly goes to the channel {}, for all that read it", on_one_line(channel)));
+    }
+    said
+}
+
+/// What is newly said of a source: that it is new, or lets in what it did not.
+fn comes_in(before: Option<&Integration>, source: &Source) -> Option<String> {
+    let origin = on_one_line(&source.entry.origin());
+    let known = before.and_then(|before| before.sources.iter().find(|known| known.entry.origin() == source.entry.origin()));
+    match (known.map(|known| &known.entry), &source.entry) {
+        (None, Entry::Webhook { verify: None, .. }) => {
+            Some(format!("what anybody sends to {origin} newly comes in: nothing is verified there"))
+        }
+        (None, Entry::Webhook { .. } | Entry::Channel { .. }) => {
+            Some(format!("what is on {origin} newly comes in, and goes wherever its plugins send"))
+        }
+        // What a poll may fetch is said of its plugin; a schedule has nothing in it.
+        (None, Entry::Poll(_) | Entry::Schedule(_)) => None,
+        (Some(Entry::Webhook { verify: was, when: before, .. }), Entry::Webhook { verify: is, when: after, .. }) => {
+            match (was == is, before == after) {
+                (true, true) => None,
+                (false, _) => {
+                    let by = |verify: &Option<String>| {
+                        verify.as_deref().map_or_else(|| "nothing".to_owned(), |alias| format!("alias `{}`", on_one_line(alias)))
+                    };
+                    Some(format!("{origin} is verified by {} in place of {}", by(is), by(was)))
+                }
+                (true, false) => Some(format!("{origin} lets in other messages than before: its `when` is another")),
+            }
+        }
+        (Some(Entry::Channel { from: was, .. }), Entry::Channel { from: is, .. }) if was != is && *is == Beginning::Earliest => {
+            Some(format!("{origin} is read from its beginning"))
+        }
+        (Some(_), _) => None,
+    }
 }

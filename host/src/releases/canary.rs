@@ -47,6 +47,10 @@ impl Changing<'_> {
             return Err(NotSwitched::Conflict(problem));
         }
         let name = &switch.after.integration.name;
+        if self.releases().is_leaving(name) {
+            let problem = Problem::new(Code::CanaryRefused, format!("{name} is being retired, and takes nothing new that could be tried"));
+            return Err(NotSwitched::Conflict(problem.fix(format!("`lockgate resume {name}` first, or deploy it without --canary"))));
+        }
         let Some(running) = self.releases().catalog().canary(name) else { return Ok(()) };
         let message = format!("{name} tries release {} already", running.candidate.release.short());
         let fix = format!("`lockgate canary finish {name}` or `lockgate canary abort {name}` first");
@@ -72,6 +76,8 @@ impl Changing<'_> {
     pub async fn start_canary(&self, switch: &Switch, share: u32, who: &str, note: Note) -> Result<(), NotSwitched> {
         let releases = self.releases();
         let name = &switch.after.integration.name;
+        // Nobody retires it between the look and the deed.
+        let _retiring = releases.retiring().await;
         self.may_try(switch)?;
         self.keep(std::slice::from_ref(switch), who).await?;
         let at = releases.clock().now();

@@ -32,7 +32,7 @@ pub(super) fn fit(
     problems.or(())?;
     let files = new.iter().chain(others.iter().copied()).map(file).collect::<Result<Vec<_>, _>>()?;
     let workspace = Workspace { dir: std::path::PathBuf::new(), host: host.clone(), integrations: files, environment: environment.clone() };
-    let mut problems = workspace.mistakes();
+    let mut problems = Problems(workspace.mistakes().0.into_iter().map(|problem| of_the_host(problem, environment)).collect());
     let requirements = workspace.requirements();
     let of_step = |step: &Step| facts_of(&workspace, new, step, facts);
     problems.0.extend(check(&workspace, &of_step).0);
@@ -46,6 +46,17 @@ pub(super) fn fit(
     };
     problems.0.extend(pinned.into_iter().filter_map(wanted));
     problems.or(())
+}
+
+/// What the environment lacks is to be mended where the host runs: the file that is beside the release may have it.
+fn of_the_host(problem: Problem, environment: &EnvironmentFile) -> Problem {
+    match problem.code {
+        Code::UnknownAlias | Code::UnknownValue | Code::MissingKey => {
+            let name = &environment.environment.name;
+            problem.fix(format!("add it to environments/{name}.toml, then `lockgate env apply`, then deploy again"))
+        }
+        _ => problem,
+    }
 }
 
 fn file(active: &Active) -> Result<IntegrationFile, Problems> {

@@ -171,6 +171,11 @@ impl LiveReleases {
         self.parts.retirements.has(integration)
     }
 
+    /// Keeps everybody from retiring anything.
+    pub(super) async fn retiring(&self) -> MutexGuard<'_, ()> {
+        self.parts.retirements.change().await
+    }
+
     /// What is active, those that are being retired counted.
     pub(super) async fn active(&self) -> Result<Vec<Active>, NotSwitched> {
         let stored = self.parts.store.releases().active().await?;

@@ -56,23 +56,28 @@ pub fn read_with_signature(data: &Path, digest: &str) -> Option<(Vec<u8>, Option
     Some((bytes, Signature::beside(&path).ok().flatten()))
 }
 
-/// Takes away components that are older than `longer_than` and not among `pinned`. Gives how many are left that are not.
-pub fn clear_unpinned(data: &Path, pinned: &BTreeSet<String>, longer_than: Duration) -> usize {
-    let mut left = 0;
+/// Makes room for one more component that is not among `pinned`, of which there are `most`: those older than the first of the times go, and
+/// then the oldest, if it is older than the second. False where there is no room.
+pub fn make_room(data: &Path, pinned: &BTreeSet<String>, most: usize, (gone_after, stays_for): (Duration, Duration)) -> bool {
+    let mut unpinned: Vec<(Duration, String)> = Vec::new();
     for entry in std::fs::read_dir(folder(data)).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let Some(digest) = name.strip_suffix(".wasm").filter(|digest| !pinned.contains(*digest)) else { continue };
         let age = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|modified| modified.elapsed().ok());
-        if age.is_some_and(|age| age > longer_than) {
-            let path = path(data, digest);
-            // Who put it there sends it again, where it is wanted after all.
-            drop(std::fs::remove_file(Signature::path_of(&path)));
-            drop(std::fs::remove_file(path));
-        } else {
-            left += 1;
-        }
+        unpinned.push((age.unwrap_or_default(), digest.to_owned()));
     }
-    left
+    unpinned.sort();
+    while let Some((age, digest)) = unpinned.last() {
+        if *age <= gone_after && (unpinned.len() < most || *age <= stays_for) {
+            break;
+        }
+        let path = path(data, digest);
+        // Who put it there sends it again, where it is wanted after all.
+        drop(std::fs::remove_file(Signature::path_of(&path)));
+        drop(std::fs::remove_file(path));
+        unpinned.pop();
+    }
+    unpinned.len() < most
 }
 
 /// The component of a pinned plugin, if it may run: its digest checked, and that `trust` admits it with the signature that is kept.
@@ -118,6 +123,31 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nothing_pins_gives_way_the_oldest_first_and_not_what_came_just_now() {
+        let data = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            keep(data.path(), name, name.as_bytes(), None).unwrap();
+        }
+        let hour = std::time::Duration::from_secs(3600);
+        let age = |name: &str, hours: u32| {
+            let file = std::fs::File::options().write(true).open(path(data.path(), name)).unwrap();
+            let modified = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(modified - hour * hours).unwrap();
+        };
+        age("a", 5);
+        age("b", 2);
+        let pinned = BTreeSet::from(["a".to_owned()]);
+        let there = |name: &str| has(data.path(), name);
+        // Two are not pinned: with room for two, the older one has to go, and for one neither may.
+        assert!(make_room(data.path(), &pinned, 2, (hour * 24, hour)));
+        assert!(there("a") && !there("b") && there("c"));
+        assert!(!make_room(data.path(), &pinned, 1, (hour * 24, hour)), "what came just now stays");
+        age("c", 30);
+        assert!(make_room(data.path(), &pinned, 9, (hour * 24, hour)));
+        assert!(there("a") && !there("c"), "what nobody pinned for a day goes");
+    }
 
     #[test]
     fn a_damaged_file_is_refused_and_mended_by_keeping_it_again() {

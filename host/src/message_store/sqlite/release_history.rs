@@ -5,16 +5,20 @@ use rusqlite::{Connection, OptionalExtension};
 use super::releases::Releases;
 use super::rows;
 use crate::clock::Timestamp;
-use crate::integration::{Release, ReleaseId};
+use crate::integration::{PinnedPlugin, Release, ReleaseId};
 use crate::message_store::StoreError;
 
 /// Releases that are listed at once.
-const LISTED_MAX: i64 = 200;
+const LISTED_MAX: i64 = 100;
+/// A longer file is not looked into where releases are listed: whoever lists them holds all of them at once.
+const FILE_BYTES_MAX: i64 = 64 * 1024;
 
 /// A release of an integration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRelease {
-    pub release: Release,
+    pub plugins: Vec<PinnedPlugin>,
+    /// The text of its file; none where it is long.
+    pub file: Option<String>,
     pub id: ReleaseId,
     pub stored_at: Timestamp,
     /// Who brought it first; none for those that came before that was written down.
@@ -38,20 +42,22 @@ impl Releases {
         let integration = integration.to_owned();
         let read = move |connection: &Connection| {
             let mut find = connection.prepare_cached(
-                "SELECT r.content, r.id, r.stored_at, r.author, r.id = coalesce(c.release, ''), a.at, a.who, a.how
+                "SELECT json_extract(r.content, '$.plugins'), r.id, r.stored_at, r.author, r.id = coalesce(c.release, ''), a.at, a.who, a.how,
+                        CASE WHEN length(r.content) <= ?3 THEN json_extract(r.content, '$.file') END
                  FROM release r
                  LEFT JOIN activation a ON a.seq = (SELECT max(seq) FROM activation WHERE integration = r.integration AND release = r.id)
                  LEFT JOIN active_release c ON c.integration = r.integration
                  WHERE r.integration = ?1 ORDER BY coalesce(a.at, r.stored_at) DESC, coalesce(a.seq, 0) DESC LIMIT ?2",
             )?;
-            let found = find.query_map((&integration, LISTED_MAX), |row| {
+            let found = find.query_map((&integration, LISTED_MAX, FILE_BYTES_MAX), |row| {
                 let activated = row.get::<_, Option<i64>>(5)?.map(|at| (Timestamp(at), row.get(6), row.get(7)));
                 let activated = match activated {
                     Some((at, who, how)) => Some(Activated { at, who: who?, how: how? }),
                     None => None,
                 };
                 Ok(StoredRelease {
-                    release: rows::json(row, 0)?,
+                    plugins: rows::json(row, 0)?,
+                    file: row.get(8)?,
                     id: ReleaseId(row.get(1)?),
                     stored_at: Timestamp(row.get(2)?),
                     author: row.get(3)?,
@@ -64,13 +70,13 @@ impl Releases {
         self.inner.people.read(read).await
     }
 
-    /// The release that was active before the one that is; none where there was none.
+    /// The release that was active before the one that is, or last where none is; none where there was none.
     pub async fn before_the_active(&self, integration: &str) -> Result<Option<ReleaseId>, StoreError> {
         let integration = integration.to_owned();
         let read = move |connection: &Connection| {
             let mut find = connection.prepare_cached(
                 "SELECT release FROM activation
-                 WHERE integration = ?1 AND release <> (SELECT release FROM active_release WHERE integration = ?1)
+                 WHERE integration = ?1 AND release <> coalesce((SELECT release FROM active_release WHERE integration = ?1), '')
                  ORDER BY seq DESC LIMIT 1",
             )?;
             Ok(find.query_row([&integration], |row| row.get(0).map(ReleaseId)).optional()?)
