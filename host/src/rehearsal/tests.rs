@@ -10,12 +10,14 @@ use serde_json::json;
 use super::compare::{Verdict, compare};
 use super::gone::{Asking, Content, Failure, Gone, SinkEnd, Steps, Sunk};
 use super::outside::{Met, Outside};
+use super::page::page;
+use super::report::{Candidate, Report};
 use crate::alias::{Alias, Auth, Sender};
 use crate::capability::egress::{Egress, EgressError, EgressRequest};
 use crate::capability::heard::{Answered, Asked, Heard, Read};
 use crate::clock::{Clock, ManualClock, Timestamp, within};
 use crate::integration::ReleaseId;
-use crate::message::Headers;
+use crate::message::{Headers, MessageId};
 use crate::message_store::KeyValueRead;
 
 const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -182,4 +184,42 @@ fn fields_of_json_are_told_and_of_other_bodies_that_they_differ() {
 fn a_skip_in_the_place_of_a_delivery_is_a_change() {
     let skipped = gone("{}", SinkEnd::Skipped { code: "test".into(), detail: String::new() });
     assert_eq!(verdict(&gone("{}", delivered()), &skipped), (Verdict::Changed, vec![("outcome".into(), String::new())]));
+}
+
+fn report() -> Report {
+    Report::of(Candidate {
+        integration: "orders".into(),
+        release: ReleaseId("00".repeat(32)),
+        environment: "test".into(),
+        plugins: Vec::new(),
+        since: "24h".into(),
+        dead_letters: false,
+    })
+}
+
+#[test]
+fn what_a_message_holds_is_text_on_the_page_whatever_it_is() {
+    let mut report = report();
+    let before = gone(r#"{"<img src=x onerror=alert(1)>":"</style><script>alert(1)</script>"}"#, delivered());
+    let after = gone(r#"{"<img src=x onerror=alert(1)>":"\u202e<b>"}"#, delivered());
+    report.add(MessageId(uuid::Uuid::nil()), compare(&before, &after, ReleaseId("00".repeat(32))));
+    let page = page(&report.sorted());
+    assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;") && page.contains("&lt;script&gt;"), "{page}");
+    for bad in ["<script", "<img", "<b>", "\u{202e}"] {
+        assert!(!page.to_lowercase().contains(bad) || bad == "<b>" && page.matches("<b>").count() == Verdict::ALL.len(), "{bad}: {page}");
+    }
+}
+
+#[test]
+fn a_message_counts_once_in_a_group_and_a_few_are_shown() {
+    let mut report = report();
+    let before = gone(r#"{"lines":[1,2,3]}"#, delivered());
+    let after = gone(r#"{"lines":[4,5,6]}"#, delivered());
+    for number in 0..5 {
+        report.add(MessageId(uuid::Uuid::from_u128(number)), compare(&before, &after, ReleaseId("00".repeat(32))));
+    }
+    let [group] = report.changes.as_slice() else { panic!("{:?}", report.changes) };
+    assert_eq!((group.path.as_str(), group.count, group.samples.len()), ("/lines/*", 5, 3));
+    assert_eq!((group.samples[0].path.as_str(), &group.samples[0].after), ("/lines/0", &Some(json!(4))));
+    assert_eq!((report.messages, report.count(Verdict::Changed), report.is_same()), (5, 5, false));
 }
