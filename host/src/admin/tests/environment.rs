@@ -167,6 +167,19 @@ async fn a_named_token_has_nothing_of_the_machine_read_that_was_not_read_before(
 }
 
 #[tokio::test]
+async fn a_number_longer_than_any_of_the_machine_hides_no_change() {
+    let scene = scene();
+    let with = |url: &str| format!("[values]\nstage = \"new\"\nother = 1\nn = 99999999999999999999999\n[alias.crm]\nurl = \"{url}\"\n");
+    let deployer = Who::named("anna", crate::admin::role::Role::Deployer, None);
+    let first = scene.live.apply(&with("http://crm.example/base"), false, &deployer).await.unwrap();
+    assert_eq!(first.changes.iter().map(|change| change.key.as_str()).collect::<Vec<_>>(), ["values.n"]);
+    let second = scene.live.apply(&with("http://elsewhere.example"), false, &deployer).await.unwrap();
+    assert_eq!((second.applied, second.changes.len()), (true, 1), "{second:?}");
+    let entries = scene.trail.page(AuditQuery { limit: 10, ..AuditQuery::default() }).await.unwrap().entries;
+    assert_eq!(entries[0].after.as_ref().unwrap()["alias.crm.url"], "\"http://elsewhere.example\"");
+}
+
+#[tokio::test]
 async fn nobody_hides_a_change_among_many_or_behind_a_long_beginning() {
     let scene = scene();
     let deployer = Who::named("anna", crate::admin::role::Role::Deployer, None);
