@@ -30,3 +30,14 @@ fn a_schema_whose_references_multiply_is_told_after_a_bounded_number_of_steps_an
     }
     place.goes_on(&host);
 }
+
+#[test]
+fn a_manifest_of_megabytes_is_refused_before_anything_reads_it() {
+    let mut place = Place::new();
+    let host = Host::start(&place.workspace);
+    place.with_hostile(&embed_manifest("hostile", &component(""), &"=\n".repeat(2 << 20)).unwrap());
+    for told in [place.refused_check(), super::told(&place.workspace.lockgate(&["inspect", "own/hostile@1.0.0.wasm"]))] {
+        assert!(told.contains("LG-2006") && told.contains("262144 are the most"), "{told}");
+    }
+    place.goes_on(&host);
+}
