@@ -19,7 +19,7 @@ use super::parameters::Parameters;
 use super::role::Role;
 use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
-use super::who::Who;
+use super::who::{Ended, Who};
 use crate::alias::secret::{SecretPlace, SecretRef, SecretSource};
 use crate::alias::vault::Vault;
 use crate::alias::{Aliases, Environment};
@@ -82,6 +82,14 @@ pub enum NotApplied {
     Wrong(Problems),
     /// It could not be entered in the audit trail.
     Store(StoreError),
+    /// The token of who asked has ended while others were at work.
+    TokenEnded,
+}
+
+impl From<Ended> for NotApplied {
+    fn from(_: Ended) -> Self {
+        Self::TokenEnded
+    }
 }
 
 impl From<Problems> for NotApplied {
@@ -129,6 +137,7 @@ impl LiveEnvironment {
     /// Everything that is wrong with it, and everything of it that what runs needs and does not find. Nothing is changed then.
     pub async fn apply(&self, text: &str, plan: bool, who: &Who) -> Result<Applied, NotApplied> {
         let mut running = self.running.lock().await;
+        who.must_last(self.parts.clock.now())?;
         let next = EnvironmentFile::parse(&self.name, format!("environments/{}.toml", self.name), text)?;
         if !who.may(Role::Local) {
             newly_read(&running.environment, &next.environment).or(())?;
@@ -281,6 +290,7 @@ pub async fn apply(State(api): State<Arc<Api>>, who: Who, request: Request) -> R
     match applied.await? {
         Ok(applied) => Ok(answer::json(StatusCode::OK, &applied)),
         Err(NotApplied::Store(error)) => Err(refusal(&error)),
+        Err(NotApplied::TokenEnded) => Err(Ended.into()),
         Err(NotApplied::Wrong(problems)) => {
             let code = problems.0.first().map_or(Code::Internal, |problem| problem.code);
             let refusal =

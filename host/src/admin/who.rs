@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::events::EVENT_STREAMS_MAX;
+use super::guard::unauthorized;
 use super::role::Role;
 use crate::clock::{Clock, Timestamp};
 use crate::ingress::answer::Refusal;
@@ -90,6 +91,14 @@ impl Who {
         !self.revoked.is_cancelled() && self.expires_at.is_none_or(|at| now < at)
     }
 
+    /// Whether the token is still good, for who has waited for something since it was looked at.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub fn must_last(&self, now: Timestamp) -> Result<(), Ended> {
+        if self.lasts(now) { Ok(()) } else { Err(Ended) }
+    }
+
     /// Ends when the token does.
     pub(super) async fn ended(&self, clock: &dyn Clock) {
         let Some(expires_at) = self.expires_at else { return self.revoked.cancelled().await };
@@ -111,6 +120,16 @@ impl Who {
     /// For those who follow what happens: `event`, and who did it.
     pub(super) fn told(&self, event: Event) -> Event {
         event.with("by", self.name.to_string()).with("way", self.way.as_str())
+    }
+}
+
+/// The token of who asks was revoked or has expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended;
+
+impl From<Ended> for Refusal {
+    fn from(_: Ended) -> Self {
+        unauthorized("the token is not valid")
     }
 }
 

@@ -167,6 +167,20 @@ async fn a_named_token_has_nothing_of_the_machine_read_that_was_not_read_before(
 }
 
 #[tokio::test]
+async fn who_waits_for_the_turn_to_change_something_does_nothing_once_the_token_is_revoked() {
+    let scene = scene();
+    let deployer = Who::named("anna", crate::admin::role::Role::Deployer, None);
+    let next = format!("[values]\nstage = \"old\"\nother = 1\n{CRM}");
+    let turn = scene.live.running().await;
+    let mut waiting = Box::pin(scene.live.apply(&next, false, &deployer));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    deployer.revoke();
+    drop(turn);
+    assert!(matches!(waiting.await, Err(NotApplied::TokenEnded)));
+    assert_eq!(scene.config(), r#"{"stage":"new"}"#);
+}
+
+#[tokio::test]
 async fn a_number_longer_than_any_of_the_machine_hides_no_change() {
     let scene = scene();
     let with = |url: &str| format!("[values]\nstage = \"new\"\nother = 1\nn = 99999999999999999999999\n[alias.crm]\nurl = \"{url}\"\n");

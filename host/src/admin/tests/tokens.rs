@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::admin::role::Role;
+use crate::admin::{approving, releases};
 
 async fn create(host: &Host, body: Value) -> Reply {
     host.post("/api/v1/tokens", "content-type: application/json\r\n", &body.to_string()).await
@@ -186,6 +187,29 @@ async fn a_backup_under_way_breaks_off_when_its_token_is_revoked() {
     // That it ends with an error, or without the last chunk, says the same.
     let _ = cut.read_to_end(&mut rest).await;
     assert!(rest.len() < bytes.len() && !rest.ends_with(b"0\r\n\r\n"), "{} of {}", rest.len(), bytes.len());
+}
+
+#[tokio::test]
+async fn who_waits_to_deploy_roll_back_or_approve_does_nothing_once_the_token_is_revoked() {
+    let host = Host::start().await;
+    let request = |body: Value| http::Request::builder().body(axum::body::Body::from(body.to_string())).unwrap();
+    let orders = || Ok(axum::extract::Path("orders".to_owned()));
+    let api = || axum::extract::State(host.api.clone());
+    let anna = crate::admin::Who::named("anna", Role::Deployer, None);
+    let turn = host.api.parts.environment.running().await;
+    let wanted = json!({ "releases": [{ "integration": "orders", "file": "what is this", "plugins": [] }] });
+    let mut deploying = Box::pin(releases::deploy(api(), anna.clone(), request(wanted)));
+    let mut rolling_back = Box::pin(releases::roll_back(api(), anna.clone(), orders(), request(json!({}))));
+    let approval = json!({ "release": "abcdef", "note": "x" });
+    let mut approving = Box::pin(approving::approve(api(), anna.clone(), orders(), request(approval)));
+    assert!(futures_util::poll!(&mut deploying).is_pending());
+    assert!(futures_util::poll!(&mut rolling_back).is_pending());
+    assert!(futures_util::poll!(&mut approving).is_pending());
+    anna.revoke();
+    drop(turn);
+    for done in [deploying.await, rolling_back.await, approving.await] {
+        assert_eq!(done.unwrap_err().code, Code::Unauthorized);
+    }
 }
 
 fn bearer(token: &str) -> http::HeaderMap {
