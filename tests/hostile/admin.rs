@@ -99,6 +99,34 @@ fn a_token_does_what_its_role_allows_until_it_is_revoked_and_no_longer() {
     said(elsewhere(&host, &anna, &["status"]), 1);
 }
 
+#[test]
+fn who_is_left_out_of_the_audit_trail_by_a_trigger_changes_nothing_and_no_host_starts_on_it() {
+    let outside = Outside::start();
+    let workspace = workspace(&outside);
+    let host = Host::start(&workspace);
+    let anna = token(&workspace, "anna", "operator");
+    let pause = |status| said(elsewhere(&host, &anna, &["pause", "orders-to-audit", "--reason", "x"]), status);
+    open(&workspace.data())
+        .execute_batch("CREATE TRIGGER skip_a BEFORE INSERT ON audit WHEN new.who = 'anna' BEGIN SELECT RAISE(IGNORE); END;")
+        .unwrap();
+    let refused = pause(1);
+    assert!(refused.contains("LG-3006"), "{refused}");
+    assert!(host.api("/api/v1/status")["integrations"].as_array().unwrap().iter().all(|one| one["state"] != "paused"));
+    let told = said(workspace.lockgate(&["audit", "verify"]), 1);
+    assert!(told.contains("LG-3006") && host.logged().contains("the trigger \"skip_a\""), "{told}");
+    let told = said(workspace.lockgate(&["audit", "verify", "--data", &workspace.data().display().to_string()]), 1);
+    assert!(told.contains("LG-3006") && told.contains("the trigger \"skip_a\""), "{told}");
+    still_works(&host, &outside, 1);
+    assert!(host.stop().success());
+    let output = workspace.command("run").args(["--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).output().unwrap();
+    assert!(said(output, 1).contains("the trigger \"skip_a\""));
+    open(&workspace.data()).execute_batch("DROP TRIGGER skip_a").unwrap();
+    let host = Host::start(&workspace);
+    said(elsewhere(&host, &anna, &["pause", "orders-to-audit", "--reason", "x"]), 0);
+    assert!(verified(&workspace, &[])["misfit"].is_null());
+    still_works(&host, &outside, 2);
+}
+
 /// Every file of a folder and of those in it.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
