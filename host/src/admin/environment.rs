@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use http::{Response, StatusCode};
+use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::{Mutex, MutexGuard};
@@ -209,8 +210,9 @@ impl LiveEnvironment {
 /// What is entered of one value; of a longer one a hash tells whether it is the same.
 const VALUE_BYTES_MAX: usize = 200;
 
-/// Files and variables of the machine that `next` names and `running` does not. The host reads what it may read, its own keys and the
-/// data folder's token included, and sends it where the environment says: whoever has a named token has no business there.
+/// Files, variables and networks of the machine that `next` names and `running` does not. The host reads what it may read, its own keys and
+/// the data folder's token included, reaches what only it can reach, and sends it where the environment says: whoever has a named token has
+/// no business there.
 fn newly_read(running: &Environment, next: &Environment) -> Problems {
     let known: Vec<&SecretPlace> = secret_references(running).into_iter().map(|reference| &reference.place).collect();
     let secrets = secret_references(next).into_iter().filter(|reference| reference.place != SecretPlace::Store);
@@ -229,7 +231,13 @@ fn newly_read(running: &Environment, next: &Environment) -> Problems {
         let message = format!("`ca-file` {} is to be read from the host's machine", file.display());
         Problem::new(Code::NotAllowed, message).fix("apply it with the data folder's own token, where the host runs")
     });
-    Problems(secrets.chain(files).collect())
+    let open: Vec<IpNet> = running.aliases.values().flat_map(|alias| alias.network.iter().copied()).collect();
+    let asked = next.aliases.values().flat_map(|alias| alias.network.iter().map(move |network| (alias, network)));
+    let networks = asked.filter(|(_, network)| !open.iter().any(|open| open.contains(*network))).map(|(alias, network)| {
+        let message = format!("`alias.{}.network` opens {network}, which the host reaches from where it stands", alias.name);
+        Problem::new(Code::NotAllowed, message).fix("apply it with the data folder's own token, where the host runs")
+    });
+    Problems(secrets.chain(files).chain(networks).collect())
 }
 
 /// A value as it is entered: two that differ are entered as different.

@@ -163,6 +163,16 @@ async fn a_named_token_has_nothing_of_the_machine_read_that_was_not_read_before(
         format!("[values]\nstage = \"new\"\nother = 1\n{CRM}[alias.mine]\nurl = \"https://a.example\"\nca-file = \"/etc/shadow\"\n");
     let Err(NotApplied::Wrong(problems)) = scene.live.apply(&authority, true, &deployer).await else { panic!() };
     assert!(problems.to_string().contains("LG-7013"), "{problems}");
+    let reaching = |networks: &str| {
+        format!("[values]\nstage = \"new\"\nother = 1\n{CRM}[alias.mine]\nurl = \"http://127.0.0.1:9\"\nnetwork = [{networks}]\n")
+    };
+    for networks in ["\"0.0.0.0/0\"", "\"127.0.0.1/32\"", "\"10.1.0.0/16\", \"10.0.0.0/8\""] {
+        let Err(NotApplied::Wrong(problems)) = scene.live.apply(&reaching(networks), false, &deployer).await else { panic!("{networks}") };
+        assert!(problems.to_string().contains("LG-7013 `alias.mine.network`"), "{problems}");
+    }
+    assert!(scene.live.apply(&reaching("\"10.1.0.0/16\""), false, &Who::local()).await.unwrap().applied);
+    let narrower = reaching("\"10.1.2.0/24\"").replace("mine", "other");
+    assert!(scene.live.apply(&narrower, true, &deployer).await.is_ok(), "what lies in an open one is open");
     assert!(scene.live.apply(&with("store = true"), true, &deployer).await.is_ok(), "what is set by name is no place of the machine");
 }
 
