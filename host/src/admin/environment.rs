@@ -37,8 +37,8 @@ use crate::message_store::sqlite::AuditTrail;
 use crate::problem::{Code, Problem, Problems};
 use crate::telemetry::events::{Event, Events, Kind, Level};
 
-/// As large as a file may be.
-const TEXT_LIMITS: BodyLimits = BodyLimits { bytes: 1024 * 1024, within: std::time::Duration::from_secs(30) };
+/// A few thousand aliases. Each changed value is entered in the audit trail, which is never shortened.
+const TEXT_LIMITS: BodyLimits = BodyLimits { bytes: 256 * 1024, within: std::time::Duration::from_secs(30) };
 
 /// What an environment is put into.
 #[derive(Debug)]
@@ -245,7 +245,7 @@ fn entered(value: &str) -> String {
     if value.len() <= VALUE_BYTES_MAX {
         return value.to_owned();
     }
-    format!("{} (sha256 {})", cut(value, VALUE_BYTES_MAX), &crate::plugin::sha256_hex(value.as_bytes())[..16])
+    format!("{} (sha256 {})", cut(value, VALUE_BYTES_MAX), crate::plugin::sha256_hex(value.as_bytes()))
 }
 
 /// The changed values as they were and as they are, in as many pieces as it takes for each to be entered whole: nobody hides a change among

@@ -219,4 +219,6 @@ async fn nobody_hides_a_change_among_many_or_behind_a_long_beginning() {
     assert_eq!(urls[&"alias.zzz.url".to_owned()], "\"http://127.0.0.1:9/hidden\"");
     let long = |end: &str| Change { key: "alias.crm.url".into(), before: None, after: Some(format!("https://{}/{end}", "x".repeat(500))) };
     assert_ne!(pieces(&[long("a")]), pieces(&[long("b")]));
+    let whole = crate::plugin::sha256_hex(long("a").after.unwrap().as_bytes());
+    assert!(pieces(&[long("a")])[0].1["alias.crm.url"].as_str().unwrap().ends_with(&format!("(sha256 {whole})")));
 }
