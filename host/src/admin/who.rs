@@ -15,6 +15,7 @@ use super::guard::unauthorized;
 use super::role::Role;
 use crate::clock::{Clock, Timestamp};
 use crate::ingress::answer::Refusal;
+use crate::ingress::body::BodyShare;
 use crate::message_store::audit::{Act, Note, Way};
 use crate::message_store::sqlite::{By, How};
 use crate::problem::Code;
@@ -25,6 +26,14 @@ pub const LOCAL: &str = "local";
 
 /// Streams of events that one named token has open: none takes the places of all the others.
 const STREAMS_PER_TOKEN_MAX: usize = 8;
+
+/// What one named token may have of the memory for bodies, by what its role has to send: forms, or messages and components.
+fn bodies_max(role: Role) -> usize {
+    match role {
+        Role::Viewer | Role::Approver => 2 * 1024 * 1024,
+        Role::Operator | Role::Deployer | Role::Local => 36 * 1024 * 1024,
+    }
+}
 
 /// Somebody who asks.
 #[derive(Clone, Debug)]
@@ -37,24 +46,32 @@ pub struct Who {
     revoked: CancellationToken,
     /// One for each stream of events that the token may have open.
     streams: Arc<Semaphore>,
+    /// Memory for the bodies it sends; none: what the host has.
+    bodies: Option<BodyShare>,
 }
 
 impl Who {
     /// Who has the token of this name, until it expires or is revoked.
     pub(super) fn named(name: &str, role: Role, expires_at: Option<Timestamp>) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS_PER_TOKEN_MAX));
-        Self { name: name.into(), role, way: Way::Api, expires_at, revoked: CancellationToken::new(), streams }
+        let bodies = Some(BodyShare::new(bodies_max(role)));
+        Self { name: name.into(), role, way: Way::Api, expires_at, revoked: CancellationToken::new(), streams, bodies }
     }
 
     /// Who has the data folder's own token, or started the host.
     pub fn local() -> Self {
         let streams = Arc::new(Semaphore::new(EVENT_STREAMS_MAX));
-        Self { streams, ..Self::named(LOCAL, Role::Local, None) }
+        Self { streams, bodies: None, ..Self::named(LOCAL, Role::Local, None) }
     }
 
     /// The token is good for nothing from now on, and what was begun with it ends.
     pub(super) fn revoke(&self) {
         self.revoked.cancel();
+    }
+
+    /// What the token may have of the memory for bodies; none: all of it.
+    pub(super) fn bodies(&self) -> Option<&BodyShare> {
+        self.bodies.as_ref()
     }
 
     /// A place for a stream of events; none where this token has as many open as it may.

@@ -190,6 +190,49 @@ async fn a_backup_under_way_breaks_off_when_its_token_is_revoked() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_being_sent_ends_with_its_token_and_its_memory_is_free() {
+    let host = Host::start().await;
+    let begin = async |token: &str| {
+        let mut stream = TcpStream::connect(host.address).await.unwrap();
+        let head = format!("POST /api/v1/messages?integration=orders HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n");
+        stream.write_all(format!("{head}content-length: 4000000\r\n\r\n").as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; 3_999_999]).await.unwrap();
+        stream
+    };
+    let token = host.token("anna", "operator").await;
+    // As many as its share has room for, and more.
+    let mut bodies = Vec::new();
+    for _ in 0..10 {
+        bodies.push(begin(&token).await);
+    }
+    let mut refused = 0;
+    while refused == 0 {
+        let body = "x".repeat(1_500_000);
+        let head = format!(
+            "POST /api/v1/messages?integration=orders HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {token}\r\n"
+        );
+        let reply = host.send(format!("{head}content-length: {}\r\n\r\n{body}", body.len())).await;
+        refused += usize::from(reply.status == 503);
+    }
+    let other = host.token("other", "operator").await;
+    let head = format!(
+        "POST /api/v1/messages?integration=orders HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {other}\r\n"
+    );
+    let reply = host.send(format!("{head}content-type: application/json\r\ncontent-length: 8\r\n\r\n{{\"id\":1}}")).await;
+    assert_eq!(reply.status, 202, "one token takes no memory of others: {reply:?}");
+    assert_eq!(host.put(r#"{"id":2}"#).await.len(), reply.json()["id"].as_str().unwrap().len(), "nor of the host's owner");
+    assert_eq!(revoke(&host, "anna").await.status, 200);
+    for mut body in bodies {
+        let mut answer = Vec::new();
+        // Those that were refused for lack of room were answered before.
+        let _ = body.read_to_end(&mut answer).await;
+        let status = String::from_utf8_lossy(answer.get(9..12).unwrap_or_default()).into_owned();
+        assert!(["401", "503"].contains(&status.as_str()), "{status}");
+    }
+    assert_eq!(host.api.memory_left(), (64 * 1024 * 1024, 64 * 1024 * 1024));
+}
+
+#[tokio::test]
 async fn who_waits_to_deploy_roll_back_or_approve_does_nothing_once_the_token_is_revoked() {
     let host = Host::start().await;
     let request = |body: Value| http::Request::builder().body(axum::body::Body::from(body.to_string())).unwrap();
