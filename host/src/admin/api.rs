@@ -78,8 +78,7 @@ pub struct Api {
     memory_of_owner: BodyMemory,
     /// One for each stream of events that may be open.
     pub(super) event_streams: Arc<Semaphore>,
-    /// One backup at a time.
-    pub(super) backups: Arc<Semaphore>,
+    pub(super) backups: backup::Backups,
     /// One look at the whole audit trail at a time.
     pub(super) verifying: tokio::sync::Mutex<()>,
     refused: Refused,
@@ -160,7 +159,7 @@ impl Api {
     pub fn new(parts: ApiParts, bound: SocketAddr, token: Secret) -> Arc<Self> {
         let [memory, memory_of_owner] = [(); 2].map(|()| BodyMemory::new(BODIES_BYTES_MAX));
         let event_streams = Arc::new(Semaphore::new(EVENT_STREAMS_MAX));
-        let (backups, verifying) = (Arc::new(Semaphore::new(1)), tokio::sync::Mutex::default());
+        let (backups, verifying) = (backup::Backups::default(), tokio::sync::Mutex::default());
         let guard = Guard::new(bound, token, parts.tokens.clone());
         Arc::new(Self { parts, guard, memory, memory_of_owner, event_streams, backups, verifying, refused: Refused::default() })
     }

@@ -190,6 +190,53 @@ async fn a_backup_under_way_breaks_off_when_its_token_is_revoked() {
 }
 
 #[tokio::test]
+async fn a_backup_that_is_read_too_slowly_makes_room_for_the_next_and_says_meanwhile_whose_it_is() {
+    let host = Host::start_by_hand().await;
+    std::fs::write(host.folder.path().join(crate::plugin::host_key::FILE), [7; 32]).unwrap();
+    // More than the sockets hold.
+    for number in 0..8 {
+        host.put(&format!("{{\"id\":{number},\"fill\":\"{}\"}}", "x".repeat(4_000_000))).await;
+    }
+    let token = host.token("anna", "deployer").await;
+    // Of its own accord the machine would keep all of it for who reads slowly.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(64 * 1024).unwrap();
+    let mut slow = socket.connect(host.address).await.unwrap();
+    let head = format!("GET /api/v1/backup HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n");
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut heard = [0; 12];
+    slow.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"HTTP/1.1 200");
+    let refused = host.get("/api/v1/backup").await;
+    refused.assert_problem(409, Code::BackupUnderWay);
+    assert!(refused.body.contains("made by anna"), "{refused:?}");
+    // A megabyte a minute.
+    let (mut rest, mut piece) = (Vec::new(), vec![0; 1024 * 1024]);
+    loop {
+        host.clock.advance(Duration::from_secs(61));
+        match slow.read(&mut piece).await {
+            Ok(0) | Err(_) => break,
+            Ok(read) => rest.extend_from_slice(&piece[..read]),
+        }
+    }
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "{}", rest.len());
+    let Stream(mut next) = loop {
+        let mut stream = TcpStream::connect(host.address).await.unwrap();
+        let head = format!("GET /api/v1/backup HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut heard = vec![0; 12];
+        stream.read_exact(&mut heard).await.unwrap();
+        // The place is free once the one who wrote into the stream has noticed.
+        if heard == b"HTTP/1.1 200" {
+            break Stream(stream);
+        }
+    };
+    let mut whole = Vec::new();
+    next.read_to_end(&mut whole).await.unwrap();
+    assert!(whole.ends_with(b"0\r\n\r\n"));
+}
+
+#[tokio::test]
 async fn a_body_that_is_being_sent_ends_with_its_token_and_its_memory_is_free() {
     let host = Host::start().await;
     let begin = async |token: &str| {
