@@ -176,6 +176,24 @@ fn failed(why: &Problem) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::Role;
+    use crate::clock::ManualClock;
+
+    #[tokio::test]
+    async fn a_backup_that_is_read_too_slowly_is_broken_off() {
+        let clock = Arc::new(ManualClock::at(Timestamp(0)));
+        let (send, arriving) = mpsc::channel(PIECES_AHEAD);
+        for _ in 0..PIECES_AHEAD {
+            send.try_send(Ok(Bytes::from(vec![0; PIECE_BYTES]))).unwrap();
+        }
+        let who = Who::named("anna", Role::Deployer, None);
+        let open = Open { arriving, who, pace: Pace::new(clock.now()), clock: clock.clone() };
+        let (first, open) = next(Some(open)).await.unwrap();
+        assert!(first.is_ok());
+        clock.advance(Duration::from_secs(61));
+        let (second, open) = next(open).await.unwrap();
+        assert!(second.is_err() && open.is_none() && send.is_closed(), "and who makes it is told");
+    }
 
     #[test]
     fn who_reads_too_slowly_over_a_minute_is_cut_off_and_a_slow_disk_is_nobodys_fault() {
