@@ -80,7 +80,9 @@ fn a_plan_says_in_words_what_a_release_newly_asks_for() {
     let reads = other.replace("[sink]", "[[source]]\nchannel = \"secret\"\n[sink]");
     stamped.workspace.write("integrations/feeds.toml", feeds).write("integrations/second.toml", &reads);
     let plan = stamped.said(&["deploy", "feeds", "second", "--plan"], 0);
-    for told in ["what comes out newly goes to the channel secret", "what is on channel secret newly comes in, and goes wherever its plugins send"] {
+    for told in
+        ["what comes out newly goes to the channel secret", "what is on channel secret newly comes in, and goes wherever its plugins send"]
+    {
         assert!(plan.contains(told), "{told}: {plan}");
     }
     stamped.becomes(1, "");

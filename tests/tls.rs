@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
@@ -72,6 +73,24 @@ fn shop_request(order: &serde_json::Value) -> String {
          x-shopify-webhook-id: evt-{}\r\nx-shopify-hmac-sha256: {signature}\r\ncontent-length: {length}\r\n\r\n{body}",
         order["id"]
     )
+}
+
+/// As somebody starts it from the folder above, by the workspace's name.
+#[test]
+fn a_host_finds_its_key_wherever_it_is_started_from() {
+    let outside = Outside::start();
+    let workspace = tls_workspace(&outside);
+    let (above, name) = (workspace.path().parent().unwrap(), workspace.path().file_name().unwrap());
+    let mut command = crate::support::host::lockgate(above);
+    command.arg("run").arg(name).args(["--env", "test", "--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let mut child = command.env("SHOP_SECRET", SHOP_SECRET).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let is_up = eventually("the host is up, or has ended", || {
+        let up = workspace.data().join("host.json").exists().then_some(true);
+        up.or_else(|| child.try_wait().unwrap().map(|_| false))
+    });
+    drop(child.kill());
+    let output = child.wait_with_output().unwrap();
+    assert!(is_up, "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -99,6 +99,63 @@ fn a_token_does_what_its_role_allows_until_it_is_revoked_and_no_longer() {
     said(elsewhere(&host, &anna, &["status"]), 1);
 }
 
+#[test]
+fn a_deployer_hides_no_change_behind_a_number_that_no_machine_holds_and_opens_no_network() {
+    let outside = Outside::start();
+    let workspace = workspace(&outside);
+    let host = Host::start(&workspace);
+    let bearer = format!("Bearer {}", token(&workspace, "ci", "deployer"));
+    let apply = |text: &str| {
+        let url = format!("{}/api/v1/environment", host.admin);
+        request("POST", &url, &[("authorization", &bearer)], text.to_owned()).unwrap()
+    };
+    let own = std::fs::read_to_string(workspace.path().join("environments/test.toml")).unwrap();
+    let with_number = own.replace("[values]", "[values]\nn = 99999999999999999999999");
+    let keys = |answer: &Value| answer["changes"].as_array().unwrap().iter().map(|change| change["key"].clone()).collect::<Vec<_>>();
+    assert_eq!(keys(&apply(&with_number).json()), ["values.n"]);
+    let moved = with_number.replace("Prospecting", "Elsewhere");
+    assert_eq!(keys(&apply(&moved).json()), ["values.new-order-stage"]);
+    let entry = host.api("/api/v1/audit?who=ci&limit=1")["entries"][0].clone();
+    assert_eq!(
+        (&entry["before"]["values.new-order-stage"], &entry["after"]["values.new-order-stage"]),
+        (&json!("\"Prospecting\""), &json!("\"Elsewhere\""))
+    );
+
+    let open = format!("{moved}\n[alias.mine]\nurl = \"http://127.0.0.1:1\"\nnetwork = [\"0.0.0.0/0\"]\n");
+    let refused = apply(&open);
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.json()["problems"].to_string().contains("LG-7013"), "{}", refused.json());
+    still_works(&host, &outside, 1);
+}
+
+#[test]
+fn who_is_left_out_of_the_audit_trail_by_a_trigger_changes_nothing_and_no_host_starts_on_it() {
+    let outside = Outside::start();
+    let workspace = workspace(&outside);
+    let host = Host::start(&workspace);
+    let anna = token(&workspace, "anna", "operator");
+    let pause = |status| said(elsewhere(&host, &anna, &["pause", "orders-to-audit", "--reason", "x"]), status);
+    open(&workspace.data())
+        .execute_batch("CREATE TRIGGER skip_a BEFORE INSERT ON audit WHEN new.who = 'anna' BEGIN SELECT RAISE(IGNORE); END;")
+        .unwrap();
+    let refused = pause(1);
+    assert!(refused.contains("LG-3006"), "{refused}");
+    assert!(host.api("/api/v1/status")["integrations"].as_array().unwrap().iter().all(|one| one["state"] != "paused"));
+    let told = said(workspace.lockgate(&["audit", "verify"]), 1);
+    assert!(told.contains("LG-3006") && host.logged().contains("the trigger \"skip_a\""), "{told}");
+    let told = said(workspace.lockgate(&["audit", "verify", "--data", &workspace.data().display().to_string()]), 1);
+    assert!(told.contains("LG-3006") && told.contains("the trigger \"skip_a\""), "{told}");
+    still_works(&host, &outside, 1);
+    assert!(host.stop().success());
+    let output = workspace.command("run").args(["--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).output().unwrap();
+    assert!(said(output, 1).contains("the trigger \"skip_a\""));
+    open(&workspace.data()).execute_batch("DROP TRIGGER skip_a").unwrap();
+    let host = Host::start(&workspace);
+    said(elsewhere(&host, &anna, &["pause", "orders-to-audit", "--reason", "x"]), 0);
+    assert!(verified(&workspace, &[])["misfit"].is_null());
+    still_works(&host, &outside, 2);
+}
+
 /// Every file of a folder and of those in it.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

@@ -3,6 +3,7 @@
 
 mod carried;
 mod compiling;
+mod manifests;
 mod signed;
 
 use std::path::PathBuf;

@@ -18,12 +18,12 @@ use tower_service::Service;
 
 use super::environment::{self, LiveEnvironment};
 use super::events::{self, EVENT_STREAMS_MAX};
-use super::guard::{Guard, forbidden, unauthorized};
+use super::guard::{Guard, forbidden};
 use super::named_tokens::Tokens;
 use super::refused::Refused;
 use super::role::Role;
 use super::sessions::Sessions;
-use super::who::Who;
+use super::who::{Ended, Who};
 use super::{
     aliases, approving, audit, backup, by_hand, components, console_links, dead_letters, edit, health, integrations, messages, openapi,
     operate, parameters, pausing, release_list, releases, retiring, secrets, status, tokens,
@@ -33,7 +33,7 @@ use crate::alias::secret::Secret;
 use crate::clock::Clock;
 use crate::delivery::{Pauses, Retirements};
 use crate::ingress::answer::Refusal;
-use crate::ingress::body::{self, BodyLimits, BodyMemory, ReadBody};
+use crate::ingress::body::{self, BodyLimits, BodyMemory, ReadBody, Room};
 use crate::ingress::{Handler, Intake};
 use crate::message_store::audit::{Act, Came, cut};
 use crate::message_store::sqlite::SqliteStore;
@@ -42,7 +42,7 @@ use crate::releases::live::LiveReleases;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
 
-/// Memory for the bodies of all requests under way.
+/// Memory for the bodies of all requests under way, and as much for those of the data folder's own token.
 const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The longest JSON a request may carry.
 const JSON_LIMITS: BodyLimits = BodyLimits { bytes: 1024 * 1024, within: Duration::from_secs(30) };
@@ -72,11 +72,13 @@ pub struct ApiParts {
 pub struct Api {
     pub(crate) parts: ApiParts,
     pub(crate) guard: Guard,
+    /// For the bodies of named tokens, each of which has a share.
     memory: BodyMemory,
+    /// For those of the data folder's own: whoever has it comes through, whatever others hold.
+    memory_of_owner: BodyMemory,
     /// One for each stream of events that may be open.
     pub(super) event_streams: Arc<Semaphore>,
-    /// One backup at a time.
-    pub(super) backups: Arc<Semaphore>,
+    pub(super) backups: backup::Backups,
     /// One look at the whole audit trail at a time.
     pub(super) verifying: tokio::sync::Mutex<()>,
     refused: Refused,
@@ -156,10 +158,11 @@ pub(super) fn routes() -> Vec<Route> {
 impl Api {
     /// The API for a listener bound to `bound`, opened by `token`.
     pub fn new(parts: ApiParts, bound: SocketAddr, token: Secret) -> Arc<Self> {
-        let (memory, event_streams) = (BodyMemory::new(BODIES_BYTES_MAX), Arc::new(Semaphore::new(EVENT_STREAMS_MAX)));
-        let (backups, verifying) = (Arc::new(Semaphore::new(1)), tokio::sync::Mutex::default());
+        let [memory, memory_of_owner] = [(); 2].map(|()| BodyMemory::new(BODIES_BYTES_MAX));
+        let event_streams = Arc::new(Semaphore::new(EVENT_STREAMS_MAX));
+        let (backups, verifying) = (backup::Backups::default(), tokio::sync::Mutex::default());
         let guard = Guard::new(bound, token, parts.tokens.clone());
-        Arc::new(Self { parts, guard, memory, event_streams, backups, verifying, refused: Refused::default() })
+        Arc::new(Self { parts, guard, memory, memory_of_owner, event_streams, backups, verifying, refused: Refused::default() })
     }
 
     /// What [`serve`](crate::ingress::serve) calls for the admin listener: the API, and beside it `pages`, which look after
@@ -202,15 +205,27 @@ impl Api {
     /// The body of `request`, within `limits`.
     ///
     /// # Errors
-    /// 408, 413 and 503, as [`body::read`] says; 401 where the token ended while it was read.
+    /// 408, 413 and 503, as [`body::read`] says; 401 as soon as the token ends while it is read.
     pub(crate) async fn body(&self, request: Request, limits: BodyLimits) -> Result<ReadBody, Refusal> {
         let (head, body) = request.into_parts();
-        let read = body::read(&head.headers, body, limits, &self.memory, self.parts.clock.as_ref()).await?;
-        // It may have taken its time, and the token may have ended meanwhile.
-        match head.extensions.get::<Who>() {
-            Some(who) if !who.lasts(self.parts.clock.now()) => Err(unauthorized("the token is not valid")),
-            _ => Ok(read),
+        let (who, clock) = (head.extensions.get::<Who>(), self.parts.clock.as_ref());
+        let memory = match who.and_then(Who::bodies) {
+            Some(_) => &self.memory,
+            None => &self.memory_of_owner,
+        };
+        let reading = body::read(&head.headers, body, limits, Room { memory, share: who.and_then(Who::bodies) }, clock);
+        let Some(who) = who else { return reading.await };
+        tokio::select! {
+            biased;
+            () = who.ended(clock) => Err(Ended.into()),
+            read = reading => read,
         }
+    }
+
+    /// Bytes that are free for the bodies of named tokens, and for those of the data folder's own.
+    #[cfg(test)]
+    pub(super) fn memory_left(&self) -> (usize, usize) {
+        (self.memory.left(), self.memory_of_owner.left())
     }
 
     /// The body of `request`, read as JSON.

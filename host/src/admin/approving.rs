@@ -129,6 +129,7 @@ pub async fn approve(
     let done = to_its_end(async move {
         let environment = parts.environment.running().await;
         let changing = parts.releases.change().await;
+        who.must_last(parts.clock.now())?;
         let proposal = waiting(&parts, &name, &release).await?;
         may_approve(&parts, &who, &proposal).await?;
         let given = Approval { who: who.name().to_owned(), at: parts.clock.now(), note: note.clone() };

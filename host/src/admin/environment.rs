@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use http::{Response, StatusCode};
+use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::{Mutex, MutexGuard};
@@ -19,7 +20,7 @@ use super::parameters::Parameters;
 use super::role::Role;
 use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
-use super::who::Who;
+use super::who::{Ended, Who};
 use crate::alias::secret::{SecretPlace, SecretRef, SecretSource};
 use crate::alias::vault::Vault;
 use crate::alias::{Aliases, Environment};
@@ -36,8 +37,8 @@ use crate::message_store::sqlite::AuditTrail;
 use crate::problem::{Code, Problem, Problems};
 use crate::telemetry::events::{Event, Events, Kind, Level};
 
-/// As large as a file may be.
-const TEXT_LIMITS: BodyLimits = BodyLimits { bytes: 1024 * 1024, within: std::time::Duration::from_secs(30) };
+/// A few thousand aliases. Each changed value is entered in the audit trail, which is never shortened.
+const TEXT_LIMITS: BodyLimits = BodyLimits { bytes: 256 * 1024, within: std::time::Duration::from_secs(30) };
 
 /// What an environment is put into.
 #[derive(Debug)]
@@ -82,6 +83,14 @@ pub enum NotApplied {
     Wrong(Problems),
     /// It could not be entered in the audit trail.
     Store(StoreError),
+    /// The token of who asked has ended while others were at work.
+    TokenEnded,
+}
+
+impl From<Ended> for NotApplied {
+    fn from(_: Ended) -> Self {
+        Self::TokenEnded
+    }
 }
 
 impl From<Problems> for NotApplied {
@@ -129,6 +138,7 @@ impl LiveEnvironment {
     /// Everything that is wrong with it, and everything of it that what runs needs and does not find. Nothing is changed then.
     pub async fn apply(&self, text: &str, plan: bool, who: &Who) -> Result<Applied, NotApplied> {
         let mut running = self.running.lock().await;
+        who.must_last(self.parts.clock.now())?;
         let next = EnvironmentFile::parse(&self.name, format!("environments/{}.toml", self.name), text)?;
         if !who.may(Role::Local) {
             newly_read(&running.environment, &next.environment).or(())?;
@@ -200,8 +210,9 @@ impl LiveEnvironment {
 /// What is entered of one value; of a longer one a hash tells whether it is the same.
 const VALUE_BYTES_MAX: usize = 200;
 
-/// Files and variables of the machine that `next` names and `running` does not. The host reads what it may read, its own keys and the
-/// data folder's token included, and sends it where the environment says: whoever has a named token has no business there.
+/// Files, variables and networks of the machine that `next` names and `running` does not. The host reads what it may read, its own keys and
+/// the data folder's token included, reaches what only it can reach, and sends it where the environment says: whoever has a named token has
+/// no business there.
 fn newly_read(running: &Environment, next: &Environment) -> Problems {
     let known: Vec<&SecretPlace> = secret_references(running).into_iter().map(|reference| &reference.place).collect();
     let secrets = secret_references(next).into_iter().filter(|reference| reference.place != SecretPlace::Store);
@@ -220,7 +231,13 @@ fn newly_read(running: &Environment, next: &Environment) -> Problems {
         let message = format!("`ca-file` {} is to be read from the host's machine", file.display());
         Problem::new(Code::NotAllowed, message).fix("apply it with the data folder's own token, where the host runs")
     });
-    Problems(secrets.chain(files).collect())
+    let open: Vec<IpNet> = running.aliases.values().flat_map(|alias| alias.network.iter().copied()).collect();
+    let asked = next.aliases.values().flat_map(|alias| alias.network.iter().map(move |network| (alias, network)));
+    let networks = asked.filter(|(_, network)| !open.iter().any(|open| open.contains(*network))).map(|(alias, network)| {
+        let message = format!("`alias.{}.network` opens {network}, which the host reaches from where it stands", alias.name);
+        Problem::new(Code::NotAllowed, message).fix("apply it with the data folder's own token, where the host runs")
+    });
+    Problems(secrets.chain(files).chain(networks).collect())
 }
 
 /// A value as it is entered: two that differ are entered as different.
@@ -228,7 +245,7 @@ fn entered(value: &str) -> String {
     if value.len() <= VALUE_BYTES_MAX {
         return value.to_owned();
     }
-    format!("{} (sha256 {})", cut(value, VALUE_BYTES_MAX), &crate::plugin::sha256_hex(value.as_bytes())[..16])
+    format!("{} (sha256 {})", cut(value, VALUE_BYTES_MAX), crate::plugin::sha256_hex(value.as_bytes()))
 }
 
 /// The changed values as they were and as they are, in as many pieces as it takes for each to be entered whole: nobody hides a change among
@@ -281,6 +298,7 @@ pub async fn apply(State(api): State<Arc<Api>>, who: Who, request: Request) -> R
     match applied.await? {
         Ok(applied) => Ok(answer::json(StatusCode::OK, &applied)),
         Err(NotApplied::Store(error)) => Err(refusal(&error)),
+        Err(NotApplied::TokenEnded) => Err(Ended.into()),
         Err(NotApplied::Wrong(problems)) => {
             let code = problems.0.first().map_or(Code::Internal, |problem| problem.code);
             let refusal =

@@ -48,7 +48,7 @@ mod who;
 
 use crate::config::changes::Change;
 use crate::integration::Release;
-use crate::problem::Problems;
+use crate::problem::{Code, Problem, Problems};
 pub use aliases::test_alias;
 pub use api::{Api, ApiParts};
 pub use components::SIGNATURE_HEADER;
@@ -68,7 +68,13 @@ pub async fn apply_environment(api: &Api, text: &str) -> Result<Vec<Change>, Pro
         Ok(applied) => Ok(applied.changes),
         Err(environment::NotApplied::Wrong(problems)) => Err(problems),
         Err(environment::NotApplied::Store(error)) => Err(error.problem("the environment").into()),
+        Err(environment::NotApplied::TokenEnded) => Err(never_ends().into()),
     }
+}
+
+/// Who started the host asks with no token that could end.
+fn never_ends() -> Problem {
+    Problem::new(Code::Internal, "what has no end has ended").fix("report this")
 }
 
 /// Has `wanted` be the active releases, for who started the host. Gives what became of them.

@@ -18,7 +18,7 @@ use super::known;
 use super::parameters::{Parameters, named, wrong};
 use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
-use super::who::Who;
+use super::who::{Ended, Who};
 use crate::config::EnvironmentFile;
 use crate::delivery::WHOLE;
 use crate::ingress::answer::{self, Refusal};
@@ -142,6 +142,7 @@ pub async fn deploy(State(api): State<Arc<Api>>, who: Who, request: Request) -> 
     let done = to_its_end(async move {
         let environment = parts.environment.running().await;
         let changing = parts.releases.change().await;
+        who.must_last(parts.clock.now())?;
         let considered = changing.consider(wanted, &environment).await?;
         if share.is_some() {
             considered.switches.iter().try_for_each(|switch| changing.may_try(switch))?;
@@ -171,6 +172,7 @@ pub async fn roll_back(
     let done = to_its_end(async move {
         let environment = parts.environment.running().await;
         let changing = parts.releases.change().await;
+        who.must_last(parts.clock.now())?;
         let release = changing.find(&name, release.as_deref()).await?;
         let considered = changing.consider(vec![Wanted { release, replaces: None }], &environment).await?;
         // It was active once: whoever had to approve it has.
@@ -205,6 +207,7 @@ pub(super) async fn deploy_local(parts: &ApiParts, releases: Vec<Release>) -> Re
             Err(Problem::new(Code::PluginsLacking, format!("the data folder lacks {}", names.join(", "))).into())
         }
         Err(NotSwitched::Store(error)) => Err(error.problem("releases").into()),
+        Err(NotSwitched::TokenEnded) => Err(super::never_ends().into()),
     }
 }
 
@@ -237,6 +240,7 @@ pub async fn end_canary(
     let done = to_its_end(async move {
         let environment = parts.environment.running().await;
         let changing = parts.releases.change().await;
+        who.must_last(parts.clock.now())?;
         let canary = changing.tried(&name)?;
         let release = canary.candidate.release.clone();
         let note = about(&who, &parts, Act::EndCanary, &name).before(release.0.as_str());
@@ -253,6 +257,12 @@ pub async fn end_canary(
         deploying.go(considered.approved()).await
     });
     answered(false, done.await?)
+}
+
+impl From<Ended> for NotSwitched {
+    fn from(_: Ended) -> Self {
+        Self::TokenEnded
+    }
 }
 
 async fn was_active(parts: &ApiParts, considered: &Considered) -> Result<bool, NotSwitched> {
@@ -275,6 +285,8 @@ pub(super) struct Deploying<'a> {
 impl Deploying<'_> {
     /// Switches what nobody has to approve any more; the rest waits.
     pub(super) async fn go(&self, considered: Considered) -> Result<Vec<Outcome>, NotSwitched> {
+        // To look at what is wanted may have taken its time.
+        self.who.must_last(self.parts.clock.now())?;
         let Considered { unchanged, switches, mut routes } = considered;
         let mut outcomes: Vec<Outcome> = unchanged.iter().map(outcome_of_unchanged).collect();
         let (mut now, mut later) = (Vec::new(), Vec::new());
@@ -365,6 +377,7 @@ pub(super) fn answered(plan: bool, done: Result<Vec<Outcome>, NotSwitched>) -> R
 pub(super) fn not_switched(why: NotSwitched) -> Result<Response<Body>, Refusal> {
     let (status, code, detail, more): (_, _, _, (&str, Value)) = match why {
         NotSwitched::Store(error) => return Err(refusal(&error)),
+        NotSwitched::TokenEnded => return Err(Ended.into()),
         NotSwitched::Lacks(plugins) => {
             let detail = "the host lacks plugins of these releases; send them to /api/v1/plugins/{digest} first";
             (StatusCode::CONFLICT, Code::PluginsLacking, detail.to_owned(), ("lacks", json!(plugins)))

@@ -71,6 +71,7 @@ async fn begin(
 ) -> Result<(Retirement, Vec<String>), Refusal> {
     let reason = reason.as_deref().map(why).transpose()?;
     let _changing = parts.retirements.change().await;
+    who.must_last(parts.clock.now())?;
     must_be_active(parts, name).await?;
     if parts.releases.tried(name).is_some() {
         let detail = format!("{name} tries a release on a share of its keys: `lockgate canary finish {name}` or `abort` first");
@@ -108,6 +109,7 @@ async fn begin(
 /// 409 where it is retired by now, 503 where it cannot be stored.
 pub(super) async fn take_back(parts: &ApiParts, who: &Who, name: &str) -> Result<bool, Refusal> {
     let _changing = parts.retirements.change().await;
+    who.must_last(parts.clock.now())?;
     let Some(retirement) = parts.retirements.of(name) else { return Ok(false) };
     let note = who.note(parts.clock.now(), Act::TakeBack, subject(name)).before(shown(Some(&retirement)));
     if retirement.done_at.is_some() || !parts.store.retirements().take_back(name, note).await.map_err(|error| refusal(&error))? {

@@ -11,9 +11,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::events::EVENT_STREAMS_MAX;
+use super::guard::unauthorized;
 use super::role::Role;
 use crate::clock::{Clock, Timestamp};
 use crate::ingress::answer::Refusal;
+use crate::ingress::body::BodyShare;
 use crate::message_store::audit::{Act, Note, Way};
 use crate::message_store::sqlite::{By, How};
 use crate::problem::Code;
@@ -24,6 +26,14 @@ pub const LOCAL: &str = "local";
 
 /// Streams of events that one named token has open: none takes the places of all the others.
 const STREAMS_PER_TOKEN_MAX: usize = 8;
+
+/// What one named token may have of the memory for bodies, by what its role has to send: forms, or messages and components.
+fn bodies_max(role: Role) -> usize {
+    match role {
+        Role::Viewer | Role::Approver => 2 * 1024 * 1024,
+        Role::Operator | Role::Deployer | Role::Local => 36 * 1024 * 1024,
+    }
+}
 
 /// Somebody who asks.
 #[derive(Clone, Debug)]
@@ -36,24 +46,32 @@ pub struct Who {
     revoked: CancellationToken,
     /// One for each stream of events that the token may have open.
     streams: Arc<Semaphore>,
+    /// Memory for the bodies it sends; none: what the host has.
+    bodies: Option<BodyShare>,
 }
 
 impl Who {
     /// Who has the token of this name, until it expires or is revoked.
     pub(super) fn named(name: &str, role: Role, expires_at: Option<Timestamp>) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS_PER_TOKEN_MAX));
-        Self { name: name.into(), role, way: Way::Api, expires_at, revoked: CancellationToken::new(), streams }
+        let bodies = Some(BodyShare::new(bodies_max(role)));
+        Self { name: name.into(), role, way: Way::Api, expires_at, revoked: CancellationToken::new(), streams, bodies }
     }
 
     /// Who has the data folder's own token, or started the host.
     pub fn local() -> Self {
         let streams = Arc::new(Semaphore::new(EVENT_STREAMS_MAX));
-        Self { streams, ..Self::named(LOCAL, Role::Local, None) }
+        Self { streams, bodies: None, ..Self::named(LOCAL, Role::Local, None) }
     }
 
     /// The token is good for nothing from now on, and what was begun with it ends.
     pub(super) fn revoke(&self) {
         self.revoked.cancel();
+    }
+
+    /// What the token may have of the memory for bodies; none: all of it.
+    pub(super) fn bodies(&self) -> Option<&BodyShare> {
+        self.bodies.as_ref()
     }
 
     /// A place for a stream of events; none where this token has as many open as it may.
@@ -90,6 +108,14 @@ impl Who {
         !self.revoked.is_cancelled() && self.expires_at.is_none_or(|at| now < at)
     }
 
+    /// Whether the token is still good, for who has waited for something since it was looked at.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub fn must_last(&self, now: Timestamp) -> Result<(), Ended> {
+        if self.lasts(now) { Ok(()) } else { Err(Ended) }
+    }
+
     /// Ends when the token does.
     pub(super) async fn ended(&self, clock: &dyn Clock) {
         let Some(expires_at) = self.expires_at else { return self.revoked.cancelled().await };
@@ -111,6 +137,16 @@ impl Who {
     /// For those who follow what happens: `event`, and who did it.
     pub(super) fn told(&self, event: Event) -> Event {
         event.with("by", self.name.to_string()).with("way", self.way.as_str())
+    }
+}
+
+/// The token of who asks was revoked or has expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended;
+
+impl From<Ended> for Refusal {
+    fn from(_: Ended) -> Self {
+        unauthorized("the token is not valid")
     }
 }
 

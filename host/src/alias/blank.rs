@@ -23,8 +23,8 @@ const SECRET_BYTES_MIN: usize = 4;
 /// An answer with more echoes of a credential is one: all of it is blanked.
 const ECHOES_MAX: usize = 10_000;
 
-/// What may be undone in an answer, one upon the other: a URL, encoded once more on its way into another one, in JSON, in a page.
-const ESCAPINGS: &[Escaping] = &[ENTITIES, JSON, PERCENT, PERCENT];
+/// What may be undone in an answer, one upon the other: a URL, encoded once more on its way into another one, in a page, in JSON, in a page.
+const ESCAPINGS: &[Escaping] = &[ENTITIES, JSON, ENTITIES, PERCENT, PERCENT];
 
 /// Percent-encoding that leaves RFC 3986 section 2.3 unreserved characters alone.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -223,6 +223,9 @@ mod tests {
             "s3cr/t &quot;+ü?&amp;=%".to_owned(),
             STANDARD.encode(SECRET).replace('=', "%3D").replace('/', "%2f"),
             hex::encode(SECRET).bytes().map(|byte| format!("%{byte:02X}")).collect(),
+            SECRET.chars().map(|character| format!("\\u0026#{};", u32::from(character))).collect(),
+            SECRET.chars().map(|character| format!("&#{:012};", u32::from(character))).collect(),
+            SECRET.chars().map(|character| format!("&#{}", u32::from(character))).collect(),
         ] {
             assert_eq!(blanked(&format!("a {echo} b%20{echo}")), "a [blanked] b%20[blanked]", "{echo}");
         }

@@ -24,8 +24,9 @@ pub const JSON: Escaping = Escaping { mark: b'\\', read: json };
 
 /// `&#43;`, `&#x2f;`, `&amp;`, in HTML and XML.
 pub const ENTITIES: Escaping = Escaping { mark: b'&', read: entity };
-/// Named ones of what a credential may hold (HTML standard, section 13.5).
-const NAMED: [(&[u8], u8); 10] = [
+/// Named ones of what a credential may hold (HTML standard, section 13.5), those that stand for a hyphen of another kind included: whoever
+/// reads them may take it for the usual one.
+const NAMED: &[(&[u8], u8)] = &[
     (b"amp", b'&'),
     (b"lt", b'<'),
     (b"gt", b'>'),
@@ -36,9 +37,39 @@ const NAMED: [(&[u8], u8); 10] = [
     (b"equals", b'='),
     (b"colon", b':'),
     (b"nbsp", b' '),
+    (b"Tab", b'\t'),
+    (b"NewLine", b'\n'),
+    (b"excl", b'!'),
+    (b"num", b'#'),
+    (b"dollar", b'$'),
+    (b"percnt", b'%'),
+    (b"lpar", b'('),
+    (b"rpar", b')'),
+    (b"ast", b'*'),
+    (b"comma", b','),
+    (b"hyphen", b'-'),
+    (b"dash", b'-'),
+    (b"period", b'.'),
+    (b"semi", b';'),
+    (b"quest", b'?'),
+    (b"commat", b'@'),
+    (b"lsqb", b'['),
+    (b"lbrack", b'['),
+    (b"bsol", b'\\'),
+    (b"rsqb", b']'),
+    (b"rbrack", b']'),
+    (b"Hat", b'^'),
+    (b"lowbar", b'_'),
+    (b"grave", b'`'),
+    (b"lcub", b'{'),
+    (b"lbrace", b'{'),
+    (b"verbar", b'|'),
+    (b"vert", b'|'),
+    (b"rcub", b'}'),
+    (b"rbrace", b'}'),
 ];
-/// Digits of a number, leading zeros included.
-const ENTITY_CHARS_MAX: usize = 10;
+/// No name has more.
+const NAME_CHARS_MAX: usize = 7;
 
 /// A piece of escaped text.
 enum Piece<'a> {
@@ -143,16 +174,26 @@ fn unicode(rest: &[u8]) -> Option<(usize, Meant)> {
 
 fn entity(text: &[u8]) -> Option<(usize, Meant)> {
     let rest = text.strip_prefix(b"&")?;
-    let end = rest.iter().take(ENTITY_CHARS_MAX + 3).position(|byte| *byte == b';')?;
-    let name = std::str::from_utf8(rest.get(..end)?).ok()?;
-    let number = match name.strip_prefix('#') {
-        Some(digits) => match digits.strip_prefix(['x', 'X']) {
-            Some(digits) => u32::from_str_radix(digits, 16).ok()?,
-            None => digits.parse().ok()?,
-        },
-        None => NAMED.iter().find(|(named, _)| *named == name.as_bytes()).map(|(_, byte)| u32::from(*byte))?,
+    if let Some(number) = rest.strip_prefix(b"#") {
+        return numeric(number);
+    }
+    let end = rest.iter().take(NAME_CHARS_MAX + 1).position(|byte| *byte == b';')?;
+    let (_, meant) = NAMED.iter().find(|(named, _)| Some(*named) == rest.get(..end))?;
+    Some((end + 2, byte(*meant)))
+}
+
+/// What comes behind `&#`: digits, as many zeros before them as one likes, and a semicolon, which readers do not insist on.
+fn numeric(text: &[u8]) -> Option<(usize, Meant)> {
+    let (radix, digits) = match text {
+        [b'x' | b'X', digits @ ..] => (16, digits),
+        digits => (10, digits),
     };
-    Some((end + 2, encoded(char::from_u32(number)?)))
+    let values = digits.iter().map_while(|digit| char::from(*digit).to_digit(radix));
+    let (length, number) =
+        values.fold((0, 0_u32), |(length, number), digit| (length + 1, number.saturating_mul(radix).saturating_add(digit)));
+    let character = char::from_u32(number).filter(|_| length > 0)?;
+    let before = 2 + text.len() - digits.len();
+    Some((before + length + usize::from(digits.get(length) == Some(&b';')), encoded(character)))
 }
 
 fn encoded(character: char) -> Meant {
@@ -183,6 +224,8 @@ mod tests {
             (JSON, r#"a\/b\"\\c\u00fc\ud83d\ude80"#, "a/b\"\\cü🚀".to_owned()),
             (JSON, r"\ud83d \u12 \x \", r"\ud83d \u12 \x \".to_owned()),
             (ENTITIES, "sec&#x2F;ret&#43;token&#x3D;&#061;xyz&amp;&plus;", "sec/ret+token==xyz&+".to_owned()),
+            (ENTITIES, "&#99;&#00000000000000000099;&#x00000000000063;&#99&#x63 &#99c", "ccccc cc".to_owned()),
+            (ENTITIES, "&lowbar;&hyphen;&period;&lcub;&bsol;", "_-.{\\".to_owned()),
             (ENTITIES, "&#; &#x; &#xffffffff; &unknown; & &amp", "&#; &#x; &#xffffffff; &unknown; & &amp".to_owned()),
         ] {
             assert_eq!(String::from_utf8(escaping.undone(text.as_bytes()).unwrap()).unwrap(), plain, "{text}");

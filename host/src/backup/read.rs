@@ -198,7 +198,8 @@ pub(super) fn walk(
     let broken = |error: io::Error| damaged(format!("it cannot be read to its end: {error}"));
     let mut archive = tar::Archive::new(BufReader::new(Until { stop, from: opened }));
     let (mut found, mut manifest) = (Vec::new(), None);
-    for entry in archive.entries().map_err(broken)? {
+    // As they stand: what says a longer name for the next file would be read into memory whole, however long it says it is.
+    for entry in archive.entries().map_err(broken)?.raw(true) {
         let mut entry = entry.map_err(broken)?;
         let name = entry.path().map_err(broken)?.to_str().unwrap_or_default().to_owned();
         let is_file = entry.header().entry_type().is_file();

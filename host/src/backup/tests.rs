@@ -194,6 +194,23 @@ async fn a_name_that_leads_out_of_the_folder_is_refused() {
     }
 }
 
+/// Half of it is enough: what it is is known by its header.
+#[tokio::test]
+async fn a_name_of_gigabytes_is_refused_before_any_of_it_is_read() {
+    let place = Place::new();
+    for kind in [tar::EntryType::GNULongName, tar::EntryType::GNULongLink, tar::EntryType::XHeader, tar::EntryType::XGlobalHeader] {
+        let file = place.path("evil.tar");
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_path("host.key").unwrap();
+        header.set_size(4 << 30);
+        header.set_cksum();
+        fs::write(&file, header.as_bytes()).unwrap();
+        let problem = restore(&file, &place.path("restored")).unwrap_err();
+        assert!(problem.code == Code::BadBackup && problem.message.contains("has no place in a backup"), "{kind:?}: {problem}");
+    }
+}
+
 #[tokio::test]
 async fn a_newer_versions_backup_is_refused() {
     let place = Place::new();

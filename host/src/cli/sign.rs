@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{Common, Failure, output};
 use crate::alias::secret::Secret;
+use crate::partial;
 use crate::plugin::component::Facts;
 use crate::plugin::library::read_component;
 use crate::plugin::signature::{Signature, SigningKey};
@@ -75,8 +76,19 @@ fn sign(key: &SigningKey, file: &Path) -> Result<PathBuf, Problem> {
         );
     }
     let path = Signature::path_of(file);
-    std::fs::write(&path, key.sign(&bytes).bytes()).map_err(|error| unwritable(&path, &error))?;
+    write(&path, key.sign(&bytes).bytes()).map_err(|error| unwritable(&path, &error))?;
     Ok(path)
+}
+
+/// In the place of whatever is there, and never through a link to somewhere else.
+fn write(path: &Path, signature: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = partial::in_folder(folder)?;
+    file.write_all(signature)?;
+    // Everybody may read it, as they may the component.
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 fn read_key(path: &Path) -> Result<SigningKey, Problem> {
@@ -114,4 +126,22 @@ fn name(path: &Path) -> &str {
 fn unwritable(path: &Path, error: &std::io::Error) -> Problem {
     Problem::new(Code::FileUnreadable, format!("{} cannot be written: {error}", path.display()))
         .fix("name a place that can be written to, and where nothing is in the way")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_written_in_the_place_of_a_link_and_not_through_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (precious, path) = (folder.path().join("precious"), folder.path().join("p@1.0.0.wasm.sig"));
+        std::fs::write(&precious, "kept").unwrap();
+        std::os::unix::fs::symlink(&precious, &path).unwrap();
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!((std::fs::read_to_string(&precious).unwrap().as_str(), std::fs::read(&path).unwrap().as_slice()), ("kept", &b"two"[..]));
+        assert!(path.symlink_metadata().unwrap().is_file());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "and nothing is left beside it");
+    }
 }

@@ -97,10 +97,17 @@ fn named<T>(table: &Table<'_>, read: impl Fn(&str, &Node<'_>) -> Option<T>) -> B
 }
 
 fn value(_: &str, node: &Node<'_>) -> Option<String> {
+    let number = |number: &str| {
+        if number.len() > VALUE_CHARS_MAX {
+            node.invalid(&format!("has {} characters; {VALUE_CHARS_MAX} are the most", number.len()), "10");
+            return None;
+        }
+        Some(number.to_owned())
+    };
     match node.value() {
         DeValue::Boolean(value) => Some(value.to_string()),
-        DeValue::Float(number) => Some(number.as_str().to_owned()),
-        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+        DeValue::Float(value) => number(value.as_str()),
+        DeValue::Integer(value) if value.radix() == 10 => number(value.as_str()),
         DeValue::String(_) => node.text(VALUE_CHARS_MAX, "\"Prospecting\"").map(str::to_owned),
         _ => {
             node.not("a text, a number, true or false", "\"Prospecting\"");

@@ -45,6 +45,15 @@ auth = { bearer = { token = { file = "a", env = "B" } } }
 }
 
 #[test]
+fn a_number_is_no_longer_than_a_text_may_be() {
+    let with = |value: &str| parse(&format!("[values]\nn = {value}\n"));
+    assert_eq!(with(&"9".repeat(4_096)).unwrap().values["n"].len(), 4_096);
+    for long in ["9".repeat(4_097), format!("1.{}", "0".repeat(4_096))] {
+        assert!(with(&long).unwrap_err().contains("4096 are the most"));
+    }
+}
+
+#[test]
 fn reports_every_mistake_with_its_place_and_fix() {
     let text = r#"
 [values]

@@ -119,12 +119,7 @@ impl HostConfig {
         if let Some(SecretPlace::File(path)) = &mut self.secrets_key {
             *path = dir.join(&*path);
         }
-        if let Some(tls) = &mut self.tls {
-            tls.certificate = dir.join(&tls.certificate);
-            if let SecretPlace::File(path) = &mut tls.key {
-                *path = dir.join(&*path);
-            }
-        }
+        // Not those of `tls`: certificate and key are read as secrets are, whose source knows the workspace.
         self.plugins.paths = self.plugins.paths.iter().map(|path| dir.join(path)).collect();
         self
     }
@@ -359,7 +354,7 @@ mod tests {
         assert_eq!((config.ingress.port(), config.admin.port(), config.drain), (80, 81, Duration::from_secs(60)));
         assert_eq!((config.body_bytes_max, config.waiting_max), (524_288, WaitingMax { integration: 5, host: 50 }));
         assert_eq!(config.secrets_key, Some(SecretPlace::File("/w/k".into())));
-        let tls = HostTls { certificate: "/w/c.pem".into(), key: SecretPlace::File("/etc/k.pem".into()) };
+        let tls = HostTls { certificate: "c.pem".into(), key: SecretPlace::File("/etc/k.pem".into()) };
         assert_eq!(config.tls, Some(tls));
         assert_eq!((config.data, config.plugins.paths), ("/w/../d".into(), vec!["/w/a".into(), "/w/../b".into()]));
     }

@@ -294,6 +294,12 @@ fn a_revoked_version_is_passed_over_where_another_fits() {
     folder.put("lockgate.toml", "[plugins]\nrevoked = [\"p@1.0.1\"]\n");
     let update = update(folder.0.path()).unwrap();
     assert_eq!(update.lock.plugins[0].version, Version::new(1, 0, 0));
+    // By what is in it, too.
+    let digest = crate::plugin::sha256_hex(&with_manifest("sink", &[], "p", "1.0.1", ""));
+    folder.put("lockgate.toml", format!("[plugins]\nrevoked = [\"sha256:{digest}\"]\n"));
+    std::fs::remove_file(folder.0.path().join("lockgate.lock")).unwrap();
+    let update = super::update(folder.0.path()).unwrap();
+    assert_eq!(update.lock.plugins[0].version, Version::new(1, 0, 0));
     // Where nothing else fits it is told.
     folder.put("lockgate.toml", "[plugins]\nrevoked = [\"p@1.0.1\"]\nfloor = { p = \"1.0.1\" }\n");
     let refused = super::update(folder.0.path()).unwrap_err().to_string();

@@ -18,6 +18,9 @@ use crate::problem::{Code, Location, Problem, Problems};
 /// More mistakes than this in one file are not listed.
 const PROBLEMS_MAX: usize = 100;
 
+/// Of a longer text the mistake is told that the parser comes upon first, which may not be the first one.
+const LISTED_BYTES_MAX: usize = 64 * 1024;
+
 /// A key longer than this is not shown whole; no key anybody knows is.
 const KEY_CHARS_SHOWN: usize = 64;
 
@@ -63,15 +66,15 @@ impl<'t> Page<'t> {
     /// # Errors
     /// Everything `read` noted, in the order of the file; the first mistake in the syntax alone if there is one.
     pub fn read<T>(self, keys: Keys, read: impl FnOnce(&Table<'_>) -> Option<T>) -> Result<(T, Places), Problems> {
-        let (root, errors) = DeTable::parse_recoverable(self.text);
-        // The others mostly follow from the first: behind a bracket that is missing nothing is what it seems.
-        let start = |error: &toml::de::Error| error.span().unwrap_or_default().start;
-        if let Some(error) = errors.into_iter().min_by_key(start) {
-            self.note(Code::FileSyntax, start(&error), format!("not valid TOML: {}", error.message()), "see https://toml.io");
-        }
-        if !self.problems.borrow().is_empty() {
-            return Err(self.into_problems());
-        }
+        let root = match DeTable::parse(self.text) {
+            Ok(root) => root,
+            Err(error) => {
+                let error = first_mistake(self.text).unwrap_or(error);
+                let start = error.span().unwrap_or_default().start;
+                self.note(Code::FileSyntax, start, format!("not valid TOML: {}", error.message()), "see https://toml.io");
+                return Err(self.into_problems());
+            }
+        };
         let table = Table { page: &self, name: String::new(), start: 0, entries: root.get_ref() };
         table.refuse_unknown(keys);
         let value = read(&table);
@@ -95,6 +98,16 @@ impl<'t> Page<'t> {
         problems.truncate(PROBLEMS_MAX);
         Problems(problems.into_iter().map(|(offset, problem)| problem.at(location(&self.file, self.text, offset))).collect())
     }
+}
+
+/// The first mistake in a text: the others mostly follow from it, since behind a bracket that is missing nothing is what it seems. None for
+/// a long text, which may have as many as it has bytes, each of which takes a kilobyte to be told.
+fn first_mistake(text: &str) -> Option<toml::de::Error> {
+    if text.len() > LISTED_BYTES_MAX {
+        return None;
+    }
+    let (_, errors) = DeTable::parse_recoverable(text);
+    errors.into_iter().min_by_key(|error| error.span().unwrap_or_default().start)
 }
 
 /// Line and column of a byte of a text. Columns count characters. It takes time in proportion to the text.

@@ -87,6 +87,8 @@ async fn form(console: &Console, session: &Session, request: Request) -> Result<
     if !is_form {
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType, format!("Expected {FORM_TYPE}.")));
     }
+    let mut request = request;
+    request.extensions_mut().insert(session.who().clone());
     let body = console.api.body(request, FORM_LIMITS).await.map_err(|refused| match refused.code {
         Code::BodyTooLarge => Refusal { detail: too_long(), ..refused },
         _ => refused,

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::answer::{self, Refusal};
-use super::body::{self, BodyLimits, BodyMemory};
+use super::body::{self, BodyLimits, BodyMemory, Room};
 use super::challenge;
 use super::dedup;
 use super::headers::{kept_headers, media_type};
@@ -208,7 +208,8 @@ impl Intake {
         let (head, body) = request.into_parts();
         let webhook = find(&routes, head.uri.path(), &head.method)?;
         let content_type = media_type(&head.headers)?;
-        let body = body::read(&head.headers, body, self.limits.body, &self.memory, self.parts.clock.as_ref()).await?;
+        let body = body::read(&head.headers, body, self.limits.body, Room { memory: &self.memory, share: None }, self.parts.clock.as_ref())
+            .await?;
         let now = self.parts.clock.now();
         let signed_id = self.verify(webhook, &head.headers, &body.bytes, now)?.signed_id;
         if let Some(answer) = challenge::answer(webhook.verify.as_ref(), &body.bytes) {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
-use super::manifest::{Manifest, Role};
+use super::manifest::{MANIFEST_BYTES_MAX, Manifest, Role};
 use super::{endpoints, wasi};
 use crate::integration::Grant;
 use crate::problem::{Code, Problem};
@@ -185,6 +185,10 @@ fn role(export: &str) -> Option<Role> {
 }
 
 fn embedded_manifest(name: &str, text: &[u8]) -> Result<Manifest, Problem> {
+    // Before anything looks at it: reading TOML takes a hundred times its length.
+    if text.len() > MANIFEST_BYTES_MAX {
+        return Err(bad_manifest(name, &format!("its manifest has {} bytes; {MANIFEST_BYTES_MAX} are the most", text.len())));
+    }
     let text = std::str::from_utf8(text).map_err(|_| bad_manifest(name, "its manifest is not UTF-8"))?;
     Manifest::parse(format!("{name} (plugin.toml inside)"), text).map_err(|problems| match problems.0.into_iter().next() {
         Some(first) => first,

@@ -49,6 +49,17 @@ fn refuses_every_truncation_and_garbage_without_a_panic() {
 }
 
 #[test]
+fn refuses_a_manifest_that_is_too_long_before_anything_reads_it() {
+    let line = "=\n";
+    for bytes in [MANIFEST_BYTES_MAX + 2, 4 << 20] {
+        let long = embed_manifest("f.wasm", &sink(&[]), &line.repeat(bytes / line.len())).unwrap();
+        for problem in [Facts::of("f.wasm", &long).unwrap_err(), manifest_inside("f.wasm", &long).unwrap_err()] {
+            assert_eq!((problem.code, problem.message.contains("are the most")), (Code::BadManifest, true), "{problem}");
+        }
+    }
+}
+
+#[test]
 fn refuses_a_manifest_that_is_wrong_twice_or_at_odds_with_the_exports() {
     let code = |bytes: &[u8]| Facts::of("f.wasm", bytes).unwrap_err();
     let with = |manifest: &str| embed_manifest("f.wasm", &sink(&[]), manifest).unwrap();

@@ -165,7 +165,9 @@ impl Library {
     pub fn resolve(&self, requirements: &[Requirement], trust: &Trust) -> Result<Vec<Resolved>, Problems> {
         self.pick(requirements, |requirement, candidates| {
             let mut fitting = candidates.iter().filter(|candidate| requirement.version.matches(&candidate.version));
-            let may_run = |candidate: &&Candidate| trust.allows_version(&candidate.name, &candidate.version);
+            let may_run = |candidate: &&Candidate| {
+                trust.allows_version(&candidate.name, &candidate.version) && !(trust.revokes_digests() && is_revoked(candidate, trust))
+            };
             let found = fitting.clone().find(may_run).or_else(|| fitting.next()).cloned();
             found.ok_or_else(|| self.missing(requirement, candidates))
         })
@@ -291,6 +293,13 @@ fn source_manifest(folder: &Path, name: &str) -> Result<(Manifest, String), Prob
             .into());
     }
     Ok((manifest, text))
+}
+
+/// Whether what is in its file is revoked. What is built of sources has no digest yet; what cannot be read is told of later.
+fn is_revoked(candidate: &Candidate, trust: &Trust) -> bool {
+    let Candidate { name, version, kind, .. } = candidate;
+    let pinned = |digest| PinnedPlugin { name: name.clone(), version: version.clone(), digest };
+    *kind == Kind::File && digest(candidate).is_ok_and(|digest| trust.allows(&pinned(digest)).is_err())
 }
 
 fn digest(candidate: &Candidate) -> Result<String, Problem> {

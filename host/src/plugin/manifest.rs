@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::config_schema;
 use crate::config::is_name;
 use crate::config::reader::{Keys, Node, Page, Table};
-use crate::problem::{Code, Problems};
+use crate::problem::{Code, Problem, Problems};
 
 /// What a plugin says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -64,6 +64,8 @@ impl fmt::Display for Role {
     }
 }
 
+/// Of a whole `plugin.toml`: as much as its schema may have.
+pub const MANIFEST_BYTES_MAX: usize = 256 * 1024;
 const SLOTS_MAX: usize = 32;
 const ROOT: Keys = Keys { known: &["name", "version", "description", "licence", "roles", "slots", "config"], not_built: &[] };
 const SLOT: Keys = Keys::all(&["description"]);
@@ -75,6 +77,11 @@ impl Manifest {
     /// # Errors
     /// Everything that is wrong, all of it as `LG-2006`.
     pub fn parse(file: impl Into<PathBuf>, text: &str) -> Result<Self, Problems> {
+        let file = file.into();
+        if text.len() > MANIFEST_BYTES_MAX {
+            let message = format!("{}: it has {} bytes; {MANIFEST_BYTES_MAX} are the most", file.display(), text.len());
+            return Err(Problem::new(Code::BadManifest, message).fix("say less in it: what it holds is for people and for checks").into());
+        }
         Page::new(file, text).all_as(Code::BadManifest).read(ROOT, read).map(|(manifest, _)| manifest)
     }
 

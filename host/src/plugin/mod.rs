@@ -27,6 +27,7 @@ pub mod meter;
 pub mod native_code;
 pub mod offer;
 pub mod registry;
+mod schema_work;
 pub mod scripted;
 pub mod shares;
 pub mod signature;

@@ -3,30 +3,32 @@
 //! SHA-256 over the sorted relative paths and contents, each with its length before it. Left out: `target`, and entries
 //! that start with a dot (`.git`, editors' files) but for `.cargo`, which changes how a package builds.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::config::workspace::require_file;
 use crate::problem::{Code, Problem};
 
 const FILES_MAX: usize = 10_000;
 const DEPTH_MAX: usize = 32;
-/// A single source file larger than this is a mistake.
-const FILE_BYTES_MAX: u64 = 64 << 20;
+/// All of it together.
+const BYTES_MAX: u64 = 256 << 20;
 
 /// The digest of `folder`, as 64 hex digits.
 ///
 /// # Errors
 /// `LG-1001` where something cannot be read or there is too much of it.
 pub fn of_folder(folder: &Path) -> Result<String, Problem> {
-    let mut files = Vec::new();
-    collect(folder, 0, &mut files)?;
+    let (mut files, mut bytes) = (Vec::new(), 0);
+    collect(folder, 0, &mut files, &mut bytes)?;
     // Sorted by their bytes with `/` between, whatever the order of the directory is.
     let mut named: Vec<(String, PathBuf)> = files.into_iter().map(|path| (relative(folder, &path), path)).collect();
     named.sort();
     let mut hash = Sha256::new();
     for (name, path) in named {
-        let content = std::fs::read(&path).map_err(|error| unreadable(&path, &error.to_string()))?;
+        let content = read(&path).map_err(|error| unreadable(&path, &error.to_string()))?;
         for part in [name.as_bytes(), &content] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
@@ -35,14 +37,22 @@ pub fn of_folder(folder: &Path) -> Result<String, Problem> {
     Ok(hex::encode(hash.finalize()))
 }
 
+/// What is in a file, which is looked at once more: it may be another one by now.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    require_file(path)?;
+    std::fs::File::open(path)?.take(BYTES_MAX).read_to_end(&mut content)?;
+    Ok(content)
+}
+
 fn relative(folder: &Path, path: &Path) -> String {
     let relative = path.strip_prefix(folder).unwrap_or(path);
     relative.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Problem> {
+fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, bytes: &mut u64) -> Result<(), Problem> {
     if depth > DEPTH_MAX {
-        return Err(unreadable(folder, "nested too deeply; is there a link that leads back?"));
+        return Err(unreadable(folder, "nested too deeply"));
     }
     let io = |error: std::io::Error| unreadable(folder, &error.to_string());
     for entry in std::fs::read_dir(folder).map_err(io)? {
@@ -52,14 +62,18 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), 
             continue;
         }
         let path = entry.path();
-        let meta = std::fs::metadata(&path).map_err(|error| unreadable(&path, &error.to_string()))?;
-        if meta.is_dir() {
-            collect(&path, depth + 1, files)?;
-        } else if meta.len() > FILE_BYTES_MAX || files.len() >= FILES_MAX {
-            return Err(unreadable(&path, "too much for a plugin's source: 10,000 files of 64 MiB are the most"));
-        } else {
-            files.push(path);
+        let told = |error: std::io::Error| unreadable(&path, &error.to_string());
+        if entry.file_type().map_err(told)?.is_dir() {
+            collect(&path, depth + 1, files, bytes)?;
+            continue;
         }
+        // A link to a file is as good as the file; one to a folder may lead anywhere, and back.
+        require_file(&path).map_err(told)?;
+        *bytes += std::fs::metadata(&path).map_err(told)?.len();
+        if *bytes > BYTES_MAX || files.len() >= FILES_MAX {
+            return Err(unreadable(&path, "too much for a plugin's source: 10,000 files and 256 MiB are the most"));
+        }
+        files.push(path);
     }
     Ok(())
 }
@@ -97,6 +111,27 @@ mod tests {
             digest(&[("plugin.toml", "a"), ("src/lib.rs", "b"), ("src/empty", "")]),
         ];
         assert!(others.iter().all(|other| *other != base));
+    }
+
+    #[test]
+    fn follows_no_link_to_a_folder_and_waits_for_no_pipe_or_device() {
+        let sources = folder(&[("plugin.toml", "a"), ("src/lib.rs", "b")]);
+        let odd = sources.path().join("src/odd");
+        let refused = |why: &str| {
+            let problem = of_folder(sources.path()).unwrap_err();
+            assert!(problem.code == Code::FileUnreadable && problem.message.contains(why), "{problem}");
+            std::fs::remove_file(&odd).unwrap();
+        };
+        for (leads_to, why) in [("/dev/zero", "device"), ("/", "a folder"), ("..", "a folder"), ("nowhere", "No such file")] {
+            std::os::unix::fs::symlink(leads_to, &odd).unwrap();
+            refused(why);
+        }
+        rustix::fs::mknodat(rustix::fs::CWD, &odd, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        refused("a pipe");
+        std::fs::File::create(&odd).unwrap().set_len(BYTES_MAX).unwrap();
+        refused("too much");
+        std::os::unix::fs::symlink("lib.rs", &odd).unwrap();
+        assert_eq!(of_folder(sources.path()).unwrap(), digest(&[("plugin.toml", "a"), ("src/lib.rs", "b"), ("src/odd", "b")]));
     }
 
     #[test]

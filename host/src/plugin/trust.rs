@@ -89,6 +89,11 @@ impl Trust {
         }
     }
 
+    /// Whether any file is revoked whatever it is called.
+    pub fn revokes_digests(&self) -> bool {
+        self.revoked.iter().any(|revoked| matches!(revoked, Revoked::Digest(_)))
+    }
+
     /// Whether nothing that is said of versions keeps this one from running.
     pub fn allows_version(&self, name: &str, version: &Version) -> bool {
         self.allows(&PinnedPlugin { name: name.to_owned(), version: version.clone(), digest: String::new() }).is_ok()

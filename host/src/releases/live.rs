@@ -77,6 +77,8 @@ pub enum NotSwitched {
     /// There is no such release, or none to go back to.
     NotFound(Problem),
     Store(StoreError),
+    /// The token of who asked has ended while others were at work.
+    TokenEnded,
 }
 
 impl From<Problems> for NotSwitched {

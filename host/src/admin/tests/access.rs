@@ -8,6 +8,17 @@ fn request(method: &str, path: &str, headers: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n{headers}content-length: 0\r\n\r\n")
 }
 
+/// Each change that is applied is kept in the audit trail for good.
+#[tokio::test]
+async fn an_environment_that_is_too_long_is_refused_by_its_length_alone() {
+    let host = Host::start().await;
+    let declaring = async |bytes: usize| {
+        let head = "POST /api/v1/environment?plan=true HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer";
+        host.send(format!("{head} {TOKEN}\r\ncontent-length: {bytes}\r\n\r\n")).await
+    };
+    declaring(256 * 1024 + 1).await.assert_problem(413, Code::BodyTooLarge);
+}
+
 #[tokio::test]
 async fn needs_the_token_for_everything_but_health_and_metrics() {
     let host = Host::start().await;

@@ -163,7 +163,44 @@ async fn a_named_token_has_nothing_of_the_machine_read_that_was_not_read_before(
         format!("[values]\nstage = \"new\"\nother = 1\n{CRM}[alias.mine]\nurl = \"https://a.example\"\nca-file = \"/etc/shadow\"\n");
     let Err(NotApplied::Wrong(problems)) = scene.live.apply(&authority, true, &deployer).await else { panic!() };
     assert!(problems.to_string().contains("LG-7013"), "{problems}");
+    let reaching = |networks: &str| {
+        format!("[values]\nstage = \"new\"\nother = 1\n{CRM}[alias.mine]\nurl = \"http://127.0.0.1:9\"\nnetwork = [{networks}]\n")
+    };
+    for networks in ["\"0.0.0.0/0\"", "\"127.0.0.1/32\"", "\"10.1.0.0/16\", \"10.0.0.0/8\""] {
+        let Err(NotApplied::Wrong(problems)) = scene.live.apply(&reaching(networks), false, &deployer).await else { panic!("{networks}") };
+        assert!(problems.to_string().contains("LG-7013 `alias.mine.network`"), "{problems}");
+    }
+    assert!(scene.live.apply(&reaching("\"10.1.0.0/16\""), false, &Who::local()).await.unwrap().applied);
+    let narrower = reaching("\"10.1.2.0/24\"").replace("mine", "other");
+    assert!(scene.live.apply(&narrower, true, &deployer).await.is_ok(), "what lies in an open one is open");
     assert!(scene.live.apply(&with("store = true"), true, &deployer).await.is_ok(), "what is set by name is no place of the machine");
+}
+
+#[tokio::test]
+async fn who_waits_for_the_turn_to_change_something_does_nothing_once_the_token_is_revoked() {
+    let scene = scene();
+    let deployer = Who::named("anna", crate::admin::role::Role::Deployer, None);
+    let next = format!("[values]\nstage = \"old\"\nother = 1\n{CRM}");
+    let turn = scene.live.running().await;
+    let mut waiting = Box::pin(scene.live.apply(&next, false, &deployer));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    deployer.revoke();
+    drop(turn);
+    assert!(matches!(waiting.await, Err(NotApplied::TokenEnded)));
+    assert_eq!(scene.config(), r#"{"stage":"new"}"#);
+}
+
+#[tokio::test]
+async fn a_number_longer_than_any_of_the_machine_hides_no_change() {
+    let scene = scene();
+    let with = |url: &str| format!("[values]\nstage = \"new\"\nother = 1\nn = 99999999999999999999999\n[alias.crm]\nurl = \"{url}\"\n");
+    let deployer = Who::named("anna", crate::admin::role::Role::Deployer, None);
+    let first = scene.live.apply(&with("http://crm.example/base"), false, &deployer).await.unwrap();
+    assert_eq!(first.changes.iter().map(|change| change.key.as_str()).collect::<Vec<_>>(), ["values.n"]);
+    let second = scene.live.apply(&with("http://elsewhere.example"), false, &deployer).await.unwrap();
+    assert_eq!((second.applied, second.changes.len()), (true, 1), "{second:?}");
+    let entries = scene.trail.page(AuditQuery { limit: 10, ..AuditQuery::default() }).await.unwrap().entries;
+    assert_eq!(entries[0].after.as_ref().unwrap()["alias.crm.url"], "\"http://elsewhere.example\"");
 }
 
 #[tokio::test]
@@ -182,4 +219,6 @@ async fn nobody_hides_a_change_among_many_or_behind_a_long_beginning() {
     assert_eq!(urls[&"alias.zzz.url".to_owned()], "\"http://127.0.0.1:9/hidden\"");
     let long = |end: &str| Change { key: "alias.crm.url".into(), before: None, after: Some(format!("https://{}/{end}", "x".repeat(500))) };
     assert_ne!(pieces(&[long("a")]), pieces(&[long("b")]));
+    let whole = crate::plugin::sha256_hex(long("a").after.unwrap().as_bytes());
+    assert!(pieces(&[long("a")])[0].1["alias.crm.url"].as_str().unwrap().ends_with(&format!("(sha256 {whole})")));
 }

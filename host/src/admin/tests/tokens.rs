@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::admin::role::Role;
+use crate::admin::{approving, releases};
 
 async fn create(host: &Host, body: Value) -> Reply {
     host.post("/api/v1/tokens", "content-type: application/json\r\n", &body.to_string()).await
@@ -186,6 +187,85 @@ async fn a_backup_under_way_breaks_off_when_its_token_is_revoked() {
     // That it ends with an error, or without the last chunk, says the same.
     let _ = cut.read_to_end(&mut rest).await;
     assert!(rest.len() < bytes.len() && !rest.ends_with(b"0\r\n\r\n"), "{} of {}", rest.len(), bytes.len());
+}
+
+#[tokio::test]
+async fn who_asks_for_a_second_backup_is_told_whose_the_first_is() {
+    let host = Host::start().await;
+    std::fs::write(host.folder.path().join(crate::plugin::host_key::FILE), [7; 32]).unwrap();
+    // More than the sockets hold.
+    for number in 0..12 {
+        host.put(&format!("{{\"id\":{number},\"fill\":\"{}\"}}", "x".repeat(4_000_000))).await;
+    }
+    let token = host.token("anna", "deployer").await;
+    let _open = Stream::open(&host, "/api/v1/backup", &format!("authorization: Bearer {token}")).await;
+    let refused = host.get("/api/v1/backup").await;
+    refused.assert_problem(409, Code::BackupUnderWay);
+    assert!(refused.body.contains("made by anna"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_being_sent_ends_with_its_token_and_its_memory_is_free() {
+    let host = Host::start().await;
+    let begin = async |token: &str| {
+        let mut stream = TcpStream::connect(host.address).await.unwrap();
+        let head = format!("POST /api/v1/messages?integration=orders HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n");
+        stream.write_all(format!("{head}content-length: 4000000\r\n\r\n").as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; 3_999_999]).await.unwrap();
+        stream
+    };
+    let token = host.token("anna", "operator").await;
+    // 62 pieces each, of the 576 that its share has.
+    let mut bodies = Vec::new();
+    for count in 1..=9 {
+        bodies.push(begin(&token).await);
+        while host.api.memory_left().0 > (1024 - 62 * count) * 64 * 1024 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let body = "x".repeat(1_500_000);
+    let head = format!(
+        "POST /api/v1/messages?integration=orders HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {token}\r\n"
+    );
+    let reply = host.send(format!("{head}content-length: {}\r\n\r\n{body}", body.len())).await;
+    assert_eq!(reply.status, 503, "{reply:?}");
+    let other = host.token("other", "operator").await;
+    let head = format!(
+        "POST /api/v1/messages?integration=orders HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {other}\r\n"
+    );
+    let reply = host.send(format!("{head}content-type: application/json\r\ncontent-length: 8\r\n\r\n{{\"id\":1}}")).await;
+    assert_eq!(reply.status, 202, "one token takes no memory of others: {reply:?}");
+    assert_eq!(host.put(r#"{"id":2}"#).await.len(), reply.json()["id"].as_str().unwrap().len(), "nor of the host's owner");
+    assert_eq!(revoke(&host, "anna").await.status, 200);
+    for mut body in bodies {
+        let mut answer = Vec::new();
+        let _ = body.read_to_end(&mut answer).await;
+        assert_eq!(answer.get(9..12), Some(&b"401"[..]), "{}", String::from_utf8_lossy(&answer));
+    }
+    assert_eq!(host.api.memory_left(), (64 * 1024 * 1024, 64 * 1024 * 1024));
+}
+
+#[tokio::test]
+async fn who_waits_to_deploy_roll_back_or_approve_does_nothing_once_the_token_is_revoked() {
+    let host = Host::start().await;
+    let request = |body: Value| http::Request::builder().body(axum::body::Body::from(body.to_string())).unwrap();
+    let orders = || Ok(axum::extract::Path("orders".to_owned()));
+    let api = || axum::extract::State(host.api.clone());
+    let anna = crate::admin::Who::named("anna", Role::Deployer, None);
+    let turn = host.api.parts.environment.running().await;
+    let wanted = json!({ "releases": [{ "integration": "orders", "file": "what is this", "plugins": [] }] });
+    let mut deploying = Box::pin(releases::deploy(api(), anna.clone(), request(wanted)));
+    let mut rolling_back = Box::pin(releases::roll_back(api(), anna.clone(), orders(), request(json!({}))));
+    let approval = json!({ "release": "abcdef", "note": "x" });
+    let mut approving = Box::pin(approving::approve(api(), anna.clone(), orders(), request(approval)));
+    assert!(futures_util::poll!(&mut deploying).is_pending());
+    assert!(futures_util::poll!(&mut rolling_back).is_pending());
+    assert!(futures_util::poll!(&mut approving).is_pending());
+    anna.revoke();
+    drop(turn);
+    for done in [deploying.await, rolling_back.await, approving.await] {
+        assert_eq!(done.unwrap_err().code, Code::Unauthorized);
+    }
 }
 
 fn bearer(token: &str) -> http::HeaderMap {

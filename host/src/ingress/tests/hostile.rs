@@ -228,3 +228,35 @@ async fn a_flood_of_refused_requests_makes_few_events() {
     assert_eq!((&told[0]["fields"]["status"], &told[0]["fields"]["path"]), (&404.into(), &"/nowhere/0".into()));
     assert!(!format!("{told:?}").contains("canary"), "a query may hold a secret");
 }
+
+#[tokio::test]
+async fn senders_that_nobody_knows_and_that_stop_before_the_end_hold_up_nobody() {
+    let limits =
+        IntakeLimits { body: BodyLimits { bytes: 1024 * 1024, within: LATE }, bodies_bytes: 4 * 1024 * 1024, ..IntakeLimits::default() };
+    let host = host(limits, ServeLimits::default()).await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(host.address).await.unwrap();
+        stream.write_all(b"POST /in HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
+        // Where it is refused before the end, nobody reads the rest.
+        let _ = stream.write_all(&vec![b'x'; 999_999]).await;
+        held.push(stream);
+    }
+    // Until the host has read them, and they are slow: a long time before they are too late.
+    let body = "x".repeat(900_000);
+    let mut refused = 0;
+    loop {
+        let reply = host.post("/in", "", &body).await;
+        match reply.status {
+            202 if refused > 0 || host.store.taken().len() >= 10 => break,
+            202 => {}
+            _ => {
+                reply.assert_problem(503, Code::IntakeBusy);
+                refused += 1;
+            }
+        }
+    }
+    for _ in 0..5 {
+        assert_eq!(host.post("/in", "", &body).await.status, 202);
+    }
+}

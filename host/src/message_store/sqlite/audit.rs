@@ -130,13 +130,18 @@ pub(super) fn append(writing: &Writing<'_>, note: &Note) -> Done<Head> {
     let (way, act, came) = (note.way.as_str(), note.act.as_str(), note.came.as_str());
     let texts = [Some(who.as_str()), Some(way), Some(act), Some(came), Some(subject.as_str()), was.as_deref(), is.as_deref()];
     let hash = Content { seq, at, texts: texts.map(|text| text.map(str::as_bytes)) }.link(before.hash);
-    connection
+    let inserted = connection
         .prepare_cached(
             "INSERT INTO audit (seq, at, who, way, act, came, subject, before, after, hash, version)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute((seq, at, &who, way, act, came, &subject, &was, &is, hash.0, VERSION))?;
-    connection.prepare_cached("UPDATE audit_head SET seq = ?1, at = ?2, hash = ?3")?.execute((seq, at, hash.0))?;
+    let moved = connection.prepare_cached("UPDATE audit_head SET seq = ?1, at = ?2, hash = ?3")?.execute((seq, at, hash.0))?;
+    // A trigger that somebody made while the host runs can have SQLite leave a row out and say nothing.
+    if (inserted, moved) != (1, 1) {
+        let problem = Problem::new(Code::StoreDamaged, "an entry of the audit trail was not written: somebody changed the database");
+        return Err(StoreError::Failed(problem.fix("`lockgate audit verify` says more; restore the last backup")).into());
+    }
     Ok(Head { seq, hash })
 }
 
@@ -223,6 +228,7 @@ struct Looking {
 
 impl Looking {
     fn begin(connection: &Connection, kept: Option<Link>) -> Done<Self> {
+        schema::refuse_foreign("the database", connection).map_err(StoreError::Failed)?;
         let (written, _) = head(connection)?;
         let last = connection.query_row("SELECT coalesce(max(seq), 0) FROM audit", [], |row| row.get(0))?;
         Ok(Self { chain: Chain::new(kept), misfit: None, written, last, is_at_the_end: false })

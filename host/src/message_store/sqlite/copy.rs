@@ -31,7 +31,10 @@ pub fn version_of(database: &Path) -> Result<i64, Problem> {
 pub fn check_copy(database: &Path) -> Result<(), Problem> {
     let verdict = || open(database)?.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
     match verdict() {
-        Ok(verdict) if verdict == "ok" => Ok(()),
+        Ok(verdict) if verdict == "ok" => {
+            let connection = open(database).map_err(|error| damaged(database, &error))?;
+            schema::refuse_foreign("the database in it", &connection)
+        }
         Ok(verdict) => Err(damaged(database, &verdict)),
         Err(error) => Err(damaged(database, &error)),
     }

@@ -231,6 +231,8 @@ fn refuse_newer(folder: &Path, writer: &Connection) -> Result<(), Problem> {
 fn prepare(database: &Path, writer: &mut Connection, medium: &Medium) -> Result<(), Problem> {
     let told = |error: rusqlite::Error| told(database, &error);
     settle_in(writer, medium).map_err(told)?;
+    // Before anything is written that it could turn into something else.
+    schema::refuse_foreign(&format!("the message store {}", database.display()), writer)?;
     schema::migrate(writer).map_err(told)?;
     writer.pragma_update(None, "foreign_keys", true).map_err(told)?;
     let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(told)?;

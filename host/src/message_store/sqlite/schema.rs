@@ -6,6 +6,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::crash_point::{CrashPoint, reached};
+use crate::problem::{Code, Problem};
 
 /// One entry for every version; `user_version` counts those that were applied. Never change one that was released.
 const MIGRATIONS: &[&str] = &[
@@ -22,6 +23,34 @@ const _: () = assert!(MIGRATIONS.len() == 14, "NEWEST counts the migrations");
 /// The version of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// The triggers that there are, as SQLite keeps them: see [`VERSION_13`].
+const OWN_TRIGGERS: [&str; 2] = [
+    "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END",
+    "CREATE TRIGGER audit_is_not_shortened BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END",
+];
+
+/// A trigger or a view in the file that is not ours: it may turn what is written or read into something else, and leave one person's entries
+/// out of the audit trail. None if there is none.
+pub(super) fn foreign(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let mut find = connection.prepare("SELECT type, name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view')")?;
+    let mut rows = find.query([])?;
+    while let Some(row) = rows.next()? {
+        let sql: Option<String> = row.get(2)?;
+        if !OWN_TRIGGERS.contains(&sql.unwrap_or_default().as_str()) {
+            let (kind, name): (String, String) = (row.get(0)?, row.get(1)?);
+            return Ok(Some(format!("the {kind} {name:?}")));
+        }
+    }
+    Ok(None)
+}
+
+/// What a person is told who has one in `database`.
+pub(super) fn refuse_foreign(database: &str, connection: &Connection) -> Result<(), Problem> {
+    let Some(found) = foreign(connection).map_err(|error| super::failure::problem(&error))? else { return Ok(()) };
+    Err(Problem::new(Code::StoreDamaged, format!("{database} has {found}, which Lockgate did not make: somebody changed the database"))
+        .fix("keep a copy of the data folder, find out who it was, and restore the last backup from before"))
 }
 
 /// Brings the file to [`NEWEST`] in one transaction. Foreign keys must be off on `connection`.

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::super::{AuditQuery, AuditTrail, DATABASE_FILE, PauseRow, TokenRow, copy_into, verify_file};
+use super::super::{AuditQuery, AuditTrail, DATABASE_FILE, PauseRow, SqliteStore, TokenRow, check_copy, copy_into, verify_file};
 use crate::clock::Timestamp;
+use crate::message_store::StoreError;
 use crate::message_store::audit::tests::note;
 use crate::message_store::audit::{Act, Link, Note, Way};
-use crate::message_store::suite::world::{OnDisk, START, Subject};
+use crate::message_store::suite::world::{OnDisk, START, Subject, options};
 use crate::problem::Code;
 
 fn by(who: &str, at: Timestamp) -> Note {
@@ -77,6 +78,38 @@ async fn who_opens_the_file_with_a_shell_changes_no_entry_by_mistake() {
         let refused = connection.execute_batch(sql).unwrap_err().to_string();
         assert!(refused.contains("never"), "{refused}");
     }
+}
+
+/// Triggers that have SQLite leave out what `ci` does, as if it had been written.
+const UNSEEN: &str = "CREATE TRIGGER skip_a BEFORE INSERT ON audit WHEN new.who = 'ci' BEGIN SELECT RAISE(IGNORE); END;
+    CREATE TRIGGER skip_b BEFORE UPDATE ON audit_head WHEN NOT EXISTS (SELECT 1 FROM audit WHERE seq = new.seq) BEGIN SELECT RAISE(IGNORE); END;";
+
+#[tokio::test]
+async fn a_trigger_that_leaves_one_persons_entries_out_leaves_their_changes_out_too_and_is_found() {
+    let mut disk = OnDisk::open();
+    let trail = trail_of(&disk, 2).await;
+    let database = disk.folder.path().join(DATABASE_FILE);
+    Connection::open(&database).unwrap().execute_batch(UNSEEN).unwrap();
+    let token = TokenRow { name: "mine".into(), role: "viewer".into(), hash: [1; 32], created_at: START, expires_at: None };
+    let damaged = |error: StoreError| matches!(error, StoreError::Failed(problem) if problem.code == Code::StoreDamaged);
+    assert!(damaged(disk.sqlite().tokens().put(token, by("ci", START)).await.unwrap_err()));
+    assert!(disk.sqlite().tokens().all().await.unwrap().is_empty(), "what cannot be entered is not done");
+    trail.append(by("anna", START)).await.unwrap();
+    assert!(damaged(trail.verify(None).await.unwrap_err()), "and who looks is told, though every entry fits");
+    let copy = disk.folder.path().join("copy.db");
+    std::fs::write(&copy, "").unwrap();
+    copy_into(&database, &copy).unwrap();
+    for problem in [verify_file(&copy, None).unwrap_err(), check_copy(&copy).unwrap_err()] {
+        assert_eq!((problem.code, problem.message.contains("the trigger \"skip_a\"")), (Code::StoreDamaged, true), "{problem}");
+    }
+    drop((disk.store.take(), trail));
+    let refused = SqliteStore::open(disk.folder.path(), options()).map(drop).unwrap_err();
+    assert_eq!(refused.code, Code::StoreDamaged, "{refused}");
+    Connection::open(&database).unwrap().execute_batch("DROP TRIGGER skip_a; DROP TRIGGER skip_b; CREATE VIEW v AS SELECT 1;").unwrap();
+    assert!(SqliteStore::open(disk.folder.path(), options()).map(drop).unwrap_err().message.contains("the view \"v\""));
+    Connection::open(&database).unwrap().execute_batch("DROP VIEW v;").unwrap();
+    disk.crash().await;
+    assert_eq!(disk.sqlite().audit().verify(None).await.unwrap().entries, 3);
 }
 
 #[tokio::test]
