@@ -20,7 +20,11 @@ use crate::message_store::sqlite::ledger::{Curve, Minute};
 pub async fn show(State(api): State<Arc<Api>>, request: Request) -> Result<Response<Body>, Refusal> {
     Parameters::parse(request.uri().query()).finish()?;
     let overview = Overview::take(&api.parts).await.map_err(|error| refusal(&error))?;
+    let proposals = api.parts.store.releases().proposals().await.map_err(|error| refusal(&error))?;
+    let waits: Vec<Value> =
+        proposals.iter().map(|one| json!({ "integration": one.integration, "release": one.release, "by": one.who })).collect();
     let shown = json!({
+        "waits-for-approval": waits,
         "time": overview.at.to_string(),
         "intake": match (overview.intake_open, overview.intake_full) {
             (false, _) => "closed",

@@ -31,6 +31,7 @@ mod start;
 mod stopwatch;
 mod store;
 mod subject;
+mod switching;
 mod target;
 mod wire;
 mod workspace;
@@ -55,7 +56,7 @@ use end_to_end::Pair;
 use room::Room;
 
 /// The rows there are, in their order.
-pub const ROWS: [&str; 17] = [
+pub const ROWS: [&str; 18] = [
     "end-to-end",
     "intake-p50",
     "intake-p99",
@@ -68,6 +69,7 @@ pub const ROWS: [&str; 17] = [
     "growth-memory",
     "neighbour-p99",
     "drain",
+    "switching-p99",
     "recording",
     "rehearsal",
     "console-page",
@@ -129,6 +131,9 @@ async fn measure(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report, Problem> {
     }
     if wants(&["drain"]) {
         rows.push(neighbour::drain(&room).await?);
+    }
+    if wants(&["switching-p99"]) {
+        rows.push(switching::p99(&room).await?);
     }
     if wants(&["recording", "rehearsal"]) {
         rows.extend(recording::measure(&room).await?);

@@ -116,7 +116,9 @@ fn lines(status: &Value, now: Timestamp) -> Vec<String> {
         "  intake is full: as much waits in all integrations together as may; every sender gets 503\n    mend what they wait for, or raise limits.waiting-in-all".to_owned()
     });
     let left_over = integrations.iter().flat_map(left_over);
-    let needs_a_person: Vec<String> = full.into_iter().chain(aliases.iter().filter_map(refused)).chain(paused).chain(left_over).collect();
+    let waits = list(&status["waits-for-approval"]).iter().map(waits_for_approval);
+    let needs_a_person: Vec<String> =
+        full.into_iter().chain(aliases.iter().filter_map(refused)).chain(paused).chain(left_over).chain(waits).collect();
     if needs_a_person.is_empty() {
         lines.extend([String::new(), "Nothing needs a person.".to_owned()]);
     }
@@ -183,6 +185,11 @@ fn paused_integration(entry: &Value) -> Option<String> {
 }
 
 /// An integration that drains to be retired.
+fn waits_for_approval(one: &Value) -> String {
+    let (name, release) = (text(one, "integration"), one["release"].as_str().and_then(|id| id.get(..12)).unwrap_or("-"));
+    format!("  release {release} of {name}, brought by {}, waits for approval: lockgate releases {name}", text(one, "by"))
+}
+
 fn retiring(entry: &Value) -> Option<String> {
     let (name, retirement) = (text(entry, "name"), &entry["retirement"]);
     (entry["state"] == "retiring").then(|| {
