@@ -1,4 +1,5 @@
-//! Releases in the API: one of them (`GET /api/v1/releases/{id}`), and how another becomes the active one while messages flow (`POST /api/v1/releases`, `POST /api/v1/integrations/{name}/rollback`).
+//! Releases in the API: one of them (`GET /api/v1/releases/{id}`), and how another becomes the active one while messages flow
+//! (`POST /api/v1/releases`, `POST /api/v1/integrations/{name}/rollback`).
 //!
 //! What somebody wants is considered first, whole: with `plan` it stays at that.
 
@@ -297,6 +298,11 @@ impl Deploying<'_> {
             outcomes.push(outcome(&switch, approval, if waits { OutcomeState::WaitsForApproval } else { done }));
             if waits { later.push(switch) } else { now.push(switch) }
         }
+        if !later.is_empty() && !now.is_empty() {
+            // They were considered beside those that wait. What does not fit without them stops all of it, before anything is stored.
+            let wanted = now.iter().map(|switch| Wanted { release: switch.after.release.clone(), replaces: None }).collect();
+            Considered { switches: now, routes, .. } = self.changing.consider(wanted, self.environment).await?;
+        }
         if !later.is_empty() {
             self.changing.keep(&later, self.who.name()).await?;
             for switch in &later {
@@ -310,11 +316,6 @@ impl Deploying<'_> {
                 self.changing.start_canary(switch, share, self.who.name(), note).await?;
             }
             return Ok(outcomes);
-        }
-        if !later.is_empty() && !now.is_empty() {
-            // They were considered beside those that wait.
-            let wanted = now.iter().map(|switch| Wanted { release: switch.after.release.clone(), replaces: None }).collect();
-            Considered { switches: now, routes, .. } = self.changing.consider(wanted, self.environment).await?;
         }
         self.changing.switch(now, routes, self.who.by(self.how)).await?;
         outcomes.sort_by(|one, other| one.integration.cmp(&other.integration));

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use clap::Args;
 
 use super::client::Client;
-use super::output::{list, text};
+use super::output::text;
 use super::progress::Progress;
 use super::run::prepare_workspace;
-use super::switching::{Components, Sent, Switching, tell, tell_outcome};
-use super::{Common, Failure, output};
+use super::switching::{Components, Sent, Switching};
+use super::{Common, Failure};
 use crate::config::prepare::{MissingLock, Prepared};
 use crate::config::reader::nearest;
 use crate::integration::{PinnedPlugin, Release};
@@ -53,20 +53,8 @@ impl Deploy {
         };
         let prepared = prepare_workspace(&common.directory, &environment, MissingLock::Write, &progress)?;
         let releases = self.chosen(&prepared)?;
-        let switching = Switching { client: &client, releases, how: "deploy", canary: self.canary, progress: &progress };
-        let plan = switching.plan(&prepared).await?;
-        if !common.json {
-            tell(&plan);
-        }
-        let changes = list(&plan["integrations"]).iter().any(|one| one["state"] != "unchanged");
-        let answer = if self.plan || !changes { plan } else { switching.go(&plan).await? };
-        drop(progress);
-        if common.json {
-            output::json(&answer);
-        } else if !self.plan && changes {
-            tell_outcome(&answer);
-        }
-        Ok(())
+        let switching = Switching { client: &client, releases, how: "deploy", canary: self.canary, progress };
+        Ok(switching.run(&prepared, self.plan, common.json).await?)
     }
 
     fn chosen(&self, prepared: &Prepared) -> Result<Vec<Release>, Problem> {

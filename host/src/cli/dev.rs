@@ -69,17 +69,27 @@ impl Dev {
             }
         };
         self.at.tell(common, &host);
+        // What differs already has to be asked for: a start takes over nothing where releases have to be approved.
+        let mut another = !host.differing.is_empty();
         loop {
+            if another {
+                // Whoever ends it need not wait for a build; a switch that has begun comes to its end.
+                let prepared = tokio::select! {
+                    prepared = self.prepared(common, &dir) => prepared,
+                    _ = signals.next() => break,
+                };
+                take_up(common, prepared, &host).await;
+            }
             tokio::select! {
                 next = changed(&*clock, &dir, &self.env, &seen) => {
                     if next.host != seen.host {
                         output::complaint("lockgate.toml is another: what it says counts at the next start");
                     }
                     seen = next;
+                    another = true;
                 }
                 _ = signals.next() => break,
             }
-            self.take_up(common, &dir, &host).await;
         }
         tokio::select! {
             () = host.stop() => {}
@@ -112,19 +122,19 @@ impl Dev {
             Err(crate::problem::Problem::new(crate::problem::Code::Internal, message).into())
         })
     }
+}
 
-    /// Has the host run what the workspace says by now, and says what became of it.
-    async fn take_up(&self, common: &Common, dir: &Path, host: &Host) {
-        let taken_up = match self.prepared(common, dir).await {
-            Ok(prepared) => host.take_up(&prepared).await,
-            Err(problems) => Err(problems),
-        };
-        match taken_up {
-            Ok(taken_up) => show(common, &taken_up),
-            Err(problems) => {
-                output::problems(common.json, &problems);
-                output::complaint("what ran before runs on; waiting for a change");
-            }
+/// Has the host run what the workspace says by now, and says what became of it.
+async fn take_up(common: &Common, prepared: Result<Prepared, Problems>, host: &Host) {
+    let taken_up = match prepared {
+        Ok(prepared) => host.take_up(&prepared).await,
+        Err(problems) => Err(problems),
+    };
+    match taken_up {
+        Ok(taken_up) => show(common, &taken_up),
+        Err(problems) => {
+            output::problems(common.json, &problems);
+            output::complaint("what ran before runs on; waiting for a change");
         }
     }
 }

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::client::{Client, encoded, or_fix};
 use super::output::{list, text};
 use super::progress::Progress;
-use super::switching::{Components, Sent, Switching, tell, tell_outcome};
-use super::{Common, Failure, output};
+use super::switching::{Components, Sent, Switching};
+use super::{Common, Failure};
 use crate::admin::SIGNATURE_HEADER;
 use crate::integration::{PinnedPlugin, Release};
 use crate::plugin::signature::Signature;
@@ -56,20 +56,8 @@ impl Promote {
         for name in &self.names {
             releases.push(active(&from, name).await?);
         }
-        let switching = Switching { client: &to, releases, how: "promote", canary: None, progress: &progress };
-        let plan = switching.plan(&Source(&from)).await?;
-        if !common.json {
-            tell(&plan);
-        }
-        let changes = list(&plan["integrations"]).iter().any(|one| one["state"] != "unchanged");
-        let answer = if self.plan || !changes { plan } else { switching.go(&plan).await? };
-        drop(progress);
-        if common.json {
-            output::json(&answer);
-        } else if !self.plan && changes {
-            tell_outcome(&answer);
-        }
-        Ok(())
+        let switching = Switching { client: &to, releases, how: "promote", canary: None, progress };
+        Ok(switching.run(&Source(&from), self.plan, common.json).await?)
     }
 }
 

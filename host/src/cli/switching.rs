@@ -43,10 +43,28 @@ pub struct Switching<'a> {
     pub how: &'static str,
     /// Of the keys, in thousandths.
     pub canary: Option<u32>,
-    pub progress: &'a Progress,
+    pub progress: Progress,
 }
 
 impl Switching<'_> {
+    /// Has it done and shows what differs first; with `only_plan` it stays at that.
+    pub async fn run(self, components: &impl Components, only_plan: bool, json: bool) -> Result<(), Problem> {
+        let plan = self.plan(components).await?;
+        if !json {
+            tell(&plan);
+        }
+        let changes = list(&plan["integrations"]).iter().any(|one| one["state"] != "unchanged");
+        let goes = changes && !only_plan;
+        let answer = if goes { self.go(&plan).await? } else { plan };
+        drop(self.progress);
+        if json {
+            output::json(&answer);
+        } else if goes {
+            tell_outcome(&answer);
+        }
+        Ok(())
+    }
+
     /// What would follow: checked, compiled and linked by the host.
     pub async fn plan(&self, components: &impl Components) -> Result<Value, Problem> {
         let asked: Vec<Value> = self.releases.iter().map(|release| json!(release)).collect();
@@ -100,7 +118,7 @@ impl Switching<'_> {
 }
 
 /// What became of it, once people have seen what differs.
-pub fn tell_outcome(answer: &Value) {
+fn tell_outcome(answer: &Value) {
     for one in list(&answer["integrations"]).iter().filter(|one| one["state"] != "unchanged") {
         let release = short(&one["release"]);
         output::line(state(one, &text(one, "integration"), &release));

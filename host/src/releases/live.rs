@@ -20,7 +20,7 @@ use crate::crash_point::{CrashPoint, reached};
 use crate::delivery::{Catalog, Dispatcher, Retirements, Runnable};
 use crate::ingress::{Intake, Routes};
 use crate::integration::PinnedPlugin;
-use crate::integration::{Order, Release, ReleaseId};
+use crate::integration::{Order, Release};
 use crate::message_store::StoreError;
 use crate::message_store::sqlite::{By, How, SqliteStore};
 use crate::problem::{Code, Problem, Problems};
@@ -327,10 +327,5 @@ impl LiveReleases {
                 None => event,
             });
         }
-    }
-
-    /// The release that is active of an integration, in memory.
-    pub fn running(&self, integration: &str) -> Option<ReleaseId> {
-        self.parts.catalog.get(integration).map(|runnable| runnable.release.clone())
     }
 }
