@@ -167,3 +167,42 @@ fn an_author_cannot_approve_and_a_start_is_no_way_round() {
     assert_eq!(active(&host), release);
     assert_eq!(post(&host, "k", 1).status, 202);
 }
+
+#[test]
+fn what_does_not_fit_without_what_waits_leaves_nothing_proposed() {
+    let stamped = stamped("count = 1");
+    let second = |path: &str| {
+        format!(
+            "[integration]\ndescription = \"d\"\nowner = {{ team = \"t\", contact = \"c\" }}\n\
+             [[source]]\nwebhook = {{ path = \"{path}\", verify = \"none\" }}\nid = [\"json:/other\"]\nkey = \"json:/key\"\n\
+             [sink]\nplugin = \"http-post@1\"\nconfig = {{ path = \"/orders\" }}\nbind = {{ target = {{ alias = \"audit\", allow = [\"POST /orders\"] }} }}\n"
+        )
+    };
+    stamped.workspace.write("integrations/second.toml", &second("/b"));
+    let host = Host::start(&stamped.workspace);
+    let anna = token(&stamped.workspace, "anna", "approver");
+    let approved = |name: &str| {
+        let answer: Value = serde_json::from_str(&stamped.said(&["deploy", name, "--json"], 0)).unwrap();
+        let release = answer["integrations"][0]["release"].as_str().unwrap();
+        assert_eq!(answer["integrations"][0]["state"], "waits-for-approval", "{answer}");
+        let told = stamped.said(&["approve", name, &release[..12], "--note", "fine", "--token", &anna], 0);
+        assert!(told.contains("is active"), "{told}");
+    };
+    // `second` at the path of `stamped` is approved, and both are back where they were.
+    edit(&stamped, |text| text.replace("path = \"/in\"", "path = \"/c\""));
+    approved("stamped");
+    stamped.workspace.write("integrations/second.toml", &second("/in"));
+    approved("second");
+    for name in ["second", "stamped"] {
+        stamped.said(&["rollback", name], 0);
+    }
+
+    // Together they fit. Without `stamped`, which waits, `second` disagrees with it on what the id of /in is.
+    edit(&stamped, |text| text.replace("path = \"/c\"", "path = \"/d\""));
+    assert!(stamped.said(&["deploy", "--plan"], 0).contains("would wait for approval"));
+    let before = active(&host);
+    let told = stamped.said(&["deploy"], 1);
+    assert!(told.contains("/in"), "{told}");
+    assert!(listed(&host)["waits-for-approval"].is_null(), "{}", listed(&host));
+    assert_eq!(active(&host), before);
+}
