@@ -128,7 +128,7 @@ fn what_cannot_be_compared_is_refused_and_what_is_tried_can_be_given_up() {
         let told = stamped.said(&["deploy", &format!("--canary={share}")], 2);
         assert!(told.contains("percentage") || told.contains("from 0.1% to 99.9%"), "{told}");
     }
-    assert!(stamped.said(&["canary", "finish", "stamped"], 1).contains("there is no canary to end"));
+    assert!(stamped.said(&["canary", "finish", "stamped"], 1).contains("tries no release"));
     stamped.becomes_keyed(2, "", "json:/other");
     let told = stamped.said(&["deploy", "--canary", "10%"], 1);
     assert!(told.contains("LG-7020") && told.contains("its sources are others"), "{told}");

@@ -245,6 +245,12 @@ fn of_thousands_of_recorded_messages_exactly_the_planted_differences_are_found()
     let (one, other) = (page(&file("one.html")), page(&file("other.html")));
     assert!(one == other);
     assert_eq!(rehearse(&workspace, "orders-to-crm", &["--since", "1h"]).0, report);
+    // Each is kept, and the host knows it.
+    let kept = host.api("/api/v1/integrations/orders-to-crm/rehearsals");
+    let latest = &kept["rehearsals"][0];
+    assert_eq!((latest["messages"].clone(), latest["verdicts"].clone()), (report["messages"].clone(), report["verdicts"].clone()));
+    let again = host.api(&format!("/api/v1/integrations/orders-to-crm/rehearsals/{}", latest["id"].as_str().unwrap()));
+    assert_eq!(again, report);
     assert!(!one.1.contains("<script") && one.1.contains("default-src 'none'") && one.1.contains("currency-not-in-org"), "{}", one.1);
     let text = String::from_utf8(one.0).unwrap();
     assert!(text.contains("would fail, and did not:\n  step 1: currency-not-in-org"), "{text}");

@@ -85,7 +85,7 @@ pub struct Host {
     console: Arc<Console>,
     serving: Serving,
     events: Arc<Events>,
-    background: [JoinHandle<()>; 7],
+    background: [JoinHandle<()>; 8],
     api: Arc<Api>,
 }
 
@@ -129,7 +129,7 @@ impl Host {
         loader.load_beside(catalog.all(), &progress).await?;
         let channels = Channels::default();
         channels.set(catalog.channels());
-        let invoker = plugins::invoker(&config, (&ground, &aliases), (plugins, host_key), &channels);
+        let invoker = plugins::invoker(&config, (&ground, &aliases), (plugins, host_key.clone()), &channels);
         // Nothing is activated that was not loaded: what cannot run is not what the next start finds.
         pending.activate(&ground.store, &*ground.clock).await?;
         releases::free_lanes(&active, &ground.store).await?;
@@ -157,6 +157,9 @@ impl Host {
             take_over: take_over.clone(),
             clock: ground.clock.clone(),
             events: ground.events.clone(),
+            aliases: aliases.clone(),
+            host_key,
+            environment: environment.name.clone(),
         }));
         let live = LiveParts {
             aliases: aliases.clone(),
@@ -174,7 +177,7 @@ impl Host {
         // The listeners are bound, so whoever finds this file finds a host that takes connections.
         running::write(&config.data, (ingress_scheme, ingress), admin)?;
 
-        releases.restore_canaries(&prepared.workspace.environment).await?;
+        releases.restore_trials(&prepared.workspace.environment).await?;
 
         // From here on nothing fails.
         ground.store.wake_through(bells.clone());
@@ -187,6 +190,7 @@ impl Host {
         let background = [
             tokio::spawn(housekeeping::clean(ground.store.clone(), ground.clock.clone())),
             tokio::spawn(housekeeping::forget(ground.store.clone(), ground.clock.clone(), config.retention)),
+            tokio::spawn(housekeeping::forget_reports(config.data.clone(), ground.clock.clone(), config.ledger.keep)),
             tokio::spawn(alias_states::keep(ground.store.clone(), aliases.clone(), ground.clock.clone())),
             tokio::spawn({
                 let aliases = aliases.clone();

@@ -122,7 +122,7 @@ codes! {
     ReleaseMoved = "LG-7017": "another release was activated meanwhile",
     NeedsApproval = "LG-7018": "a release has to be approved",
     NotYours = "LG-7019": "who brought a release cannot approve it",
-    CanaryRefused = "LG-7020": "a release cannot be tried on a share of the keys",
+    CanaryRefused = "LG-7020": "a release cannot be tried beside the active one",
     Internal = "LG-7999": "a fault in Lockgate itself",
 }
 

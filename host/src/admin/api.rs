@@ -26,7 +26,7 @@ use super::sessions::Sessions;
 use super::who::{Ended, Who};
 use super::{
     aliases, approving, audit, backup, by_hand, components, console_links, dead_letters, edit, health, integrations, messages, openapi,
-    operate, parameters, pausing, release_list, releases, retiring, secrets, status, tokens,
+    operate, parameters, pausing, rehearsals, release_list, releases, retiring, secrets, status, tokens, trying,
 };
 use crate::alias::Aliases;
 use crate::alias::secret::Secret;
@@ -132,7 +132,11 @@ pub(super) fn routes() -> Vec<Route> {
         change("/api/v1/integrations/{name}/retire", Deployer, post(retiring::retire)),
         look("/api/v1/integrations/{name}/releases", get(release_list::list)),
         change("/api/v1/integrations/{name}/rollback", Deployer, post(releases::roll_back)),
-        change("/api/v1/integrations/{name}/canary", Deployer, post(releases::end_canary)),
+        change("/api/v1/integrations/{name}/canary", Deployer, post(trying::end_canary)),
+        look("/api/v1/integrations/{name}/shadow", get(trying::show_shadow)),
+        change("/api/v1/integrations/{name}/shadow", Deployer, post(trying::end_shadow)),
+        look("/api/v1/integrations/{name}/rehearsals", get(rehearsals::list)),
+        look("/api/v1/integrations/{name}/rehearsals/{id}", get(rehearsals::show)),
         change("/api/v1/integrations/{name}/approve", Approver, post(approving::approve)),
         look("/api/v1/approvals", get(release_list::approvals)),
         change("/api/v1/releases", Deployer, post(releases::deploy)),

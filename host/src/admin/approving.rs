@@ -16,6 +16,7 @@ use super::releases::{Deploying, OutcomeState, about, answered, outcomes, prefix
 use super::to_its_end::to_its_end;
 use super::who::Who;
 use crate::ingress::answer::Refusal;
+use crate::integration::Trying;
 use crate::message_store::StoreError;
 use crate::message_store::audit::Act;
 use crate::message_store::sqlite::{Approval, How, Proposal};
@@ -86,8 +87,8 @@ pub(super) async fn of_proposal(parts: &ApiParts, proposal: &Proposal) -> Result
     Ok(ApprovalState::of(proposal.needed, proposal.not_author, authors, given))
 }
 
-/// `switch` waits from now on; to be tried on `share` of the keys, if that is what was asked for.
-pub(super) async fn propose(parts: &ApiParts, who: &Who, switch: &Switch, share: Option<u32>) -> Result<(), StoreError> {
+/// `switch` waits from now on; to be tried, if that is what was asked for.
+pub(super) async fn propose(parts: &ApiParts, who: &Who, switch: &Switch, trying: Option<Trying>) -> Result<(), StoreError> {
     let Some(rule) = switch.approval else { return Ok(()) };
     let integration = switch.after.integration.name.clone();
     let note = about(who, parts, Act::Propose, &integration).after(json!({ "release": switch.after.id, "asks": switch.asks }));
@@ -99,7 +100,7 @@ pub(super) async fn propose(parts: &ApiParts, who: &Who, switch: &Switch, share:
         needed: rule.count,
         not_author: rule.not_author,
         asks: switch.asks.clone(),
-        share,
+        trying,
     };
     parts.store.releases().propose(proposal, note).await?;
     let release = switch.after.id.short();
@@ -144,7 +145,7 @@ pub async fn approve(
             // It goes on waiting, for who asked for it.
             return outcomes(&parts, &considered, (OutcomeState::WaitsForApproval, OutcomeState::WouldBeActivated)).await;
         }
-        Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how: How::Approve, share: proposal.share }
+        Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how: How::Approve, trying: proposal.trying }
             .go(considered)
             .await
     });

@@ -30,6 +30,7 @@ pub mod overview;
 pub mod parameters;
 pub(crate) mod pausing;
 mod refused;
+pub(crate) mod rehearsals;
 pub(crate) mod release_list;
 pub(crate) mod releases;
 mod retiring;
@@ -43,6 +44,7 @@ pub(crate) mod tests;
 pub(crate) mod to_its_end;
 pub mod token;
 mod tokens;
+mod trying;
 mod unread;
 mod who;
 

@@ -1,6 +1,7 @@
 //! Which releases an integration has had, what is tried of it and what waits for approval: `GET /api/v1/integrations/{name}/releases` and
 //! `GET /api/v1/approvals`, and what the console shows of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -17,11 +18,13 @@ use super::parameters::{Parameters, named};
 use super::store_refusal::refusal;
 use crate::clock::Timestamp;
 use crate::config::changes::changes;
-use crate::delivery::Figures;
+use crate::delivery::{Beside, Figures};
 use crate::ingress::answer::{self, Refusal};
 use crate::integration::{PinnedPlugin, ReleaseId};
 use crate::message_store::StoreError;
 use crate::message_store::sqlite::{Proposal, StoredRelease};
+use crate::rehearsal::Verdict;
+use crate::releases::shadow::Shadowed;
 
 /// The releases of an integration.
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +35,7 @@ pub struct Listing {
     pub releases: Vec<Listed>,
     pub waits_for_approval: Option<Waiting>,
     pub canary: Option<Tried>,
+    pub shadow: Option<ShadowStanding>,
 }
 
 /// One release.
@@ -39,7 +43,7 @@ pub struct Listing {
 #[serde(rename_all = "kebab-case")]
 pub struct Listed {
     pub release: ReleaseId,
-    /// A word: `active`, `tried`, `waits-for-approval`, `was-active`, `never-active`.
+    /// A word: `active`, `tried`, `shadow`, `waits-for-approval`, `was-active`, `never-active`.
     pub state: &'static str,
     #[serde(serialize_with = "in_words")]
     pub stored_at: Timestamp,
@@ -89,6 +93,26 @@ pub struct Tried {
     pub figures: Figures,
 }
 
+/// A release that is shown what the active one has settled.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ShadowStanding {
+    pub release: ReleaseId,
+    #[serde(serialize_with = "maybe_in_words")]
+    pub since: Option<Timestamp>,
+    pub by: Option<String>,
+    /// Since it began, or the host did.
+    #[serde(serialize_with = "in_words")]
+    pub counted_since: Timestamp,
+    /// Messages told, and how many of each verdict.
+    pub messages: usize,
+    pub verdicts: BTreeMap<Verdict, usize>,
+    /// Messages that became several, and wait for all of them to be settled.
+    pub under_way: usize,
+    /// Messages that it was not shown: there was no room.
+    pub missed: u64,
+}
+
 /// RFC 3339, as every time in the API.
 fn in_words<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(at)
@@ -114,9 +138,11 @@ pub(crate) async fn listing(parts: &ApiParts, name: &str) -> Result<Listing, Sto
         None => None,
     };
     let canary = tried(parts, name).await?;
+    let shadow = shadowed(parts, name).await?;
     let state = |row: &StoredRelease| match (row.is_active, &row.activated) {
         (true, _) => "active",
         (false, _) if canary.as_ref().is_some_and(|tried| tried.release == row.id) => "tried",
+        (false, _) if shadow.as_ref().is_some_and(|shadow| shadow.release == row.id) => "shadow",
         (false, _) if waits_for_approval.as_ref().is_some_and(|waiting| waiting.release == row.id) => "waits-for-approval",
         (false, Some(_)) => "was-active",
         (false, None) => "never-active",
@@ -126,7 +152,7 @@ pub(crate) async fn listing(parts: &ApiParts, name: &str) -> Result<Listing, Sto
         let earlier = stored.iter().skip(next).find(|one| one.activated.is_some());
         listed(row, state(row), earlier)
     });
-    Ok(Listing { integration: name.to_owned(), releases: listed.collect(), waits_for_approval, canary })
+    Ok(Listing { integration: name.to_owned(), releases: listed.collect(), waits_for_approval, canary, shadow })
 }
 
 fn listed(row: &StoredRelease, state: &'static str, earlier: Option<&StoredRelease>) -> Listed {
@@ -159,11 +185,24 @@ async fn waiting(parts: &ApiParts, proposal: Proposal) -> Result<Waiting, StoreE
 }
 
 pub(crate) async fn tried(parts: &ApiParts, name: &str) -> Result<Option<Tried>, StoreError> {
-    let Some(canary) = parts.releases.tried(name) else { return Ok(None) };
-    let row = parts.store.releases().canaries().await?.into_iter().find(|row| row.integration == name);
-    let (since, by) = row.map(|row| (row.at, row.who)).unzip();
+    let Some(Beside::Canary(canary)) = parts.releases.tried(name) else { return Ok(None) };
+    let (since, by) = begun(parts, name).await?;
     let release = canary.candidate.release.clone();
     Ok(Some(Tried { release, share_per_mille: canary.share, since, by, figures: canary.figures() }))
+}
+
+pub(crate) async fn shadowed(parts: &ApiParts, name: &str) -> Result<Option<ShadowStanding>, StoreError> {
+    let Some(Shadowed { shadow, beside, counted_since }) = parts.releases.shadowed(name) else { return Ok(None) };
+    let (since, by) = begun(parts, name).await?;
+    let (messages, verdicts) = beside.look(|report| (report.messages, report.verdicts.clone()));
+    let (release, under_way, missed) = (shadow.candidate.release.clone(), beside.under_way(), shadow.missed());
+    Ok(Some(ShadowStanding { release, since, by, counted_since, messages, verdicts, under_way, missed }))
+}
+
+/// Since when something is tried in `name`, and who began it.
+async fn begun(parts: &ApiParts, name: &str) -> Result<(Option<Timestamp>, Option<String>), StoreError> {
+    let row = parts.store.releases().tried().await?.into_iter().find(|row| row.integration == name);
+    Ok(row.map(|row| (row.at, row.who)).unzip())
 }
 
 /// The releases of an integration, the newest first.

@@ -24,13 +24,14 @@ use crate::config::EnvironmentFile;
 use crate::delivery::WHOLE;
 use crate::ingress::answer::{self, Refusal};
 use crate::ingress::body::BodyLimits;
-use crate::integration::{PinnedPlugin, Release, ReleaseId};
+use crate::integration::{PinnedPlugin, Release, ReleaseId, Trying};
 use crate::message_store::audit::{Act, Note};
 use crate::message_store::sqlite::How;
 use crate::problem::{Code, Problem, Problems};
 use crate::releases::consider::{Considered, Switch, Wanted};
 use crate::releases::difference::Difference;
 use crate::releases::live::{Changing, NotSwitched};
+use crate::releases::trying::start_act;
 
 /// A whole workspace at once.
 const RELEASES_LIMITS: BodyLimits = BodyLimits { bytes: 16 * 1024 * 1024, within: Duration::from_secs(60) };
@@ -51,6 +52,9 @@ struct DeployRequest {
     /// Of the keys, in thousandths: the one release is tried on them.
     #[serde(default)]
     canary_per_mille: Option<u32>,
+    /// The one release is shown what the active one has settled, and delivers nothing.
+    #[serde(default)]
+    shadow: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -107,6 +111,27 @@ pub enum OutcomeState {
     WaitsForApproval,
     WouldBeTried,
     Tried,
+    WouldBeShadow,
+    Shadow,
+}
+
+impl OutcomeState {
+    /// Where what is asked for is done, and where it would be.
+    fn done(trying: Option<Trying>) -> Self {
+        match trying {
+            None => Self::Activated,
+            Some(Trying::Canary(_)) => Self::Tried,
+            Some(Trying::Shadow) => Self::Shadow,
+        }
+    }
+
+    fn would_be(trying: Option<Trying>) -> Self {
+        match trying {
+            None => Self::WouldBeActivated,
+            Some(Trying::Canary(_)) => Self::WouldBeTried,
+            Some(Trying::Shadow) => Self::WouldBeShadow,
+        }
+    }
 }
 
 /// Makes releases the active ones.
@@ -131,31 +156,36 @@ pub async fn deploy(State(api): State<Arc<Api>>, who: Who, request: Request) -> 
         }
         wanted.push(Wanted { release: Release { integration, file, plugins }, replaces });
     }
-    let share = asked.canary_per_mille;
-    if share.is_some_and(|share| share == 0 || share >= WHOLE) {
-        return Err(wrong("`canary-per-mille`: a part of the keys, from 1 to 999 thousandths"));
+    let (plan, trying) = (asked.plan, trying(asked.canary_per_mille, asked.shadow)?);
+    if trying.is_some() && wanted.len() != 1 {
+        return Err(wrong("`canary-per-mille`, `shadow`: one release at a time"));
     }
-    if share.is_some() && wanted.len() != 1 {
-        return Err(wrong("`canary-per-mille`: one release at a time"));
-    }
-    let plan = asked.plan;
     let parts = api.parts.clone();
     let done = to_its_end(async move {
         let environment = parts.environment.running().await;
         let changing = parts.releases.change().await;
         who.must_last(parts.clock.now())?;
         let considered = changing.consider(wanted, &environment).await?;
-        if share.is_some() {
-            considered.switches.iter().try_for_each(|switch| changing.may_try(switch))?;
+        if let Some(trying) = trying {
+            considered.switches.iter().try_for_each(|switch| changing.may_try(switch, trying))?;
         }
         if plan {
-            let done = if share.is_some() { OutcomeState::WouldBeTried } else { OutcomeState::WouldBeActivated };
-            outcomes(&parts, &considered, (OutcomeState::WouldWaitForApproval, done)).await
+            outcomes(&parts, &considered, (OutcomeState::WouldWaitForApproval, OutcomeState::would_be(trying))).await
         } else {
-            Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how, share }.go(considered).await
+            Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how, trying }.go(considered).await
         }
     });
     answered(plan, done.await?)
+}
+
+fn trying(share: Option<u32>, shadow: bool) -> Result<Option<Trying>, Refusal> {
+    match (share, shadow) {
+        (None, false) => Ok(None),
+        (None, true) => Ok(Some(Trying::Shadow)),
+        (Some(_), true) => Err(wrong("`canary-per-mille`, `shadow`: one or the other")),
+        (Some(share), false) if (1..WHOLE).contains(&share) => Ok(Some(Trying::Canary(share))),
+        (Some(_), false) => Err(wrong("`canary-per-mille`: a part of the keys, from 1 to 999 thousandths")),
+    }
 }
 
 /// Makes an earlier release the active one again.
@@ -182,7 +212,7 @@ pub async fn roll_back(
         if plan {
             outcomes(&parts, &considered, (OutcomeState::WouldWaitForApproval, OutcomeState::WouldBeActivated)).await
         } else {
-            Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how, share: None }.go(considered).await
+            Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how, trying: None }.go(considered).await
         }
     });
     answered(plan, done.await?)
@@ -197,7 +227,7 @@ pub(super) async fn deploy_local(parts: &ApiParts, releases: Vec<Release>) -> Re
     let environment = parts.environment.running().await;
     let changing = parts.releases.change().await;
     let wanted = releases.into_iter().map(|release| Wanted { release, replaces: None }).collect();
-    let deploying = Deploying { parts, changing: &changing, environment: &environment, who: &who, how: How::Deploy, share: None };
+    let deploying = Deploying { parts, changing: &changing, environment: &environment, who: &who, how: How::Deploy, trying: None };
     let done = async { deploying.go(changing.consider(wanted, &environment).await?).await };
     match done.await {
         Ok(integrations) => Ok(json!({ "integrations": integrations })),
@@ -210,54 +240,6 @@ pub(super) async fn deploy_local(parts: &ApiParts, releases: Vec<Release>) -> Re
         Err(NotSwitched::Store(error)) => Err(error.problem("releases").into()),
         Err(NotSwitched::TokenEnded) => Err(super::never_ends().into()),
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct CanaryRequest {
-    act: CanaryAct,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum CanaryAct {
-    /// What is tried becomes the active release.
-    Finish,
-    /// All keys go back to the active release.
-    Abort,
-}
-
-/// Ends what is tried on a share of the keys, one way or the other.
-pub async fn end_canary(
-    State(api): State<Arc<Api>>,
-    who: Who,
-    name: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Result<Response<Body>, Refusal> {
-    let name = named(name)?;
-    let CanaryRequest { act } = api.json(request).await?;
-    known::integration(&api.parts, Some(&name)).await?;
-    let parts = api.parts.clone();
-    let done = to_its_end(async move {
-        let environment = parts.environment.running().await;
-        let changing = parts.releases.change().await;
-        who.must_last(parts.clock.now())?;
-        let canary = changing.tried(&name)?;
-        let release = canary.candidate.release.clone();
-        let note = about(&who, &parts, Act::EndCanary, &name).before(release.0.as_str());
-        if act == CanaryAct::Abort {
-            let note = note.after(json!({ "why": "aborted", "figures": canary.figures() }));
-            changing.end_canary(&name, "aborted", note).await?;
-            return Ok(Vec::new());
-        }
-        let release = changing.find(&name, Some(&release.0)).await?;
-        let considered = changing.consider(vec![Wanted { release, replaces: None }], &environment).await?;
-        // Whoever had to approve it did so before it was tried.
-        let deploying =
-            Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how: How::Canary, share: None };
-        deploying.go(considered.approved()).await
-    });
-    answered(false, done.await?)
 }
 
 impl From<Ended> for NotSwitched {
@@ -279,8 +261,8 @@ pub(super) struct Deploying<'a> {
     pub environment: &'a EnvironmentFile,
     pub who: &'a Who,
     pub how: How,
-    /// The one release is tried on so many thousandths of the keys; none: it becomes the active one.
-    pub share: Option<u32>,
+    /// How the one release is tried; none: it becomes the active one.
+    pub trying: Option<Trying>,
 }
 
 impl Deploying<'_> {
@@ -294,8 +276,8 @@ impl Deploying<'_> {
         for switch in switches {
             let approval = approving::state(self.parts, &switch).await?;
             let waits = approval.as_ref().is_some_and(|approval| !approval.is_enough());
-            let done = if self.share.is_some() { OutcomeState::Tried } else { OutcomeState::Activated };
-            outcomes.push(outcome(&switch, approval, if waits { OutcomeState::WaitsForApproval } else { done }));
+            let state = if waits { OutcomeState::WaitsForApproval } else { OutcomeState::done(self.trying) };
+            outcomes.push(outcome(&switch, approval, state));
             if waits { later.push(switch) } else { now.push(switch) }
         }
         if !later.is_empty() && !now.is_empty() {
@@ -306,14 +288,17 @@ impl Deploying<'_> {
         if !later.is_empty() {
             self.changing.keep(&later, self.who.name()).await?;
             for switch in &later {
-                approving::propose(self.parts, self.who, switch, self.share).await?;
+                approving::propose(self.parts, self.who, switch, self.trying).await?;
             }
         }
-        if let Some(share) = self.share {
+        if let Some(trying) = self.trying {
             for switch in &now {
-                let note = about(self.who, self.parts, Act::StartCanary, &switch.after.integration.name);
-                let note = note.after(json!({ "release": switch.after.id, "share-per-mille": share }));
-                self.changing.start_canary(switch, share, self.who.name(), note).await?;
+                let note = about(self.who, self.parts, start_act(trying), &switch.after.integration.name);
+                let mut after = json!({ "release": switch.after.id });
+                if let Trying::Canary(share) = trying {
+                    after["share-per-mille"] = share.into();
+                }
+                self.changing.start_trial(switch, trying, self.who.name(), note.after(after)).await?;
             }
             return Ok(outcomes);
         }

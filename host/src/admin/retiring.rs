@@ -28,6 +28,7 @@ use crate::message_store::MessageStore;
 use crate::message_store::audit::{Act, Note, Way};
 use crate::message_store::sqlite::{Backfill, LEFT_COUNTED_MAX};
 use crate::problem::Code;
+use crate::releases::trying;
 use crate::telemetry::events::{Event, Kind, Level};
 
 #[derive(Debug, Deserialize)]
@@ -73,8 +74,9 @@ async fn begin(
     let _changing = parts.retirements.change().await;
     who.must_last(parts.clock.now())?;
     must_be_active(parts, name).await?;
-    if parts.releases.tried(name).is_some() {
-        let detail = format!("{name} tries a release on a share of its keys: `lockgate canary finish {name}` or `abort` first");
+    if let Some(tried) = parts.releases.tried(name) {
+        let command = trying::command(trying::how(&tried));
+        let detail = format!("{name} tries a release beside the active one: `lockgate {command} finish {name}` or `abort` first");
         return Err(Refusal::new(StatusCode::CONFLICT, Code::CanaryRefused, detail));
     }
     let routes = parts.intake.routes();

@@ -252,6 +252,14 @@ impl Aliases {
         endpoint.answer(prepare(&endpoint.alias, allow, request)?).await
     }
 
+    /// Whether a request is within the rules of the alias of that name, as they are now, and what `allow` lets through. Sends nothing.
+    ///
+    /// # Errors
+    /// [`EgressError::Denied`], as it would be told.
+    pub fn permits(&self, alias: &str, allow: &[Allow], request: EgressRequest) -> Result<(), EgressError> {
+        permits(&self.endpoint(alias)?.alias, allow, request)
+    }
+
     /// Where `integration` asks for leave to start deliveries that use `aliases`. Unknown aliases let everybody through: the
     /// delivery will say what is wrong. `bell` is rung when it is worth asking again.
     pub fn entrance<'a>(&self, integration: &str, aliases: impl IntoIterator<Item = &'a str>, bell: Arc<Notify>) -> Entrance {

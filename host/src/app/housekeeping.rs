@@ -1,5 +1,6 @@
 //! What is done now and then: clearing away what has expired, in small pieces beside the deliveries.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Retention;
 use crate::message_store::StoreError;
 use crate::message_store::sqlite::{Forgotten, SqliteStore};
+use crate::rehearsal::kept;
 
 /// How often expired deduplication tokens and key-values are looked for.
 const CLEAN_EVERY: Duration = Duration::from_secs(60);
@@ -48,6 +50,19 @@ pub async fn forget(store: SqliteStore, clock: Arc<dyn Clock>, retention: Retent
         }
         if let Some(before) = before(retention.bodies) {
             forget_all(|after| store.forget_exchanges(before, after)).await;
+        }
+    }
+}
+
+/// Forgets reports of rehearsals until it is aborted: they hold what the ledger's records did.
+pub async fn forget_reports(data: PathBuf, clock: Arc<dyn Clock>, keep: Option<Duration>) {
+    let Some(keep) = keep else { return };
+    loop {
+        clock.sleep(FORGET_EVERY).await;
+        let (data, now) = (data.clone(), clock.now());
+        let done = tokio::task::spawn_blocking(move || kept::forget(&data, keep, now)).await;
+        if let Ok(Err(why)) = done {
+            warn!(%why, "reports of rehearsals that are old could not be forgotten; trying again later");
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::plugin::limits::Limits;
 use crate::plugin::offer::Offer;
 use crate::plugin::registry::Plugins;
 use crate::problem::{Code, Problem, Problems};
-use crate::rehearsal::{Candidate, DeadLetter, Report, Stage, Wanted, rehearse, stories};
+use crate::rehearsal::{Candidate, DeadLetter, Over, Report, Rules, Stage, Wanted, kept, rehearse, stories};
 use crate::releases::Active;
 use crate::releases::ready::{runnable, uses};
 use crate::telemetry::Metrics;
@@ -39,6 +39,14 @@ pub struct Rehearsal {
     pub dead_letters: bool,
 }
 
+/// What came of a rehearsal.
+#[derive(Debug)]
+pub struct Rehearsed {
+    pub report: Report,
+    /// What it is found by in the console, if it could be kept there.
+    pub kept: std::io::Result<String>,
+}
+
 /// Rehearses the release of the workspace on what the data folder has recorded. `said` hears what is done, `done` how many messages of how
 /// many there are.
 ///
@@ -49,7 +57,7 @@ pub async fn run(
     asked: Rehearsal,
     said: &(dyn Fn(&str) + Sync),
     done: &(dyn Fn(usize, usize) + Sync),
-) -> Result<Report, Problems> {
+) -> Result<Rehearsed, Problems> {
     let config = &prepared.workspace.host;
     let active = candidate(prepared, &asked.integration)?;
     if !config.data.join(host_key::FILE).exists() {
@@ -85,13 +93,16 @@ pub async fn run(
         plugins: active.release.plugins.clone(),
         since: asked.since.as_ref().map(|(_, text)| text.clone()).unwrap_or_default(),
         dead_letters: asked.dead_letters,
+        shadow: false,
     });
-    let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock));
-    let aliases = Arc::new(environment.aliases.clone());
-    let stage = Arc::new(Stage { runnable, plugins, channels, host_key, aliases, reader, metrics, events });
+    let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock.clone()));
+    let rules = Rules::Of(Arc::new(environment.aliases.clone()));
+    let stage = Stage { runnable: Arc::new(runnable), plugins, channels, host_key, rules, metrics, events };
     let all = stories.all.len();
     said(&format!("Rehearsing {} on {all} {}", asked.integration, if all == 1 { "message" } else { "messages" }));
-    Ok(rehearse(stage, stories, report, &|so_far| done(so_far, all)).await.sorted())
+    let report = rehearse(Over { stage, reader, stories }, report, &|so_far| done(so_far, all)).await.sorted();
+    let kept = kept::keep(&config.data, &report, clock.now());
+    Ok(Rehearsed { report, kept })
 }
 
 /// The release that the workspace's integration is.

@@ -11,7 +11,7 @@ use super::switching::{Components, Sent, Switching};
 use super::{Common, Failure};
 use crate::config::prepare::{MissingLock, Prepared};
 use crate::config::reader::nearest;
-use crate::integration::{PinnedPlugin, Release};
+use crate::integration::{PinnedPlugin, Release, Trying};
 use crate::problem::{Code, Problem};
 
 /// Have a running host run what the workspace says, while messages flow
@@ -27,6 +27,7 @@ Examples:
   lockgate deploy                      every integration of the workspace that differs
   lockgate deploy orders-to-crm --host https://lockgate.acme.example
   lockgate deploy orders-to-crm --canary 10%    try it on a tenth of the keys first
+  lockgate deploy orders-to-crm --shadow        run it beside the active one, without effect
   lockgate rollback orders-to-crm      back to the release before")]
 pub struct Deploy {
     /// Integrations [default: every one of the workspace]
@@ -38,6 +39,9 @@ pub struct Deploy {
     /// Try it on a share of the keys beside the active release, such as 10%: it ends by itself where it is worse
     #[arg(long, value_name = "PERCENT", value_parser = per_mille)]
     canary: Option<u32>,
+    /// Have it run on what the active release has settled, delivering nothing: `lockgate shadow show` tells what it would make otherwise
+    #[arg(long, conflicts_with = "canary")]
+    shadow: bool,
     /// The environment to check against before the host is asked: environments/<ENV>.toml [default: the one the host runs]
     #[arg(long, value_name = "ENV")]
     env: Option<String>,
@@ -53,7 +57,8 @@ impl Deploy {
         };
         let prepared = prepare_workspace(&common.directory, &environment, MissingLock::Write, &progress)?;
         let releases = self.chosen(&prepared)?;
-        let switching = Switching { client: &client, releases, how: "deploy", canary: self.canary, progress };
+        let trying = self.canary.map(Trying::Canary).or(self.shadow.then_some(Trying::Shadow));
+        let switching = Switching { client: &client, releases, how: "deploy", trying, progress };
         Ok(switching.run(&prepared, self.plan, common.json).await?)
     }
 

@@ -32,11 +32,13 @@ mod progress;
 mod promote;
 mod rehearse;
 mod releases;
+mod report;
 mod retire;
 mod run;
 mod screen;
 mod secret;
 mod send;
+mod shadow;
 mod sign;
 mod signals;
 mod status;
@@ -131,6 +133,9 @@ enum Command {
     /// End what is tried on a share of the keys: make it the active release, or give it up
     #[command(subcommand)]
     Canary(releases::CanaryCommand),
+    /// What a release that runs beside the active one would make otherwise; end it: make it the active one, or give it up
+    #[command(subcommand)]
+    Shadow(shadow::ShadowCommand),
     Approve(releases::Approve),
     Promote(promote::Promote),
     Pause(pause::PauseCommand),
@@ -252,6 +257,7 @@ impl Cli {
             Command::Releases(releases) => releases.run(&common).await,
             Command::Rollback(rollback) => rollback.run(&common).await,
             Command::Canary(canary) => canary.run(&common).await,
+            Command::Shadow(shadow) => shadow.run(&common).await,
             Command::Approve(approve) => approve.run(&common).await,
             Command::Promote(promote) => promote.run(&common).await,
             Command::Pause(pause) => pause.run(&common).await,

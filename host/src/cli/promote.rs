@@ -56,7 +56,7 @@ impl Promote {
         for name in &self.names {
             releases.push(active(&from, name).await?);
         }
-        let switching = Switching { client: &to, releases, how: "promote", canary: None, progress };
+        let switching = Switching { client: &to, releases, how: "promote", trying: None, progress };
         Ok(switching.run(&Source(&from), self.plan, common.json).await?)
     }
 }

@@ -1,21 +1,18 @@
 //! `lockgate rehearse`: what the workspace's release would make of messages that were recorded.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::output::{on_one_line, printable};
 use super::progress::Progress;
+use super::report::{report_lines, write_page};
 use super::run::prepare_workspace;
 use super::{Common, Failure, output};
-use crate::app::rehearsing::{self, Rehearsal};
+use crate::app::rehearsing::{self, Rehearsal, Rehearsed};
 use crate::config::prepare::MissingLock;
-use crate::message::ID_CHARS_SHOWN;
 use crate::moment::Moment;
-use crate::partial;
 use crate::problem::{Code, Problem};
-use crate::rehearsal::{Group, Report, Sample, Verdict, page};
+use crate::rehearsal::Verdict;
 
 /// Rehearse a release on recorded messages: what would it make of them?
 ///
@@ -74,15 +71,17 @@ impl Rehearse {
                 progress.detail(&format!("{so_far} of {all}"));
             }
         };
-        let report = rehearsing::run(&prepared, asked, &|text| progress.step(text), &done).await?;
+        let Rehearsed { report, kept } = rehearsing::run(&prepared, asked, &|text| progress.step(text), &done).await?;
         drop(progress);
         if let Some(file) = &self.html {
-            write(file, &page(&report))?;
+            write_page(file, &report)?;
         }
+        // Beside the report, which is the same every time.
+        output::complaint(&kept_where(&self.name, &kept));
         if common.json {
             output::json(&report);
         } else {
-            lines(&report).iter().for_each(output::line);
+            report_lines(&report).iter().for_each(output::line);
         }
         let none_compared = report.count(Verdict::NotComparable) == report.messages;
         if self.expect_same && (!report.is_same() || none_compared) { Err(Failure::No) } else { Ok(()) }
@@ -99,81 +98,9 @@ impl Rehearse {
     }
 }
 
-/// There whole, or not at all; its owner's alone, since there are messages in it.
-fn write(file: &Path, page: &str) -> Result<(), Problem> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let written = partial::in_folder(folder).and_then(|mut partial| {
-        partial.write_all(page.as_bytes())?;
-        partial.persist(file).map(drop).map_err(|error| error.error)
-    });
-    written.map_err(|error| {
-        Problem::new(Code::FileUnreadable, format!("{} cannot be written: {error}", file.display())).fix("name another file")
-    })
-}
-
-fn lines(report: &Report) -> Vec<String> {
-    let candidate = &report.candidate;
-    let mut lines = vec![format!("{} release {} on {}", candidate.integration, candidate.release.short(), messages(report.messages))];
-    lines.extend(
-        Verdict::ALL
-            .iter()
-            .map(|verdict| (verdict.as_str().replace('-', " "), report.count(*verdict)))
-            .filter(|(_, count)| *count > 0)
-            .map(|(verdict, count)| format!("  {count:>7}  {verdict}")),
-    );
-    let mut groups = |title: &str, groups: &[Group]| {
-        if !groups.is_empty() {
-            lines.extend([String::new(), title.to_owned()]);
-            groups.iter().for_each(|group| lines.extend(told(group)));
-        }
-    };
-    groups("would fail, and did not:", &report.newly_failing);
-    groups("failed, and would not:", &report.newly_passing);
-    groups("asked by nobody before:", &report.diverged);
-    groups("what would be another:", &report.changes);
-    groups("not comparable:", &report.not_comparable);
-    lines.extend(remarks(report));
-    lines
-}
-
-fn remarks(report: &Report) -> Vec<String> {
-    let mut remarks = Vec::new();
-    let mut remark = |count: usize, what: &str| {
-        if count > 0 {
-            remarks.push(format!("{} {what}", messages(count)));
-        }
-    };
-    remark(report.sink_left_out, "compared up to the sink, which takes several at once");
-    remark(report.left_out, "older, left out; --limit takes more");
-    if report.more > 0 {
-        remarks.push(format!("{} more changes are not listed", report.more));
+fn kept_where(name: &str, kept: &std::io::Result<String>) -> String {
+    match kept {
+        Ok(id) => format!("kept for the console: /integrations/{name}/rehearsals/{id}"),
+        Err(why) => format!("not kept for the console: {why}"),
     }
-    remarks.extend(report.passed_over.iter().map(|passed| format!("not read: {}, {}", on_one_line(&passed.file), passed.why)));
-    if !remarks.is_empty() {
-        remarks.insert(0, String::new());
-    }
-    remarks
-}
-
-fn told(group: &Group) -> Vec<String> {
-    let path = if group.path.is_empty() { String::new() } else { format!(" {}", on_one_line(&group.path)) };
-    let mut lines = vec![format!("  {}{path}  ({})", on_one_line(&group.of), messages(group.count))];
-    lines.extend(group.samples.iter().map(sample));
-    lines
-}
-
-fn sample(sample: &Sample) -> String {
-    let id = sample.message.to_string();
-    let id = id.get(..ID_CHARS_SHOWN).unwrap_or(&id).to_owned();
-    let part = sample.part.map(|part| format!(" part {}", part.saturating_add(1))).unwrap_or_default();
-    let shown =
-        |value: &Option<serde_json::Value>| value.as_ref().map_or_else(|| "nothing".to_owned(), |value| on_one_line(&value.to_string()));
-    match (&sample.before, &sample.after) {
-        (None, None) => format!("      {id}{part}"),
-        (before, after) => printable(&format!("      {id}{part}  {} -> {}", shown(before), shown(after))),
-    }
-}
-
-fn messages(count: usize) -> String {
-    if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
 }

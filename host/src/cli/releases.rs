@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::client::{Client, encoded, or_fix};
 use super::output::{list, text};
 use super::switching::tell;
-use super::{Common, Failure, output, table};
+use super::{Common, Failure, output, shadow, table};
 use crate::problem::Problem;
 
-const NAMES: &str = "`lockgate status` shows the names";
+pub const NAMES: &str = "`lockgate status` shows the names";
 
 /// The releases of an integration: which is active, who deployed it when, and what was another then
 #[derive(Debug, Args)]
@@ -92,19 +92,23 @@ pub struct Abort {
 
 impl CanaryCommand {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
-        let client = Client::find(common)?;
         let (name, act) = match &self {
             Self::Finish(Finish { name }) => (name, "finish"),
             Self::Abort(Abort { name }) => (name, "abort"),
         };
-        let answer = client.post(&path(name, "canary"), &json!({ "act": act })).await;
-        let aborted = act == "abort" && answer.is_ok() && !common.json;
-        show(common, answer)?;
-        if aborted {
-            output::line(format_args!("{name} tries no release any more: all keys are with the active one"));
-        }
-        Ok(())
+        end_trial(common, (name, "canary"), act, "tries no release any more: all keys are with the active one").await
     }
+}
+
+/// Ends what is tried in an integration, one way or the other; `aborted` says what holds of it then.
+pub async fn end_trial(common: &Common, (name, kind): (&str, &str), act: &str, aborted: &str) -> Result<(), Failure> {
+    let answer = Client::find(common)?.post(&path(name, kind), &json!({ "act": act })).await;
+    let is_aborted = act == "abort" && answer.is_ok() && !common.json;
+    show(common, answer)?;
+    if is_aborted {
+        output::line(format_args!("{name} {aborted}"));
+    }
+    Ok(())
 }
 
 impl ReleasesCommand {
@@ -120,6 +124,11 @@ impl ReleasesCommand {
         let canary = &answer["canary"];
         if !canary.is_null() {
             tell_canary(&self.name, canary);
+        }
+        let beside = &answer["shadow"];
+        if !beside.is_null() {
+            shadow::tell(&self.name, beside);
+            output::line(format_args!("  {}", shadow::verdicts(beside)));
         }
         let waits = &answer["waits-for-approval"];
         if !waits.is_null() {
@@ -194,7 +203,8 @@ impl Approve {
     }
 }
 
-fn path(name: &str, what: &str) -> String {
+/// Where the API has something of an integration.
+pub fn path(name: &str, what: &str) -> String {
     format!("/api/v1/integrations/{}/{what}", encoded(name))
 }
 

@@ -13,7 +13,7 @@ use super::client::{Answer, Client};
 use super::output::{self, list, on_one_line, text};
 use super::progress::Progress;
 use crate::admin::SIGNATURE_HEADER;
-use crate::integration::{PinnedPlugin, Release};
+use crate::integration::{PinnedPlugin, Release, Trying};
 use crate::plugin::signature::Signature;
 use crate::problem::{Code, Problem};
 
@@ -41,8 +41,8 @@ pub struct Switching<'a> {
     pub releases: Vec<Release>,
     /// `deploy` or `promote`.
     pub how: &'static str,
-    /// Of the keys, in thousandths.
-    pub canary: Option<u32>,
+    /// How the one release is tried; none: it becomes the active one.
+    pub trying: Option<Trying>,
     pub progress: Progress,
 }
 
@@ -97,7 +97,12 @@ impl Switching<'_> {
     }
 
     async fn ask(&self, releases: &[Value], plan: bool) -> Result<Answer, Problem> {
-        let body = json!({ "releases": releases, "plan": plan, "how": self.how, "canary-per-mille": self.canary });
+        let mut body = json!({ "releases": releases, "plan": plan, "how": self.how });
+        match self.trying {
+            Some(Trying::Canary(share)) => body["canary-per-mille"] = share.into(),
+            Some(Trying::Shadow) => body["shadow"] = true.into(),
+            None => {}
+        }
         self.client
             .answer((Method::POST, "/api/v1/releases"), &[("content-type", "application/json")], body.to_string().into(), SWITCHED_WITHIN)
             .await
@@ -168,6 +173,8 @@ fn state(one: &Value, name: &str, release: &str) -> String {
         Some("would-be-activated") => "would be activated".to_owned(),
         Some("would-be-tried") => "would be tried on a share of the keys".to_owned(),
         Some("tried") => format!("release {release} of {name} is tried on a share of the keys: lockgate releases {name} shows how it does"),
+        Some("would-be-shadow") => "would run beside the active release, without effect".to_owned(),
+        Some("shadow") => format!("release {release} of {name} runs beside the active one, without effect: lockgate shadow show {name}"),
         Some("would-wait-for-approval") => format!("would wait for approval: {given} of {} given", text(approval, "needed")),
         Some("waits-for-approval") => {
             format!("waits for approval ({given} of {} given): lockgate approve {name} {release} --note TEXT", text(approval, "needed"))

@@ -11,10 +11,10 @@ use super::Console;
 use super::access::SignedIn;
 use super::page::{Page, Section, Wrong};
 use super::parts;
-use super::{aliases, curve, live, overview, releases};
+use super::{aliases, curve, live, overview, rehearsals, releases, shadow};
 use crate::admin::overview::{IntegrationOverview, Overview};
 use crate::admin::parameters::named;
-use crate::admin::release_list::{listing, tried};
+use crate::admin::release_list::{listing, shadowed, tried};
 use crate::admin::store_refusal::refusal;
 use crate::clock::Timestamp;
 use crate::config::quantity;
@@ -50,6 +50,7 @@ pub async fn show(State(console): State<Arc<Console>>, name: Result<Path<String>
     let active = console.api.parts.intake.routes().integration(&name).cloned();
     let release = console.api.parts.store.releases().active_of(&name).await.map_err(|error| refusal(&error))?;
     let listing = listing(&console.api.parts, &name).await.map_err(|error| refusal(&error))?;
+    let rehearsed = crate::admin::rehearsals::of(&console.api.parts, &name).await;
     let body = html! {
         (live::region(&format!("/live{}", path(&name)), figures))
         @match &active {
@@ -59,6 +60,7 @@ pub async fn show(State(console): State<Arc<Console>>, name: Result<Path<String>
             })),
         }
         (releases::section(&listing, console.now()))
+        (rehearsals::section(&name, &rehearsed, console.now()))
     };
     let tools = html! {
         div.actions {
@@ -95,12 +97,14 @@ async fn going(console: &Console, name: &str) -> Result<Markup, Wrong> {
             .next(html! { p { a href="/" { "All integrations" } } })
     })?;
     let tried = tried(&console.api.parts, name).await.map_err(|error| refusal(&error))?;
+    let shadowed = shadowed(&console.api.parts, name).await.map_err(|error| refusal(&error))?;
     let groups = if one.dead_letters == 0 { Vec::new() } else { groups(console, name).await? };
     Ok(html! {
         (overview::paused(one, &overview))
         (standing(one, &overview))
         (curve::figure(one.curve.as_ref()))
         @if let Some(tried) = &tried { (releases::canary(tried, overview.at)) }
+        @if let Some(shadowed) = &shadowed { (shadow::section(name, shadowed, overview.at)) }
         @if !groups.is_empty() { (dead_letters(one, &groups, overview.at)) }
     })
 }

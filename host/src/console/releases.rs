@@ -56,7 +56,7 @@ fn row(listed: &Listed, now: Timestamp) -> Row {
     let tone = if listed.state == "waits-for-approval" { Tone::Warn } else { Tone::Plain };
     let badge = match listed.state {
         "active" => Tone::Good,
-        "tried" | "waits-for-approval" => Tone::Warn,
+        "tried" | "shadow" | "waits-for-approval" => Tone::Warn,
         _ => Tone::Plain,
     };
     let who = listed.activated_by.as_ref().or(listed.author.as_ref());
@@ -105,6 +105,7 @@ fn waits(waiting: &Waiting, now: Timestamp) -> Markup {
     )
 }
 
-fn id(release: &ReleaseId) -> Markup {
+/// A release's id, as people read it.
+pub fn id(release: &ReleaseId) -> Markup {
     html! { span.mono title=(release) { (release.short()) } }
 }

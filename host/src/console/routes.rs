@@ -8,7 +8,10 @@ use axum::routing::{MethodRouter, get, post};
 use http::StatusCode;
 
 use super::page::Wrong;
-use super::{Console, access, aliases, assets, audit, dead_letters, edit, integration, message, messages, operate, overview, sign_in};
+use super::{
+    Console, access, aliases, assets, audit, dead_letters, edit, integration, message, messages, operate, overview, rehearsals, shadow,
+    sign_in,
+};
 use crate::admin::Role;
 use crate::ingress::answer::Refusal;
 use crate::problem::Code;
@@ -35,6 +38,8 @@ pub(super) fn routes() -> Vec<Route> {
         page("/live/overview", get(overview::watch)),
         page("/integrations/{name}", get(integration::show)),
         page("/live/integrations/{name}", get(integration::watch)),
+        page("/integrations/{name}/shadow", get(shadow::show)),
+        page("/integrations/{name}/rehearsals/{id}", get(rehearsals::show)),
         page("/messages", get(messages::show)),
         page("/messages/{id}", get(message::show)),
         page("/live/messages/{id}", get(message::watch)),

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::canary::{Canary, Trial};
 use super::feeds::Feeds;
 use super::retirements::Retirements;
+use super::shadow::Shadow;
 use crate::clock::Timestamp;
 use crate::integration::{Batching, Binding, CallLimits, Entry, Grant, Integration, PinnedPlugin, Poll, ReleaseId, Sink, Step};
 use crate::message::Message;
@@ -122,8 +123,39 @@ fn used(place: String, step: &Step, (plugin, config): &(PinnedPlugin, Arc<str>),
 pub struct Catalog {
     active: RwLock<Arc<BTreeMap<String, Arc<Runnable>>>>,
     /// What is tried beside what is active.
-    canaries: RwLock<BTreeMap<String, Arc<Canary>>>,
+    tried: RwLock<BTreeMap<String, Beside>>,
     retirements: Arc<Retirements>,
+}
+
+/// What is tried beside what is active.
+#[derive(Clone, Debug)]
+pub enum Beside {
+    Canary(Arc<Canary>),
+    Shadow(Arc<Shadow>),
+}
+
+impl Beside {
+    pub fn candidate(&self) -> &Arc<Runnable> {
+        match self {
+            Self::Canary(canary) => &canary.candidate,
+            Self::Shadow(shadow) => &shadow.candidate,
+        }
+    }
+
+    /// Whoever looks after it is told.
+    fn is_over(&self) {
+        match self {
+            Self::Canary(canary) => canary.over.cancel(),
+            Self::Shadow(shadow) => shadow.over.cancel(),
+        }
+    }
+}
+
+/// What a delivery has to do with what is tried beside its release.
+#[derive(Clone, Debug)]
+pub enum Part {
+    Trial(Trial),
+    Shadow(Arc<Shadow>),
 }
 
 impl Catalog {
@@ -157,33 +189,37 @@ impl Catalog {
         *active = Arc::new(next);
     }
 
-    /// `canary` is tried from now on beside what is active of `integration`.
-    pub fn try_beside(&self, integration: &str, canary: Arc<Canary>) {
-        let before = self.canaries.write().unwrap_or_else(PoisonError::into_inner).insert(integration.to_owned(), canary);
-        before.inspect(|before| before.over.cancel());
+    /// `tried` is tried from now on beside what is active of `integration`.
+    pub fn try_beside(&self, integration: &str, tried: Beside) {
+        let before = self.tried.write().unwrap_or_else(PoisonError::into_inner).insert(integration.to_owned(), tried);
+        before.inspect(Beside::is_over);
     }
 
     /// What is tried in `integration` is so no more. Gives what it was.
-    pub fn end_trial(&self, integration: &str) -> Option<Arc<Canary>> {
-        let ended = self.canaries.write().unwrap_or_else(PoisonError::into_inner).remove(integration);
-        ended.inspect(|ended| ended.over.cancel())
+    pub fn end_trial(&self, integration: &str) -> Option<Beside> {
+        let ended = self.tried.write().unwrap_or_else(PoisonError::into_inner).remove(integration);
+        ended.inspect(Beside::is_over)
     }
 
     /// What is tried in `integration`.
-    pub fn canary(&self, integration: &str) -> Option<Arc<Canary>> {
-        self.canaries.read().unwrap_or_else(PoisonError::into_inner).get(integration).cloned()
+    pub fn tried(&self, integration: &str) -> Option<Beside> {
+        self.tried.read().unwrap_or_else(PoisonError::into_inner).get(integration).cloned()
     }
 
-    /// The part that `leased` has in a trial beside `active`, if there is one.
-    pub fn trial(&self, active: &Runnable, leased: &Leased) -> Option<Trial> {
-        let canary = self.canary(&leased.integration)?;
-        let side = canary.side(&active.integration, leased);
-        Some(Trial { canary, side })
+    /// What `leased` has to do with what is tried beside `active`, if anything is.
+    pub fn part(&self, active: &Runnable, leased: &Leased) -> Option<Part> {
+        Some(match self.tried(&leased.integration)? {
+            Beside::Shadow(shadow) => Part::Shadow(shadow),
+            Beside::Canary(canary) => {
+                let side = canary.side(&active.integration, leased);
+                Part::Trial(Trial { canary, side })
+            }
+        })
     }
 
     /// All that runs of `integration`: what is active, and what is tried beside it.
     pub fn running(&self, integration: &str) -> Vec<Arc<Runnable>> {
-        let candidate = self.canary(integration).map(|canary| canary.candidate.clone());
+        let candidate = self.tried(integration).map(|tried| tried.candidate().clone());
         self.get(integration).into_iter().chain(candidate).collect()
     }
 

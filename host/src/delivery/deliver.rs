@@ -8,8 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::batch::Place;
-use super::canary::Trial;
-use super::catalog::{Catalog, Runnable};
+use super::catalog::{Catalog, Part, Runnable};
 use super::gathered::Gathered;
 use super::outgoing::{children, sink_append};
 use super::pauses::Pauses;
@@ -60,10 +59,10 @@ impl Delivery {
     ///
     /// Once `give_up` is cancelled the way is left where it is, and the delivery is settled as one that waits: the next start
     /// of the host runs it again, under the same idempotency keys. One with a place in a batch shares the call of its sink; one that has part
-    /// in a trial counts there.
+    /// in a trial counts there, and one that is shown to a shadow is so when it is settled.
     pub async fn deliver(
         &self,
-        (runnable, trial): (&Runnable, Option<&Trial>),
+        (runnable, part): (&Runnable, Option<&Part>),
         leased: &Leased,
         place: Option<Place>,
         give_up: &CancellationToken,
@@ -72,18 +71,19 @@ impl Delivery {
         async {
             let started_at = self.clock.now();
             let mut gathered = Gathered::default();
-            gathered.recording = self.recorder.as_ref().map(|_| Recording::default());
+            let shadow = if let Some(Part::Shadow(shadow)) = part { Some(shadow) } else { None };
+            gathered.recording = (self.recorder.is_some() || shadow.is_some()).then(Recording::default);
             gathered.trace.may_repeat = leased.may_repeat;
             let end = self.walk_to_the_end(runnable, leased, place, &mut gathered, give_up).await;
             let wanted = gathered.wanted();
             let mut settle = self.settlement(runnable, leased, end, &mut gathered, started_at);
-            if let Some(trial) = trial {
+            if let Some(Part::Trial(trial)) = part {
                 trial.judge(leased, &mut settle);
             }
             let settle = Arc::new(settle);
             walked();
             self.settle(leased, settle.clone(), give_up).await;
-            self.record(leased, &settle, wanted, &mut gathered);
+            self.record(leased, &settle, wanted, (&mut gathered, shadow));
             // The row locks end here, with what they guard on disk.
             drop(gathered);
         }

@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 
 use super::batch::Place;
 use super::canary::{Side, Trial};
-use super::catalog::Runnable;
+use super::catalog::{Part, Runnable};
 use super::deliver::Delivery;
 use super::pauses::Width;
 use crate::alias::{Admission, Aliases, Entrance};
@@ -356,9 +356,9 @@ impl Lane {
     /// Starts one delivery, which has `held` as long as it is on its way, and until it is settled where too many settle already.
     pub(super) fn start(&self, leased: Leased, place: Option<Place>, held: impl Send + 'static) {
         reached(CrashPoint::Leased);
-        let trial = self.delivery.catalog.trial(&self.runnable, &leased);
-        let runnable = match &trial {
-            Some(Trial { canary, side: Side::Candidate }) => canary.candidate.clone(),
+        let part = self.delivery.catalog.part(&self.runnable, &leased);
+        let runnable = match &part {
+            Some(Part::Trial(Trial { canary, side: Side::Candidate })) => canary.candidate.clone(),
             _ => self.runnable.clone(),
         };
         let (delivery, ends, settling) = (self.delivery.clone(), self.ends.clone(), self.settling.clone());
@@ -372,7 +372,7 @@ impl Lane {
                 }
             };
             let delivered =
-                AssertUnwindSafe(delivery.deliver((&runnable, trial.as_ref()), &leased, place, &ends.give_up, walked)).catch_unwind();
+                AssertUnwindSafe(delivery.deliver((&runnable, part.as_ref()), &leased, place, &ends.give_up, walked)).catch_unwind();
             if let Some(Err(_panic)) = ends.cut.run_until_cancelled(delivered).await {
                 // A fault in the host itself while it settled: the lease stays taken, so that it is not run in circles; the next
                 // start counts it as one that never settled.

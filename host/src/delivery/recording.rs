@@ -1,7 +1,10 @@
-//! From an attempt that is settled to what the ledger has of it.
+//! From an attempt that is settled to what the ledger has of it, and a release that is shown it.
+
+use std::sync::Arc;
 
 use super::deliver::Delivery;
 use super::gathered::{Gathered, Wanted};
+use super::shadow::Shadow;
 use crate::ledger::{Ended, Record};
 use crate::message_store::{Attempt, Leased, Settle, Settlement};
 
@@ -9,12 +12,20 @@ use crate::message_store::{Attempt, Leased, Settle, Settlement};
 const RECORD_BYTES: usize = 1024;
 
 impl Delivery {
-    /// Offers what was gathered of an attempt to the ledger, which takes it or does not: nothing waits for that. `wanted` is what the
-    /// attempt's calls wanted written.
-    pub(super) fn record(&self, leased: &Leased, settle: &Settle, (key_values, sends): Wanted, gathered: &mut Gathered) {
-        let Some((recorder, recording)) = self.recorder.as_ref().zip(gathered.recording.take()) else { return };
+    /// Offers what was gathered of an attempt to the ledger, and to `shadow`, which take it or do not: nothing waits for that. `wanted` is
+    /// what the attempt's calls wanted written.
+    pub(super) fn record(
+        &self,
+        leased: &Leased,
+        settle: &Settle,
+        (key_values, sends): Wanted,
+        (gathered, shadow): (&mut Gathered, Option<&Arc<Shadow>>),
+    ) {
+        let Some(recording) = gathered.recording.take() else { return };
         let ended = ended(settle);
-        if !recorder.wants(&ended) {
+        let recorder = self.recorder.as_ref().filter(|recorder| recorder.wants(&ended));
+        let shadow = shadow.filter(|shadow| shadow.wants(&ended));
+        if recorder.is_none() && shadow.is_none() {
             return;
         }
         let bytes = RECORD_BYTES.saturating_add(recording.bytes()).saturating_add(leased.message.body.len());
@@ -36,7 +47,15 @@ impl Delivery {
             sends,
             cut,
         };
-        recorder.offer(record, bytes);
+        match (recorder, shadow) {
+            (Some(recorder), Some(shadow)) => {
+                shadow.offer(record.clone(), bytes);
+                recorder.offer(record, bytes);
+            }
+            (Some(recorder), None) => recorder.offer(record, bytes),
+            (None, Some(shadow)) => shadow.offer(record, bytes),
+            (None, None) => {}
+        }
     }
 }
 

@@ -11,7 +11,7 @@ mod source;
 
 pub use limits::{CallLimits, Limit, SaidLimits, Unit};
 pub use policy::{Backoff, Batching, DeliveryPolicy, Jitter, Order, WaitingMax};
-pub use release::{PinnedPlugin, Release, ReleaseId};
+pub use release::{PinnedPlugin, Release, ReleaseId, Trying};
 pub use schedule::{NotASchedule, Schedule};
 pub use source::{Beginning, Entry, Occasion, Poll, Source};
 

@@ -23,6 +23,15 @@ impl fmt::Display for ReleaseId {
     }
 }
 
+/// How a release is tried beside the active one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trying {
+    /// It delivers what has so many thousandths of the keys.
+    Canary(u32),
+    /// It runs on what the active release has settled, and delivers nothing.
+    Shadow,
+}
+
 /// A plugin at exactly one version and content.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PinnedPlugin {

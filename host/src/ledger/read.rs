@@ -44,7 +44,7 @@ pub struct Located {
 }
 
 /// Something that could not be read, and was passed over.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Passed {
     pub file: String,
     pub why: String,

@@ -114,6 +114,11 @@ pub struct Entry {
 }
 
 impl Record {
+    /// The message that this one became in that place, where it became several.
+    pub fn part(&self, ordinal: u32) -> MessageId {
+        self.message.id.derive(&self.integration, "child", ordinal, self.replay)
+    }
+
     /// What it is found by, at that place of its block.
     pub fn entry(&self, at: u32, bytes: u32) -> Entry {
         Entry {

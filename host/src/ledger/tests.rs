@@ -18,7 +18,8 @@ use crate::telemetry::Metrics;
 
 const START: Timestamp = Timestamp(1_700_000_000_000);
 
-fn record(number: u32, body: usize) -> Record {
+/// Of another message for each number.
+pub(crate) fn record(number: u32, body: usize) -> Record {
     let at = START.plus(Duration::from_millis(number.into()));
     let message = Message {
         id: MessageId::new(at, &SeededRandom::new(number.into())),

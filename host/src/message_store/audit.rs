@@ -104,6 +104,10 @@ words! {
         StartCanary = "start-canary",
         /// It is not tried any more.
         EndCanary = "end-canary",
+        /// A release is shown what the active one has settled.
+        StartShadow = "start-shadow",
+        /// It is shown nothing any more.
+        EndShadow = "end-shadow",
         /// What a role does not allow was asked for.
         Request = "request",
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::alias::{Alias, permits};
+use crate::alias::{Alias, Aliases, permits};
 use crate::capability::egress::{Egress, EgressError, EgressRequest, EgressResponse};
 use crate::capability::heard::{Answered, Asked, Heard, Read};
 use crate::clock::{Clock, ManualClock, Timestamp};
@@ -49,12 +49,33 @@ pub struct Noted {
     pub unknown_reads: Vec<String>,
 }
 
+/// What may be asked of the outside now.
+#[derive(Clone, Debug)]
+pub enum Rules {
+    /// As an environment's file says.
+    Of(Arc<BTreeMap<String, Alias>>),
+    /// As they are on a host that runs.
+    Live(Arc<Aliases>),
+}
+
+impl Rules {
+    fn permit(&self, alias: &str, allow: &[Allow], request: EgressRequest) -> Result<(), EgressError> {
+        match self {
+            Self::Live(aliases) => aliases.permits(alias, allow, request),
+            Self::Of(aliases) => match aliases.get(alias) {
+                Some(alias) => permits(alias, allow, request),
+                None => Err(EgressError::Denied(format!("there is no alias {alias}"))),
+            },
+        }
+    }
+}
+
 /// The outside of a part of a message's way.
 pub struct Outside {
     /// What was asked then, in order.
     pub asked: Vec<Asked>,
     reads: Vec<Read>,
-    aliases: Arc<BTreeMap<String, Alias>>,
+    rules: Rules,
     clock: Arc<ManualClock>,
     state: Mutex<State>,
 }
@@ -77,18 +98,14 @@ impl std::fmt::Debug for Outside {
 
 impl Outside {
     /// What was heard in some calls, in their order.
-    pub fn of<'a>(
-        heard: impl IntoIterator<Item = &'a Heard>,
-        aliases: &Arc<BTreeMap<String, Alias>>,
-        clock: &Arc<ManualClock>,
-    ) -> Arc<Self> {
+    pub fn of<'a>(heard: impl IntoIterator<Item = &'a Heard>, rules: &Rules, clock: &Arc<ManualClock>) -> Arc<Self> {
         let (mut asked, mut reads) = (Vec::new(), Vec::new());
         for heard in heard {
             asked.extend(heard.requests.iter().cloned());
             reads.extend(heard.reads.iter().cloned());
         }
         let state = State { taken: vec![false; asked.len()], read: vec![false; reads.len()], ..State::default() };
-        Arc::new(Self { asked, reads, aliases: aliases.clone(), clock: clock.clone(), state: Mutex::new(state) })
+        Arc::new(Self { asked, reads, rules: rules.clone(), clock: clock.clone(), state: Mutex::new(state) })
     }
 
     /// What was noted so far, taken out.
@@ -141,11 +158,7 @@ impl Outside {
         let found = self.find(&mut state, &sent);
         let recorded = found.and_then(|index| self.asked.get(index));
         let was_denied = recorded.is_some_and(|asked| matches!(asked.answer, Some(Answered::Denied(_))));
-        let rules = match self.aliases.get(alias) {
-            Some(alias) => permits(alias, allow, request),
-            None => Err(EgressError::Denied(format!("there is no alias {alias}"))),
-        };
-        let (met, answer) = match (rules, found.zip(recorded)) {
+        let (met, answer) = match (self.rules.permit(alias, allow, request), found.zip(recorded)) {
             (Err(denied), _) if !was_denied => (Met::Denied, Some(Err(denied))),
             (_, Some((index, asked))) => (Met::Recorded(index), asked.answer.as_ref().map(|answer| answer.again(self.clock.now()))),
             (_, None) => (Met::Unknown, Some(Err(EgressError::Unreachable(UNKNOWN.to_owned())))),

@@ -42,7 +42,8 @@ fn meaning(verdict: Verdict) -> &'static str {
 /// The page.
 pub fn page(report: &Report) -> String {
     let candidate = &report.candidate;
-    let title = format!("Rehearsal of {}", candidate.integration);
+    let title =
+        if candidate.shadow { format!("Shadow of {}", candidate.integration) } else { format!("Rehearsal of {}", candidate.integration) };
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -55,27 +56,42 @@ pub fn page(report: &Report) -> String {
             }
             body {
                 h1 { (title) }
-                p.about {
-                    "Release " code { (candidate.release.short()) } ", environment " code { (candidate.environment) } ", "
-                    @if candidate.dead_letters { "over what are dead letters now" } @else { "over what was recorded in " (shown_since(&candidate.since)) }
-                    ". Nothing was sent and nothing written: systems answered as they had answered then."
-                }
-                ul.verdicts {
-                    @for verdict in Verdict::ALL {
-                        li title=(meaning(verdict)) { b { (report.count(verdict)) } (verdict.as_str().replace('-', " ")) }
-                    }
-                }
-                (summary(report))
-                (groups("Would fail, and did not", &report.newly_failing))
-                (groups("Failed, and would not", &report.newly_passing))
-                (groups("Asked by nobody before", &report.diverged))
-                (groups("What would be another", &report.changes))
-                (groups("Not comparable", &report.not_comparable))
-                (plugins(report))
+                p.about { (about(report)) }
+                (told(report))
             }
         }
     };
     page.into_string()
+}
+
+/// What was run on what.
+pub fn about(report: &Report) -> Markup {
+    let candidate = &report.candidate;
+    html! {
+        "Release " code { (candidate.release.short()) } ", environment " code { (candidate.environment) } ", "
+        @if candidate.shadow { "beside the active release since " (candidate.since) }
+        @else if candidate.dead_letters { "over what are dead letters now" }
+        @else { "over what was recorded in " (shown_since(&candidate.since)) }
+        ". Nothing was sent and nothing written: systems answered as they had answered " @if candidate.shadow { "the active one." } @else { "then." }
+    }
+}
+
+/// What was found, for a page that has a style for it.
+pub fn told(report: &Report) -> Markup {
+    html! {
+        ul.verdicts {
+            @for verdict in Verdict::ALL {
+                li title=(meaning(verdict)) { b { (report.count(verdict)) } (verdict.as_str().replace('-', " ")) }
+            }
+        }
+        (summary(report))
+        (groups("Would fail, and did not", &report.newly_failing))
+        (groups("Failed, and would not", &report.newly_passing))
+        (groups("Asked by nobody before", &report.diverged))
+        (groups("What would be another", &report.changes))
+        (groups("Not comparable", &report.not_comparable))
+        (plugins(report))
+    }
 }
 
 fn shown_since(since: &str) -> String {
@@ -84,7 +100,7 @@ fn shown_since(since: &str) -> String {
 
 fn summary(report: &Report) -> Markup {
     html! {
-        @if report.is_same() { p { "Every message that can be compared would go as it went." } }
+        @if report.messages > 0 && report.is_same() { p { "Every message that can be compared would go as it went." } }
         @if report.sink_left_out > 0 {
             p { (report.sink_left_out) " messages were compared up to the sink, which takes several at once." }
         }

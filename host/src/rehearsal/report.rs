@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::compare::{Change, Told, Verdict};
@@ -18,7 +18,7 @@ const GROUPS_MAX: usize = 500;
 const VALUE_BYTES_MAX: usize = 512;
 
 /// What was rehearsed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Candidate {
     pub integration: String,
@@ -29,10 +29,13 @@ pub struct Candidate {
     pub since: String,
     /// Dead letters alone were rehearsed.
     pub dead_letters: bool,
+    /// It ran beside the active release, on messages as that one settled them.
+    #[serde(default)]
+    pub shadow: bool,
 }
 
 /// What a rehearsal found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Report {
     pub candidate: Candidate,
@@ -40,7 +43,7 @@ pub struct Report {
     pub messages: usize,
     /// How many of them went through which release.
     pub releases: BTreeMap<String, usize>,
-    pub verdicts: BTreeMap<&'static str, usize>,
+    pub verdicts: BTreeMap<Verdict, usize>,
     /// What would be another, by where it is.
     pub changes: Vec<Group>,
     /// Why what was delivered would fail, and why what failed would not any more.
@@ -60,14 +63,23 @@ pub struct Report {
     pub passed_over: Vec<Passed>,
 }
 
+/// What a report is of, and how many messages of each verdict it has.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Standing {
+    pub candidate: Candidate,
+    pub messages: usize,
+    pub verdicts: BTreeMap<Verdict, usize>,
+}
+
 /// What several messages have in common.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Group {
     /// What it is about: `output`, `request crm POST /orders`, a failure, a reason.
     pub of: String,
     /// Where in it; places of lists are `*`.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// Messages.
     pub count: usize,
@@ -77,19 +89,24 @@ pub struct Group {
 }
 
 /// One of them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Sample {
     pub message: MessageId,
     /// Which of the messages it became, from 0, where it became several.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<usize>,
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
+}
+
+/// `null` is something else than nothing.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    Deserialize::deserialize(from).map(Some)
 }
 
 impl Report {
@@ -99,7 +116,7 @@ impl Report {
             candidate,
             messages: 0,
             releases: BTreeMap::new(),
-            verdicts: Verdict::ALL.into_iter().map(|verdict| (verdict.as_str(), 0)).collect(),
+            verdicts: Verdict::ALL.into_iter().map(|verdict| (verdict, 0)).collect(),
             changes: Vec::new(),
             newly_failing: Vec::new(),
             newly_passing: Vec::new(),
@@ -112,9 +129,13 @@ impl Report {
         }
     }
 
+    pub fn standing(&self) -> Standing {
+        Standing { candidate: self.candidate.clone(), messages: self.messages, verdicts: self.verdicts.clone() }
+    }
+
     /// Messages of a verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
-        self.verdicts.get(verdict.as_str()).copied().unwrap_or(0)
+        self.verdicts.get(&verdict).copied().unwrap_or(0)
     }
 
     /// Whether everything that could be compared is the same.
@@ -125,7 +146,7 @@ impl Report {
     /// Adds what is told of a message.
     pub(super) fn add(&mut self, message: MessageId, told: Told) {
         self.messages += 1;
-        *self.verdicts.entry(told.verdict.as_str()).or_default() += 1;
+        *self.verdicts.entry(told.verdict).or_default() += 1;
         if let Some(release) = &told.release {
             *self.releases.entry(release.0.clone()).or_default() += 1;
         }

@@ -3,20 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::StreamExt;
-
 use super::compare::{Told, compare};
 use super::gone::{Asking, Content, Failure, Gone, SinkEnd, Steps, Sunk, sink_heard, step_calls};
-use super::outside::Outside;
-use super::report::Report;
-use super::stories::{Stories, Story};
-use crate::alias::Alias;
+use super::outside::{Outside, Rules};
 use crate::alias::secret::Secret;
 use crate::capability::heard::Heard;
 use crate::capability::queue::Channels;
 use crate::clock::ManualClock;
 use crate::delivery::{Gathered, Made, Runnable, Stopped, Way, children};
-use crate::ledger::{Cut, Ended, Reader, Record};
+use crate::ledger::{Cut, Ended, Record};
 use crate::message::Message;
 use crate::message_store::{DeliveryId, Leased, Stage as Leg};
 use crate::plugin::invoke::{Around, WasmInvoker};
@@ -24,21 +19,18 @@ use crate::plugin::registry::Plugins;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
 
-/// Messages under way for every core.
-const AT_ONCE_PER_CORE: usize = 2;
 /// The code of what became a dead letter since the host crashed with it.
 const HOST_CRASHED: &str = "host-crashed";
 
 /// The candidate, and all that its calls work on.
 pub struct Stage {
-    pub runnable: Runnable,
+    pub runnable: Arc<Runnable>,
     pub plugins: Arc<Plugins>,
     pub channels: Channels,
     /// The host's, from which the random bytes of its calls follow.
     pub host_key: Secret,
-    /// Of the environment that the candidate is rehearsed for.
-    pub aliases: Arc<BTreeMap<String, Alias>>,
-    pub reader: Reader,
+    /// Of the environment that the candidate is for.
+    pub rules: Rules,
     pub metrics: Arc<Metrics>,
     pub events: Arc<Events>,
 }
@@ -49,35 +41,6 @@ impl std::fmt::Debug for Stage {
     }
 }
 
-/// Rehearses every story, on every core, and adds what came of it to `report`, in the order of the stories. `done` hears how many there are
-/// so far.
-pub async fn rehearse(stage: Arc<Stage>, stories: Stories, mut report: Report, done: &(dyn Fn(usize) + Sync)) -> Report {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let stories = Arc::new(stories);
-    let told = (0..stories.all.len()).map(|number| {
-        let (stage, stories) = (Arc::clone(&stage), Arc::clone(&stories));
-        async move {
-            let told = tokio::spawn(async move {
-                let story = stories.all.get(number)?;
-                Some((story.message, stage.tell(story, &stories).await))
-            });
-            told.await.ok().flatten()
-        }
-    });
-    let mut told = futures_util::stream::iter(told).buffered(cores.saturating_mul(AT_ONCE_PER_CORE));
-    let mut so_far = 0;
-    while let Some(told) = told.next().await {
-        so_far += 1;
-        if let Some((message, told)) = told {
-            report.add(message, told);
-        }
-        done(so_far);
-    }
-    report.left_out = stories.left_out;
-    report.passed_over.clone_from(&stories.passed);
-    report
-}
-
 /// A part of the way: which call it is of, and what was heard on it.
 struct Going<'a> {
     record: &'a Record,
@@ -86,42 +49,18 @@ struct Going<'a> {
 }
 
 impl Stage {
-    async fn tell(&self, story: &Story, stories: &Stories) -> Told {
-        let Some(located) = &story.root else { return Told::not_comparable("nothing is recorded of it") };
-        let root = match self.reader.read(located) {
-            Ok(root) => root,
-            Err(_) => return Told::not_comparable("its record cannot be read"),
-        };
-        if let Some(why) = unfit(&root) {
+    /// What differs between how a message went, as `root` and its `parts` have it, and how the candidate would have it go.
+    pub async fn tell(&self, root: &Record, parts: &BTreeMap<usize, Record>) -> Told {
+        if let Some(why) = std::iter::once(root).chain(parts.values()).find_map(unfit) {
             return Told::not_comparable(why);
         }
-        let parts = match self.parts(&root, stories) {
-            Ok(parts) => parts,
-            Err(why) => return Told::not_comparable(why),
-        };
         // What a batch sink does with a message depends on the others in its batch.
-        let sink_alone = self.runnable.sink.is_some() && self.runnable.batching().is_none() && !has_batch(&root, &parts);
-        let before = Gone::of(&root, &parts, sink_alone);
-        let after = self.go(&root, &parts, sink_alone).await;
+        let sink_alone = self.runnable.sink.is_some() && self.runnable.batching().is_none() && !has_batch(root, parts);
+        let before = Gone::of(root, parts, sink_alone);
+        let after = self.go(root, parts, sink_alone).await;
         let mut told = compare(&before, &after, root.release.clone());
         told.sink_left_out = self.runnable.sink.is_some() && !sink_alone;
         told
-    }
-
-    /// What is recorded of the messages that it became, by their place.
-    fn parts(&self, root: &Record, stories: &Stories) -> Result<BTreeMap<usize, Record>, &'static str> {
-        let Ended::FannedOut { children } = root.ended else { return Ok(BTreeMap::new()) };
-        let mut parts = BTreeMap::new();
-        for (ordinal, place) in (0..children).zip(0..) {
-            let id = root.message.id.derive(&root.integration, "child", ordinal, root.replay);
-            let Some(located) = stories.part(id).filter(|located| !located.entry.has_waited) else { continue };
-            let part = self.reader.read(located).map_err(|_| "the record of a message that it became cannot be read")?;
-            if let Some(why) = unfit(&part) {
-                return Err(why);
-            }
-            parts.insert(place, part);
-        }
-        Ok(parts)
     }
 
     /// The candidate's way.
@@ -212,7 +151,7 @@ impl Stage {
     /// The outside as it was heard, and what calls the candidate's plugins in it. Time stands still there: plugins have clocks of their own.
     fn outside<'a>(&self, record: &Record, heard: impl IntoIterator<Item = &'a Heard>) -> (Arc<Outside>, WasmInvoker) {
         let clock = Arc::new(ManualClock::at(record.started_at));
-        let outside = Outside::of(heard, &self.aliases, &clock);
+        let outside = Outside::of(heard, &self.rules, &clock);
         let around = Around {
             plugins: self.plugins.clone(),
             egress: outside.clone(),

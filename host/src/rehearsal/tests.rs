@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::compare::{Verdict, compare};
 use super::gone::{Asking, Content, Failure, Gone, SinkEnd, Steps, Sunk};
-use super::outside::{Met, Outside};
+use super::outside::{Met, Outside, Rules};
 use super::page::page;
 use super::report::{Candidate, Report};
 use crate::alias::{Alias, Auth, Sender};
@@ -69,9 +69,9 @@ fn request(path: &str, body: &str) -> EgressRequest {
 }
 
 fn outside(requests: Vec<Asked>, reads: Vec<Read>) -> Arc<Outside> {
-    let aliases = Arc::new(BTreeMap::from([("crm".to_owned(), alias())]));
+    let rules = Rules::Of(Arc::new(BTreeMap::from([("crm".to_owned(), alias())])));
     let heard = Heard { requests, reads, is_cut: false };
-    Outside::of([&heard], &aliases, &Arc::new(ManualClock::at(START)))
+    Outside::of([&heard], &rules, &Arc::new(ManualClock::at(START)))
 }
 
 /// The numbers that requests are answered with; 0 where none is known.
@@ -110,7 +110,7 @@ async fn what_nobody_asked_before_has_no_answer() {
 async fn a_call_whose_answer_never_came_runs_out_of_time_again() {
     let clock = Arc::new(ManualClock::at(START));
     let heard = Heard { requests: vec![Asked { answer: None, ..asked("/a", "1", 200) }], reads: Vec::new(), is_cut: false };
-    let outside = Outside::of([&heard], &Arc::new(BTreeMap::from([("crm".to_owned(), alias())])), &clock);
+    let outside = Outside::of([&heard], &Rules::Of(Arc::new(BTreeMap::from([("crm".to_owned(), alias())]))), &clock);
     let waits = outside.send("crm", &[], request("/a", "1"));
     assert_eq!(within(&*clock, Duration::from_secs(30), waits).await, None);
     assert!(clock.now() > START);
@@ -194,6 +194,7 @@ fn report() -> Report {
         plugins: Vec::new(),
         since: "24h".into(),
         dead_letters: false,
+        shadow: false,
     })
 }
 

@@ -12,7 +12,9 @@ use super::Active;
 use super::consider::{Considered, Switch, Wanted};
 use super::fits::FactsByDigest;
 use super::ready::Loader;
-use crate::alias::secret::SecretSource;
+use super::shadow::Shadowed;
+use crate::alias::Aliases;
+use crate::alias::secret::{Secret, SecretSource};
 use crate::capability::queue::Channels;
 use crate::clock::Clock;
 use crate::config::{EnvironmentFile, HostConfig};
@@ -42,6 +44,11 @@ pub struct Parts {
     pub take_over: Arc<Notify>,
     pub clock: Arc<dyn Clock>,
     pub events: Arc<Events>,
+    /// The rules of these hold for shadows, too.
+    pub aliases: Arc<Aliases>,
+    pub host_key: Secret,
+    /// The name of the environment.
+    pub environment: String,
 }
 
 /// The releases of a host that runs.
@@ -52,6 +59,7 @@ pub struct LiveReleases {
     runs: OnceLock<(Arc<Dispatcher>, Arc<Sources>)>,
     changing: tokio::sync::Mutex<()>,
     outgoing: Mutex<Outgoing>,
+    shadowed: Mutex<BTreeMap<String, Shadowed>>,
     /// What components say of themselves, by digest: each is read once.
     pub(super) facts: Mutex<FactsByDigest>,
 }
@@ -127,7 +135,8 @@ impl Drop for Changing<'_> {
 
 impl LiveReleases {
     pub fn new(parts: Parts) -> Self {
-        Self { parts, runs: OnceLock::new(), changing: tokio::sync::Mutex::default(), outgoing: Mutex::default(), facts: Mutex::default() }
+        let (runs, changing, outgoing, shadowed, facts) = Default::default();
+        Self { parts, runs, changing, outgoing, shadowed, facts }
     }
 
     /// Before this, nothing is switched.
@@ -155,6 +164,36 @@ impl LiveReleases {
 
     pub(super) fn clock(&self) -> &dyn Clock {
         &*self.parts.clock
+    }
+
+    pub(super) fn shared_clock(&self) -> Arc<dyn Clock> {
+        self.parts.clock.clone()
+    }
+
+    pub(super) fn channels(&self) -> &Channels {
+        &self.parts.channels
+    }
+
+    pub(super) fn aliases(&self) -> &Arc<Aliases> {
+        &self.parts.aliases
+    }
+
+    pub(super) fn host_key(&self) -> &Secret {
+        &self.parts.host_key
+    }
+
+    pub(super) fn environment_name(&self) -> &str {
+        &self.parts.environment
+    }
+
+    /// The shadow of what is active of `integration`.
+    pub fn shadowed(&self, integration: &str) -> Option<Shadowed> {
+        let shadowed = self.shadowed.lock().unwrap_or_else(PoisonError::into_inner).get(integration).cloned();
+        shadowed.filter(|shadowed| !shadowed.shadow.over.is_cancelled())
+    }
+
+    pub(super) fn keep_shadowed(&self, integration: &str, shadowed: Shadowed) {
+        self.shadowed.lock().unwrap_or_else(PoisonError::into_inner).insert(integration.to_owned(), shadowed);
     }
 
     pub(super) fn events(&self) -> &Events {
@@ -268,8 +307,8 @@ impl LiveReleases {
         let Parts { catalog, channels, intake, retirements, .. } = &self.parts;
         let Some((dispatcher, sources)) = self.runs.get() else { return };
         let replaced: Vec<_> = switches.iter().filter_map(|switch| catalog.get(&switch.after.integration.name)).collect();
-        let tried = switches.iter().filter_map(|switch| catalog.canary(&switch.after.integration.name));
-        tried.for_each(|canary| self.is_over(&canary.candidate));
+        let tried = switches.iter().filter_map(|switch| catalog.tried(&switch.after.integration.name));
+        tried.for_each(|tried| self.is_over(tried.candidate()));
         catalog.activate(switches.iter().map(|switch| switch.runnable.clone()));
         channels.set(catalog.channels());
         for Switch { runnable, after, .. } in switches {
@@ -293,6 +332,7 @@ impl LiveReleases {
     /// Components that nothing runs any more are unloaded, but for those of what was active last. What is under way has its release in
     /// hand.
     fn forget_what_is_over(&self, replaced: Vec<Arc<Runnable>>) {
+        self.shadowed.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, shadowed| !shadowed.shadow.over.is_cancelled());
         let mut outgoing = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
         outgoing.before.extend(replaced.iter().map(Arc::downgrade));
         outgoing.last.extend(replaced.into_iter().map(|runnable| (runnable.integration.name.clone(), runnable)));

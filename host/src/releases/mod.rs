@@ -6,13 +6,15 @@
 //! `delivery`, `source` and `ingress`, which are told what is active now.
 
 pub mod asks;
-pub mod canary;
+mod canary;
 pub mod consider;
 pub mod difference;
 mod fits;
 pub mod live;
 pub mod plugin_files;
 pub mod ready;
+pub mod shadow;
+pub mod trying;
 
 use crate::config::Workspace;
 use crate::integration::{Beginning, Entry, Integration, Release, ReleaseId};

@@ -58,7 +58,7 @@ pub struct Host {
 }
 
 /// Releases that nothing runs: as at a start that is not through.
-fn releases(store: &SqliteStore, intake: &Arc<Intake>, data: &std::path::Path) -> Arc<LiveReleases> {
+fn releases(store: &SqliteStore, (intake, aliases): (&Arc<Intake>, &Arc<Aliases>), data: &std::path::Path) -> Arc<LiveReleases> {
     let config = HostConfig { data: data.to_owned(), ..HostConfig::default() };
     Arc::new(LiveReleases::new(live::Parts {
         store: store.clone(),
@@ -72,10 +72,18 @@ fn releases(store: &SqliteStore, intake: &Arc<Intake>, data: &std::path::Path) -
         take_over: Arc::default(),
         clock: clock(),
         events: Events::new(clock()),
+        aliases: aliases.clone(),
+        host_key: Secret::new(vec![0; 32]),
+        environment: "test".to_owned(),
     }))
 }
 
 impl Host {
+    /// The data folder.
+    pub fn data(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// One integration `orders` at `/in`, with key `json:/id` and tracked value `order`; one alias `crm`.
     pub async fn start() -> Self {
         // Sessions age when a test says so.
@@ -120,7 +128,7 @@ impl Host {
             audit: store.audit(),
         };
         let environment = LiveEnvironment::new(running, "environments/test.toml".into(), live);
-        let releases = releases(&store, &intake, folder.path());
+        let releases = releases(&store, (&intake, &aliases), folder.path());
         let parts = ApiParts {
             releases,
             intake: intake.clone(),

@@ -43,6 +43,7 @@ fn nothing_is_changed_by_who_may_only_look() {
             (_, "/api/v1/integrations/{name}/approve") => Some(Role::Approver),
             (&Method::GET, _) => Some(Role::Viewer),
             (_, "/api/v1/releases" | "/api/v1/integrations/{name}/rollback" | "/api/v1/integrations/{name}/canary") => Some(Role::Deployer),
+            (_, "/api/v1/integrations/{name}/shadow") => Some(Role::Deployer),
             (_, "/api/v1/tokens" | "/api/v1/tokens/{name}") => Some(Role::Local),
             (_, "/api/v1/environment" | "/api/v1/secrets/{name}" | "/api/v1/integrations/{name}/retire") => Some(Role::Deployer),
             _ => Some(Role::Operator),

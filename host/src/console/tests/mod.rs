@@ -7,6 +7,7 @@ mod dead_letters;
 mod live;
 mod messages;
 mod pages;
+mod rehearsals;
 mod releases;
 
 use std::sync::Arc;

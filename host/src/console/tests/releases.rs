@@ -31,7 +31,7 @@ async fn shows_what_was_another_and_what_waits_as_text() {
         needed: 2,
         not_author: true,
         asks: vec!["<img src=x onerror=alert(3)>".into()],
-        share: None,
+        trying: None,
     };
     releases.propose(proposal, Note::new(Timestamp(3), ("anna", Way::Api), Act::Propose, "integration orders")).await.unwrap();
     let page = browser.get("/integrations/orders").await;

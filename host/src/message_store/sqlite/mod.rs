@@ -11,7 +11,6 @@ mod audit;
 mod backfill;
 mod barrier;
 mod beside;
-mod canaries;
 mod checkpoint;
 mod clean;
 mod copy;
@@ -44,6 +43,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod tried;
 mod writer;
 mod writing;
 
@@ -56,7 +56,6 @@ pub use alias_states::AliasStates;
 pub use audit::{AuditPage, AuditQuery, AuditRow, AuditTrail, verify_file};
 pub use backfill::{Ahead, Backfill, Backfills, Filled, LEFT_COUNTED_MAX};
 pub use beside::open_dead_letters;
-pub use canaries::CanaryRow;
 pub use clean::Cleaned;
 pub use copy::{NEWEST_SCHEMA, check_copy, copy_into, version_of};
 pub use key_value::KeyValue;
@@ -70,6 +69,7 @@ pub use retention::Forgotten;
 pub use retirements::{RetirementRow, RetirementRows};
 pub use sealed::{Sealed, SealedEntry};
 pub use tokens::{TokenRow, TokenRows};
+pub use tried::TriedRow;
 pub use writer::OnFatal;
 
 use super::audit::Note;

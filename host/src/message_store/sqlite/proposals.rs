@@ -9,9 +9,10 @@ use super::audit;
 use super::failure::Done;
 use super::releases::Releases;
 use super::rows;
+use super::tried::{share_of, trying};
 use super::writing::Writing;
 use crate::clock::Timestamp;
-use crate::integration::ReleaseId;
+use crate::integration::{ReleaseId, Trying};
 use crate::message_store::StoreError;
 use crate::message_store::audit::Note;
 
@@ -29,8 +30,8 @@ pub struct Proposal {
     pub not_author: bool,
     /// What it newly asks for, in words; empty where every release waits for approval.
     pub asks: Vec<String>,
-    /// To be tried on so many thousandths of the keys; none: to be the active one.
-    pub share: Option<u32>,
+    /// To be tried so; none: to be the active one.
+    pub trying: Option<Trying>,
 }
 
 /// Somebody's approval.
@@ -45,14 +46,14 @@ impl Releases {
     /// `proposal` waits from now on, in the place of another one of its integration. `note` says who did it.
     pub async fn propose(&self, proposal: Proposal, note: Note) -> Result<(), StoreError> {
         let write = move |writing: &mut Writing<'_>| {
-            let Proposal { integration, release, at, who, needed, not_author, asks, share } = &proposal;
+            let Proposal { integration, release, at, who, needed, not_author, asks, trying } = &proposal;
             writing
                 .connection
                 .prepare_cached(
                     "INSERT OR REPLACE INTO proposal (integration, release, at, who, needed, not_author, asks, share)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 )?
-                .execute((integration, &release.0, at.0, who, needed, not_author, rows::to_json(asks)?, share))?;
+                .execute((integration, &release.0, at.0, who, needed, not_author, rows::to_json(asks)?, trying.map(share_of)))?;
             audit::append(writing, &note).map(drop)
         };
         self.inner.writer.run(0, write).await
@@ -73,7 +74,7 @@ impl Releases {
                     needed: rows::count(row, 4)?,
                     not_author: row.get(5)?,
                     asks: rows::json(row, 6)?,
-                    share: row.get(7)?,
+                    trying: row.get::<_, Option<u32>>(7)?.map(trying),
                 })
             })?;
             Ok(found.collect::<Result<Vec<_>, _>>()?)

@@ -50,6 +50,8 @@ pub enum How {
     Approve,
     /// It was tried on a share of the keys before.
     Canary,
+    /// It was the shadow of the active one before.
+    Shadow,
 }
 
 impl How {
@@ -62,6 +64,7 @@ impl How {
             Self::Promote => "promote",
             Self::Approve => "approve",
             Self::Canary => "canary",
+            Self::Shadow => "shadow",
         }
     }
 

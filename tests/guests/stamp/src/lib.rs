@@ -1,5 +1,5 @@
 //! A transformer on the SDK: puts the `stamp` of its config into each message, so that whoever gets it sees which release made it. With
-//! `behave = "trap"` it panics, with `"slow"` it takes its time, with `"refuse"` it gives the message back as one that will never do.
+//! `behave = "trap"` it panics, with `"slow"` it takes its time, with `"refuse"` it gives the message back as one that will never do, with `"split"` it makes two of it.
 
 #![cfg(target_family = "wasm")]
 
@@ -26,6 +26,12 @@ impl Transformer for Stamp {
         }
         let mut body: Value = message.json()?;
         body["stamp"] = stamp.into();
+        if behave == "split" {
+            let mut second = body.clone();
+            body["part"] = 1.into();
+            second["part"] = 2.into();
+            return Ok(Output::Drafts(vec![Draft::json(&body)?, Draft::json(&second)?]));
+        }
         Ok(Draft::json(&body)?.into())
     }
 }

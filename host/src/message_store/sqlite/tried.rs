@@ -1,4 +1,4 @@
-//! Releases that are tried on a share of the keys, over restarts.
+//! Releases that are tried beside the active ones, over restarts. One that is a shadow has none of the keys.
 
 use rusqlite::Connection;
 
@@ -7,17 +7,16 @@ use super::releases::{Releases, no_such_release};
 use super::rows;
 use super::writing::Writing;
 use crate::clock::Timestamp;
-use crate::integration::ReleaseId;
+use crate::integration::{ReleaseId, Trying};
 use crate::message_store::StoreError;
 use crate::message_store::audit::Note;
 
 /// One that is tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CanaryRow {
+pub struct TriedRow {
     pub integration: String,
     pub release: ReleaseId,
-    /// In thousandths of the keys.
-    pub share: u32,
+    pub trying: Trying,
     pub at: Timestamp,
     pub who: String,
 }
@@ -27,16 +26,16 @@ impl Releases {
     ///
     /// # Errors
     /// [`StoreError::Failed`] with `LG-7004` if the integration has no such release.
-    pub async fn start_canary(&self, row: CanaryRow, note: Note) -> Result<(), StoreError> {
+    pub async fn start_trial(&self, row: TriedRow, note: Note) -> Result<(), StoreError> {
         let write = move |writing: &mut Writing<'_>| {
-            let CanaryRow { integration, release, share, at, who } = &row;
+            let TriedRow { integration, release, trying, at, who } = &row;
             let started = writing
                 .connection
                 .prepare_cached(
                     "INSERT OR REPLACE INTO canary (integration, release, share, at, who)
                      SELECT integration, id, ?3, ?4, ?5 FROM release WHERE id = ?1 AND integration = ?2",
                 )?
-                .execute((&release.0, integration, share, at.0, who))?;
+                .execute((&release.0, integration, share_of(*trying), at.0, who))?;
             if started != 1 {
                 return Err(no_such_release(integration, release).into());
             }
@@ -51,7 +50,7 @@ impl Releases {
     }
 
     /// Nothing is tried in `integration` any more. False if nothing was; if something was, `note` says who ended it.
-    pub async fn end_canary(&self, integration: &str, note: Note) -> Result<bool, StoreError> {
+    pub async fn end_trial(&self, integration: &str, note: Note) -> Result<bool, StoreError> {
         let integration = integration.to_owned();
         let write = move |writing: &mut Writing<'_>| {
             let ended = writing.connection.prepare_cached("DELETE FROM canary WHERE integration = ?1")?.execute([&integration])? == 1;
@@ -64,14 +63,14 @@ impl Releases {
     }
 
     /// Those that are tried, by integration.
-    pub async fn canaries(&self) -> Result<Vec<CanaryRow>, StoreError> {
+    pub async fn tried(&self) -> Result<Vec<TriedRow>, StoreError> {
         let read = |connection: &Connection| {
             let mut find = connection.prepare_cached("SELECT integration, release, share, at, who FROM canary ORDER BY integration")?;
             let found = find.query_map([], |row| {
-                Ok(CanaryRow {
+                Ok(TriedRow {
                     integration: row.get(0)?,
                     release: ReleaseId(row.get(1)?),
-                    share: rows::count(row, 2)?,
+                    trying: trying(rows::count(row, 2)?),
                     at: Timestamp(row.get(3)?),
                     who: row.get(4)?,
                 })
@@ -80,4 +79,17 @@ impl Releases {
         };
         self.inner.people.read(read).await
     }
+}
+
+/// The share of the keys as it is stored.
+pub fn share_of(trying: Trying) -> u32 {
+    match trying {
+        Trying::Canary(share) => share,
+        Trying::Shadow => 0,
+    }
+}
+
+/// What a stored share means.
+pub fn trying(share: u32) -> Trying {
+    if share == 0 { Trying::Shadow } else { Trying::Canary(share) }
 }

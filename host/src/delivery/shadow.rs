@@ -1,0 +1,116 @@
+//! [`Shadow`]: a release that is shown what the active one has settled, and delivers nothing.
+//!
+//! The way of a message ends before its shadow begins, and never waits for it: what there is no room for is not shown, and counted. Depends
+//! on `ledger` for what is recorded of an attempt; knows nothing of what is made of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::catalog::Runnable;
+use crate::ledger::{Ended, Record};
+
+/// Attempts that wait to be shown, and bytes of them.
+const SEEN_MAX: usize = 1_024;
+const ROOM_BYTES: usize = 64 * 1024 * 1024;
+/// The unit in which room is counted.
+const ROOM_UNIT: usize = 1_024;
+
+/// A release beside the active one.
+#[derive(Debug)]
+pub struct Shadow {
+    pub candidate: Arc<Runnable>,
+    seen: mpsc::Sender<Seen>,
+    room: Arc<Semaphore>,
+    missed: AtomicU64,
+    /// It is over, however it ended.
+    pub over: CancellationToken,
+}
+
+/// An attempt of the active release that ended a delivery. It takes up room until it is dropped.
+#[derive(Debug)]
+pub struct Seen {
+    pub record: Record,
+    room: OwnedSemaphorePermit,
+}
+
+impl Seen {
+    /// The room it takes up, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.room.num_permits().saturating_mul(ROOM_UNIT)
+    }
+}
+
+impl Shadow {
+    /// `candidate`, and where it is told what the active release has settled.
+    pub fn new(candidate: Arc<Runnable>) -> (Arc<Self>, mpsc::Receiver<Seen>) {
+        let (seen, to_see) = mpsc::channel(SEEN_MAX);
+        let (room, missed, over) = (Arc::new(Semaphore::new(ROOM_BYTES / ROOM_UNIT)), AtomicU64::new(0), CancellationToken::new());
+        (Arc::new(Self { candidate, seen, room, missed, over }), to_see)
+    }
+
+    /// Whether an attempt that ended so is shown: those that another one follows are not.
+    pub fn wants(&self, ended: &Ended) -> bool {
+        !matches!(ended, Ended::Waited { .. } | Ended::Failed { is_dead: false, .. })
+    }
+
+    /// Takes a record of about so many `bytes`, if there is room for it. Returns at once.
+    pub fn offer(&self, record: Record, bytes: usize) {
+        let units = u32::try_from(bytes.div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX);
+        let taken = self.room.clone().try_acquire_many_owned(units).ok();
+        let shown = taken.and_then(|room| self.seen.try_send(Seen { record, room }).ok());
+        if shown.is_none() {
+            self.miss();
+        }
+    }
+
+    /// One more that it was not shown, or of which nothing could be told.
+    pub fn miss(&self) {
+        self.missed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Messages that it was not shown.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::tests::lab;
+    use crate::ledger::tests::record;
+
+    fn shadow() -> (Arc<Shadow>, mpsc::Receiver<Seen>) {
+        Shadow::new(Arc::new(lab::runnable(lab::integration("crm", &[], lab::plugin("sink")))))
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_counted_and_waited_for_by_nobody() {
+        let (shadow, mut to_see) = shadow();
+        (0..SEEN_MAX as u32 + 3).for_each(|number| shadow.offer(record(number, 1), 1));
+        assert_eq!(shadow.missed(), 3);
+        while to_see.try_recv().is_ok() {}
+        // Few that are large take up as much.
+        shadow.offer(record(1, 1), ROOM_BYTES);
+        shadow.offer(record(2, 1), 1);
+        assert_eq!(shadow.missed(), 4);
+        let large = to_see.try_recv().unwrap();
+        assert_eq!(large.bytes(), ROOM_BYTES);
+        drop(large);
+        shadow.offer(record(3, 1), 1);
+        shadow.offer(record(4, 1), ROOM_BYTES + 1);
+        assert_eq!((shadow.missed(), to_see.try_recv().is_ok()), (5, true));
+    }
+
+    #[test]
+    fn an_attempt_that_another_one_follows_is_not_shown() {
+        let (shadow, _to_see) = shadow();
+        let failed = |is_dead| Ended::Failed { code: String::new(), detail: String::new(), is_dead };
+        let waited = Ended::Waited { code: String::new(), detail: String::new() };
+        assert!(shadow.wants(&Ended::Delivered) && shadow.wants(&Ended::FannedOut { children: 2 }) && shadow.wants(&failed(true)));
+        assert!(!shadow.wants(&failed(false)) && !shadow.wants(&waited));
+    }
+}

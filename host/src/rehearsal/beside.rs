@@ -1,0 +1,256 @@
+//! [`Beside`]: a release beside the active one. What it would have made of each message is told when the active release has settled it, with
+//! the outside answered from what that one got.
+//!
+//! A message that became several is told when all of them are settled; [`Families`] keeps them until then, within bounds.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::report::Report;
+use super::stage::Stage;
+use crate::clock::Timestamp;
+use crate::delivery::Seen;
+use crate::ledger::{Ended, Record};
+use crate::message::MessageId;
+use crate::message_store::Stage as Leg;
+
+/// Messages that wait for what they became, and bytes of all that: of more, the oldest is told as it is.
+const FAMILIES_MAX: usize = 1_000;
+const BYTES_MAX: usize = 32 * 1024 * 1024;
+/// A part may be settled before its whole is known to have become several; one whose whole is not known by then was replayed by itself.
+pub const ORPHAN_WITHIN: Duration = Duration::from_secs(10);
+
+/// A release, and what is known of it so far.
+#[derive(Debug)]
+pub struct Beside {
+    stage: Stage,
+    report: Mutex<Report>,
+    families: Mutex<Families>,
+}
+
+/// A message, and those that it became, as the active release settled them.
+#[derive(Debug)]
+pub struct Settled {
+    root: Seen,
+    parts: BTreeMap<usize, Seen>,
+}
+
+impl Beside {
+    /// Nothing is known yet; `report` will have it.
+    pub fn new(stage: Stage, report: Report) -> Self {
+        Self { stage, report: Mutex::new(report), families: Mutex::default() }
+    }
+
+    /// What can be told now that this was seen; without any, now that so much time has passed.
+    pub fn take(&self, seen: Option<Seen>, now: Timestamp) -> Vec<Settled> {
+        let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = seen.map(|seen| families.take(seen, now)).unwrap_or_default();
+        told.extend(families.overdue(now));
+        told
+    }
+
+    /// Runs the candidate on it, and adds what differs to the report.
+    pub async fn tell(&self, settled: Settled) {
+        let Settled { root, parts } = settled;
+        let parts: BTreeMap<usize, Record> = parts.into_iter().map(|(place, seen)| (place, seen.record)).collect();
+        let told = self.stage.tell(&root.record, &parts).await;
+        self.lock().add(root.record.message.id, told);
+    }
+
+    /// What is known so far.
+    pub fn report(&self) -> Report {
+        self.lock().clone().sorted()
+    }
+
+    /// A part of that.
+    pub fn look<T>(&self, at: impl FnOnce(&Report) -> T) -> T {
+        at(&self.lock())
+    }
+
+    /// Messages that wait for what they became.
+    pub fn under_way(&self) -> usize {
+        self.families.lock().unwrap_or_else(PoisonError::into_inner).all.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Messages that became several, by their id.
+#[derive(Debug, Default)]
+struct Families {
+    all: HashMap<MessageId, Family>,
+    bytes: usize,
+    /// Counts families, so that the oldest is known.
+    begun: u64,
+}
+
+#[derive(Debug)]
+struct Family {
+    number: u64,
+    since: Timestamp,
+    root: Option<Root>,
+    parts: HashMap<MessageId, Seen>,
+}
+
+/// The message, and the place of each that it became.
+#[derive(Debug)]
+struct Root {
+    seen: Seen,
+    places: HashMap<MessageId, usize>,
+}
+
+impl Families {
+    /// What can be told with `seen`.
+    fn take(&mut self, seen: Seen, now: Timestamp) -> Vec<Settled> {
+        let Record { message, stage, ended, .. } = &seen.record;
+        let family = match (ended, stage, message.parent) {
+            (Ended::FannedOut { .. }, ..) => message.id,
+            (_, Leg::Sink, Some(parent)) => parent,
+            _ => return vec![Settled::alone(seen)],
+        };
+        // Of a replay it becomes others.
+        let mut told = if family == message.id { self.told_before(family) } else { Vec::new() };
+        self.bytes = self.bytes.saturating_add(seen.bytes());
+        let begun = &mut self.begun;
+        let entry = self.all.entry(family).or_insert_with(|| {
+            *begun += 1;
+            Family { number: *begun, since: now, root: None, parts: HashMap::new() }
+        });
+        entry.add(seen);
+        if entry.is_whole() {
+            told.extend(self.remove(family));
+        }
+        while self.all.len() > FAMILIES_MAX || self.bytes > BYTES_MAX {
+            let Some(oldest) = self.all.iter().min_by_key(|(_, family)| family.number).map(|(id, _)| *id) else { break };
+            told.extend(self.remove(oldest));
+        }
+        told
+    }
+
+    /// A family whose root is known, before another root takes its place.
+    fn told_before(&mut self, family: MessageId) -> Vec<Settled> {
+        if self.all.get(&family).is_some_and(|family| family.root.is_some()) { self.remove(family) } else { Vec::new() }
+    }
+
+    /// Parts that nobody's root came for.
+    fn overdue(&mut self, now: Timestamp) -> Vec<Settled> {
+        let is_due = |family: &Family| family.root.is_none() && now.since(family.since) >= ORPHAN_WITHIN;
+        let due: Vec<MessageId> = self.all.iter().filter(|(_, family)| is_due(family)).map(|(id, _)| *id).collect();
+        due.into_iter().flat_map(|id| self.remove(id)).collect()
+    }
+
+    fn remove(&mut self, family: MessageId) -> Vec<Settled> {
+        let Some(family) = self.all.remove(&family) else { return Vec::new() };
+        let told = family.told();
+        let bytes = told.iter().map(Settled::bytes).fold(0, usize::saturating_add);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        told
+    }
+}
+
+impl Family {
+    fn add(&mut self, seen: Seen) {
+        match seen.record.ended {
+            Ended::FannedOut { children } => {
+                let places = (0..children).zip(0..).map(|(ordinal, place)| (seen.record.part(ordinal), place)).collect();
+                self.root = Some(Root { seen, places });
+            }
+            _ => drop(self.parts.insert(seen.record.message.id, seen)),
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.root.as_ref().is_some_and(|root| root.places.keys().all(|part| self.parts.contains_key(part)))
+    }
+
+    /// Parts that are none of the root's are told by themselves.
+    fn told(mut self) -> Vec<Settled> {
+        let root = self.root.take().map(|Root { seen, places }| {
+            let parts = places.into_iter().filter_map(|(part, place)| Some((place, self.parts.remove(&part)?))).collect();
+            Settled { root: seen, parts }
+        });
+        root.into_iter().chain(self.parts.into_values().map(Settled::alone)).collect()
+    }
+}
+
+impl Settled {
+    fn alone(root: Seen) -> Self {
+        Self { root, parts: BTreeMap::new() }
+    }
+
+    fn bytes(&self) -> usize {
+        self.parts.values().fold(self.root.bytes(), |bytes, part| bytes.saturating_add(part.bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::delivery::Shadow;
+    use crate::delivery::tests::lab;
+    use crate::ledger::tests::record;
+    use crate::message::Message;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+    fn seen(record: Record) -> Seen {
+        let (shadow, mut to_see) = Shadow::new(Arc::new(lab::runnable(lab::integration("crm", &[], lab::plugin("sink")))));
+        shadow.offer(record, 1);
+        to_see.try_recv().unwrap()
+    }
+
+    /// The `number`-th message, which became `children`.
+    fn root(number: u32, children: u32) -> Record {
+        Record { ended: Ended::FannedOut { children }, ..record(number, 1) }
+    }
+
+    fn part(root: &Record, ordinal: u32) -> Record {
+        let message = Message { id: root.part(ordinal), parent: Some(root.message.id), ..Message::clone(&root.message) };
+        Record { message: Arc::new(message), stage: Leg::Sink, ended: Ended::Delivered, ..root.clone() }
+    }
+
+    /// What each that is told is told with: the places of its parts.
+    fn places(told: &[Settled]) -> Vec<Vec<usize>> {
+        told.iter().map(|settled| settled.parts.keys().copied().collect()).collect()
+    }
+
+    #[test]
+    fn a_whole_is_told_once_all_its_parts_are_there_in_whatever_order() {
+        let (root, mut families) = (root(1, 2), Families::default());
+        assert!(families.take(seen(part(&root, 1)), NOW).is_empty());
+        assert!(families.take(seen(root.clone()), NOW).is_empty());
+        assert_eq!(places(&families.take(seen(part(&root, 0)), NOW)), [[0, 1]]);
+        assert_eq!((families.all.len(), families.bytes), (0, 0));
+        assert_eq!(places(&families.take(seen(record(2, 1)), NOW)), [[0; 0]], "one that became no others is told at once");
+    }
+
+    #[test]
+    fn a_part_without_its_whole_is_told_by_itself_when_its_time_is_over() {
+        let (root, mut families) = (root(1, 2), Families::default());
+        assert!(families.take(seen(part(&root, 1)), NOW).is_empty());
+        assert!(families.overdue(NOW.plus(ORPHAN_WITHIN / 2)).is_empty());
+        let told = families.overdue(NOW.plus(ORPHAN_WITHIN));
+        assert_eq!((told[0].root.record.message.id, places(&told)), (root.part(1), vec![vec![]]));
+    }
+
+    #[test]
+    fn a_whole_whose_parts_wait_for_ever_makes_room_for_others() {
+        let mut families = Families::default();
+        let mut told = Vec::new();
+        for number in 0..=u32::try_from(FAMILIES_MAX).unwrap() {
+            let root = root(number, 2);
+            told.extend(families.take(seen(root.clone()), NOW));
+            told.extend(families.take(seen(part(&root, 0)), NOW));
+        }
+        assert_eq!((places(&told), families.all.len()), (vec![vec![0]], FAMILIES_MAX), "the oldest, with what there is of it");
+        assert_eq!(told[0].root.record.attempt, 0);
+        // Replayed, it becomes others, and what was known is told before that.
+        let again = Record { replay: 1, ..root(1, 2) };
+        assert_eq!(places(&families.take(seen(again), NOW)), [[0]]);
+    }
+}

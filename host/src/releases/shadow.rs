@@ -1,0 +1,86 @@
+//! A release that is shown what the active one has settled: what it would have made of that, told while messages flow. It delivers
+//! nothing, sends nothing and writes nothing.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::Receiver;
+
+use super::consider::Switch;
+use super::live::LiveReleases;
+use crate::clock::{Clock, Timestamp};
+use crate::delivery::{Runnable, Seen, Shadow};
+use crate::problem::{Code, Problem};
+use crate::rehearsal::{Beside, Candidate, ORPHAN_WITHIN, Report, Rules, Stage};
+use crate::telemetry::Metrics;
+use crate::telemetry::events::Events;
+
+/// A shadow, and what is known of it so far.
+#[derive(Clone, Debug)]
+pub struct Shadowed {
+    pub shadow: Arc<Shadow>,
+    pub beside: Arc<Beside>,
+    /// Since when it is counted.
+    pub counted_since: Timestamp,
+}
+
+/// Why `switch` cannot be a shadow, if it cannot.
+pub(super) fn refused(switch: &Switch) -> Option<Problem> {
+    if switch.before.is_some() {
+        return None;
+    }
+    let name = &switch.after.integration.name;
+    let problem = Problem::new(Code::CanaryRefused, format!("{name}: nothing is active whose shadow it could be"));
+    Some(problem.fix("deploy it without --shadow"))
+}
+
+impl LiveReleases {
+    /// `candidate`, on a stage of its own: its log lines and figures are nobody's.
+    pub(super) fn shadow(&self, candidate: Arc<Runnable>) -> (Shadowed, Receiver<Seen>) {
+        let counted_since = self.clock().now();
+        let (shadow, to_see) = Shadow::new(candidate.clone());
+        let report = Report::of(Candidate {
+            integration: candidate.integration.name.clone(),
+            release: candidate.release.clone(),
+            environment: self.environment_name().to_owned(),
+            plugins: candidate.uses().map(|used| used.plugin.clone()).collect(),
+            since: counted_since.to_string(),
+            dead_letters: false,
+            shadow: true,
+        });
+        let stage = Stage {
+            runnable: candidate,
+            plugins: self.loader().plugins.clone(),
+            channels: self.channels().clone(),
+            host_key: self.host_key().clone(),
+            rules: Rules::Live(self.aliases().clone()),
+            metrics: Arc::new(Metrics::new()),
+            events: Events::new(self.shared_clock()),
+        };
+        let beside = Arc::new(Beside::new(stage, report));
+        (Shadowed { shadow, beside, counted_since }, to_see)
+    }
+}
+
+/// Tells what is to be told, one message after the other, until it is over: a shadow takes one core at most.
+pub(super) async fn follow(shadowed: Shadowed, mut to_see: Receiver<Seen>, clock: Arc<dyn Clock>) {
+    let Shadowed { shadow, beside, .. } = shadowed;
+    loop {
+        let seen = tokio::select! {
+            biased;
+            () = shadow.over.cancelled() => return,
+            seen = to_see.recv() => seen,
+            () = clock.sleep(ORPHAN_WITHIN) => None,
+        };
+        for settled in beside.take(seen, clock.now()) {
+            let beside = beside.clone();
+            // A fault of the host's own costs the message its place in the report.
+            let told = tokio::spawn(async move { beside.tell(settled).await });
+            if told.await.is_err() {
+                shadow.miss();
+            }
+            if shadow.over.is_cancelled() {
+                return;
+            }
+        }
+    }
+}

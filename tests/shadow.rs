@@ -1,0 +1,222 @@
+//! A release beside the active one, over the real binary: it runs on what that one settled, has no effect, and what it would make otherwise is
+//! told field by field.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::support::eventually;
+use crate::support::host::Host;
+use crate::support::http::request;
+use crate::support::stamped::{Stamped, post, token};
+
+fn listed(host: &Host) -> Value {
+    host.api("/api/v1/integrations/stamped/releases")
+}
+
+fn active(host: &Host) -> String {
+    let listed = listed(host);
+    let active = listed["releases"].as_array().unwrap().iter().find(|release| release["state"] == "active").unwrap();
+    active["release"].as_str().unwrap().to_owned()
+}
+
+/// What is told of the shadow once it was shown `count` messages, as `lockgate shadow show` has it.
+#[track_caller]
+fn told(host: &Host, stamped: &Stamped, count: u64) -> Value {
+    eventually(&format!("{count} messages are told"), || (listed(host)["shadow"]["messages"].as_u64()? == count).then_some(()));
+    let output = stamped.workspace.lockgate(&["shadow", "show", "stamped", "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn verdicts(told: &Value) -> BTreeMap<String, u64> {
+    let verdicts = told["report"]["verdicts"].as_object().unwrap_or_else(|| panic!("{told:#}"));
+    verdicts.iter().map(|(verdict, count)| (verdict.clone(), count.as_u64().unwrap())).filter(|(_, count)| *count > 0).collect()
+}
+
+fn only(verdict: &str, count: u64) -> BTreeMap<String, u64> {
+    BTreeMap::from([(verdict.to_owned(), count)])
+}
+
+fn groups(told: &Value, kind: &str) -> Vec<(String, String, u64)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let groups = told["report"][kind].as_array().unwrap().iter();
+    groups.map(|group| (text(&group["of"]), text(&group["path"]), group["count"].as_u64().unwrap())).collect()
+}
+
+fn post_all(host: &Host, from: u64, to: u64) {
+    for number in from..=to {
+        let answer = post(host, &format!("k{}", number % 3), number);
+        assert_eq!(answer.status, 202, "{answer:?}");
+    }
+}
+
+#[test]
+fn it_tells_what_it_would_make_otherwise_and_has_no_effect() {
+    let stamped = Stamped::new();
+    let host = Host::start(&stamped.workspace);
+    let before = active(&host);
+    post_all(&host, 1, 5);
+    stamped.becomes(2, "");
+    let plan = stamped.said(&["deploy", "--shadow", "--plan"], 0);
+    assert!(plan.contains("would run beside the active release, without effect") && listed(&host)["shadow"].is_null(), "{plan}");
+    let said = stamped.said(&["deploy", "--shadow"], 0);
+    assert!(said.contains("lockgate shadow show stamped"), "{said}");
+    post_all(&host, 6, 25);
+    // What came before it began may have ended after that; it began on the active release alone, and is not shown.
+    let report = told(&host, &stamped, 20);
+    assert_eq!(verdicts(&report), only("changed", 20));
+    let changes = groups(&report, "changes");
+    assert_eq!(changes, [("output".into(), "/stamp".into(), 20), ("request audit POST /orders".into(), "/stamp".into(), 20)]);
+    let sample = &report["report"]["changes"][1]["samples"][0];
+    assert_eq!((&sample["before"], &sample["after"]), (&json!("1"), &json!("2")));
+    assert_eq!((&report["shadow"]["missed"], &report["shadow"]["under-way"]), (&json!(0), &json!(0)));
+
+    // The target heard of none of it.
+    assert_eq!(stamped.arrived().len(), 25);
+    assert!(stamped.arrived().iter().all(|message| message["stamp"] == "1"));
+    assert_eq!(stamped.audit.kept().repeats, 0);
+    assert_eq!(active(&host), before);
+    let listing = stamped.said(&["releases", "stamped"], 0);
+    assert!(listing.contains("20 changed") && listing.contains("without effect"), "{listing}");
+    let shown = stamped.said(&["shadow", "show", "stamped"], 0);
+    assert!(shown.contains("request audit POST /orders /stamp  (20 messages)") && shown.contains("\"1\" -> \"2\""), "{shown}");
+    stamped.said(&["shadow", "show", "stamped", "--expect-same"], 1);
+    let page = stamped.workspace.path().join("report.html");
+    stamped.said(&["shadow", "show", "stamped", "--html", page.to_str().unwrap()], 0);
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("Shadow of stamped") && page.contains("beside the active release since"), "{page}");
+
+    // It goes on after a kill; what is counted begins anew, and is said to.
+    host.kill();
+    let host = Host::start(&stamped.workspace);
+    assert_eq!(listed(&host)["shadow"]["messages"], 0);
+    post_all(&host, 26, 30);
+    // What the kill cut off between its arrival and its settlement is run again, and shown then.
+    eventually("those since the start are told", || (listed(&host)["shadow"]["messages"].as_u64()? >= 5).then_some(()));
+    let shown = stamped.said(&["shadow", "show", "stamped"], 0);
+    assert!(shown.contains("the last start of the host"), "{shown}");
+    assert!(stamped.said(&["shadow", "finish", "stamped"], 0).contains("is active"));
+    post_all(&host, 31, 31);
+    eventually("the last arrives", || {
+        stamped.arrived().iter().find(|message| message["number"] == 31).map(|last| assert_eq!(last["stamp"], "2"))
+    });
+    let audit = host.api("/api/v1/audit?limit=20");
+    let acts: Vec<_> = audit["entries"].as_array().unwrap().iter().map(|entry| entry["act"].as_str().unwrap()).collect();
+    assert!(acts.contains(&"start-shadow"), "{acts:?}");
+    assert_eq!(listed(&host)["releases"][0]["how"], "shadow");
+    assert!(listed(&host)["shadow"].is_null());
+}
+
+#[test]
+fn one_that_fails_or_asks_what_nobody_asked_costs_nothing_but_its_name() {
+    let stamped = Stamped::new();
+    // Nothing need be recorded for it.
+    let path = stamped.workspace.path().join("lockgate.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, format!("{text}[ledger]\nrecord = \"nothing\"\n")).unwrap();
+    let host = Host::start(&stamped.workspace);
+    let file = stamped.workspace.path().join("integrations/stamped.toml");
+    let own = std::fs::read_to_string(&file).unwrap();
+
+    stamped.becomes(2, ", behave = \"trap\"");
+    stamped.said(&["deploy", "--shadow"], 0);
+    post_all(&host, 1, 7);
+    let report = told(&host, &stamped, 7);
+    assert_eq!(verdicts(&report), only("newly-failing", 7));
+    assert_eq!(groups(&report, "newly-failing"), [("step 1: trapped".into(), String::new(), 7)]);
+    assert!(stamped.said(&["shadow", "abort", "stamped"], 0).contains("has no shadow any more"));
+    assert!(stamped.said(&["shadow", "show", "stamped"], 1).contains("LG-7004"));
+
+    stamped.becomes(1, "");
+    std::fs::write(&file, own.replace("\"/orders\"", "\"/elsewhere\"")).unwrap();
+    stamped.said(&["deploy", "--shadow"], 0);
+    post_all(&host, 8, 12);
+    let report = told(&host, &stamped, 5);
+    assert_eq!(verdicts(&report), only("diverged", 5));
+    assert_eq!(groups(&report, "diverged"), [("audit POST /elsewhere".into(), String::new(), 5)]);
+
+    assert_eq!(stamped.arrived().len(), 12);
+    assert_eq!(host.api("/api/v1/dead-letters")["dead-letters"], json!([]));
+    let ended = host.api("/api/v1/audit?limit=20");
+    let ended = ended["entries"].as_array().unwrap().iter().find(|entry| entry["act"] == "end-shadow").cloned().unwrap();
+    assert!(ended["after"]["figures"]["newly-failing"] == 7 && ended["after"]["why"] == "aborted", "{ended}");
+    // Another deploy ends what is tried.
+    std::fs::write(&file, format!("# another\n{own}")).unwrap();
+    assert!(stamped.said(&["deploy"], 0).contains("is active"));
+    assert!(listed(&host)["shadow"].is_null());
+}
+
+#[test]
+fn a_message_that_becomes_several_is_told_with_all_of_them() {
+    let stamped = Stamped::new();
+    stamped.becomes(1, ", behave = \"split\"");
+    let host = Host::start(&stamped.workspace);
+    stamped.becomes(2, ", behave = \"split\"");
+    stamped.said(&["deploy", "--shadow"], 0);
+    post_all(&host, 1, 9);
+    let report = told(&host, &stamped, 9);
+    assert_eq!(verdicts(&report), only("changed", 9));
+    // In each part of each message, and what is sent of each part.
+    let changes = groups(&report, "changes");
+    assert_eq!(changes, [("output".into(), "/stamp".into(), 9), ("request audit POST /orders".into(), "/stamp".into(), 9)]);
+    assert_eq!(report["shadow"]["under-way"], 0);
+    assert_eq!(stamped.arrived().len(), 18);
+
+    // The same release in other words makes nothing otherwise.
+    stamped.said(&["shadow", "abort", "stamped"], 0);
+    stamped.becomes(1, ", behave = \"split\"");
+    let file = stamped.workspace.path().join("integrations/stamped.toml");
+    let own = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("# in other words\n{own}")).unwrap();
+    stamped.said(&["deploy", "--shadow"], 0);
+    post_all(&host, 10, 14);
+    assert_eq!(verdicts(&told(&host, &stamped, 5)), only("same", 5));
+    stamped.said(&["shadow", "show", "stamped", "--expect-same"], 0);
+}
+
+#[test]
+fn what_cannot_be_its_shadow_is_refused_and_approved_first() {
+    let stamped = Stamped::new();
+    let path = stamped.workspace.path().join("lockgate.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, format!("{text}[approval]\nof = \"every\"\n")).unwrap();
+    let host = Host::start(&stamped.workspace);
+    assert!(stamped.said(&["deploy", "--shadow", "--canary", "10%"], 2).contains("cannot be used with"));
+    let both =
+        json!({ "releases": [{ "integration": "stamped", "file": "", "plugins": [] }], "canary-per-mille": 1, "shadow": true }).to_string();
+    assert_eq!(host.api_raw("POST", "/api/v1/releases", both).status, 400);
+    for command in ["show", "finish", "abort"] {
+        assert!(stamped.said(&["shadow", command, "stamped"], 1).contains("LG-7004"), "{command}");
+        assert!(stamped.said(&["shadow", command, "nobody"], 1).contains("LG-7004"), "{command}");
+    }
+    let first = std::fs::read_to_string(stamped.workspace.path().join("integrations/stamped.toml")).unwrap();
+    stamped.workspace.write("integrations/another.toml", &first.replace("\"/in\"", "\"/another\""));
+    let refused = stamped.said(&["deploy", "another", "--shadow"], 1);
+    assert!(refused.contains("LG-7020") && refused.contains("nothing is active"), "{refused}");
+    std::fs::remove_file(stamped.workspace.path().join("integrations/another.toml")).unwrap();
+
+    stamped.becomes(2, "");
+    assert!(stamped.said(&["deploy", "--shadow"], 0).contains("waits for approval"));
+    assert!(listed(&host)["shadow"].is_null());
+    let release = listed(&host)["waits-for-approval"]["release"].as_str().unwrap().to_owned();
+    let anna = token(&stamped.workspace, "anna", "approver");
+    let told = stamped.said(&["approve", "stamped", &release, "--note", "look at it", "--token", &anna], 0);
+    assert!(told.contains("runs beside the active one"), "{told}");
+    assert_eq!(listed(&host)["shadow"]["release"], json!(release));
+
+    let otherwise = stamped.said(&["canary", "abort", "stamped"], 1);
+    assert!(otherwise.contains("as a shadow, not as a canary") && otherwise.contains("lockgate shadow abort"), "{otherwise}");
+    let again = stamped.said(&["deploy", "--shadow"], 1);
+    assert!(again.contains("LG-7020") && again.contains("already"), "{again}");
+    let retired = host.api_raw("POST", "/api/v1/integrations/stamped/retire", "{}");
+    assert_eq!((retired.status, retired.json()["code"].as_str()), (409, Some("LG-7020")));
+    let viewer = token(&stamped.workspace, "wallboard", "viewer");
+    let as_viewer = |method: &str| {
+        let url = format!("{}/api/v1/integrations/stamped/shadow", host.admin);
+        let bearer = format!("Bearer {viewer}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        request(method, &url, &headers, if method == "GET" { "" } else { "{\"act\":\"abort\"}" }).unwrap().status
+    };
+    assert_eq!((as_viewer("GET"), as_viewer("POST")), (200, 403));
+}
