@@ -10,6 +10,7 @@ pub mod chart;
 mod child;
 mod console;
 mod cpu;
+mod deploying;
 mod end_to_end;
 pub mod figures;
 #[cfg(test)]
@@ -56,7 +57,7 @@ use end_to_end::Pair;
 use room::Room;
 
 /// The rows there are, in their order.
-pub const ROWS: [&str; 18] = [
+pub const ROWS: [&str; 19] = [
     "end-to-end",
     "intake-p50",
     "intake-p99",
@@ -70,6 +71,7 @@ pub const ROWS: [&str; 18] = [
     "neighbour-p99",
     "drain",
     "switching-p99",
+    "deploy-first-message",
     "recording",
     "rehearsal",
     "console-page",
@@ -134,6 +136,9 @@ async fn measure(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report, Problem> {
     }
     if wants(&["switching-p99"]) {
         rows.push(switching::p99(&room).await?);
+    }
+    if wants(&["deploy-first-message"]) {
+        rows.push(deploying::first_message(&room).await?);
     }
     if wants(&["recording", "rehearsal"]) {
         rows.extend(recording::measure(&room).await?);

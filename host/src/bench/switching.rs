@@ -60,7 +60,7 @@ async fn deploy_another(workspace: &Path, name: &str) -> Result<Duration, Proble
     Ok(stopwatch::now().saturating_duration_since(started))
 }
 
-fn command(workspace: &Path, arguments: &[&str]) -> Result<Guarded, Problem> {
+pub(super) fn command(workspace: &Path, arguments: &[&str]) -> Result<Guarded, Problem> {
     let arguments = |command: &mut Command| {
         command.arg("-C").arg(workspace).args(arguments);
     };
