@@ -206,3 +206,27 @@ fn what_does_not_fit_without_what_waits_leaves_nothing_proposed() {
     assert!(listed(&host)["waits-for-approval"].is_null(), "{}", listed(&host));
     assert_eq!(active(&host), before);
 }
+
+#[test]
+fn what_is_rejected_waits_no_more_and_begins_anew() {
+    let stamped = stamped("count = 2\nof = \"every\"");
+    let host = Host::start(&stamped.workspace);
+    let before = active(&host);
+    stamped.becomes(2, "");
+    stamped.said(&["deploy"], 0);
+    let release = listed(&host)["waits-for-approval"]["release"].as_str().unwrap()[..12].to_owned();
+    let (anna, bert) = (token(&stamped.workspace, "anna", "approver"), token(&stamped.workspace, "bert", "approver"));
+    let ci = token(&stamped.workspace, "ci", "deployer");
+    assert!(stamped.said(&["approve", "stamped", &release, "--note", "fine", "--token", &anna], 0).contains("1 of 2 given"));
+    assert!(stamped.said(&["reject", "stamped", &release, "--note", "not by me", "--token", &ci], 1).contains("LG-7013"));
+    assert!(stamped.said(&["reject", "stamped", "ffffffffffff", "--note", "another", "--token", &bert], 1).contains("LG-7004"));
+    let told = stamped.said(&["reject", "stamped", &release, "--note", "ticket 4712", "--token", &bert], 0);
+    assert!(told.contains("waits no more: rejected"), "{told}");
+    assert!(listed(&host)["waits-for-approval"].is_null());
+    assert!(stamped.said(&["approve", "stamped", &release, "--note", "late", "--token", &anna], 1).contains("LG-7004"));
+    assert!(stamped.said(&["deploy"], 0).contains("0 of 2 given"), "the approval it had is gone");
+    assert_eq!(active(&host), before);
+    let audit = host.api("/api/v1/audit?limit=20");
+    let rejected = audit["entries"].as_array().unwrap().iter().find(|entry| entry["act"] == "reject").cloned().unwrap();
+    assert_eq!((&rejected["who"], &rejected["after"]["note"]), (&json!("bert"), &json!("ticket 4712")));
+}

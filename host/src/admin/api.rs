@@ -138,6 +138,7 @@ pub(super) fn routes() -> Vec<Route> {
         look("/api/v1/integrations/{name}/rehearsals", get(rehearsals::list)),
         look("/api/v1/integrations/{name}/rehearsals/{id}", get(rehearsals::show)),
         change("/api/v1/integrations/{name}/approve", Approver, post(approving::approve)),
+        change("/api/v1/integrations/{name}/reject", Approver, post(approving::reject)),
         look("/api/v1/approvals", get(release_list::approvals)),
         change("/api/v1/releases", Deployer, post(releases::deploy)),
         look("/api/v1/releases/{id}", get(releases::show)),

@@ -1,4 +1,5 @@
-//! `POST /api/v1/integrations/{name}/approve`: somebody approves a release that waits, and the last one needed activates it.
+//! `POST /api/v1/integrations/{name}/approve`: somebody approves a release that waits, and the last one needed activates it; `…/reject`: somebody
+//! says that it is not to run.
 
 use std::sync::Arc;
 
@@ -28,10 +29,18 @@ use crate::telemetry::events::{Event, Kind, Level};
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct ApproveRequest {
-    /// The beginning of its id: who approves says what.
+    /// The beginning of its id: who approves or rejects says what.
     release: String,
-    /// Why it may run.
+    /// Why it may run, or may not.
     note: String,
+}
+
+impl ApproveRequest {
+    async fn read(api: &Api, request: Request) -> Result<(String, String), Refusal> {
+        let Self { release, note } = api.json(request).await?;
+        let note = why(&note).map_err(|refusal| Refusal { detail: refusal.detail.replacen("`reason`", "`note`", 1), ..refusal })?;
+        Ok((prefix(&release)?, note))
+    }
 }
 
 /// How far a release is with its approvals.
@@ -123,9 +132,7 @@ pub async fn approve(
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
     let name = named(name)?;
-    let ApproveRequest { release, note } = api.json(request).await?;
-    let note = why(&note).map_err(|refusal| Refusal { detail: refusal.detail.replacen("`reason`", "`note`", 1), ..refusal })?;
-    let release = prefix(&release)?;
+    let (release, note) = ApproveRequest::read(&api, request).await?;
     let parts = api.parts.clone();
     let done = to_its_end(async move {
         let environment = parts.environment.running().await;
@@ -148,6 +155,33 @@ pub async fn approve(
         Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how: How::Approve, trying: proposal.trying }
             .go(considered)
             .await
+    });
+    answered(false, done.await?)
+}
+
+/// Rejects the release that waits: it waits no more, and whoever deploys it again begins without the approvals it had.
+pub async fn reject(
+    State(api): State<Arc<Api>>,
+    who: Who,
+    name: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
+    let name = named(name)?;
+    let (release, note) = ApproveRequest::read(&api, request).await?;
+    let parts = api.parts.clone();
+    let done = to_its_end(async move {
+        let _changing = parts.releases.change().await;
+        who.must_last(parts.clock.now())?;
+        let proposal = waiting(&parts, &name, &release).await?;
+        let entry = about(&who, &parts, Act::Reject, &name).before(proposal.release.0.as_str()).after(json!({ "note": note }));
+        if !parts.store.releases().reject(&name, &proposal.release, entry).await? {
+            return Err(gone(&name, &proposal));
+        }
+        let release = proposal.release.short();
+        tracing::info!(by = who.name(), integration = name, release, "a release was rejected");
+        let event = Event::new(Kind::Operator, Level::Warn, "a release that waited for approval was rejected").of(&name);
+        parts.events.tell(who.told(event.with("release", release.to_owned()).with("note", note)));
+        Ok(Vec::new())
     });
     answered(false, done.await?)
 }

@@ -81,9 +81,9 @@ async fn end(api: Arc<Api>, who: Who, name: String, request: Request, wanted: Ho
         }
         let release = changing.find(&name, Some(&release.0)).await?;
         let considered = changing.consider(vec![Wanted { release, replaces: None }], &environment).await?;
-        // Whoever had to approve it did so before it was tried.
+        // What was approved to be tried stays approved; where more is asked by now, it waits.
         let deploying = Deploying { parts: &parts, changing: &changing, environment: &environment, who: &who, how: wanted, trying: None };
-        deploying.go(considered.approved()).await
+        deploying.go(considered).await
     });
     answered(false, done.await?)
 }

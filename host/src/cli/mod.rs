@@ -137,6 +137,7 @@ enum Command {
     #[command(subcommand)]
     Shadow(shadow::ShadowCommand),
     Approve(releases::Approve),
+    Reject(releases::Reject),
     Promote(promote::Promote),
     Pause(pause::PauseCommand),
     Resume(pause::ResumeCommand),
@@ -259,6 +260,7 @@ impl Cli {
             Command::Canary(canary) => canary.run(&common).await,
             Command::Shadow(shadow) => shadow.run(&common).await,
             Command::Approve(approve) => approve.run(&common).await,
+            Command::Reject(reject) => reject.run(&common).await,
             Command::Promote(promote) => promote.run(&common).await,
             Command::Pause(pause) => pause.run(&common).await,
             Command::Resume(resume) => resume.run(&common).await,

@@ -1,4 +1,4 @@
-//! `lockgate releases`, `rollback` and `approve`: what there was, back to it, and who agrees to what is new.
+//! `lockgate releases`, `rollback`, `approve` and `reject`: what there was, back to it, and who agrees to what is new.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -88,6 +88,36 @@ Examples:
 pub struct Abort {
     /// The integration
     name: String,
+}
+
+/// Reject a release that waits for approval: it waits no more
+///
+/// With a token whose role is approver. Approvals that it has are gone: deployed again, it begins without.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lockgate reject orders-to-crm 3f9c1a7be210 --note 'the vendor has to say first what telemetry is for'")]
+pub struct Reject {
+    /// The integration
+    name: String,
+    /// The beginning of the release's id, at least 6 digits: who rejects says what
+    release: String,
+    /// Why it may not run: it stands in the audit trail
+    #[arg(long, value_name = "TEXT")]
+    note: String,
+}
+
+impl Reject {
+    pub async fn run(self, common: &Common) -> Result<(), Failure> {
+        let client = Client::find(common)?;
+        let answer = client.post(&path(&self.name, "reject"), &json!({ "release": self.release, "note": self.note })).await;
+        let is_done = answer.is_ok() && !common.json;
+        show(common, answer)?;
+        if is_done {
+            output::line(format_args!("release {} of {} waits no more: rejected", self.release, self.name));
+        }
+        Ok(())
+    }
 }
 
 impl CanaryCommand {
@@ -182,7 +212,7 @@ fn tell_waiting(name: &str, waits: &Value) {
     for one in given {
         output::line(format_args!("  approved by {} at {}: {}", text(one, "by"), text(one, "at"), text(one, "note")));
     }
-    output::line(format_args!("  lockgate approve {name} {release} --note TEXT"));
+    output::line(format_args!("  lockgate approve {name} {release} --note TEXT, or lockgate reject {name} {release} --note TEXT"));
 }
 
 impl Rollback {

@@ -100,7 +100,7 @@ fn waits(waiting: &Waiting, now: Timestamp) -> Markup {
                 p { "It newly asks:" }
                 ul { @for asked in asks { li { (parts::outside(asked)) } } }
             }
-            p { code { "lockgate approve " (integration) " " (release.short()) " --note TEXT" } }
+            p { code { "lockgate approve " (integration) " " (release.short()) " --note TEXT" } ", or " code { "lockgate reject" } " in the same way" }
         },
     )
 }

@@ -100,6 +100,8 @@ words! {
         Propose = "propose",
         /// Somebody approved a release.
         Approve = "approve",
+        /// Somebody rejected a release that waited for approval.
+        Reject = "reject",
         /// A release is tried on a share of the keys.
         StartCanary = "start-canary",
         /// It is not tried any more.

@@ -40,7 +40,7 @@ fn nothing_is_changed_by_who_may_only_look() {
             (_, "/api/v1/backup") => Some(Role::Deployer),
             // Other hosts are given components; nobody else needs them.
             (_, "/api/v1/plugins/{digest}") => Some(Role::Deployer),
-            (_, "/api/v1/integrations/{name}/approve") => Some(Role::Approver),
+            (_, "/api/v1/integrations/{name}/approve" | "/api/v1/integrations/{name}/reject") => Some(Role::Approver),
             (&Method::GET, _) => Some(Role::Viewer),
             (_, "/api/v1/releases" | "/api/v1/integrations/{name}/rollback" | "/api/v1/integrations/{name}/canary") => Some(Role::Deployer),
             (_, "/api/v1/integrations/{name}/shadow") => Some(Role::Deployer),

@@ -109,6 +109,22 @@ impl Releases {
         self.inner.writer.run(0, write).await
     }
 
+    /// A release of `integration` waits no more, and the approvals it has are gone. False where it did not wait. `note` says who did it.
+    pub async fn reject(&self, integration: &str, release: &ReleaseId, note: Note) -> Result<bool, StoreError> {
+        let (integration, release) = (integration.to_owned(), release.clone());
+        let write = move |writing: &mut Writing<'_>| {
+            let of_it = (&integration, &release.0);
+            let waited =
+                writing.connection.prepare_cached("DELETE FROM proposal WHERE integration = ?1 AND release = ?2")?.execute(of_it)?;
+            if waited == 1 {
+                writing.connection.prepare_cached("DELETE FROM approval WHERE integration = ?1 AND release = ?2")?.execute(of_it)?;
+                audit::append(writing, &note)?;
+            }
+            Ok(waited == 1)
+        };
+        self.inner.writer.run(0, write).await
+    }
+
     /// Who approved a release of `integration`, the first one first.
     pub async fn approvals(&self, integration: &str, release: &ReleaseId) -> Result<Vec<Approval>, StoreError> {
         let (integration, release) = (integration.to_owned(), release.clone());
