@@ -2,14 +2,14 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::releases::Releases;
+use super::releases::{RELEASES_KEPT, Releases};
 use super::rows;
 use crate::clock::Timestamp;
 use crate::integration::{PinnedPlugin, Release, ReleaseId};
 use crate::message_store::StoreError;
 
-/// Releases that are listed at once.
-const LISTED_MAX: i64 = 100;
+/// Releases that are listed at once: as many as are kept, and those that are kept beside them.
+const LISTED_MAX: i64 = RELEASES_KEPT + 4;
 /// A longer file is not looked into where releases are listed: whoever lists them holds all of them at once.
 const FILE_BYTES_MAX: i64 = 64 * 1024;
 

@@ -16,6 +16,9 @@ use crate::message_store::StoreError;
 use crate::message_store::audit::{Act, Note, Way};
 use crate::problem::{Code, Problem};
 
+/// Releases that are kept of an integration.
+pub(super) const RELEASES_KEPT: i64 = 100;
+
 /// A stored release that is to be its integration's active one.
 #[derive(Clone, Debug)]
 pub struct Activation {
@@ -97,7 +100,7 @@ pub struct Releases {
 }
 
 impl Releases {
-    /// Stores a release, which stays as it is for ever; storing it again changes nothing, and who came first stays its author. It is not
+    /// Stores a release, which stays as it is as long as it is kept; storing it again changes nothing, and who came first stays its author. It is not
     /// activated by this.
     pub async fn put(&self, release: &Release, stored_at: Timestamp, author: &str) -> Result<ReleaseId, StoreError> {
         let (release, author) = (release.clone(), author.to_owned());
@@ -172,11 +175,40 @@ impl Releases {
 
 pub(super) fn put(writing: &Writing<'_>, release: &Release, stored_at: Timestamp, author: &str) -> Done<ReleaseId> {
     let id = release.id();
-    writing
+    let is_new = writing
         .connection
         .prepare_cached("INSERT OR IGNORE INTO release (id, integration, content, stored_at, author) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute((&id.0, &release.integration, rows::to_json(release)?, stored_at.0, author))?;
+    if is_new == 1 {
+        forget_old(writing, &release.integration, &id)?;
+    }
     Ok(id)
+}
+
+/// Of an integration the latest releases are kept, and every one that is active or tried, waits for approval or was active before, whatever
+/// came since.
+fn forget_old(writing: &Writing<'_>, integration: &str, new: &ReleaseId) -> Done<()> {
+    let forgotten = writing
+        .connection
+        .prepare_cached(
+            "DELETE FROM release WHERE integration = ?1 AND id <> ?2
+             AND id NOT IN (SELECT r.id FROM release r WHERE r.integration = ?1
+                            ORDER BY coalesce((SELECT max(at) FROM activation WHERE integration = ?1 AND release = r.id), r.stored_at) DESC LIMIT ?3)
+             AND id NOT IN (SELECT release FROM active_release WHERE integration = ?1)
+             AND id NOT IN (SELECT release FROM canary WHERE integration = ?1)
+             AND id NOT IN (SELECT release FROM proposal WHERE integration = ?1)
+             AND id NOT IN (SELECT release FROM activation WHERE integration = ?1
+                            AND release NOT IN (SELECT release FROM active_release WHERE integration = ?1) ORDER BY seq DESC LIMIT 1)",
+        )?
+        .execute((integration, &new.0, RELEASES_KEPT))?;
+    if forgotten > 0 {
+        for of_it in ["activation", "approval"] {
+            let forget =
+                format!("DELETE FROM {of_it} WHERE integration = ?1 AND release NOT IN (SELECT id FROM release WHERE integration = ?1)");
+            writing.connection.prepare_cached(&forget)?.execute([integration])?;
+        }
+    }
+    Ok(())
 }
 
 fn activate(writing: &mut Writing<'_>, activation: &Activation, at: Timestamp, by: &By) -> Done<u32> {

@@ -1,7 +1,8 @@
 //! Releases.
 
-use super::super::{Activation, ActiveRelease, By};
-use crate::integration::{PinnedPlugin, Release, ReleaseId};
+use super::super::releases::RELEASES_KEPT;
+use super::super::{Activation, ActiveRelease, By, TriedRow};
+use crate::integration::{PinnedPlugin, Release, ReleaseId, Trying};
 use crate::message_store::StoreError;
 use crate::message_store::audit::tests::note;
 use crate::message_store::suite::world::{OnDisk, START};
@@ -67,4 +68,30 @@ async fn the_active_release_of_each_integration_is_the_one_activated_last() {
     assert_eq!(active(&releases).await, [(audit.clone(), audit.id())]);
     releases.activate(vec![activation("crm", new.id())], START, By::start()).await.unwrap();
     assert_eq!(retirements.all().await.unwrap(), [], "it runs again");
+}
+
+#[tokio::test]
+async fn the_latest_releases_are_kept_and_those_that_are_needed() {
+    let disk = OnDisk::open();
+    let releases = disk.sqlite().releases();
+    let at = |number: i64| START.plus(std::time::Duration::from_secs(u64::try_from(number).unwrap()));
+    let put = async |number: i64| releases.put(&release("crm", &number.to_string()), at(number), "anna").await.unwrap();
+    let (before, active, tried) = (put(0).await, put(1).await, put(2).await);
+    let another = releases.put(&release("audit", "a"), START, "anna").await.unwrap();
+    for (number, id) in [(0, &before), (1, &active)] {
+        releases.activate(vec![activation("crm", id.clone())], at(number), By::start()).await.unwrap();
+    }
+    let row = TriedRow { integration: "crm".into(), release: tried.clone(), trying: Trying::Shadow, at: at(2), who: "anna".into() };
+    releases.start_trial(row, note()).await.unwrap();
+    let old = put(3).await;
+    for number in 4..4 + RELEASES_KEPT {
+        put(number).await;
+    }
+    assert!(releases.get(&old).await.unwrap().is_none(), "the oldest is forgotten");
+    for kept in [&before, &active, &tried, &another] {
+        assert!(releases.get(kept).await.unwrap().is_some());
+    }
+    assert_eq!(releases.of("crm").await.unwrap().len(), usize::try_from(RELEASES_KEPT).unwrap() + 3);
+    assert_eq!(releases.before_the_active("crm").await.unwrap(), Some(before));
+    assert_eq!(releases.tried().await.unwrap()[0].trying, Trying::Shadow);
 }
