@@ -13,7 +13,7 @@ use crate::support::workspace::Workspace;
 
 /// A link into the console, as the command line gives it.
 #[track_caller]
-fn link(workspace: &Workspace) -> String {
+pub fn link(workspace: &Workspace) -> String {
     let output = workspace.lockgate(&["console", "--json"]);
     assert!(output.status.success(), "{output:?}");
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::console::link;
+use crate::support::browser::Browser;
 use crate::support::eventually;
 use crate::support::host::Host;
 use crate::support::http::request;
@@ -223,4 +225,46 @@ fn what_cannot_be_its_shadow_is_refused_and_approved_first() {
     };
     // Nobody has approved this one yet.
     assert_eq!((as_viewer("GET"), as_viewer("POST")), (404, 403));
+}
+
+#[test]
+fn a_person_sees_it_as_it_goes_and_each_rehearsal_afterwards() {
+    let stamped = Stamped::new();
+    let host = Host::start(&stamped.workspace);
+    stamped.becomes(2, "");
+    stamped.said(&["deploy", "--shadow"], 0);
+    let Some(mut browser) = Browser::start("a_person_sees_it_as_it_goes_and_each_rehearsal_afterwards") else { return };
+    browser.open(&link(&stamped.workspace));
+    browser.click("a[href='/integrations/stamped']");
+    browser.wait_for_text("Runs beside the active release, without effect");
+    browser.evaluate("window.loadedOnce = true");
+    browser.wait_for_text("Live");
+    post_all(&host, 1, 12);
+    browser.wait_until("twelve are told", "document.querySelector('ul.verdicts li:nth-child(2) b').innerText === '12'");
+    assert_eq!(browser.evaluate("window.loadedOnce"), true, "without a page being loaded");
+    browser.picture("shadow-integration");
+    browser.click("a[href='/integrations/stamped/shadow']");
+    browser.wait_for_text("What would be another");
+    for (scheme, name) in [("dark", "shadow-dark"), ("light", "shadow-light")] {
+        browser.prefers(scheme);
+        browser.picture(name);
+    }
+    browser.phone();
+    browser.picture("shadow-phone");
+    let width = browser.evaluate("document.documentElement.scrollWidth");
+    assert!(width.as_u64().unwrap() <= 390, "{width}: wider than a phone");
+    browser.desktop();
+
+    eventually("all of it is recorded", || {
+        let output = stamped.workspace.lockgate(&["rehearse", "stamped", "--env", "test", "--json"]);
+        let report: Value = serde_json::from_slice(&output.stdout).ok()?;
+        (report["messages"] == 12).then_some(())
+    });
+    browser.click("a[href='/integrations/stamped']");
+    browser.wait_for_text("Rehearsals");
+    browser.picture("rehearsals");
+    browser.click("a[href*='/rehearsals/']");
+    browser.wait_for_text("Rehearsal of stamped");
+    browser.picture("rehearsal");
+    assert!(browser.complaints().is_empty());
 }

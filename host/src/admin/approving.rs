@@ -140,12 +140,14 @@ pub async fn approve(
         who.must_last(parts.clock.now())?;
         let proposal = waiting(&parts, &name, &release).await?;
         may_approve(&parts, &who, &proposal).await?;
+        let Some(release) = parts.store.releases().get(&proposal.release).await? else { return Err(gone(&name, &proposal)) };
+        // First: what does not fit any more is not approved.
+        let considered = changing.consider(vec![Wanted { release, replaces: None }], &environment).await?;
+        who.must_last(parts.clock.now())?;
         let given = Approval { who: who.name().to_owned(), at: parts.clock.now(), note: note.clone() };
         let entry = about(&who, &parts, Act::Approve, &name).after(json!({ "release": proposal.release, "note": note }));
         parts.store.releases().approve(&name, &proposal.release, given, entry).await?;
         tracing::info!(by = who.name(), integration = name, release = proposal.release.short(), "a release was approved");
-        let Some(release) = parts.store.releases().get(&proposal.release).await? else { return Err(gone(&name, &proposal)) };
-        let considered = changing.consider(vec![Wanted { release, replaces: None }], &environment).await?;
         // The rule may have been another one when it was proposed; what holds now counts, and that one at least.
         let considered = considered.waiting_for(proposal.needed, proposal.not_author);
         if considered.switches.is_empty() || !is_enough(&parts, &considered).await? {

@@ -69,7 +69,7 @@ pub async fn show(State(console): State<Arc<Console>>, path: Result<Path<(String
     let report = one(&console.api.parts, &name, &id).await.map_err(|refusal| Wrong::from(refusal).next(back))?;
     let body = html! {
         p.muted { (about(&report)) }
-        (told(&report))
+        (told(&report, Some("/messages/")))
     };
     let tools = html! { div.actions { a.button href=(integration::path(&name)) { (name) } } };
     Ok(Page::new(Section::Overview, format!("Rehearsal of {name}"), body).tools(tools))

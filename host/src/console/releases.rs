@@ -25,7 +25,7 @@ pub fn canary(tried: &Tried, now: Timestamp) -> Markup {
             h2 #canary { "Tried on a share of the keys" }
             p {
                 "Release " (id(&tried.release)) " runs on " (tried.share_per_mille / 10) "." (tried.share_per_mille % 10) " % of the keys"
-                @if let Some(since) = tried.since { ", since " (parts::ago(since, now)) }
+                @if let Some(since) = tried.since { ", begun " (parts::ago(since, now)) }
                 @if let Some(by) = &tried.by { ", by " (parts::outside(by)) }
                 ". It ends by itself where it fails more or takes longer."
             }

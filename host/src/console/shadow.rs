@@ -22,9 +22,9 @@ pub fn section(name: &str, standing: &ShadowStanding, now: Timestamp) -> Markup 
             h2 #shadow { "Runs beside the active release, without effect" }
             p {
                 "Release " (releases::id(release))
-                @if let Some(since) = since { ", since " (parts::ago(*since, now)) }
+                @if let Some(since) = since { ", begun " (parts::ago(*since, now)) }
                 @if let Some(by) = by { ", by " (parts::outside(by)) }
-                ". " (parts::counted(*messages as u64, "message", "messages")) " told, counted since " (parts::ago(*counted_since, now))
+                ". " (parts::counted(*messages as u64, "message", "messages")) " told, counted for " (parts::elapsed(*counted_since, now))
                 @if *missed > 0 { "; " (parts::counted(*missed, "message was", "messages were")) " not shown to it for want of room" }
                 "."
             }
@@ -46,7 +46,7 @@ pub async fn show(State(console): State<Arc<Console>>, name: Result<Path<String>
     let report = shadowed.beside.report();
     let body = html! {
         p.muted { (about(&report)) }
-        (told(&report))
+        (told(&report, Some("/messages/")))
     };
     let tools = html! { div.actions { a.button href=(integration::path(&name)) { (name) } } };
     Ok(Page::new(Section::Overview, format!("Shadow of {name}"), body).tools(tools))

@@ -57,7 +57,7 @@ pub fn page(report: &Report) -> String {
             body {
                 h1 { (title) }
                 p.about { (about(report)) }
-                (told(report))
+                (told(report, None))
             }
         }
     };
@@ -76,8 +76,8 @@ pub fn about(report: &Report) -> Markup {
     }
 }
 
-/// What was found, for a page that has a style for it.
-pub fn told(report: &Report) -> Markup {
+/// What was found, for a page that has a style for it. Messages lead to `messages` and their id, if anywhere.
+pub fn told(report: &Report, messages: Option<&str>) -> Markup {
     html! {
         ul.verdicts {
             @for verdict in Verdict::ALL {
@@ -85,11 +85,11 @@ pub fn told(report: &Report) -> Markup {
             }
         }
         (summary(report))
-        (groups("Would fail, and did not", &report.newly_failing))
-        (groups("Failed, and would not", &report.newly_passing))
-        (groups("Asked by nobody before", &report.diverged))
-        (groups("What would be another", &report.changes))
-        (groups("Not comparable", &report.not_comparable))
+        (groups("Would fail, and did not", &report.newly_failing, messages))
+        (groups("Failed, and would not", &report.newly_passing, messages))
+        (groups("Asked by nobody before", &report.diverged, messages))
+        (groups("What would be another", &report.changes, messages))
+        (groups("Not comparable", &report.not_comparable, messages))
         (plugins(report))
     }
 }
@@ -112,7 +112,7 @@ fn summary(report: &Report) -> Markup {
     }
 }
 
-fn groups(title: &str, groups: &[Group]) -> Markup {
+fn groups(title: &str, groups: &[Group], base: Option<&str>) -> Markup {
     html! {
         @if !groups.is_empty() {
             h2 { (title) }
@@ -123,7 +123,7 @@ fn groups(title: &str, groups: &[Group]) -> Markup {
                         @if group.samples.iter().any(|sample| sample.before.is_some() || sample.after.is_some()) {
                             tr { th { "message" } th { "before" } th { "after" } }
                         }
-                        @for sample in &group.samples { (row(sample)) }
+                        @for sample in &group.samples { (row(sample, base)) }
                     }
                 }
             }
@@ -131,11 +131,12 @@ fn groups(title: &str, groups: &[Group]) -> Markup {
     }
 }
 
-fn row(sample: &Sample) -> Markup {
+fn row(sample: &Sample, base: Option<&str>) -> Markup {
     let id = sample.message.to_string();
+    let short = id.get(..ID_CHARS_SHOWN).unwrap_or(&id);
     html! {
         tr {
-            td title=(id) { (id.get(..ID_CHARS_SHOWN).unwrap_or(&id)) @if let Some(part) = sample.part { " part " (part + 1) } }
+            td title=(id) { @if let Some(base) = base { a href={ (base) (id) } { (short) } } @else { (short) } @if let Some(part) = sample.part { " part " (part + 1) } }
             td { @if let Some(before) = &sample.before { del { (text(before)) } } }
             td { @if let Some(after) = &sample.after { ins { (text(after)) } } }
         }
@@ -144,13 +145,13 @@ fn row(sample: &Sample) -> Markup {
 
 fn plugins(report: &Report) -> Markup {
     html! {
-        h2 { "What was rehearsed" }
+        h2 { "Plugins of the candidate" }
         table {
             tr { th { "plugin" } th { "digest" } }
             @for plugin in &report.candidate.plugins { tr { td { (plugin.name) " " (plugin.version) } td { (plugin.digest) } } }
         }
         @if !report.releases.is_empty() {
-            p { "Recorded under: " @for (release, count) in &report.releases { code { (release.get(..12).unwrap_or(release)) } " (" (messages(*count)) ") " } }
+            p { "The messages went through: " @for (release, count) in &report.releases { code { (release.get(..12).unwrap_or(release)) } " (" (messages(*count)) ") " } }
         }
     }
 }
