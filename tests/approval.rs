@@ -113,7 +113,7 @@ fn what_asks_for_more_waits_until_somebody_else_approves_it() {
     let release = waits["release"].as_str().unwrap().to_owned();
     assert_eq!((&waits["by"], &waits["authors"]), (&json!("ci"), &json!(["ci", "ci"])), "{waits}");
     assert!(stamped.said(&["releases", "stamped"], 0).contains("asks for more: stamp 2.0.0 newly asks: `key-value`"));
-    assert!(stamped.said(&["status"], 0).contains("waits for approval: lockgate releases stamped"));
+    assert!(stamped.said(&["status"], 0).contains("waits for approval to be the active one: lockgate releases stamped"));
 
     // Who brought it, who has another role, another release than the one that waits.
     let approve = |token: &str, release: &str| {

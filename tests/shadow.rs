@@ -97,7 +97,11 @@ fn it_tells_what_it_would_make_otherwise_and_has_no_effect() {
     // What the kill cut off between its arrival and its settlement is run again, and shown then.
     eventually("those since the start are told", || (listed(&host)["shadow"]["messages"].as_u64()? >= 5).then_some(()));
     let shown = stamped.said(&["shadow", "show", "stamped"], 0);
-    assert!(shown.contains("the last start of the host"), "{shown}");
+    assert!(shown.contains("counted anew since"), "{shown}");
+    assert!(!shown.contains("not-comparable"), "{shown}");
+    stamped.becomes(3, "");
+    let plan = stamped.said(&["deploy", "--plan"], 0);
+    assert!(plan.contains("ends what is tried: release") && plan.contains("as a shadow"), "{plan}");
     assert!(stamped.said(&["shadow", "finish", "stamped"], 0).contains("is active"));
     post_all(&host, 31, 31);
     eventually("the last arrives", || {
@@ -106,6 +110,8 @@ fn it_tells_what_it_would_make_otherwise_and_has_no_effect() {
     let audit = host.api("/api/v1/audit?limit=20");
     let acts: Vec<_> = audit["entries"].as_array().unwrap().iter().map(|entry| entry["act"].as_str().unwrap()).collect();
     assert!(acts.contains(&"start-shadow"), "{acts:?}");
+    let ended = audit["entries"].as_array().unwrap().iter().find(|entry| entry["act"] == "end-shadow").cloned().unwrap();
+    assert!(ended["after"]["why"] == "finished" && ended["after"]["figures"]["changed"].as_u64() >= Some(5), "{ended}");
     assert_eq!(listed(&host)["releases"][0]["how"], "shadow");
     assert!(listed(&host)["shadow"].is_null());
 }
@@ -143,10 +149,15 @@ fn one_that_fails_or_asks_what_nobody_asked_costs_nothing_but_its_name() {
     let ended = host.api("/api/v1/audit?limit=20");
     let ended = ended["entries"].as_array().unwrap().iter().find(|entry| entry["act"] == "end-shadow").cloned().unwrap();
     assert!(ended["after"]["figures"]["newly-failing"] == 7 && ended["after"]["why"] == "aborted", "{ended}");
+    let sample = &report["report"]["diverged"][0]["samples"][0];
+    assert!(sample["before"].is_null() && sample["after"]["stamp"] == "1", "{sample}");
     // Another deploy ends what is tried.
     std::fs::write(&file, format!("# another\n{own}")).unwrap();
     assert!(stamped.said(&["deploy"], 0).contains("is active"));
     assert!(listed(&host)["shadow"].is_null());
+    let audit = host.api("/api/v1/audit?limit=20");
+    let ended = audit["entries"].as_array().unwrap().iter().find(|entry| entry["act"] == "end-shadow").cloned().unwrap();
+    assert!(ended["after"]["why"] == "another release was activated" && ended["after"]["figures"]["diverged"] == 5, "{ended}");
 }
 
 #[test]
@@ -196,12 +207,24 @@ fn what_cannot_be_its_shadow_is_refused_and_approved_first() {
     stamped.workspace.write("integrations/another.toml", &first.replace("\"/in\"", "\"/another\""));
     let refused = stamped.said(&["deploy", "another", "--shadow"], 1);
     assert!(refused.contains("LG-7020") && refused.contains("nothing is active"), "{refused}");
+    // Which of them, somebody has to say.
+    let which = stamped.said(&["deploy", "--shadow"], 2);
+    assert!(which.contains("--shadow takes one integration") && which.contains("lockgate deploy another --shadow"), "{which}");
     std::fs::remove_file(stamped.workspace.path().join("integrations/another.toml")).unwrap();
+    // What other sources would take in, it could not tell.
+    stamped.becomes_keyed(2, "", "json:/other");
+    let refused = stamped.said(&["deploy", "--shadow"], 1);
+    assert!(refused.contains("LG-7020") && refused.contains("its sources are others"), "{refused}");
 
     stamped.becomes(2, "");
     assert!(stamped.said(&["deploy", "--shadow"], 0).contains("waits for approval"));
     assert!(listed(&host)["shadow"].is_null());
     let release = listed(&host)["waits-for-approval"]["release"].as_str().unwrap().to_owned();
+    assert!(
+        stamped
+            .said(&["releases", "stamped"], 0)
+            .contains("waits for approval to be a shadow; once approved, it may be made the active one")
+    );
     let anna = token(&stamped.workspace, "anna", "approver");
     let told = stamped.said(&["approve", "stamped", &release, "--note", "look at it", "--token", &anna], 0);
     assert!(told.contains("runs beside the active one"), "{told}");

@@ -24,6 +24,7 @@ use crate::message_store::sqlite::{Approval, How, Proposal};
 use crate::problem::{Code, Problem};
 use crate::releases::consider::{Considered, Switch, Wanted};
 use crate::releases::live::NotSwitched;
+use crate::releases::trying::command;
 use crate::telemetry::events::{Event, Kind, Level};
 
 #[derive(Debug, Deserialize)]
@@ -100,7 +101,8 @@ pub(super) async fn of_proposal(parts: &ApiParts, proposal: &Proposal) -> Result
 pub(super) async fn propose(parts: &ApiParts, who: &Who, switch: &Switch, trying: Option<Trying>) -> Result<(), StoreError> {
     let Some(rule) = switch.approval else { return Ok(()) };
     let integration = switch.after.integration.name.clone();
-    let note = about(who, parts, Act::Propose, &integration).after(json!({ "release": switch.after.id, "asks": switch.asks }));
+    let note = about(who, parts, Act::Propose, &integration)
+        .after(json!({ "release": switch.after.id, "asks": switch.asks, "to-be": trying.map_or("active", command) }));
     let proposal = Proposal {
         integration: integration.clone(),
         release: switch.after.id.clone(),

@@ -20,11 +20,12 @@ use crate::clock::Timestamp;
 use crate::config::changes::changes;
 use crate::delivery::{Beside, Figures};
 use crate::ingress::answer::{self, Refusal};
-use crate::integration::{PinnedPlugin, ReleaseId};
+use crate::integration::{PinnedPlugin, ReleaseId, Trying};
 use crate::message_store::StoreError;
 use crate::message_store::sqlite::{Proposal, StoredRelease};
 use crate::rehearsal::Verdict;
 use crate::releases::shadow::Shadowed;
+use crate::releases::trying::command;
 
 /// The releases of an integration.
 #[derive(Clone, Debug, Serialize)]
@@ -77,6 +78,10 @@ pub struct Waiting {
     pub by: String,
     #[serde(serialize_with = "in_words")]
     pub at: Timestamp,
+    /// What it is to be: `active`, `canary` or `shadow`.
+    pub to_be: &'static str,
+    /// Of the keys, where it is to be a canary.
+    pub share_per_mille: Option<u32>,
     #[serde(flatten)]
     pub approval: ApprovalState,
 }
@@ -180,8 +185,10 @@ fn listed(row: &StoredRelease, state: &'static str, earlier: Option<&StoredRelea
 
 async fn waiting(parts: &ApiParts, proposal: Proposal) -> Result<Waiting, StoreError> {
     let approval = approving::of_proposal(parts, &proposal).await?;
-    let Proposal { integration, release, at, who: by, asks, .. } = proposal;
-    Ok(Waiting { integration, release, asks, by, at, approval })
+    let Proposal { integration, release, at, who: by, asks, trying, .. } = proposal;
+    let to_be = trying.map_or("active", command);
+    let share_per_mille = trying.and_then(|trying| if let Trying::Canary(share) = trying { Some(share) } else { None });
+    Ok(Waiting { integration, release, asks, by, at, to_be, share_per_mille, approval })
 }
 
 pub(crate) async fn tried(parts: &ApiParts, name: &str) -> Result<Option<Tried>, StoreError> {

@@ -21,7 +21,7 @@ use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
 use super::who::{Ended, Who};
 use crate::config::EnvironmentFile;
-use crate::delivery::WHOLE;
+use crate::delivery::{Beside, WHOLE};
 use crate::ingress::answer::{self, Refusal};
 use crate::ingress::body::BodyLimits;
 use crate::integration::{PinnedPlugin, Release, ReleaseId, Trying};
@@ -31,7 +31,7 @@ use crate::problem::{Code, Problem, Problems};
 use crate::releases::consider::{Considered, Switch, Wanted};
 use crate::releases::difference::Difference;
 use crate::releases::live::{Changing, NotSwitched};
-use crate::releases::trying::start_act;
+use crate::releases::trying::{command, how, start_act};
 
 /// A whole workspace at once.
 const RELEASES_LIMITS: BodyLimits = BodyLimits { bytes: 16 * 1024 * 1024, within: Duration::from_secs(60) };
@@ -99,6 +99,17 @@ pub struct Outcome {
     pub waiting: u64,
     /// How it has to be approved; null where it has not.
     pub approval: Option<ApprovalState>,
+    /// What is tried of the integration now, which ends where another release is activated.
+    pub ends: Option<Ends>,
+}
+
+/// A trial that ends.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Ends {
+    pub release: ReleaseId,
+    /// `canary` or `shadow`.
+    pub tried_as: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -277,7 +288,7 @@ impl Deploying<'_> {
             let approval = approving::state(self.parts, &switch).await?;
             let waits = approval.as_ref().is_some_and(|approval| !approval.is_enough());
             let state = if waits { OutcomeState::WaitsForApproval } else { OutcomeState::done(self.trying) };
-            outcomes.push(outcome(&switch, approval, state));
+            outcomes.push(outcome(self.parts, &switch, approval, state));
             if waits { later.push(switch) } else { now.push(switch) }
         }
         if !later.is_empty() && !now.is_empty() {
@@ -318,13 +329,16 @@ pub(super) async fn outcomes(
     for switch in &considered.switches {
         let approval = approving::state(parts, switch).await?;
         let waits = approval.as_ref().is_some_and(|approval| !approval.is_enough());
-        outcomes.push(outcome(switch, approval, if waits { waiting } else { done }));
+        outcomes.push(outcome(parts, switch, approval, if waits { waiting } else { done }));
     }
     outcomes.sort_by(|one, other| one.integration.cmp(&other.integration));
     Ok(outcomes)
 }
 
-fn outcome(switch: &Switch, approval: Option<ApprovalState>, state: OutcomeState) -> Outcome {
+fn outcome(parts: &ApiParts, switch: &Switch, approval: Option<ApprovalState>, state: OutcomeState) -> Outcome {
+    let tried = parts.releases.tried(&switch.after.integration.name);
+    let ends = |tried: &Beside| Ends { release: tried.candidate().release.clone(), tried_as: command(how(tried)) };
+    let activates = matches!(state, OutcomeState::WouldBeActivated | OutcomeState::Activated);
     Outcome {
         integration: switch.after.integration.name.clone(),
         release: switch.after.id.clone(),
@@ -335,6 +349,7 @@ fn outcome(switch: &Switch, approval: Option<ApprovalState>, state: OutcomeState
         reorders: switch.reorders,
         waiting: switch.waiting,
         approval,
+        ends: tried.as_ref().filter(|_| activates).map(ends),
     }
 }
 
@@ -349,6 +364,7 @@ fn outcome_of_unchanged(active: &crate::releases::Active) -> Outcome {
         reorders: false,
         waiting: 0,
         approval: None,
+        ends: None,
     }
 }
 

@@ -14,7 +14,7 @@ use super::api::Api;
 use super::known;
 use super::parameters::{Parameters, named};
 use super::release_list::shadowed;
-use super::releases::{Deploying, about, answered};
+use super::releases::{Deploying, about, answered, not_switched};
 use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
 use super::who::Who;
@@ -114,7 +114,10 @@ pub async fn show_shadow(
     let standing = shadowed(&api.parts, &name).await.map_err(|error| refusal(&error))?;
     let report = api.parts.releases.shadowed(&name).map(|shadowed| shadowed.beside.report());
     let (Some(standing), Some(report)) = (standing, report) else {
-        return Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("{name} has no shadow: lockgate deploy {name} --shadow")));
+        let problem = Problem::new(Code::NotFound, format!("{name} has no shadow"));
+        return not_switched(NotSwitched::NotFound(problem.fix(format!(
+            "begin one with `lockgate deploy {name} --shadow`; `lockgate releases {name}` shows what is tried, and what waits for approval"
+        ))));
     };
     Ok(answer::json(StatusCode::OK, &json!({ "shadow": standing, "report": report })))
 }

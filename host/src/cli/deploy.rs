@@ -57,6 +57,12 @@ impl Deploy {
         };
         let prepared = prepare_workspace(&common.directory, &environment, MissingLock::Write, &progress)?;
         let releases = self.chosen(&prepared)?;
+        if releases.len() != 1 && (self.shadow || self.canary.is_some()) {
+            let flag = if self.shadow { "--shadow" } else { "--canary" };
+            let name = releases.first().map_or("NAME", |release| release.integration.as_str());
+            let problem = Problem::new(Code::WrongUsage, format!("{flag} takes one integration, and the workspace has {}", releases.len()));
+            return Err(problem.fix(format!("name it: lockgate deploy {name} {flag}")).into());
+        }
         let trying = self.canary.map(Trying::Canary).or(self.shadow.then_some(Trying::Shadow));
         let switching = Switching { client: &client, releases, how: "deploy", trying, progress };
         Ok(switching.run(&prepared, self.plan, common.json).await?)

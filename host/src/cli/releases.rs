@@ -41,7 +41,7 @@ pub struct Rollback {
     plan: bool,
 }
 
-/// Approve a release that waits for it; the last approval needed activates it
+/// Approve a release that waits for it; the last approval needed activates it, or begins its trial
 ///
 /// With a token whose role is approver. Where the host says so, who brought the release cannot approve it.
 #[derive(Debug, Args)]
@@ -205,7 +205,11 @@ fn tell_canary(name: &str, canary: &Value) {
 fn tell_waiting(name: &str, waits: &Value) {
     let release = waits["release"].as_str().and_then(|id| id.get(..12)).unwrap_or("-");
     let given = list(&waits["given"]);
-    output::line(format_args!("release {release} waits for approval: {} of {} given", given.len(), text(waits, "needed")));
+    let to_be = match waits["to-be"].as_str() {
+        Some("active") | None => "the active one".to_owned(),
+        Some(how) => format!("a {how}; once approved, it may be made the active one without another approval"),
+    };
+    output::line(format_args!("release {release} waits for approval to be {to_be}: {} of {} given", given.len(), text(waits, "needed")));
     for asked in list(&waits["asks"]).iter().filter_map(Value::as_str) {
         output::line(format_args!("  asks for more: {}", output::on_one_line(asked)));
     }

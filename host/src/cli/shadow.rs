@@ -82,6 +82,7 @@ impl Show {
             .map_err(|error| Problem::new(Code::Internal, format!("the host tells of its shadow in a way that is not ours: {error}")))?;
         if let Some(file) = &self.html {
             write_page(file, &report)?;
+            output::complaint(&format!("written to {}", file.display()));
         }
         if common.json {
             output::json(&answer);
@@ -90,7 +91,11 @@ impl Show {
             report_lines(&report).iter().skip(1).for_each(output::line);
         }
         let none_compared = report.count(Verdict::NotComparable) == report.messages;
-        if self.expect_same && (!report.is_same() || none_compared) { Err(Failure::No) } else { Ok(()) }
+        if !self.expect_same || (report.is_same() && !none_compared) {
+            return Ok(());
+        }
+        output::complaint(if none_compared { "nothing could be compared yet" } else { "some would go otherwise" });
+        Err(Failure::No)
     }
 }
 
@@ -99,7 +104,7 @@ pub fn tell(name: &str, shadow: &Value) {
     let release = shadow["release"].as_str().and_then(|id| id.get(..12)).unwrap_or("-");
     output::line(format_args!("release {release} runs beside the active one since {}, without effect", text(shadow, "since")));
     if shadow["since"] != shadow["counted-since"] {
-        output::line(format_args!("  counted since {}, the last start of the host", text(shadow, "counted-since")));
+        output::line(format_args!("  counted anew since {}, when the host started", text(shadow, "counted-since")));
     }
     output::line(format_args!("  {} messages told, {} not shown to it for want of room", text(shadow, "messages"), text(shadow, "missed")));
     if shadow["under-way"].as_u64() > Some(0) {

@@ -185,9 +185,21 @@ fn paused_integration(entry: &Value) -> Option<String> {
 }
 
 /// An integration that drains to be retired.
+/// What a release that waits for approval is to be.
+fn to_be(one: &Value) -> String {
+    match one["to-be"].as_str() {
+        Some("active") | None => "the active one".to_owned(),
+        Some(how) => format!("a {how}"),
+    }
+}
+
 fn waits_for_approval(one: &Value) -> String {
     let (name, release) = (text(one, "integration"), one["release"].as_str().and_then(|id| id.get(..12)).unwrap_or("-"));
-    format!("  release {release} of {name}, brought by {}, waits for approval: lockgate releases {name}", text(one, "by"))
+    format!(
+        "  release {release} of {name}, brought by {}, waits for approval to be {}: lockgate releases {name}",
+        text(one, "by"),
+        to_be(one)
+    )
 }
 
 fn retiring(entry: &Value) -> Option<String> {

@@ -156,6 +156,10 @@ fn tell_one(one: &Value) {
     for asked in list(&one["asks"]).iter().filter_map(Value::as_str) {
         output::line(format_args!("  asks for more: {}", on_one_line(asked)));
     }
+    if !one["ends"].is_null() && one["ends"]["release"] != one["release"] {
+        let (how, release) = (text(&one["ends"], "tried-as"), short(&one["ends"]["release"]));
+        output::line(format_args!("  ends what is tried: release {release}, as a {how}"));
+    }
     if one["reorders"] == true {
         output::line(format_args!(
             "  order: another rule; {} waiting go first, what comes from now on waits for them",

@@ -27,7 +27,7 @@ pub enum Token {
 ///
 /// Who has it asks with --token or LOCKGATE_TOKEN, and `lockgate console` opens a session of the same name and role. Roles: a viewer
 /// looks at everything, bodies of messages too; an operator also pauses, resumes, replays, edits, discards, sends, and tests aliases; a deployer
-/// also retires, applies environments, sets secrets and takes backups; an approver looks, and will approve releases. Tokens are
+/// also deploys and rolls back, retires, applies environments, sets secrets and takes backups; an approver looks, and approves or rejects releases. Tokens are
 /// made and revoked with the token in the host's data folder alone.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -88,13 +88,14 @@ fn changed(changed: Option<&Changed>) -> Markup {
 const CHANGED_SHOWN: usize = 200;
 
 fn waits(waiting: &Waiting, now: Timestamp) -> Markup {
-    let Waiting { integration, release, asks, by, at, approval } = waiting;
+    let Waiting { integration, release, asks, by, at, to_be, approval, .. } = waiting;
     parts::banner(
         Tone::Warn,
         html! {
             p {
-                "Release " (id(release)) ", brought by " (parts::outside(by)) " " (parts::ago(*at, now)) ", waits for approval: "
-                (approval.given.len()) " of " (approval.needed) " given."
+                "Release " (id(release)) ", brought by " (parts::outside(by)) " " (parts::ago(*at, now)) ", waits for approval"
+                @if *to_be != "active" { " to run as a " (to_be) "; once approved, it may be made the active one without another approval" }
+                ": " (approval.given.len()) " of " (approval.needed) " given."
             }
             @if !asks.is_empty() {
                 p { "It newly asks:" }

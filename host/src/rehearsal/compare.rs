@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::gone::{Asking, Content, Failure, Gone, SinkEnd, Steps};
+use super::gone::{Asking, Content, Failure, Gone, SinkEnd, Steps, Unknown};
 use super::outside::{Met, Sent};
 use crate::capability::heard::Asked;
 use crate::difference;
@@ -70,7 +70,7 @@ pub struct Told {
     pub failed: Option<Failure>,
     pub fails: Option<Failure>,
     /// What nobody asked before.
-    pub unknown: Vec<String>,
+    pub unknown: Vec<Unknown>,
     /// Why it cannot be compared.
     pub why: Option<&'static str>,
     /// Its way was compared up to the sink.
@@ -86,7 +86,7 @@ impl Told {
 
 /// Holds what would come of a message against what came of it in `release`.
 pub fn compare(before: &Gone, after: &Gone, release: ReleaseId) -> Told {
-    let unknown: Vec<String> = after.unknown().collect();
+    let unknown: Vec<Unknown> = after.unknown().collect();
     let (failed, fails) = (before.failure().cloned(), after.failure().cloned());
     let ends_otherwise = !unknown.is_empty() || failed.is_some() != fails.is_some();
     let mut changes = Changes { found: Vec::new(), part: None };
@@ -309,7 +309,7 @@ fn messages(count: usize) -> String {
 }
 
 /// What is no JSON: a short text as it is, else its length.
-fn shown(bytes: &[u8]) -> Value {
+pub fn shown(bytes: &[u8]) -> Value {
     const TEXT_BYTES_MAX: usize = 256;
     match std::str::from_utf8(bytes) {
         Ok(text) if text.len() <= TEXT_BYTES_MAX => json!(text),

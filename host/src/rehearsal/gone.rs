@@ -70,6 +70,14 @@ pub struct Asking {
     pub noted: Noted,
 }
 
+/// What nobody asked before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    pub what: String,
+    /// What would be sent.
+    pub body: Option<bytes::Bytes>,
+}
+
 /// A message's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
@@ -134,12 +142,15 @@ impl Gone {
     }
 
     /// What nobody asked before.
-    pub fn unknown(&self) -> impl Iterator<Item = String> {
+    pub fn unknown(&self) -> impl Iterator<Item = Unknown> {
         let askings = std::iter::once(&self.steps_asked).chain(self.sinks.values().map(|sunk| &sunk.asked));
         askings.flat_map(|asking| {
             let requests = asking.noted.requests.iter().filter(|(_, met)| *met == Met::Unknown);
-            let requests = requests.map(|(sent, _)| format!("{} {} {}", sent.alias, sent.method, sent.path));
-            requests.chain(asking.noted.unknown_reads.iter().cloned())
+            let requests = requests.map(|(sent, _)| Unknown {
+                what: format!("{} {} {}", sent.alias, sent.method, sent.path),
+                body: (!sent.body.is_empty()).then(|| sent.body.clone()),
+            });
+            requests.chain(asking.noted.unknown_reads.iter().map(|what| Unknown { what: what.clone(), body: None }))
         })
     }
 

@@ -137,8 +137,8 @@ fn row(sample: &Sample, base: Option<&str>) -> Markup {
     html! {
         tr {
             td title=(id) { @if let Some(base) = base { a href={ (base) (id) } { (short) } } @else { (short) } @if let Some(part) = sample.part { " part " (part + 1) } }
-            td { @if let Some(before) = &sample.before { del { (text(before)) } } }
-            td { @if let Some(after) = &sample.after { ins { (text(after)) } } }
+            td { (value("del", sample.before.as_ref(), sample.after.as_ref())) }
+            td { (value("ins", sample.after.as_ref(), sample.before.as_ref())) }
         }
     }
 }
@@ -160,10 +160,12 @@ fn messages(count: usize) -> String {
     if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
 }
 
-/// A value as people read it: a text without its quotes.
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => printable(text),
-        other => printable(&other.to_string()),
+/// A value as JSON has it, so that a text is told from a number, and nothing from what is empty; where only the other is there, that it is not.
+fn value(mark: &str, one: Option<&Value>, other: Option<&Value>) -> Markup {
+    match (one, other) {
+        (Some(one), _) if mark == "del" => html! { del { (printable(&one.to_string())) } },
+        (Some(one), _) => html! { ins { (printable(&one.to_string())) } },
+        (None, Some(_)) => html! { i { "absent" } },
+        (None, None) => Markup::default(),
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::compare::{Change, Told, Verdict};
+use super::compare::{Change, Told, Verdict, shown};
+use super::gone::Unknown;
 use crate::integration::{PinnedPlugin, ReleaseId};
 use crate::ledger::Passed;
 use crate::message::MessageId;
@@ -166,8 +167,12 @@ impl Report {
                 self.more += put(&mut self.not_comparable, message, plain(told.why.unwrap_or_default().to_owned()));
             }
             Verdict::Diverged => {
-                for unknown in told.unknown {
-                    self.more += put(&mut self.diverged, message, plain(one_path(&unknown)));
+                // That it failed before it came so far is told beside what would be sent.
+                let failed = told.failed.as_ref().map(|failure| Value::from(format!("failed in {}: {}", failure.place, failure.code)));
+                for Unknown { what, body } in told.unknown {
+                    let after = body.map(|body| cut(serde_json::from_slice(&body).unwrap_or_else(|_| shown(&body))));
+                    let sample = Sample { before: failed.clone(), after, ..Sample::of(message) };
+                    self.more += put(&mut self.diverged, message, (one_path(&what), String::new(), sample));
                 }
             }
             Verdict::Same | Verdict::Changed => {}

@@ -7,28 +7,38 @@ use serde_json::json;
 use super::consider::Switch;
 use super::live::LiveReleases;
 use crate::delivery::Canary;
+use crate::integration::Integration;
 use crate::message_store::audit::{Act, Note, Way};
 use crate::problem::{Code, Problem};
 
-/// Why `switch` cannot be tried on a share of the keys, if it cannot.
-pub(super) fn refused(switch: &Switch) -> Option<Problem> {
+/// Why `switch` cannot be tried beside the active release in any way, if it cannot.
+pub(super) fn refused_beside(switch: &Switch, flag: &str) -> Option<Problem> {
     let name = &switch.after.integration.name;
-    let refused = |why: String, fix: &str| Some(Problem::new(Code::CanaryRefused, format!("{name}: {why}")).fix(fix));
+    let refused = |why: &str, fix: String| Some(Problem::new(Code::CanaryRefused, format!("{name}: {why}")).fix(fix));
     let Some(before) = &switch.before else {
-        return refused("nothing is active that a canary could be compared with".to_owned(), "deploy it without --canary");
+        return refused("nothing is active that it could be compared with", format!("deploy it without --{flag}"));
     };
     let (before, after) = (&before.integration, &switch.after.integration);
     if before.sources != after.sources {
         let why = "its sources are others than those of the active release, and messages come in by one of both only";
-        return refused(why.to_owned(), "deploy it without --canary, or leave the sources as they are");
+        return refused(why, format!("deploy it without --{flag}, or leave the sources as they are"));
     }
     if before.delivery.order != after.delivery.order {
-        return refused("it puts messages in another order than the active release".to_owned(), "deploy it without --canary");
-    }
-    if before.delivery.batch.is_some() || after.delivery.batch.is_some() {
-        return refused("its sink takes batches, which are of one release".to_owned(), "deploy it without --canary");
+        return refused("it puts messages in another order than the active release", format!("deploy it without --{flag}"));
     }
     None
+}
+
+/// Why `switch` cannot be tried on a share of the keys, if it cannot.
+pub(super) fn refused(switch: &Switch) -> Option<Problem> {
+    let takes_batches = |integration: &Integration| integration.delivery.batch.is_some();
+    let name = &switch.after.integration.name;
+    refused_beside(switch, "canary").or_else(|| {
+        let before = switch.before.as_ref().map(|before| &before.integration);
+        let any = before.into_iter().chain([&switch.after.integration]).any(takes_batches);
+        let problem = || Problem::new(Code::CanaryRefused, format!("{name}: its sink takes batches, which are of one release"));
+        any.then(|| problem().fix("deploy it without --canary, or as a --shadow"))
+    })
 }
 
 impl LiveReleases {

@@ -24,7 +24,7 @@ use crate::ingress::{Intake, Routes};
 use crate::integration::PinnedPlugin;
 use crate::integration::{Order, Release};
 use crate::message_store::StoreError;
-use crate::message_store::sqlite::{By, How, SqliteStore};
+use crate::message_store::sqlite::{Activation, By, How, SqliteStore};
 use crate::problem::{Code, Problem, Problems};
 use crate::source::Sources;
 use crate::telemetry::events::{Event, Events, Kind, Level};
@@ -289,8 +289,11 @@ impl Changing<'_> {
         let Parts { store, clock, retirements, .. } = &self.releases.parts;
         let _retiring = retirements.change().await;
         self.keep(&switches, &by.who).await?;
-        let activations: Vec<_> =
-            switches.iter().map(|switch| switch.after.activation(switch.before.as_ref().map(|before| &before.integration))).collect();
+        let activation = |switch: &Switch| {
+            let trial_did = Some(self.releases.figures_of(&switch.after.integration.name)).filter(|figures| !figures.is_null());
+            Activation { trial_did, ..switch.after.activation(switch.before.as_ref().map(|before| &before.integration)) }
+        };
+        let activations: Vec<_> = switches.iter().map(activation).collect();
         let takes_over = activations.iter().any(|activation| !activation.from_beginning.is_empty());
         store.releases().activate(activations, clock.now(), by.clone()).await?;
         reached(CrashPoint::ReleaseSwitched);

@@ -55,6 +55,7 @@ impl Active {
             from_beginning: from_beginning.map(|(name, _, key)| (name.clone(), key)).collect(),
             channels: channels.map(|(name, ..)| name.clone()).collect(),
             reorders: before.is_some_and(|before| !self.integration.orders_as(before)),
+            trial_did: None,
         }
     }
 

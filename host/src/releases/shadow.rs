@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::Receiver;
 
-use super::consider::Switch;
 use super::live::LiveReleases;
 use crate::clock::{Clock, Timestamp};
 use crate::delivery::{Runnable, Seen, Shadow};
-use crate::problem::{Code, Problem};
 use crate::rehearsal::{Beside, Candidate, ORPHAN_WITHIN, Report, Rules, Stage};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
@@ -23,20 +21,9 @@ pub struct Shadowed {
     pub counted_since: Timestamp,
 }
 
-/// Why `switch` cannot be a shadow, if it cannot.
-pub(super) fn refused(switch: &Switch) -> Option<Problem> {
-    if switch.before.is_some() {
-        return None;
-    }
-    let name = &switch.after.integration.name;
-    let problem = Problem::new(Code::CanaryRefused, format!("{name}: nothing is active whose shadow it could be"));
-    Some(problem.fix("deploy it without --shadow"))
-}
-
 impl LiveReleases {
-    /// `candidate`, on a stage of its own: its log lines and figures are nobody's.
-    pub(super) fn shadow(&self, candidate: Arc<Runnable>) -> (Shadowed, Receiver<Seen>) {
-        let counted_since = self.clock().now();
+    /// `candidate`, on a stage of its own, counted since then: its log lines and figures are nobody's.
+    pub(super) fn shadow(&self, candidate: Arc<Runnable>, counted_since: Timestamp) -> (Shadowed, Receiver<Seen>) {
         let (shadow, to_see) = Shadow::new(candidate.clone());
         let report = Report::of(Candidate {
             integration: candidate.integration.name.clone(),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Active;
+use super::canary;
 use super::consider::Switch;
 use super::live::{Changing, LiveReleases, NotSwitched};
 use super::ready::Progress;
 use super::shadow::follow;
-use super::{canary, shadow};
+use crate::clock::Timestamp;
 use crate::config::EnvironmentFile;
 use crate::delivery::{Beside, Canary, Runnable};
 use crate::integration::{ReleaseId, Trying};
@@ -81,7 +82,7 @@ impl Changing<'_> {
     pub fn may_try(&self, switch: &Switch, trying: Trying) -> Result<(), NotSwitched> {
         let refused = match trying {
             Trying::Canary(_) => canary::refused(switch),
-            Trying::Shadow => shadow::refused(switch),
+            Trying::Shadow => canary::refused_beside(switch, "shadow"),
         };
         if let Some(problem) = refused {
             return Err(NotSwitched::Conflict(problem));
@@ -125,7 +126,7 @@ impl Changing<'_> {
         let at = releases.clock().now();
         let row = TriedRow { integration: name.clone(), release: switch.after.id.clone(), trying, at, who: who.to_owned() };
         releases.store().releases().start_trial(row, note).await?;
-        releases.try_beside(name, switch.runnable.clone(), trying);
+        releases.try_beside(name, switch.runnable.clone(), (trying, at));
         let (release, said) = (switch.after.id.short(), words(trying).started);
         let share = if let Trying::Canary(share) = trying { Some(share) } else { None };
         tracing::info!(by = who, integration = name, release, per_mille = share, "{said}");
@@ -166,7 +167,7 @@ impl LiveReleases {
         }
     }
 
-    fn try_beside(self: &Arc<Self>, name: &str, candidate: Arc<Runnable>, trying: Trying) {
+    fn try_beside(self: &Arc<Self>, name: &str, candidate: Arc<Runnable>, (trying, at): (Trying, Timestamp)) {
         match trying {
             Trying::Canary(share) => {
                 let canary = Canary::new(candidate, share);
@@ -174,7 +175,7 @@ impl LiveReleases {
                 tokio::spawn(self.clone().watch(name.to_owned(), canary));
             }
             Trying::Shadow => {
-                let (shadowed, to_see) = self.shadow(candidate);
+                let (shadowed, to_see) = self.shadow(candidate, at);
                 self.keep_shadowed(name, shadowed.clone());
                 self.catalog().try_beside(name, Beside::Shadow(shadowed.shadow.clone()));
                 tokio::spawn(follow(shadowed, to_see, self.shared_clock()));
@@ -200,7 +201,16 @@ impl LiveReleases {
         let rows = self.store().releases().tried().await.map_err(|error| error.problem("what is tried"))?;
         for TriedRow { integration, release, trying, .. } in rows {
             match self.candidate(&integration, &release, environment).await {
-                Ok(candidate) => self.try_beside(&integration, candidate, trying),
+                Ok(candidate) => {
+                    let (tried, how) = (candidate.release.short(), words(trying).command);
+                    tracing::info!(
+                        integration,
+                        release = tried,
+                        how,
+                        "a release goes on being tried beside the active one; its figures begin anew"
+                    );
+                    self.try_beside(&integration, candidate, (trying, self.clock().now()));
+                }
                 Err(problems) => {
                     tracing::warn!(%problems, integration, release = release.short(), "what was tried cannot be run any more; it is given up");
                     let note = Note::new(self.clock().now(), ("host", Way::Host), end_act(trying), format!("integration {integration}"));

@@ -19,7 +19,8 @@ async fn shows_what_was_another_and_what_waits_as_text() {
     for (at, file) in [(1, "[delivery]\nconcurrency = 1\n"), (2, "[delivery]\nconcurrency = 2\n")] {
         let release = releases.put(&release(file), Timestamp(at), "anna").await.unwrap();
         let integration = "orders".to_owned();
-        let activation = Activation { integration, release, channels: Vec::new(), from_beginning: Vec::new(), reorders: false };
+        let activation =
+            Activation { integration, release, channels: Vec::new(), from_beginning: Vec::new(), reorders: false, trial_did: None };
         releases.activate(vec![activation], Timestamp(at), By::start()).await.unwrap();
     }
     let third = releases.put(&release("# <b>third</b>\n"), Timestamp(3), "<script>alert(1)</script>").await.unwrap();

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Inner;
 use super::failure::Done;
 use super::writing::Writing;
-use super::{audit, backfill, barrier, rows};
+use super::{audit, backfill, barrier, rows, tried};
 use crate::clock::Timestamp;
 use crate::crash_point::{CrashPoint, reached};
 use crate::integration::{Release, ReleaseId};
@@ -30,6 +30,8 @@ pub struct Activation {
     pub from_beginning: Vec<(String, Option<String>)>,
     /// It orders its messages by another rule than the one that is active: what waits by the old rule goes first.
     pub reorders: bool,
+    /// How what is tried in its integration did, which ends with this; for the audit trail.
+    pub trial_did: Option<serde_json::Value>,
 }
 
 /// Who activates, by what way, and how it came to that.
@@ -212,7 +214,7 @@ fn forget_old(writing: &Writing<'_>, integration: &str, new: &ReleaseId) -> Done
 }
 
 fn activate(writing: &mut Writing<'_>, activation: &Activation, at: Timestamp, by: &By) -> Done<u32> {
-    let Activation { integration, release, channels, from_beginning, reorders } = activation;
+    let Activation { integration, release, channels, from_beginning, reorders, trial_did } = activation;
     let was: Option<(String, u32)> = writing
         .connection
         .prepare_cached("SELECT release, ordering FROM active_release WHERE integration = ?1")?
@@ -235,11 +237,8 @@ fn activate(writing: &mut Writing<'_>, activation: &Activation, at: Timestamp, b
     if reorders {
         barrier::raise(writing, integration, before)?;
     }
-    for forget in [
-        "DELETE FROM retirement WHERE integration = ?1",
-        "DELETE FROM canary WHERE integration = ?1",
-        "DELETE FROM proposal WHERE integration = ?1",
-    ] {
+    tried::end_by_activation(writing, integration, trial_did.clone(), (at, by))?;
+    for forget in ["DELETE FROM retirement WHERE integration = ?1", "DELETE FROM proposal WHERE integration = ?1"] {
         writing.connection.prepare_cached(forget)?.execute([integration])?;
     }
     backfill::reads(writing, integration, channels, from_beginning)?;

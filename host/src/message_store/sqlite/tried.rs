@@ -1,15 +1,17 @@
 //! Releases that are tried beside the active ones, over restarts. One that is a shadow has none of the keys.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
+use serde_json::{Value, json};
 
 use super::audit;
-use super::releases::{Releases, no_such_release};
+use super::failure::Done;
+use super::releases::{By, How, Releases, no_such_release};
 use super::rows;
 use super::writing::Writing;
 use crate::clock::Timestamp;
 use crate::integration::{ReleaseId, Trying};
 use crate::message_store::StoreError;
-use crate::message_store::audit::Note;
+use crate::message_store::audit::{Act, Note};
 
 /// One that is tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +81,18 @@ impl Releases {
         };
         self.inner.people.read(read).await
     }
+}
+
+/// What is tried in `integration` ends, since another release is activated, or it is itself. `did` says how it did.
+pub(super) fn end_by_activation(writing: &mut Writing<'_>, integration: &str, did: Option<Value>, (at, by): (Timestamp, &By)) -> Done<()> {
+    let mut end = writing.connection.prepare_cached("DELETE FROM canary WHERE integration = ?1 RETURNING release, share")?;
+    let ended: Option<(String, u32)> = end.query_row([integration], |row| Ok((row.get(0)?, rows::count(row, 1)?))).optional()?;
+    drop(end);
+    let Some((release, share)) = ended else { return Ok(()) };
+    let act = if trying(share) == Trying::Shadow { Act::EndShadow } else { Act::EndCanary };
+    let why = if matches!(by.how, How::Canary | How::Shadow) { "finished" } else { "another release was activated" };
+    let note = Note::new(at, (&by.who, by.way), act, format!("integration {integration}"));
+    audit::append(writing, &note.before(release).after(json!({ "why": why, "figures": did }))).map(drop)
 }
 
 /// The share of the keys as it is stored.

@@ -58,6 +58,7 @@ async fn activate(store: &SqliteStore, file: &str, channels: &[&str], from_begin
         release: id,
         channels: names(channels),
         from_beginning: names(from_beginning).into_iter().map(|name| (name, None)).collect(),
+        trial_did: None,
     };
     store.releases().activate(vec![activation], START, By::start()).await.unwrap();
 }

@@ -15,7 +15,14 @@ pub fn release(integration: &str, file: &str) -> Release {
 }
 
 fn activation(integration: &str, release: ReleaseId) -> Activation {
-    Activation { integration: integration.into(), release, channels: Vec::new(), from_beginning: Vec::new(), reorders: false }
+    Activation {
+        integration: integration.into(),
+        release,
+        channels: Vec::new(),
+        from_beginning: Vec::new(),
+        reorders: false,
+        trial_did: None,
+    }
 }
 
 async fn active(releases: &super::super::Releases) -> Vec<(Release, ReleaseId)> {
