@@ -8,6 +8,8 @@ use similar::TextDiff;
 
 /// Fields or lines told at most; `more` counts the others.
 const TOLD_MAX: usize = 500;
+/// Of a longer name the beginning is told: it stands in the path of everything below it.
+const NAME_BYTES_MAX: usize = 256;
 /// Lines that did not change around those that did.
 const AROUND: usize = 3;
 /// Then what is left is told as changed all together.
@@ -105,7 +107,11 @@ fn compare(difference: &mut Difference, path: &mut String, before: Option<&Value
 fn within(path: &mut String, name: &str, look: impl FnOnce(&mut String)) {
     let length = path.len();
     path.push('/');
-    path.push_str(&name.replace('~', "~0").replace('/', "~1"));
+    let shown = name.get(..name.floor_char_boundary(NAME_BYTES_MAX)).unwrap_or(name);
+    path.push_str(&shown.replace('~', "~0").replace('/', "~1"));
+    if shown.len() < name.len() {
+        path.push('…');
+    }
     look(path);
     path.truncate(length);
 }

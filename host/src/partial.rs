@@ -4,6 +4,7 @@
 //! Depends on nothing.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
@@ -20,8 +21,17 @@ pub fn in_folder(folder: &Path) -> std::io::Result<NamedTempFile> {
 
 /// Removes what was left in `folder`, which nobody else may be writing to. What cannot be removed costs room and nothing else.
 pub fn clear(folder: &Path) {
+    clear_older(folder, Duration::ZERO);
+}
+
+/// The same of what has not been written to for so long: others may be writing.
+pub fn clear_older(folder: &Path, than: Duration) {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
+    let is_old = |entry: &std::fs::DirEntry| {
+        let written_at = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+        than.is_zero() || written_at.and_then(|at| at.elapsed().ok()).is_some_and(|age| age >= than)
+    };
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX) && is_old(entry)) {
         if let Err(why) = std::fs::remove_file(entry.path()) {
             tracing::warn!(file = %entry.path().display(), %why, "a file that was never completed could not be removed");
         }

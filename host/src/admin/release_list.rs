@@ -112,9 +112,11 @@ pub struct ShadowStanding {
     /// Messages told, and how many of each verdict.
     pub messages: usize,
     pub verdicts: BTreeMap<Verdict, usize>,
+    /// Attempts that were shown to it and are not told yet.
+    pub waiting: usize,
     /// Messages that became several, and wait for all of them to be settled.
     pub under_way: usize,
-    /// Messages that it was not shown: there was no room.
+    /// Messages that it was not shown, or not whole: there was no room.
     pub missed: u64,
 }
 
@@ -202,8 +204,9 @@ pub(crate) async fn shadowed(parts: &ApiParts, name: &str) -> Result<Option<Shad
     let Some(Shadowed { shadow, beside, counted_since }) = parts.releases.shadowed(name) else { return Ok(None) };
     let (since, by) = begun(parts, name).await?;
     let (messages, verdicts) = beside.look(|report| (report.messages, report.verdicts.clone()));
-    let (release, under_way, missed) = (shadow.candidate.release.clone(), beside.under_way(), shadow.missed());
-    Ok(Some(ShadowStanding { release, since, by, counted_since, messages, verdicts, under_way, missed }))
+    let (release, waiting) = (shadow.candidate.release.clone(), shadow.waiting());
+    let (under_way, missed) = (beside.under_way(), shadow.missed());
+    Ok(Some(ShadowStanding { release, since, by, counted_since, messages, verdicts, waiting, under_way, missed }))
 }
 
 /// Since when something is tried in `name`, and who began it.

@@ -95,9 +95,10 @@ pub async fn run(
         dead_letters: asked.dead_letters,
         shadow: false,
     });
-    let (metrics, events) = (Arc::new(Metrics::new()), Events::new(clock.clone()));
+    let (metrics, events) = (Arc::new(Metrics::new()), Events::unheard(clock.clone()));
     let rules = Rules::Of(Arc::new(environment.aliases.clone()));
-    let stage = Stage { runnable: Arc::new(runnable), plugins, channels, host_key, rules, metrics, events };
+    let (runnable, channel_before) = (Arc::new(runnable), None);
+    let stage = Stage { runnable, plugins, channels, host_key, channel_before, rules, metrics, events };
     let all = stories.all.len();
     said(&format!("Rehearsing {} on {all} {}", asked.integration, if all == 1 { "message" } else { "messages" }));
     let report = rehearse(Over { stage, reader, stories }, report, &|so_far| done(so_far, all)).await.sorted();

@@ -166,6 +166,9 @@ impl Speaker<'_> {
     }
 
     fn emit(self, level: Level, text: &str, fields: &[(&str, &str)]) {
+        if !self.events.is_heard() {
+            return;
+        }
         let (logged, told) = match level {
             Level::Trace => (tracing::enabled!(target: "plugin", tracing::Level::TRACE), self.events.listens(Detail::Trace)),
             Level::Debug => (tracing::enabled!(target: "plugin", tracing::Level::DEBUG), self.events.listens(Detail::Debug)),

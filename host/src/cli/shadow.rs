@@ -37,7 +37,7 @@ pub struct Show {
     /// Write the report as a page that can be sent to people
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Exit with 1 if any message would go otherwise, or none could be compared
+    /// Exit with 1 if any message would go otherwise, none could be compared, or not all that came has been told
     #[arg(long)]
     expect_same: bool,
 }
@@ -90,11 +90,17 @@ impl Show {
             tell(&self.name, &answer["shadow"]);
             report_lines(&report).iter().skip(1).for_each(output::line);
         }
+        let left = |field: &str| answer["shadow"][field].as_u64().unwrap_or(0);
+        let is_left = left("waiting") + left("under-way") + left("missed") > 0;
         let none_compared = report.count(Verdict::NotComparable) == report.messages;
-        if !self.expect_same || (report.is_same() && !none_compared) {
+        if !self.expect_same || (report.is_same() && !none_compared && !is_left) {
             return Ok(());
         }
-        output::complaint(if none_compared { "nothing could be compared yet" } else { "some would go otherwise" });
+        output::complaint(match (report.is_same(), none_compared) {
+            (false, _) => "some would go otherwise",
+            (true, true) => "nothing could be compared yet",
+            (true, false) => "not all that came has been told",
+        });
         Err(Failure::No)
     }
 }
@@ -107,6 +113,9 @@ pub fn tell(name: &str, shadow: &Value) {
         output::line(format_args!("  counted anew since {}, when the host started", text(shadow, "counted-since")));
     }
     output::line(format_args!("  {} messages told, {} not shown to it for want of room", text(shadow, "messages"), text(shadow, "missed")));
+    if shadow["waiting"].as_u64() > Some(0) {
+        output::line(format_args!("  {} wait to be told", text(shadow, "waiting")));
+    }
     if shadow["under-way"].as_u64() > Some(0) {
         output::line(format_args!("  {} messages that became several wait for all of those", text(shadow, "under-way")));
     }

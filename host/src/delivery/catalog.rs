@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::canary::{Canary, Trial};
 use super::feeds::Feeds;
 use super::retirements::Retirements;
-use super::shadow::Shadow;
+use super::shadow::{Configs, Shadow};
 use crate::clock::Timestamp;
 use crate::integration::{Batching, Binding, CallLimits, Entry, Grant, Integration, PinnedPlugin, Poll, ReleaseId, Sink, Step};
 use crate::message::Message;
@@ -155,7 +155,8 @@ impl Beside {
 #[derive(Clone, Debug)]
 pub enum Part {
     Trial(Trial),
-    Shadow(Arc<Shadow>),
+    /// It is shown to that one, whose plugins are configured so as it begins.
+    Shadow(Arc<Shadow>, Configs),
 }
 
 impl Catalog {
@@ -209,7 +210,10 @@ impl Catalog {
     /// What `leased` has to do with what is tried beside `active`, if anything is.
     pub fn part(&self, active: &Runnable, leased: &Leased) -> Option<Part> {
         Some(match self.tried(&leased.integration)? {
-            Beside::Shadow(shadow) => Part::Shadow(shadow),
+            Beside::Shadow(shadow) => {
+                let configs = shadow.configs();
+                Part::Shadow(shadow, configs)
+            }
             Beside::Canary(canary) => {
                 let side = canary.side(&active.integration, leased);
                 Part::Trial(Trial { canary, side })

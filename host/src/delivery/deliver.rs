@@ -71,7 +71,7 @@ impl Delivery {
         async {
             let started_at = self.clock.now();
             let mut gathered = Gathered::default();
-            let shadow = if let Some(Part::Shadow(shadow)) = part { Some(shadow) } else { None };
+            let shadow = if let Some(Part::Shadow(shadow, configs)) = part { Some((shadow, configs)) } else { None };
             gathered.recording = (self.recorder.is_some() || shadow.is_some()).then(Recording::default);
             gathered.trace.may_repeat = leased.may_repeat;
             let end = self.walk_to_the_end(runnable, leased, place, &mut gathered, give_up).await;

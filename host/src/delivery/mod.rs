@@ -36,7 +36,7 @@ pub use idempotency::idempotency_base;
 pub use outgoing::{Sending, UNKNOWN_CONTENT_TYPE, children, queue_appends};
 pub use pauses::{Pause, Pauses};
 pub use retirements::{Retirement, Retirements};
-pub use shadow::{Seen, Shadow};
+pub use shadow::{Configs, Seen, Shadow, family};
 pub use stopped::Stopped;
 pub use way::{Made, Taken, Way};
 

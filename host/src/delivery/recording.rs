@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::deliver::Delivery;
 use super::gathered::{Gathered, Wanted};
-use super::shadow::Shadow;
+use super::shadow::{Configs, Shadow};
 use crate::ledger::{Ended, Record};
 use crate::message_store::{Attempt, Leased, Settle, Settlement};
 
@@ -19,16 +19,19 @@ impl Delivery {
         leased: &Leased,
         settle: &Settle,
         (key_values, sends): Wanted,
-        (gathered, shadow): (&mut Gathered, Option<&Arc<Shadow>>),
+        (gathered, shadow): (&mut Gathered, Option<(&Arc<Shadow>, &Configs)>),
     ) {
         let Some(recording) = gathered.recording.take() else { return };
         let ended = ended(settle);
         let recorder = self.recorder.as_ref().filter(|recorder| recorder.wants(&ended));
-        let shadow = shadow.filter(|shadow| shadow.wants(&ended));
+        let shadow = shadow.filter(|(shadow, _)| shadow.wants(&ended));
         if recorder.is_none() && shadow.is_none() {
             return;
         }
-        let bytes = RECORD_BYTES.saturating_add(recording.bytes()).saturating_add(leased.message.body.len());
+        let of_writes = key_values.iter().map(|write| write.key.len().saturating_add(write.value.as_ref().map_or(0, Vec::len)));
+        let of_sends = sends.iter().map(|send| send.draft.bytes());
+        let known = [RECORD_BYTES, recording.bytes(), leased.message.body.len()];
+        let bytes = known.into_iter().chain(of_writes).chain(of_sends).fold(0, usize::saturating_add);
         let (calls, cut) = recording.into_calls();
         let Attempt { release, started_at, ended_at, .. } = &settle.attempt;
         let record = Record {
@@ -48,12 +51,12 @@ impl Delivery {
             cut,
         };
         match (recorder, shadow) {
-            (Some(recorder), Some(shadow)) => {
-                shadow.offer(record.clone(), bytes);
+            (Some(recorder), Some((shadow, configs))) => {
+                shadow.offer(record.clone(), configs.clone(), bytes);
                 recorder.offer(record, bytes);
             }
             (Some(recorder), None) => recorder.offer(record, bytes),
-            (None, Some(shadow)) => shadow.offer(record, bytes),
+            (None, Some((shadow, configs))) => shadow.offer(record, configs.clone(), bytes),
             (None, None) => {}
         }
     }

@@ -3,20 +3,29 @@
 //! The way of a message ends before its shadow begins, and never waits for it: what there is no room for is not shown, and counted. Depends
 //! on `ledger` for what is recorded of an attempt; knows nothing of what is made of it.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::Runnable;
 use crate::ledger::{Ended, Record};
+use crate::message::MessageId;
+use crate::message_store::Stage;
 
 /// Attempts that wait to be shown, and bytes of them.
 const SEEN_MAX: usize = 1_024;
 const ROOM_BYTES: usize = 64 * 1024 * 1024;
 /// The unit in which room is counted.
 const ROOM_UNIT: usize = 1_024;
+
+/// The configs of a release's plugins, in the order of its uses.
+pub type Configs = Arc<[Arc<str>]>;
+
+/// Of more than so many messages nobody remembers that something of them was not shown.
+const BROKEN_MAX: usize = 10_000;
 
 /// A release beside the active one.
 #[derive(Debug)]
@@ -25,6 +34,8 @@ pub struct Shadow {
     seen: mpsc::Sender<Seen>,
     room: Arc<Semaphore>,
     missed: AtomicU64,
+    /// Messages that became several, and of which something was not shown; told to whoever waits for the rest of them.
+    broken: Mutex<BTreeSet<MessageId>>,
     /// It is over, however it ended.
     pub over: CancellationToken,
 }
@@ -33,6 +44,8 @@ pub struct Shadow {
 #[derive(Debug)]
 pub struct Seen {
     pub record: Record,
+    /// What the candidate's plugins were configured with when the attempt began.
+    pub configs: Configs,
     room: OwnedSemaphorePermit,
 }
 
@@ -48,7 +61,7 @@ impl Shadow {
     pub fn new(candidate: Arc<Runnable>) -> (Arc<Self>, mpsc::Receiver<Seen>) {
         let (seen, to_see) = mpsc::channel(SEEN_MAX);
         let (room, missed, over) = (Arc::new(Semaphore::new(ROOM_BYTES / ROOM_UNIT)), AtomicU64::new(0), CancellationToken::new());
-        (Arc::new(Self { candidate, seen, room, missed, over }), to_see)
+        (Arc::new(Self { candidate, seen, room, missed, broken: Mutex::default(), over }), to_see)
     }
 
     /// Whether an attempt that ended so is shown: those that another one follows are not.
@@ -56,14 +69,38 @@ impl Shadow {
         !matches!(ended, Ended::Waited { .. } | Ended::Failed { is_dead: false, .. })
     }
 
-    /// Takes a record of about so many `bytes`, if there is room for it. Returns at once.
-    pub fn offer(&self, record: Record, bytes: usize) {
+    /// What the candidate's plugins are configured with now.
+    pub fn configs(&self) -> Configs {
+        self.candidate.uses().map(|used| used.config.now()).collect()
+    }
+
+    /// Takes a record of about so many `bytes`, if there is room for it. `configs` are those from when the attempt began. Returns at once.
+    pub fn offer(&self, record: Record, configs: Configs, bytes: usize) {
         let units = u32::try_from(bytes.div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX);
+        let family = family(&record);
         let taken = self.room.clone().try_acquire_many_owned(units).ok();
-        let shown = taken.and_then(|room| self.seen.try_send(Seen { record, room }).ok());
-        if shown.is_none() {
-            self.miss();
+        let shown = taken.and_then(|room| self.seen.try_send(Seen { record, configs, room }).ok());
+        match (shown, family) {
+            (Some(()), _) => {}
+            (None, None) => self.miss(),
+            // Counted once, by whoever waits for the rest of it.
+            (None, Some(family)) => {
+                let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+                if broken.len() < BROKEN_MAX {
+                    broken.insert(family);
+                }
+            }
         }
+    }
+
+    /// The messages that became several, and of which something was not shown since the last look.
+    pub fn broken(&self) -> BTreeSet<MessageId> {
+        std::mem::take(&mut self.broken.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Attempts that wait to be told.
+    pub fn waiting(&self) -> usize {
+        self.seen.max_capacity().saturating_sub(self.seen.capacity())
     }
 
     /// One more that it was not shown, or of which nothing could be told.
@@ -71,9 +108,22 @@ impl Shadow {
         self.missed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Messages that it was not shown.
+    pub fn miss_more(&self, messages: u64) {
+        self.missed.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// Messages that it was not shown, or not whole.
     pub fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
+    }
+}
+
+/// The message that became several, of which this is one, or which it is.
+pub fn family(record: &Record) -> Option<MessageId> {
+    match (&record.ended, record.stage, record.message.parent) {
+        (Ended::FannedOut { .. }, ..) => Some(record.message.id),
+        (_, Stage::Sink, Some(parent)) => Some(parent),
+        _ => None,
     }
 }
 
@@ -90,18 +140,18 @@ mod tests {
     #[test]
     fn what_there_is_no_room_for_is_counted_and_waited_for_by_nobody() {
         let (shadow, mut to_see) = shadow();
-        (0..SEEN_MAX as u32 + 3).for_each(|number| shadow.offer(record(number, 1), 1));
+        (0..SEEN_MAX as u32 + 3).for_each(|number| shadow.offer(record(number, 1), shadow.configs(), 1));
         assert_eq!(shadow.missed(), 3);
         while to_see.try_recv().is_ok() {}
         // Few that are large take up as much.
-        shadow.offer(record(1, 1), ROOM_BYTES);
-        shadow.offer(record(2, 1), 1);
+        shadow.offer(record(1, 1), shadow.configs(), ROOM_BYTES);
+        shadow.offer(record(2, 1), shadow.configs(), 1);
         assert_eq!(shadow.missed(), 4);
         let large = to_see.try_recv().unwrap();
         assert_eq!(large.bytes(), ROOM_BYTES);
         drop(large);
-        shadow.offer(record(3, 1), 1);
-        shadow.offer(record(4, 1), ROOM_BYTES + 1);
+        shadow.offer(record(3, 1), shadow.configs(), 1);
+        shadow.offer(record(4, 1), shadow.configs(), ROOM_BYTES + 1);
         assert_eq!((shadow.missed(), to_see.try_recv().is_ok()), (5, true));
     }
 

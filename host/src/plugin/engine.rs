@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
-use super::limits::Limits;
+use super::limits::{CALLS_BESIDE, Limits};
 use crate::problem::{Code, Problem};
 
 /// How often running guests are looked at.
@@ -101,7 +101,7 @@ fn config(allocation: Allocation, limits: &Limits) -> Config {
 }
 
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
-    let calls = limits.calls_at_once;
+    let calls = limits.calls_at_once.saturating_add(CALLS_BESIDE);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls)
         .total_core_instances(calls.saturating_mul(limits.core_instances))

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::integration::{CallLimits, Limit};
 
+/// Calls that run beside those of deliveries, whose number is [`Limits::calls_at_once`]: those of releases that run without effect.
+pub const CALLS_BESIDE: u32 = 16;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 

@@ -3,21 +3,23 @@
 //!
 //! A message that became several is told when all of them are settled; [`Families`] keeps them until then, within bounds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::compare::Told;
 use super::report::Report;
 use super::stage::Stage;
 use crate::clock::Timestamp;
-use crate::delivery::Seen;
+use crate::delivery::{Configs, Seen, family};
 use crate::ledger::{Ended, Record};
 use crate::message::MessageId;
-use crate::message_store::Stage as Leg;
 
 /// Messages that wait for what they became, and bytes of all that: of more, the oldest is told as it is.
 const FAMILIES_MAX: usize = 1_000;
 const BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Messages of which it is remembered that nothing more is to be told.
+const DONE_MAX: usize = 1_000;
 /// A part may be settled before its whole is known to have become several; one whose whole is not known by then was replayed by itself.
 pub const ORPHAN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -44,17 +46,28 @@ impl Beside {
 
     /// What can be told now that this was seen; without any, now that so much time has passed.
     pub fn take(&self, seen: Option<Seen>, now: Timestamp) -> Vec<Settled> {
-        let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut families = self.families();
         let mut told = seen.map(|seen| families.take(seen, now)).unwrap_or_default();
         told.extend(families.overdue(now));
         told
     }
 
-    /// Runs the candidate on it, and adds what differs to the report.
-    pub async fn tell(&self, settled: Settled) {
+    /// Gives up messages of which something was not shown. Gives how many that are.
+    pub fn give_up(&self, broken: impl IntoIterator<Item = MessageId>) -> u64 {
+        let mut families = self.families();
+        broken.into_iter().filter(|family| families.give_up(*family)).count() as u64
+    }
+
+    /// Runs the candidate on it, whose plugins are configured with `configs` now, and adds what differs to the report.
+    pub async fn tell(&self, settled: Settled, configs: &Configs) {
         let Settled { root, parts } = settled;
-        let parts: BTreeMap<usize, Record> = parts.into_iter().map(|(place, seen)| (place, seen.record)).collect();
-        let told = self.stage.tell(&root.record, &parts).await;
+        let is_as_then = |seen: &Seen| seen.configs == *configs;
+        let told = if std::iter::once(&root).chain(parts.values()).all(is_as_then) {
+            let parts: BTreeMap<usize, Record> = parts.into_iter().map(|(place, seen)| (place, seen.record)).collect();
+            self.stage.tell(&root.record, &parts).await
+        } else {
+            Told::not_comparable("values of the environment have become others since it began")
+        };
         self.lock().add(root.record.message.id, told);
     }
 
@@ -70,7 +83,11 @@ impl Beside {
 
     /// Messages that wait for what they became.
     pub fn under_way(&self) -> usize {
-        self.families.lock().unwrap_or_else(PoisonError::into_inner).all.len()
+        self.families().all.len()
+    }
+
+    fn families(&self) -> MutexGuard<'_, Families> {
+        self.families.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Report> {
@@ -85,6 +102,8 @@ struct Families {
     bytes: usize,
     /// Counts families, so that the oldest is known.
     begun: u64,
+    /// Those that were told of, or given up, before all of them was there: what comes of them later says nothing more. The oldest first.
+    done: VecDeque<MessageId>,
 }
 
 #[derive(Debug)]
@@ -105,14 +124,16 @@ struct Root {
 impl Families {
     /// What can be told with `seen`.
     fn take(&mut self, seen: Seen, now: Timestamp) -> Vec<Settled> {
-        let Record { message, stage, ended, .. } = &seen.record;
-        let family = match (ended, stage, message.parent) {
-            (Ended::FannedOut { .. }, ..) => message.id,
-            (_, Leg::Sink, Some(parent)) => parent,
-            _ => return vec![Settled::alone(seen)],
-        };
+        let Some(family) = family(&seen.record) else { return vec![Settled::alone(seen)] };
         // Of a replay it becomes others.
-        let mut told = if family == message.id { self.told_before(family) } else { Vec::new() };
+        let is_whole = family == seen.record.message.id;
+        let mut told = if is_whole { self.told_before(family) } else { Vec::new() };
+        if is_whole && seen.record.replay > 0 {
+            self.done.retain(|done| *done != family);
+        }
+        if self.done.contains(&family) {
+            return told;
+        }
         self.bytes = self.bytes.saturating_add(seen.bytes());
         let begun = &mut self.begun;
         let entry = self.all.entry(family).or_insert_with(|| {
@@ -126,8 +147,26 @@ impl Families {
         while self.all.len() > FAMILIES_MAX || self.bytes > BYTES_MAX {
             let Some(oldest) = self.all.iter().min_by_key(|(_, family)| family.number).map(|(id, _)| *id) else { break };
             told.extend(self.remove(oldest));
+            self.is_done(oldest);
         }
         told
+    }
+
+    /// Nothing more is told of it. False if that was so before.
+    fn give_up(&mut self, family: MessageId) -> bool {
+        drop(self.remove(family));
+        let is_new = !self.done.contains(&family);
+        if is_new {
+            self.is_done(family);
+        }
+        is_new
+    }
+
+    fn is_done(&mut self, family: MessageId) {
+        if self.done.len() >= DONE_MAX {
+            self.done.pop_front();
+        }
+        self.done.push_back(family);
     }
 
     /// A family whose root is known, before another root takes its place.
@@ -195,12 +234,13 @@ mod tests {
     use crate::delivery::tests::lab;
     use crate::ledger::tests::record;
     use crate::message::Message;
+    use crate::message_store::Stage as Leg;
 
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
     fn seen(record: Record) -> Seen {
         let (shadow, mut to_see) = Shadow::new(Arc::new(lab::runnable(lab::integration("crm", &[], lab::plugin("sink")))));
-        shadow.offer(record, 1);
+        shadow.offer(record, shadow.configs(), 1);
         to_see.try_recv().unwrap()
     }
 
@@ -249,6 +289,11 @@ mod tests {
         }
         assert_eq!((places(&told), families.all.len()), (vec![vec![0]], FAMILIES_MAX), "the oldest, with what there is of it");
         assert_eq!(told[0].root.record.attempt, 0);
+        // What comes of that one later says nothing more, and neither does what comes of one that is given up.
+        let late = root(0, 2);
+        assert!(families.take(seen(part(&late, 1)), NOW).is_empty() && families.all.len() == FAMILIES_MAX);
+        assert!(families.give_up(root(2, 2).message.id) && !families.give_up(root(2, 2).message.id));
+        assert!(families.take(seen(part(&root(2, 2), 1)), NOW).is_empty() && families.all.len() == FAMILIES_MAX - 1);
         // Replayed, it becomes others, and what was known is told before that.
         let again = Record { replay: 1, ..root(1, 2) };
         assert_eq!(places(&families.take(seen(again), NOW)), [[0]]);

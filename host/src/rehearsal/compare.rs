@@ -10,11 +10,14 @@ use super::outside::{Met, Sent};
 use crate::capability::heard::Asked;
 use crate::difference;
 use crate::integration::ReleaseId;
+use crate::message::Tracked;
 use crate::message_store::KeyValueWrite;
 use crate::plugin::QueueSend;
 
 /// Changes of one message that are told; `compare` stops there.
 const CHANGES_MAX: usize = 1_000;
+/// Requests that are named where they come in another order.
+const ORDER_SHOWN: usize = 10;
 
 /// What became of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -78,6 +81,23 @@ pub struct Told {
 }
 
 impl Told {
+    /// What is made goes elsewhere.
+    pub fn goes_to(&mut self, before: String, after: String) {
+        if before == after {
+            return;
+        }
+        self.changes.push(Change {
+            of: "output".to_owned(),
+            path: "goes to".to_owned(),
+            before: Some(json!(before)),
+            after: Some(json!(after)),
+            part: None,
+        });
+        if self.verdict == Verdict::Same {
+            self.verdict = Verdict::Changed;
+        }
+    }
+
     pub fn not_comparable(why: &'static str) -> Self {
         let (release, changes, unknown) = Default::default();
         Self { verdict: Verdict::NotComparable, release, changes, failed: None, fails: None, unknown, why: Some(why), sink_left_out: false }
@@ -130,6 +150,7 @@ impl Changes {
         self.step_ends(&before.steps, &after.steps);
         self.key_values(&before.key_values, &after.key_values);
         self.sends(&before.sends, &after.sends);
+        self.note("output", "tracked", Some(tracked(&before.tracked)), Some(tracked(&after.tracked)));
     }
 
     fn note(&mut self, of: &str, path: &str, before: Option<Value>, after: Option<Value>) {
@@ -187,7 +208,7 @@ impl Changes {
                 }
             }
             None => {
-                let (was, is) = (shown(before), shown(after));
+                let (was, is) = told_apart(shown(before), shown(after));
                 self.note(of, "body", Some(was), Some(is));
             }
         }
@@ -210,9 +231,38 @@ impl Changes {
                 Met::Unknown => {}
             }
         }
+        self.order(recorded, asking);
         for (asked, _) in recorded.iter().zip(left).filter(|(_, left)| *left && !ends_otherwise) {
             self.note(&named(&asked.alias, &asked.method, &asked.path), "", Some(json!("sent")), Some(json!("not sent")));
         }
+    }
+
+    /// Requests that were made one after the other, in another order. Those of one `send-all` have none.
+    fn order(&mut self, recorded: &[Asked], asking: &Asking) {
+        let mut groups = Vec::with_capacity(recorded.len());
+        for asked in recorded {
+            let group = groups.last().map_or(0, |(group, together)| group + usize::from(*together != asked.together));
+            groups.push((group, asked.together));
+        }
+        let met = asking.noted.requests.iter().filter_map(|(_, met)| if let Met::Recorded(index) = met { Some(*index) } else { None });
+        let order: Vec<usize> = met.collect();
+        let rises = order.is_sorted_by_key(|index| groups.get(*index).map(|(group, _)| *group));
+        if rises {
+            return;
+        }
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        let told = |order: &[usize]| {
+            let names = order.iter().filter_map(|index| recorded.get(*index)).take(ORDER_SHOWN);
+            json!(
+                names
+                    .map(|asked| format!("{} {}", asked.method, asked.path.split('?').next().unwrap_or_default()))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )
+        };
+        let (was, is) = told_apart(told(&sorted), told(&order));
+        self.note("requests", "order", Some(was), Some(is));
     }
 
     fn request(&mut self, of: &str, before: &Asked, after: &Sent) {
@@ -258,22 +308,36 @@ impl Changes {
         self.text("failure", "place", Some(&before.place), Some(&after.place));
         self.text("failure", "code", Some(&before.code), Some(&after.code));
         self.text("failure", "detail", Some(&before.detail), Some(&after.detail));
+        // Of what the ledger has no call of, nobody knows the kind.
+        if !before.kind.is_empty() && !after.kind.is_empty() {
+            self.text("failure", "kind", Some(before.kind), Some(after.kind));
+        }
+        let retry_after = |failure: &Failure| failure.retry_after.map(milliseconds);
+        self.note("failure", "retry-after-ms", retry_after(before), retry_after(after));
     }
 
     /// Whether a value lives for ever is compared, for how long is not: that is counted from the time of the call.
-    fn key_values(&mut self, before: &[KeyValueWrite], after: &[KeyValueWrite]) {
-        let all = |writes: &[KeyValueWrite]| -> BTreeMap<String, (Value, bool)> {
-            let value = |write: &KeyValueWrite| write.value.as_ref().map_or(json!("deleted"), |value| shown(value));
-            writes.iter().map(|write| (write.key.clone(), (value(write), write.expires_at.is_some()))).collect()
+    fn key_values<'a>(&mut self, before: &'a [KeyValueWrite], after: &'a [KeyValueWrite]) {
+        let all = |writes: &'a [KeyValueWrite]| -> BTreeMap<&'a str, &'a KeyValueWrite> {
+            writes.iter().map(|write| (write.key.as_str(), write)).collect()
         };
         let (before, after) = (all(before), all(after));
-        let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let keys: std::collections::BTreeSet<&&str> = before.keys().chain(after.keys()).collect();
         for key in keys {
-            let (was, is) = (before.get(key), after.get(key));
-            self.note("key-value", key, was.map(|(value, _)| value.clone()), is.map(|(value, _)| value.clone()));
-            if let (Some((_, was)), Some((_, is))) = (was, is) {
-                let word = |expires: bool| Some(json!(if expires { "expires" } else { "stays" }));
-                self.note("key-value", &format!("{key}: ttl"), word(*was), word(*is));
+            let (was, is) = (before.get(*key), after.get(*key));
+            if was.map(|write| &write.value) != is.map(|write| &write.value) {
+                let value = |write: &&KeyValueWrite| write.value.as_ref().map_or(json!("deleted"), |value| shown(value));
+                match (was.map(value), is.map(value)) {
+                    (Some(was), Some(is)) => {
+                        let (was, is) = told_apart(was, is);
+                        self.note("key-value", key, Some(was), Some(is));
+                    }
+                    (was, is) => self.note("key-value", key, was, is),
+                }
+            }
+            if let (Some(was), Some(is)) = (was, is) {
+                let word = |write: &KeyValueWrite| Some(json!(if write.expires_at.is_some() { "expires" } else { "stays" }));
+                self.note("key-value", &format!("{key}: ttl"), word(was), word(is));
             }
         }
     }
@@ -286,8 +350,9 @@ impl Changes {
             self.headers(&of, &was.draft.headers.0, &is.draft.headers.0);
             self.body(&of, &was.draft.body, &is.draft.body);
             self.text(&of, "dedup-token", was.dedup_token.as_deref(), is.dedup_token.as_deref());
-            let delay = |send: &QueueSend| send.delay.map(|delay| json!(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)));
+            let delay = |send: &QueueSend| send.delay.map(milliseconds);
             self.note(&of, "delay-ms", delay(was), delay(is));
+            self.note(&of, "tracked", Some(tracked(&was.draft.tracked)), Some(tracked(&is.draft.tracked)));
         }
         for send in before.iter().skip(after.len()) {
             self.note(&format!("channel {}", send.channel), "", Some(json!("sent")), Some(json!("not sent")));
@@ -302,6 +367,20 @@ impl Changes {
 fn named(alias: &str, method: &str, path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
     format!("request {alias} {method} {path}")
+}
+
+fn milliseconds(duration: std::time::Duration) -> Value {
+    json!(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn tracked(tracked: &[Tracked]) -> Value {
+    json!(tracked.iter().map(|tracked| format!("{}={}", tracked.name, tracked.value)).collect::<Vec<_>>().join(", "))
+}
+
+/// Two things that are not the same and may be shown in the same words.
+fn told_apart(before: Value, after: Value) -> (Value, Value) {
+    let after = if before == after { json!(format!("{} (another)", after.as_str().unwrap_or_default())) } else { after };
+    (before, after)
 }
 
 fn messages(count: usize) -> String {

@@ -9,7 +9,7 @@ use super::outside::{Met, Noted, Outside};
 use crate::capability::heard::Heard;
 use crate::delivery::{Taken, UNKNOWN_CONTENT_TYPE};
 use crate::ledger::{Ended, Record, RecordedCall};
-use crate::message::{Headers, Message};
+use crate::message::{self, Headers, Message, Tracked};
 use crate::message_store::{KeyValueWrite, Stage};
 use crate::plugin::{CallFailure, Draft, Export, Output, QueueSend};
 
@@ -25,6 +25,8 @@ pub struct Gone {
     pub sinks: BTreeMap<usize, Sunk>,
     pub key_values: Vec<KeyValueWrite>,
     pub sends: Vec<QueueSend>,
+    /// What the message is found by.
+    pub tracked: Vec<Tracked>,
 }
 
 /// How the steps ended.
@@ -54,13 +56,17 @@ pub enum SinkEnd {
 }
 
 /// Why it went no further.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Failure {
     /// `step 1`, `sink`.
     pub place: String,
     pub code: String,
     /// Empty where it would not be the same the next time.
     pub detail: String,
+    /// A word: whether it may pass. Empty where nobody knows.
+    pub kind: &'static str,
+    /// Not to be tried again before.
+    pub retry_after: Option<std::time::Duration>,
 }
 
 /// What was asked of the outside: what was recorded of it, and what of that the candidate asked.
@@ -104,7 +110,8 @@ impl Failure {
             CallFailure::Transient { code, detail, .. } | CallFailure::Permanent { code, detail } => (code.as_str(), detail.as_str()),
             CallFailure::Fault { class, .. } => (class.as_str(), ""),
         };
-        Self { place: place.to_owned(), code: code.to_owned(), detail: detail.to_owned() }
+        let retry_after = if let CallFailure::Transient { retry_after, .. } = failure { *retry_after } else { None };
+        Self { place: place.to_owned(), code: code.to_owned(), detail: detail.to_owned(), kind: failure.class_word(), retry_after }
     }
 }
 
@@ -178,9 +185,11 @@ impl Gone {
 
     fn take_steps(&mut self, root: &Record) {
         let steps: Vec<&RecordedCall> = step_calls(root).collect();
+        let drafts = steps.iter().filter_map(|call| if let Some(Ok(Output::Drafts(drafts))) = &call.result { Some(drafts) } else { None });
+        message::track(&mut self.tracked, drafts.flatten().flat_map(|draft| draft.tracked.iter().cloned()));
         let failed = steps.iter().find_map(|call| match &call.result {
             Some(Err(failure)) => Some(Failure::new(&call.place, failure)),
-            None => Some(Failure { place: call.place.clone(), code: "cut-off".to_owned(), detail: String::new() }),
+            None => Some(Failure { place: call.place.clone(), code: "cut-off".to_owned(), ..Failure::default() }),
             Some(Ok(_)) => None,
         });
         let reached_sink = root.calls.iter().any(|call| call.export != Export::Transform);
@@ -188,7 +197,7 @@ impl Gone {
             (_, Some(failure)) => Steps::Failed(failure),
             (Ended::Failed { code, .. }, None) if !reached_sink => {
                 let place = steps.last().map_or_else(|| "sink".to_owned(), |call| call.place.clone());
-                Steps::Failed(Failure { place, code: code.clone(), detail: String::new() })
+                Steps::Failed(Failure { place, code: code.clone(), ..Failure::default() })
             }
             (Ended::Skipped { code, detail }, None) if !reached_sink => Steps::Skipped { code: code.clone(), detail: detail.clone() },
             _ => Steps::Done,
@@ -204,9 +213,14 @@ pub fn step_calls(record: &Record) -> impl Iterator<Item = &RecordedCall> {
     record.calls.iter().filter(|call| call.export == Export::Transform)
 }
 
-/// What the calls of its sink heard.
+/// The calls of its sink.
+pub fn sink_calls(record: &Record) -> impl Iterator<Item = &RecordedCall> {
+    record.calls.iter().filter(|call| call.export != Export::Transform)
+}
+
+/// What those heard.
 pub fn sink_heard(record: &Record) -> impl Iterator<Item = &Heard> {
-    record.calls.iter().filter(|call| call.export != Export::Transform).map(|call| &call.heard)
+    sink_calls(record).map(|call| &call.heard)
 }
 
 /// What the last step made; without any, the message as it came.
@@ -231,7 +245,7 @@ fn sunk(record: &Record) -> Option<Sunk> {
         }
         Some(Ok(Output::Skip { code, detail })) => SinkEnd::Skipped { code: code.clone(), detail: detail.clone() },
         Some(Err(failure)) => SinkEnd::Failed(Failure::new(&call.place, failure)),
-        Some(Ok(_)) | None => SinkEnd::Failed(Failure { place: call.place.clone(), code: "cut-off".to_owned(), detail: String::new() }),
+        Some(Ok(_)) | None => SinkEnd::Failed(Failure { place: call.place.clone(), code: "cut-off".to_owned(), ..Failure::default() }),
     };
     Some(Sunk { end, asked: Asking::default() })
 }

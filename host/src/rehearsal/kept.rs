@@ -3,12 +3,13 @@
 //!
 //! Values of messages are in them, so they are their owner's alone, and go when the ledger's records would.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::report::{Report, Standing};
@@ -21,6 +22,10 @@ const SUFFIX: &str = ".json";
 const DIGITS: usize = 16;
 /// Reports that are kept of an integration, the latest.
 const REPORTS_MAX: usize = 50;
+/// What was being written for longer belongs to somebody who has ended.
+const HALF_WRITTEN_MAX: Duration = Duration::from_secs(60 * 60);
+/// For `open(2)`: no link is followed, and nobody is waited for.
+const NO_WAITING: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
 /// Of the first line, and of a whole file.
 const HEAD_BYTES_MAX: u64 = 64 * 1024;
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -66,7 +71,8 @@ pub fn keep(data: &Path, report: &Report, now: Timestamp) -> std::io::Result<Str
 pub fn list(data: &Path, integration: &str) -> Vec<Kept> {
     let folder = folder(data, integration);
     let ids = ids(&folder).unwrap_or_default();
-    ids.iter().rev().filter_map(|id| head(&mut open(&folder, id)?)).collect()
+    let kept = |id: &String| Some(Kept { id: id.clone(), ..head(&mut open(&folder, id)?)? });
+    ids.iter().rev().filter_map(kept).collect()
 }
 
 /// One of them.
@@ -87,14 +93,26 @@ pub fn forget(data: &Path, keep: Duration, now: Timestamp) -> std::io::Result<()
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    for folder in folders {
-        let folder = folder?.path();
-        let is_old = |id: &&String| made_at(id).is_some_and(|made_at| made_at < now.minus(keep));
-        for id in ids(&folder)?.iter().filter(is_old) {
-            std::fs::remove_file(path(&folder, id))?;
+    let mut first = Ok(());
+    // What cannot be removed keeps nothing else from being so.
+    for folder in folders.flatten().map(|entry| entry.path()).filter(|folder| folder.is_dir()) {
+        if let Err(error) = forget_in(&folder, keep, now) {
+            first = first.and(Err(error));
         }
     }
-    Ok(())
+    first
+}
+
+fn forget_in(folder: &Path, keep: Duration, now: Timestamp) -> std::io::Result<()> {
+    partial::clear_older(folder, HALF_WRITTEN_MAX);
+    let is_old = |id: &&String| made_at(id).is_some_and(|made_at| made_at < now.minus(keep));
+    let mut first = Ok(());
+    for id in ids(folder)?.iter().filter(is_old) {
+        if let Err(error) = std::fs::remove_file(path(folder, id)) {
+            first = first.and(Err(error));
+        }
+    }
+    first
 }
 
 fn folder(data: &Path, integration: &str) -> PathBuf {
@@ -114,7 +132,11 @@ fn ids(folder: &Path) -> std::io::Result<Vec<String>> {
     };
     let mut ids = Vec::new();
     for entry in entries {
-        let name = entry?.file_name();
+        let entry = entry?;
+        if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let name = entry.file_name();
         let id = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)).filter(|id| made_at(id).is_some());
         ids.extend(id.map(str::to_owned));
     }
@@ -128,7 +150,9 @@ fn made_at(id: &str) -> Option<Timestamp> {
 }
 
 fn open(folder: &Path, id: &str) -> Option<BufReader<File>> {
-    File::open(path(folder, id)).ok().map(BufReader::new)
+    // Nothing but a file: whatever else somebody put there might never end.
+    let file = OpenOptions::new().read(true).custom_flags(NO_WAITING).open(path(folder, id)).ok()?;
+    file.metadata().is_ok_and(|metadata| metadata.is_file()).then(|| BufReader::new(file))
 }
 
 fn head(reader: &mut BufReader<File>) -> Option<Kept> {
@@ -170,6 +194,8 @@ mod tests {
             assert!(read(data.path(), "orders", id).is_none(), "{id}");
         }
         std::fs::write(data.path().join("rehearsals/orders/0000000000000054.json"), "half").unwrap();
+        std::fs::write(data.path().join("rehearsals/NOTES.txt"), "").unwrap();
+        std::fs::create_dir(data.path().join("rehearsals/orders/0000000000000001.json")).unwrap();
         assert_eq!(list(data.path(), "orders").len(), REPORTS_MAX - 1, "what cannot be read is passed over");
         forget(data.path(), Duration::from_millis(10), Timestamp(60)).unwrap();
         assert_eq!(list(data.path(), "orders").last().unwrap().made_at(), Timestamp(50));

@@ -172,13 +172,14 @@ impl Report {
                 for Unknown { what, body } in told.unknown {
                     let after = body.map(|body| cut(serde_json::from_slice(&body).unwrap_or_else(|_| shown(&body))));
                     let sample = Sample { before: failed.clone(), after, ..Sample::of(message) };
-                    self.more += put(&mut self.diverged, message, (one_path(&what), String::new(), sample));
+                    self.more += put(&mut self.diverged, message, (one_path(&shortened(what)), String::new(), sample));
                 }
             }
             Verdict::Same | Verdict::Changed => {}
         }
         for change in told.changes {
             let Change { of, path, before, after, part } = change;
+            let (of, path) = (shortened(of), shortened(path));
             let general = (one_path(&of), generalised(&path));
             let sample = Sample { message, part, path, before: before.map(cut), after: after.map(cut) };
             self.more += put(&mut self.changes, message, (general.0, general.1, sample));
@@ -250,6 +251,14 @@ fn one_path(of: &str) -> String {
     };
     let parts: Vec<&str> = path.split('/').map(|part| if is_id(part) { "*" } else { part }).collect();
     format!("{request} {}", parts.join("/"))
+}
+
+/// A name or a path whose end is left out where it is long.
+fn shortened(text: String) -> String {
+    if text.len() <= VALUE_BYTES_MAX {
+        return text;
+    }
+    format!("{}… ({} bytes)", &text[..text.floor_char_boundary(VALUE_BYTES_MAX)], text.len())
 }
 
 fn cut(value: Value) -> Value {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::compare::{Told, compare};
-use super::gone::{Asking, Content, Failure, Gone, SinkEnd, Steps, Sunk, sink_heard, step_calls};
+use super::gone::{Asking, Content, Failure, Gone, SinkEnd, Steps, Sunk, sink_calls, sink_heard, step_calls};
 use super::outside::{Outside, Rules};
 use crate::alias::secret::Secret;
 use crate::capability::heard::Heard;
 use crate::capability::queue::Channels;
 use crate::clock::ManualClock;
 use crate::delivery::{Gathered, Made, Runnable, Stopped, Way, children};
+use crate::integration::Sink;
 use crate::ledger::{Cut, Ended, Record};
 use crate::message::Message;
 use crate::message_store::{DeliveryId, Leased, Stage as Leg};
@@ -29,6 +30,8 @@ pub struct Stage {
     pub channels: Channels,
     /// The host's, from which the random bytes of its calls follow.
     pub host_key: Secret,
+    /// The channel that the active release writes to, where that is known.
+    pub channel_before: Option<String>,
     /// Of the environment that the candidate is for.
     pub rules: Rules,
     pub metrics: Arc<Metrics>,
@@ -60,7 +63,20 @@ impl Stage {
         let after = self.go(root, parts, sink_alone).await;
         let mut told = compare(&before, &after, root.release.clone());
         told.sink_left_out = self.runnable.sink.is_some() && !sink_alone;
+        if !after.made.is_empty() {
+            self.where_it_goes(&mut told, root, parts);
+        }
         told
+    }
+
+    /// What the steps make goes to a channel now: that is another end where it went to a plugin, or to another channel.
+    fn where_it_goes(&self, told: &mut Told, root: &Record, parts: &BTreeMap<usize, Record>) {
+        let Sink::Channel(channel) = &self.runnable.integration.sink else { return };
+        let went_to_plugin = std::iter::once(root).chain(parts.values()).any(|record| sink_calls(record).next().is_some());
+        let before = if went_to_plugin { Some("the plugin of the sink".to_owned()) } else { self.channel_before.as_deref().map(in_words) };
+        if let Some(before) = before {
+            told.goes_to(before, in_words(channel));
+        }
     }
 
     /// The candidate's way.
@@ -104,6 +120,7 @@ impl Stage {
                 }
             }
         }
+        gone.tracked = std::mem::take(&mut gathered.tracked);
         gone.key_values.splice(0..0, std::mem::take(&mut gathered.effects.key_values));
         gone.sends.splice(0..0, std::mem::take(&mut gathered.effects.sends));
         gone
@@ -177,6 +194,10 @@ fn unfit(record: &Record) -> Option<&'static str> {
     }
 }
 
+fn in_words(channel: &str) -> String {
+    format!("channel {channel}")
+}
+
 fn has_batch(root: &Record, parts: &BTreeMap<usize, Record>) -> bool {
     std::iter::once(root).chain(parts.values()).flat_map(|record| &record.calls).any(|call| call.messages > 1)
 }
@@ -204,6 +225,6 @@ fn failure(gathered: &Gathered, stopped: &Stopped) -> Failure {
     let place = gathered.trace.calls.last().map_or("", |call| call.place.as_str());
     match stopped {
         Stopped::Failed { failure, .. } => Failure::new(place, failure),
-        Stopped::Interrupted => Failure { place: place.to_owned(), code: stopped.why().0, detail: String::new() },
+        Stopped::Interrupted => Failure { place: place.to_owned(), code: stopped.why().0, ..Failure::default() },
     }
 }

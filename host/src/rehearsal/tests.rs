@@ -137,7 +137,7 @@ fn content(body: &str) -> Content {
 }
 
 fn failure(code: &str) -> Failure {
-    Failure { place: "sink".into(), code: code.into(), detail: String::new() }
+    Failure { place: "sink".into(), code: code.into(), ..Failure::default() }
 }
 
 /// A message that was made into `body`, and the sink's word on it.

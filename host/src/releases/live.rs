@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use tokio::sync::{MutexGuard, Notify};
+use tokio::sync::{MutexGuard, Notify, Semaphore};
 
 use super::Active;
 use super::consider::{Considered, Switch, Wanted};
@@ -25,6 +25,7 @@ use crate::integration::PinnedPlugin;
 use crate::integration::{Order, Release};
 use crate::message_store::StoreError;
 use crate::message_store::sqlite::{Activation, By, How, SqliteStore};
+use crate::plugin::limits::CALLS_BESIDE;
 use crate::problem::{Code, Problem, Problems};
 use crate::source::Sources;
 use crate::telemetry::events::{Event, Events, Kind, Level};
@@ -60,6 +61,8 @@ pub struct LiveReleases {
     changing: tokio::sync::Mutex<()>,
     outgoing: Mutex<Outgoing>,
     shadowed: Mutex<BTreeMap<String, Shadowed>>,
+    /// For the calls of shadows, which are beside those of deliveries.
+    places_beside: Arc<Semaphore>,
     /// What components say of themselves, by digest: each is read once.
     pub(super) facts: Mutex<FactsByDigest>,
 }
@@ -136,7 +139,8 @@ impl Drop for Changing<'_> {
 impl LiveReleases {
     pub fn new(parts: Parts) -> Self {
         let (runs, changing, outgoing, shadowed, facts) = Default::default();
-        Self { parts, runs, changing, outgoing, shadowed, facts }
+        let places_beside = Arc::new(Semaphore::new(CALLS_BESIDE as usize));
+        Self { parts, runs, changing, outgoing, shadowed, places_beside, facts }
     }
 
     /// Before this, nothing is switched.
@@ -184,6 +188,10 @@ impl LiveReleases {
 
     pub(super) fn environment_name(&self) -> &str {
         &self.parts.environment
+    }
+
+    pub(super) fn places_beside(&self) -> Arc<Semaphore> {
+        self.places_beside.clone()
     }
 
     /// The shadow of what is active of `integration`.

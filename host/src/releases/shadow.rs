@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Receiver;
 
 use super::live::LiveReleases;
 use crate::clock::{Clock, Timestamp};
 use crate::delivery::{Runnable, Seen, Shadow};
+use crate::integration::Sink;
 use crate::rehearsal::{Beside, Candidate, ORPHAN_WITHIN, Report, Rules, Stage};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
@@ -25,6 +27,9 @@ impl LiveReleases {
     /// `candidate`, on a stage of its own, counted since then: its log lines and figures are nobody's.
     pub(super) fn shadow(&self, candidate: Arc<Runnable>, counted_since: Timestamp) -> (Shadowed, Receiver<Seen>) {
         let (shadow, to_see) = Shadow::new(candidate.clone());
+        let active = self.catalog().get(&candidate.integration.name);
+        let channel_before =
+            active.and_then(|active| if let Sink::Channel(channel) = &active.integration.sink { Some(channel.clone()) } else { None });
         let report = Report::of(Candidate {
             integration: candidate.integration.name.clone(),
             release: candidate.release.clone(),
@@ -39,9 +44,10 @@ impl LiveReleases {
             plugins: self.loader().plugins.clone(),
             channels: self.channels().clone(),
             host_key: self.host_key().clone(),
+            channel_before,
             rules: Rules::Live(self.aliases().clone()),
             metrics: Arc::new(Metrics::new()),
-            events: Events::new(self.shared_clock()),
+            events: Events::unheard(self.shared_clock()),
         };
         let beside = Arc::new(Beside::new(stage, report));
         (Shadowed { shadow, beside, counted_since }, to_see)
@@ -49,7 +55,7 @@ impl LiveReleases {
 }
 
 /// Tells what is to be told, one message after the other, until it is over: a shadow takes one core at most.
-pub(super) async fn follow(shadowed: Shadowed, mut to_see: Receiver<Seen>, clock: Arc<dyn Clock>) {
+pub(super) async fn follow(shadowed: Shadowed, mut to_see: Receiver<Seen>, clock: Arc<dyn Clock>, places: Arc<Semaphore>) {
     let Shadowed { shadow, beside, .. } = shadowed;
     loop {
         let seen = tokio::select! {
@@ -58,10 +64,16 @@ pub(super) async fn follow(shadowed: Shadowed, mut to_see: Receiver<Seen>, clock
             seen = to_see.recv() => seen,
             () = clock.sleep(ORPHAN_WITHIN) => None,
         };
+        shadow.miss_more(beside.give_up(shadow.broken()));
         for settled in beside.take(seen, clock.now()) {
-            let beside = beside.clone();
+            // Calls of shadows are beside the permits of deliveries, and the engine has room for so many.
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let (beside, configs) = (beside.clone(), shadow.configs());
             // A fault of the host's own costs the message its place in the report.
-            let told = tokio::spawn(async move { beside.tell(settled).await });
+            let told = tokio::spawn(async move {
+                beside.tell(settled, &configs).await;
+                drop(place);
+            });
             if told.await.is_err() {
                 shadow.miss();
             }

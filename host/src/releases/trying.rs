@@ -178,7 +178,7 @@ impl LiveReleases {
                 let (shadowed, to_see) = self.shadow(candidate, at);
                 self.keep_shadowed(name, shadowed.clone());
                 self.catalog().try_beside(name, Beside::Shadow(shadowed.shadow.clone()));
-                tokio::spawn(follow(shadowed, to_see, self.shared_clock()));
+                tokio::spawn(follow(shadowed, to_see, self.shared_clock(), self.places_beside()));
             }
         }
     }

@@ -69,21 +69,38 @@ pub struct Events {
     listened_until: [AtomicI64; Detail::ALL.len()],
     closed: CancellationToken,
     clock: Arc<dyn Clock>,
+    /// Whether what plugins say reaches anybody at all, the log included.
+    is_heard: bool,
 }
 
 impl Events {
     /// A hub to which nothing has been told.
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self::that(true, clock))
+    }
+
+    /// One for plugins that run without effect: what they say is in no log either.
+    pub fn unheard(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self::that(false, clock))
+    }
+
+    /// Whether what plugins say reaches anybody.
+    pub fn is_heard(&self) -> bool {
+        self.is_heard
+    }
+
+    fn that(is_heard: bool, clock: Arc<dyn Clock>) -> Self {
         let started_at_ms = u64::try_from(clock.now().0).unwrap_or(0);
         let first_id = started_at_ms.saturating_mul(IDS_PER_MS).max(1);
-        Arc::new(Self {
+        Self {
             ring: Mutex::new(Ring::new(first_id)),
             first_id,
             news: Notify::new(),
             listened_until: Default::default(),
             closed: CancellationToken::new(),
             clock,
-        })
+            is_heard,
+        }
     }
 
     /// Tells something that is worth knowing later, too.
