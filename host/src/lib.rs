@@ -35,3 +35,4 @@ pub mod releases;
 mod simulation;
 pub mod source;
 pub mod telemetry;
+pub mod virtual_time;

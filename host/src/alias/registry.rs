@@ -207,7 +207,6 @@ impl Aliases {
     }
 
     /// [`Aliases::new`], keeping tokens nowhere but in memory.
-    #[cfg(test)]
     pub fn in_memory(
         environment: &Environment,
         secrets: Arc<dyn SecretSource>,
@@ -215,7 +214,8 @@ impl Aliases {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
-        Self::new(environment, AliasesParts { secrets, vault: super::vault::tests::vault(), upstream, clock, random })
+        let vault = Arc::new(Vault::in_memory());
+        Self::new(environment, AliasesParts { secrets, vault, upstream, clock, random })
     }
 
     /// From now on the aliases are those of `environment`. What is under way ends where it began. An alias that leads where it led

@@ -3,7 +3,6 @@
 //!
 //! Depends on every room, as `app` does. `scenarios` is the list of what may happen, `script` its words, `run` the way of one simulation.
 
-mod clock;
 mod flows;
 mod history;
 mod ledger;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::clock::{Idle, VirtualClock};
 use super::flows::{Plugins, environment, integrations, runnable};
 use super::history::History;
 use super::ledger::Watched;
@@ -31,6 +30,7 @@ use crate::random::SeededRandom;
 use crate::random::dice::Dice;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::Events;
+use crate::virtual_time::{Idle, VirtualClock};
 
 /// What a simulation was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl Simulation {
     /// One life of the host: until `crash`, or until there is nothing left to do.
     fn live(&self, crash: Option<Timestamp>) -> Result<(), String> {
         let idle = Idle::default();
-        let runtime = idle.runtime();
+        let runtime = idle.runtime().unwrap();
         let end = START.plus(self.script.within);
         runtime.block_on(async {
             let host = self.start();

@@ -17,7 +17,7 @@ use seal::{SealKey, Unopened};
 use super::secret::{Secret, SecretPlace, SecretRef, SecretSource, missing};
 use crate::clock::Timestamp;
 use crate::problem::{Code, Problem};
-use crate::random::Random;
+use crate::random::{Random, SeededRandom};
 
 /// The longest secret that is taken.
 pub const SECRET_BYTES_MAX: usize = 64 * 1024;
@@ -65,6 +65,21 @@ pub trait SealedRows: Send + Sync + std::fmt::Debug + 'static {
     async fn remove(&self, kind: SealedKind, name: &str) -> Result<(), Problem>;
 }
 
+/// Rows that are forgotten.
+#[derive(Debug)]
+struct NoRows;
+
+#[async_trait]
+impl SealedRows for NoRows {
+    async fn put(&self, _row: SealedRow) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    async fn remove(&self, _kind: SealedKind, _name: &str) -> Result<(), Problem> {
+        Ok(())
+    }
+}
+
 /// A secret that was set, without its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetSecret {
@@ -108,6 +123,21 @@ impl Vault {
         }
         *lock(&vault.key) = Some(Arc::new(key));
         Ok(vault)
+    }
+
+    /// A store that keeps nothing, for a host that lives in memory alone.
+    pub fn in_memory() -> Self {
+        let key = SealKey::new(zeroize::Zeroizing::new([7; seal::KEY_BYTES]));
+        Self {
+            place: KeyPlace::Nowhere,
+            rows: Arc::new(NoRows),
+            // Nobody ever sees what is sealed.
+            random: Arc::new(SeededRandom::new(7)),
+            key: Mutex::new(Some(Arc::new(key))),
+            changing: tokio::sync::Mutex::default(),
+            secrets: RwLock::default(),
+            tokens: Mutex::default(),
+        }
     }
 
     /// Finds the key, or makes it, so that nothing that can be found out now is found out at the first token.

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 pub use state::{DeadLetter, Ended};
 
 use super::{
-    Accept, Accepted, Advance, Advanced, ClosedLetter, DeliveryId, Discard, KeyValueRead, Lease, Leased, MessageStore, Replay, Replayed,
-    Settle, SourceState, StoreError, Wake,
+    Accept, Accepted, Advance, Advanced, ClosedLetter, DeliveryId, Discard, KeyValueRead, KeyValueWrite, Lease, Leased, MessageStore,
+    Replay, Replayed, Settle, SourceState, StoreError, Wake,
 };
 use crate::clock::Timestamp;
 use crate::message::{Message, MessageId, Tracked};
@@ -42,6 +42,14 @@ impl MemoryStore {
     /// From now on `wake` is told which integrations may have something due.
     pub fn wake_through(&self, wake: Arc<dyn Wake>) {
         *self.wake.lock().unwrap_or_else(PoisonError::into_inner) = Some(wake);
+    }
+
+    /// Key-value data of `integration` that is there from the beginning.
+    pub fn begin_with(&self, integration: &str, data: Vec<(String, Vec<u8>)>) {
+        let mut memory = self.lock();
+        for (key, value) in data {
+            memory.write(KeyValueWrite { integration: integration.to_owned(), key, value: Some(value), expires_at: None });
+        }
     }
 
     /// What a host that died and came back finds: nothing is leased, starts that did not settle are counted.

@@ -480,7 +480,7 @@ impl Memory {
         Ok(letter.place.clone())
     }
 
-    fn write(&mut self, write: KeyValueWrite) {
+    pub(super) fn write(&mut self, write: KeyValueWrite) {
         let used = self.key_values_used.entry(write.integration.clone()).or_default();
         let bytes = |value: &[u8]| u64::try_from(write.key.len() + value.len()).unwrap_or(u64::MAX);
         let place = (write.integration, write.key.clone());

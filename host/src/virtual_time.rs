@@ -1,4 +1,6 @@
 //! Virtual time: [`VirtualClock`] goes from one deadline to the next, and [`Idle`] says when there is nothing left to do before it.
+//!
+//! What simulations and scenarios run in. Depends on `clock`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -96,14 +98,17 @@ pub struct Idle(Arc<Mutex<Option<Waker>>>);
 
 impl Idle {
     /// A runtime of one thread: everything in it happens in an order that follows from what is done.
-    pub fn runtime(&self) -> tokio::runtime::Runtime {
+    ///
+    /// # Errors
+    /// What the machine says.
+    pub fn runtime(&self) -> std::io::Result<tokio::runtime::Runtime> {
         let idle = self.clone();
         // The thread parks when no task can go on.
         let wake = move || {
             let waiting = idle.0.lock().unwrap_or_else(PoisonError::into_inner).take();
             waiting.into_iter().for_each(Waker::wake);
         };
-        tokio::runtime::Builder::new_current_thread().on_thread_park(wake).build().unwrap()
+        tokio::runtime::Builder::new_current_thread().on_thread_park(wake).build()
     }
 
     /// Ends when no other task of the runtime can go on.
