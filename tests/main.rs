@@ -27,6 +27,7 @@ mod kill;
 mod ledger;
 mod rehearsal;
 mod retire;
+mod scenarios;
 mod shadow;
 mod sources;
 mod support;

@@ -13,6 +13,7 @@ mod releases;
 mod retiring;
 pub mod running;
 pub mod secrets;
+pub mod testing;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -31,6 +31,7 @@ pub mod problem;
 pub mod random;
 pub mod rehearsal;
 pub mod releases;
+pub mod scenario;
 #[cfg(test)]
 mod simulation;
 pub mod source;

@@ -1,4 +1,4 @@
-//! The console blocks of the documents, run as they stand: in order, in a copy of the page's example (else the tour's), beside a running host.
+//! The console blocks of the documents, run as they stand: in order, in a copy of the page's example (else the tour's), beside a running host where the page starts one.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -24,7 +24,7 @@ impl Copy {
         let copy = Self { folder, example: own.unwrap_or("shop-to-crm"), exports: exports(page) };
         let example = root().join("examples").join(copy.example);
         std::fs::create_dir(copy.folder.path().join("examples")).unwrap();
-        let tracked = ["lockgate.toml", "lockgate.lock", "integrations", "environments", "orders"];
+        let tracked = ["lockgate.toml", "lockgate.lock", "integrations", "environments", "orders", "tests"];
         std::fs::create_dir(copy.workspace()).unwrap();
         for name in tracked {
             let done = Command::new("cp").arg("-R").arg(example.join(name)).arg(copy.workspace()).status().unwrap();
@@ -110,7 +110,8 @@ fn every_console_in_the_documents_does_what_it_shows() {
         }
         let copy = Copy::new(&page);
         let start = lines_of(&blocks, "sh").into_iter().find(|line| line.starts_with("lockgate run "));
-        let host = copy.run(&start.unwrap_or_else(|| panic!("{} shows no `lockgate run`", page.path.display())));
+        // Tests need none.
+        let host = start.map(|line| copy.run(&line));
         for (command, status) in expected {
             let output = copy.shell(command).output().unwrap();
             let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

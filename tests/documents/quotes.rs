@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use lockgate::config::{EnvironmentFile, HostConfig, IntegrationFile};
 use lockgate::demo::crm::Scripted;
 use lockgate::plugin::manifest::Manifest;
+use lockgate::scenario::file::ScenarioFile;
 
 use super::pages::{self, MarkdownPage};
 use crate::support::eventually;
@@ -28,9 +29,13 @@ fn parse(kind: &str, text: &str) -> Result<(), String> {
         "integration" => IntegrationFile::parse("quoted", "integrations/quoted.toml", text).map(drop).map_err(told),
         "step" => parse("integration", &format!("{AROUND_A_STEP}{text}")),
         "environment" => EnvironmentFile::parse("quoted", "environments/quoted.toml", text).map(drop).map_err(told),
+        "scenario" => {
+            let example = crate::support::build::root().join("examples/shop-to-crm");
+            ScenarioFile::parse("tests/quoted.toml", text, &example, false).map(drop).map_err(told)
+        }
         "plugin" => Manifest::parse("plugin.toml", text).map(drop).map_err(told),
         "cargo" => toml::from_str::<toml::Table>(text).map(drop).map_err(|error| error.to_string()),
-        _ => Err("say behind ```toml what it is: host, integration, step, environment, plugin or cargo".to_owned()),
+        _ => Err("say behind ```toml what it is: host, integration, step, environment, scenario, plugin or cargo".to_owned()),
     }
 }
 
@@ -48,7 +53,7 @@ fn every_toml_block_in_the_documents_is_what_it_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["cargo", "environment", "host", "integration", "plugin", "step"]);
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["cargo", "environment", "host", "integration", "plugin", "scenario", "step"]);
 }
 
 #[test]

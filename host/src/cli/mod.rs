@@ -44,6 +44,7 @@ mod signals;
 mod status;
 mod switching;
 mod table;
+mod test;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -109,6 +110,7 @@ enum Command {
     Check(check::Check),
     Inspect(inspect::Inspect),
     Sign(sign::Sign),
+    Test(test::Test),
     Update(update::Update),
     Send(send::Send),
     Messages(messages::Messages),
@@ -190,18 +192,26 @@ pub fn main() -> ExitCode {
         return child.run();
     }
     let common = cli.common.clone();
+    // Every scenario has a runtime of its own, in a time of its own.
+    if let Command::Test(test) = cli.command {
+        return ended(&common, test.run(&common));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&common, &Problem::new(Code::Internal, format!("no runtime: {error}")).into()),
     };
     let done = runtime.block_on(cli.run());
     runtime.shutdown_background();
+    ended(&common, done)
+}
+
+fn ended(common: &Common, done: Result<(), Failure>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::No) => ExitCode::from(1),
         // What a shell says of a command that a signal ended.
         Err(Failure::Interrupted(signal)) => ExitCode::from(128_u8.saturating_add(signal)),
-        Err(Failure::Problems(problems)) => fail(&common, &problems),
+        Err(Failure::Problems(problems)) => fail(common, &problems),
     }
 }
 
@@ -272,7 +282,7 @@ impl Cli {
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,
             Command::BenchFloor(floor) => floor.run().await,
-            Command::CompilePlugin(_) => Err(Problem::new(Code::Internal, "a compiler does not run beside anything").into()),
+            Command::CompilePlugin(_) | Command::Test(_) => Err(Problem::new(Code::Internal, "it does not run beside anything").into()),
         }
     }
 }

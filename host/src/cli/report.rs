@@ -10,11 +10,16 @@ use crate::printable::printable;
 use crate::problem::{Code, Problem};
 use crate::rehearsal::{Group, Report, Sample, Verdict, page};
 
-/// There whole, or not at all; its owner's alone, since there are messages in it.
+/// Its owner's alone, since there are messages in it.
 pub fn write_page(file: &Path, report: &Report) -> Result<(), Problem> {
+    write_file(file, page(report).as_bytes())
+}
+
+/// There whole, or not at all.
+pub fn write_file(file: &Path, content: &[u8]) -> Result<(), Problem> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let written = partial::in_folder(folder).and_then(|mut partial| {
-        partial.write_all(page(report).as_bytes())?;
+        partial.write_all(content)?;
         partial.persist(file).map(drop).map_err(|error| error.error)
     });
     written.map_err(|error| {

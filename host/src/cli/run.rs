@@ -14,6 +14,7 @@ use crate::app::{Host, Start};
 use crate::clock::SystemClock;
 use crate::config::prepare::{MissingLock, Prepared, prepare};
 use crate::crash_point;
+use crate::plugin::build::Event;
 use crate::problem::{Problem, Problems};
 use crate::telemetry::events::Events;
 use crate::telemetry::logging::{self, LogFormat};
@@ -146,9 +147,13 @@ impl At {
 
 /// Reads, resolves, builds and checks a workspace, telling what it is at.
 pub fn prepare_workspace(dir: &Path, environment: &str, missing_lock: MissingLock, progress: &Progress) -> Result<Prepared, Problems> {
-    use crate::plugin::build::Event;
+    prepare(dir, environment, missing_lock, &told_building(progress))
+}
+
+/// Tells what is being built.
+pub fn told_building(progress: &Progress) -> impl Fn(Event<'_>) + Sync {
     let building = Mutex::new(String::new());
-    prepare(dir, environment, missing_lock, &|event| match event {
+    move |event| match event {
         Event::Building { plugin } => progress.detail(&format!("Building {plugin}")),
         Event::Line { plugin, line } if line.trim_start().starts_with("Compiling") => {
             // Said once for each plugin, and not at all where Cargo finds everything fresh.
@@ -161,7 +166,7 @@ pub fn prepare_workspace(dir: &Path, environment: &str, missing_lock: MissingLoc
         }
         Event::Line { plugin, line } => progress.detail(&format!("Building {plugin}: {line}")),
         Event::Built { .. } => {}
-    })
+    }
 }
 
 #[cfg(test)]

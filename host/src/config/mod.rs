@@ -37,5 +37,6 @@ pub use name::{is_name, name as name_of};
 pub use plugins::PluginsConfig;
 pub use rate::limit as rate;
 pub use secrets::{missing_secrets, missing_secrets_of, secret_names, secret_references, used_aliases_of};
-pub use step::json as json_of;
+pub use step::{given as plugin_given, json as json_of, plugin_requirement};
+pub use values::resolve as resolve_values;
 pub use workspace::Workspace;

@@ -61,15 +61,24 @@ pub fn sink(node: &Node<'_>) -> Option<Sink> {
 pub fn plugin_use(table: &Table<'_>) -> Option<Step> {
     let plugin =
         table.required("plugin", "plugin = \"shop-order@1.2\"").and_then(|node| node.parsed("\"shop-order@1.2\"", plugin_requirement));
+    let given = given(table);
+    let ((plugin, version), (config, grants, bindings)) = (plugin?, given?);
+    Some(Step { plugin, version, config, grants, bindings })
+}
+
+/// What a plugin is given beside messages.
+pub type Given = (Map<String, Value>, BTreeSet<Grant>, BTreeMap<String, Binding>);
+
+/// What a plugin is given, from a table with these keys: `config`, `grant`, `bind`.
+pub fn given(table: &Table<'_>) -> Option<Given> {
     let config = table.optional("config").map_or_else(|| Some(Map::new()), |node| config(&node));
     let grants = table.optional("grant").map_or_else(|| Some(BTreeSet::new()), |node| grants(&node));
     let bindings = table.optional("bind").map_or_else(|| Some(BTreeMap::new()), |node| bindings(&node));
-    let (plugin, version) = plugin?;
-    Some(Step { plugin, version, config: config?, grants: grants?, bindings: bindings? })
+    Some((config?, grants?, bindings?))
 }
 
 /// `shop-order@1.2`: a name and a caret requirement as in Cargo; without one any version.
-fn plugin_requirement(text: &str) -> Result<(String, VersionReq), String> {
+pub fn plugin_requirement(text: &str) -> Result<(String, VersionReq), String> {
     let (name, version) = match text.split_once('@') {
         Some((name, version)) => {
             (name, VersionReq::parse(version).map_err(|why| format!("`{version}` is not a version requirement: {why}"))?)

@@ -265,7 +265,7 @@ pub fn environment_names(dir: &Path) -> Vec<String> {
 }
 
 /// The `.toml` files of a folder, sorted; none if there is no such folder.
-fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, Problems> {
+pub fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, Problems> {
     if !is_there(folder) {
         return Ok(Vec::new());
     }

@@ -91,6 +91,19 @@ impl CompileCache {
         }
     }
 
+    /// Of all that is kept, the latest `files_max` files stay.
+    pub fn keep_latest(&self, files_max: usize) {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let written = |entry: std::fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));
+        let mut files: Vec<_> = entries.filter_map(written).collect();
+        files.sort();
+        for (_, path) in files.iter().rev().skip(files_max) {
+            if let Err(why) = std::fs::remove_file(path) {
+                tracing::warn!(file = %path.display(), %why, "old compiled code could not be removed");
+            }
+        }
+    }
+
     fn try_store(&self, engine: &Engine, digest: &str, code: &[u8]) -> std::io::Result<()> {
         let Some(mac) = self.mac(engine, digest, code) else { return Ok(()) };
         let path = self.path(engine, digest);

@@ -258,6 +258,18 @@ impl Library {
     }
 }
 
+/// The plugin whose sources are in `folder`, whatever that is called.
+///
+/// # Errors
+/// A wrong manifest, and files that cannot be read.
+pub fn in_folder(folder: &Path) -> Result<Resolved, Problems> {
+    let path = folder.join("plugin.toml");
+    let Manifest { name, version, .. } = Manifest::parse(&path, &read_text(&path)?)?;
+    let candidate = Candidate { name, version, kind: Kind::Source, path: folder.to_owned() };
+    let digest = digest(&candidate)?;
+    Ok(Resolved { candidate, requirements: BTreeSet::new(), digest })
+}
+
 fn outdated(message: String) -> Problem {
     Problem::new(Code::LockOutdated, message).fix("lockgate update")
 }
