@@ -9,7 +9,7 @@ import { entry, isImport } from "./world.js";
 const GLOBALS = fileURLToPath(new URL("../src/component/globals.js", import.meta.url));
 const SDK = fileURLToPath(new URL("..", import.meta.url));
 
-/** `{ code, imports, warnings }`; throws what esbuild throws, with its `errors`. */
+/** `{ code, table, imports, warnings }`; throws what esbuild throws, with its `errors`. */
 export async function bundle(esbuild, { folder, plugin, roles }) {
   const result = await esbuild.build({
     stdin: { contents: entry(roles, plugin), resolveDir: folder, sourcefile: "lockgate:entry" },
@@ -27,21 +27,26 @@ export async function bundle(esbuild, { folder, plugin, roles }) {
     plugins: [imports],
     metafile: true,
     sourcemap: "external",
-    // Without the comments that say where the sources lie on this machine: the same source gives the same bytes. Names stay, for stacks.
-    minifyWhitespace: true,
+    // Nothing is minified: the engine tells lines rightly and columns nearly so, and names are for people who read stacks.
     legalComments: "none",
-    // Columns count characters, and this way bytes are the same.
+    // The engine counts columns in characters, and this way they are bytes.
     charset: "ascii",
     logLevel: "silent",
   });
-  const [map, code] = ["plugin.js.map", "plugin.js"].map((name) => result.outputFiles.find((file) => file.path.endsWith(name)).text);
+  const [map, text] = ["plugin.js.map", "plugin.js"].map((name) => result.outputFiles.find((file) => file.path.endsWith(name)).text);
   const [output] = Object.values(result.metafile.outputs).filter((output) => output.entryPoint !== undefined);
+  const code = withoutPaths(text, Object.keys(output.inputs));
   const used = output.imports.filter((found) => found.external).map((found) => found.path);
-  return { code: `${code}${table(JSON.parse(map), folder)}`, imports: new Set(used.filter(isImport)), warnings: result.warnings };
+  const table = places(JSON.parse(map), namer(folder, SDK));
+  const found = `\nglobalThis.__lockgatePlaces=${JSON.stringify(table)};\n`;
+  return { code: code + found, table, imports: new Set(used.filter(isImport)), warnings: result.warnings };
 }
 
-function table(map, folder) {
-  return `\nglobalThis.__lockgatePlaces=${JSON.stringify(places(map, namer(folder, SDK)))};\n`;
+/** In front of each module stands where it lies on this machine. Without that, the same source gives the same bytes. */
+function withoutPaths(code, inputs) {
+  const comments = new Set(inputs.map((input) => `// ${input}`));
+  const lines = code.split("\n").map((line) => (comments.delete(line) ? "//" : line));
+  return lines.join("\n");
 }
 
 /** What the host gives is left to the engine; what Node.js would give is named. */

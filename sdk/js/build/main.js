@@ -17,6 +17,7 @@ import { explained } from "./failed.js";
 import { ROLES, world } from "./world.js";
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
+const LOAD_MS_MAX = 60_000;
 const ENTRIES = ["src/index.ts", "src/index.js", "index.ts", "index.js"];
 
 /** What a build cannot go on from, in words for people. */
@@ -34,15 +35,25 @@ export async function build({ folder, roles, tools = folder, wit = witFolder(), 
     if (error.errors === undefined) throw error;
     throw new BuildError((await esbuild.formatMessages(error.errors, { kind: "error", color: false })).join("").trimEnd());
   }
-  const { code, imports, warnings } = bundled;
+  const { code, table, imports, warnings } = bundled;
   const witPath = await writeWorld(work, wit, world(roles, imports), code);
   try {
-    const { component } = await componentize({ witPath, world: "plugin", jsSource: code, sync: true });
+    const { component } = await inTime(componentize({ witPath, world: "plugin", jsSource: code, sync: true }));
     const shown = await esbuild.formatMessages(warnings, { kind: "warning", color: false });
     return { component, code, imports: [...imports].sort(), warnings: shown.map((text) => text.trimEnd()) };
   } catch (error) {
-    throw new BuildError(explained(error, code));
+    throw error instanceof BuildError ? error : new BuildError(explained(error, table));
   }
+}
+
+/** Loading a plugin's module runs it, and what runs may never end. */
+async function inTime(made) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    const why = `the plugin's module does not load within ${LOAD_MS_MAX / 1000} s: is there a loop that never ends?\n  a module is loaded once, while the plugin is built`;
+    timer = setTimeout(() => reject(new BuildError(why)), LOAD_MS_MAX);
+  });
+  return await Promise.race([made, late]).finally(() => clearTimeout(timer));
 }
 
 async function toolsIn(folder) {
@@ -113,6 +124,7 @@ async function main() {
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(await fs.realpath(process.argv[1])).href) {
   await main().catch((error) => {
     console.error(error instanceof BuildError ? error.message : error);
-    process.exitCode = 1;
+    // At once: a module that never ends still runs.
+    process.exit(1);
   });
 }

@@ -1,7 +1,7 @@
 //! Base64 (RFC 4648) of bytes and text. Depends on `utf8` and the engine.
 
 import { fromBase64, toBase64 } from "#host/engine";
-import { bytesOf } from "./utf8.js";
+import { bytesOf } from "./bytes.js";
 
 const STANDARD = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const URL_SAFE = /^(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}(?:==)?|[A-Za-z0-9_-]{3}=?)?$/;

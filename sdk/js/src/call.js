@@ -11,6 +11,8 @@ import { roleOf } from "./role.js";
 import { described } from "./uncaught.js";
 import { deliveredOf, failureOf, outputOf, pageOf, resultsOf } from "./wire.js";
 
+const UNCAUGHT = "uncaught-exception";
+
 export function transform(exported) {
   const { call } = roleOf(exported, "transformer");
   return (message, context) => during(seedOf([message], context), () => outputOf(call(new Message(message), context)), fail);
@@ -25,9 +27,10 @@ export function deliverBatch(exported) {
   const { call } = roleOf(exported, "batch-sink");
   return (messages, context) => {
     const failed = (failure) => {
-      // Which message is to blame is not known. No result at all has the host repeat the call with each half of its messages, until
-      // the one to blame is alone.
-      return messages.length === 1 ? [{ tag: "err", val: failureOf(failure) }] : [];
+      // Nobody meant to throw this, and which message is to blame is not known. No result at all has the host repeat the call with
+      // each half of its messages, until the one to blame is alone.
+      if (failure.code === UNCAUGHT && messages.length > 1) return [];
+      return messages.map(() => ({ tag: "err", val: failureOf(failure) }));
     };
     return during(seedOf(messages, context), () => resultsOf(call(messages.map((message) => new Message(message)), context)), failed);
   };
@@ -58,7 +61,7 @@ function failureFrom(error) {
   if (error instanceof Failure) return error;
   const { detail, stack } = described(error);
   write("error", `uncaught: ${detail}`, stack === "" ? {} : { stack });
-  const failure = new Failure("permanent", "uncaught-exception", detail);
+  const failure = new Failure("permanent", UNCAUGHT, detail);
   failure.cause = error;
   return failure;
 }

@@ -4,11 +4,12 @@
 //! `date`, `utf8`.
 
 import * as host from "#host/http";
+import { bytesOf } from "./bytes.js";
 import { httpDate } from "./date.js";
 import { Failure, permanent, transient } from "./failure.js";
 import * as exact from "./json.js";
 import { header } from "./message.js";
-import { bytesOf, decode, decodeLossy } from "./utf8.js";
+import { decode, decodeLossy } from "./utf8.js";
 
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 const EXCERPT_CHARS_MAX = 512;

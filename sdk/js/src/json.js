@@ -13,12 +13,14 @@ const DEPTH_MAX = 127;
 /** A longer whole number is kept as its text: making a bigint of it takes time with the square of its length. */
 const BIGINT_DIGITS_MAX = 1000;
 
+/** How half a character is written: it has no UTF-8, and would be another character wherever it goes. */
+const HALF = /\\u[dD][89a-fA-F]/;
 const WHOLE = /^-?\d+$/;
 
 /** What `text` says; throws a SyntaxError. */
 export function read(text) {
   if (isDeeperThan(text, DEPTH_MAX)) throw new SyntaxError(`it is nested more than ${DEPTH_MAX} deep`);
-  return features.parse(text, exactly);
+  return features.parse(text, HALF.test(text) ? exactlyAndWhole : exactly);
 }
 
 /** `value` as JSON text; throws a permanent failure `not-serializable`. */
@@ -41,6 +43,12 @@ function exactly(key, value, context) {
   if (!WHOLE.test(source)) return new Decimal(inOneWay(source));
   if (Number.isSafeInteger(value)) return value;
   return source.length <= BIGINT_DIGITS_MAX ? BigInt(source) : new Decimal(source);
+}
+
+function exactlyAndWhole(key, value, context) {
+  const isWhole = key.isWellFormed() && (typeof value !== "string" || value.isWellFormed());
+  if (!isWhole) throw new SyntaxError("half a character is written in it (a lone surrogate)");
+  return exactly(key, value, context);
 }
 
 /** An exponent is written in one way, as the Rust SDK does: `1E5` as `1e+5`. */

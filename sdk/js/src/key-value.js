@@ -3,9 +3,10 @@
 //! Depends on `failure`, `json`, `utf8`.
 
 import * as host from "#host/key-value";
+import { bytesOf } from "./bytes.js";
 import { Failure, permanent } from "./failure.js";
 import * as json from "./json.js";
-import { bytesOf, decode } from "./utf8.js";
+import { decode } from "./utf8.js";
 
 const PAGE_MAX = 1000;
 

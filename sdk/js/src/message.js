@@ -1,8 +1,9 @@
 //! What travels: messages in, drafts out. Depends on `failure`, `json`, `utf8`.
 
+import { bytesOf } from "./bytes.js";
 import { permanent } from "./failure.js";
 import * as json from "./json.js";
-import { bytesOf, decode } from "./utf8.js";
+import { decode } from "./utf8.js";
 
 /** The first value of the header `name`, whatever its case; null where there is none. */
 export function header(headers, name) {

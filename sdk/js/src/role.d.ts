@@ -10,6 +10,8 @@ export interface Receipt {
   remoteVersion?: string | number | bigint | null;
   /** Anything else worth keeping in the ledger, for people. The host keeps 4 KiB. */
   detail?: string | null;
+  /** A failure is no receipt: it is thrown. */
+  code?: never;
 }
 
 /** A message found by a poll. */
@@ -86,7 +88,8 @@ export function sink(deliver: (message: Message, context: Context) => Receipt | 
  * ```
  *
  * A message may come again, and then in other company: write in a way that may be repeated, such as an upsert by an external id.
- * A call that throws has the host repeat it in halves, until the message to blame is alone. It is granted neither `key-value` nor `queue`.
+ * A failure that is thrown is every message's; anything else that is thrown has the host repeat the call in halves, until the message to
+ * blame is alone. It is granted neither `key-value` nor `queue`.
  */
 export function batchSink(deliver: (messages: Message[], context: Context) => (Receipt | Skip | Failure)[]): Role<"batch-sink">;
 

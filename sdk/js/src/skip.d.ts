@@ -5,6 +5,9 @@ export class Skip {
   /** Why, for people. */
   readonly detail: string;
 
+  /** There only for the types: what merely looks like a skip, as a failure does, is none. */
+  private readonly brand: never;
+
   /** Use {@link skip}. */
   constructor(code: string, detail: string);
 }

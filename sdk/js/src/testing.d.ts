@@ -104,7 +104,7 @@ export interface SinkRun extends Run<"receipt" | "skip" | "failure"> {
 }
 
 export interface BatchRun extends Run<"results"> {
-  /** For each message; none at all where the call threw with several messages, as the host then repeats it in halves. */
+  /** For each message; none at all where something uncaught was thrown with several messages: the host then repeats the call in halves. */
   readonly results: (Receipt | Skip | Failure)[];
 }
 

@@ -1,13 +1,13 @@
 //! A host for tests in Node.js: configuration, scripted HTTP answers, key-value and queue, all in memory. The plugin runs natively,
 //! through the same conversions as in a component.
 
+import { bytesOf } from "./bytes.js";
 import * as call from "./call.js";
 import { write } from "./json.js";
 import { Message } from "./message.js";
 import { rolesOf } from "./role.js";
 import { Run, failureFrom, outcomeFrom, pageFrom, resultFrom } from "./testing/run.js";
 import { during } from "./testing/current.js";
-import { bytesOf } from "./utf8.js";
 
 const RECEIVED_AT = new Date(1_700_000_000_000);
 const UNREACHABLE = { error: "unreachable", value: "no scripted answer is left" };

@@ -67,8 +67,11 @@ function textOrNone(value) {
   return value === null || value === undefined ? null : String(value).toWellFormed();
 }
 
+/** An object as it is written down; not a promise, a draft or an error, which would be read as one without any members. */
 function isRecord(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Draft) && !(value instanceof Error);
+  if (typeof value !== "object" || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 function invalid(giver, expected, value) {

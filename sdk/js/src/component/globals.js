@@ -1,5 +1,6 @@
 //! What code expects to find as a global and the engine lacks. The build puts each in where it is used, and nowhere else.
 
+import { bytesOf } from "../bytes.js";
 import * as log from "../log.js";
 import * as utf8 from "../utf8.js";
 
@@ -62,7 +63,7 @@ export class TextDecoder {
 
   decode(bytes = new Uint8Array(), { stream = false } = {}) {
     if (stream) throw new TypeError("decoding a stream piece by piece is not supported: decode all of it at once");
-    const whole = utf8.bytesOf(bytes, "what is decoded");
+    const whole = bytesOf(bytes, "what is decoded");
     const text = this.#fatal ? utf8.decode(whole) : utf8.decodeLossy(whole);
     return this.#keepsMark ? text : text.replace(/^\ufeff/, "");
   }
