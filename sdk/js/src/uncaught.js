@@ -10,12 +10,17 @@ const FRAMES_MAX = 12;
 /** `detail` for the failure, one line; `stack` for the log. */
 export function described(error) {
   if (!(error instanceof Error)) return { detail: `${shown(error)} was thrown; throw an Error to have its line`, stack: "" };
-  const text = `${error.name}: ${error.message}`;
+  const text = `${error.name}: ${error.message}${hintOf(error)}`;
   const frames = framesOf(error);
   const first = frames.find((frame) => !frame.isInternal) ?? frames[0];
   const detail = first === undefined ? text : `${text}, at ${first.place}${first.name === "" ? "" : ` in ${first.name}`}`;
   const stack = frames.map(({ name, place }) => (name === "" ? place : `${name} (${place})`)).join(" < ");
   return { detail, stack };
+}
+
+/** The engine has an error of its own for what the host's limit refuses. */
+function hintOf({ name, message }) {
+  return name === "InternalError" && message === "out of memory" ? " (limits.memory of the integration says how much a call may use)" : "";
 }
 
 function framesOf({ stack }) {

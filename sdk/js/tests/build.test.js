@@ -13,6 +13,8 @@ import { BuildError, build } from "../build/main.js";
 import { namer, places } from "../build/places.js";
 import { located } from "../src/component/places.js";
 
+/** What the engine calls what it runs. */
+const BUNDLE = "componentize-qjs:user.js";
 const SDK = fileURLToPath(new URL("..", import.meta.url));
 const PACKAGE = "lockgate:plugin";
 const folders = fs.mkdtempSync(path.join(os.tmpdir(), "lockgate-sdk-"));
@@ -134,10 +136,11 @@ test("a place in a bundle is found again in its source", async () => {
   const at = code.indexOf("MARK");
   const line = code.slice(0, at).split("\n").length;
   const column = at - code.lastIndexOf("\n", at);
-  assert.deepEqual(located("plugin.js", line, column), { place: "src/index.js:7", isInternal: false });
-  assert.deepEqual(located("plugin.js", 9999, 1).place, "plugin.js:9999:1");
+  assert.deepEqual(located(BUNDLE, line, column), { place: "src/index.js:7", isInternal: false });
+  assert.deepEqual(located(BUNDLE, 9999, 1).place, `${BUNDLE}:9999:1`);
+  assert.deepEqual(located("<input>", 1, 2), { place: "<input>:1:2", isInternal: true });
   delete globalThis.__lockgatePlaces;
-  assert.deepEqual(located("plugin.js", 1, 2), { place: "plugin.js:1:2", isInternal: false });
+  assert.deepEqual(located(BUNDLE, 1, 2), { place: `${BUNDLE}:1:2`, isInternal: false });
 });
 
 test("sources are called the same on every machine", () => {

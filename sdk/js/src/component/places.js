@@ -3,7 +3,11 @@
 //! The table is `{ sources, lines }`: for each line of the bundle, `column,source,line` for every place from which on the author's line is
 //! another, in base 36, each as the difference to the one before.
 
+/** What the engine calls the bundle. Others are no code of anybody's: `<input>` is the text that `JSON.parse` was given. */
+const BUNDLE = /^componentize-qjs:/;
+
 export function located(file, line, column) {
+  if (!BUNDLE.test(file)) return { place: `${file}:${line}:${column}`, isInternal: true };
   const place = placeIn(globalThis.__lockgatePlaces, line, column);
   return place ?? { place: `${file}:${line}:${column}`, isInternal: false };
 }
