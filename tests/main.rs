@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tests live in real time; the core they test does not read it")]
 
 mod approval;
+mod authors;
 mod bad_input;
 mod batches;
 mod bench;

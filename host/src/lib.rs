@@ -36,4 +36,5 @@ pub mod scenario;
 mod simulation;
 pub mod source;
 pub mod telemetry;
+pub mod template;
 pub mod virtual_time;

@@ -123,6 +123,7 @@ codes! {
     NeedsApproval = "LG-7018": "a release has to be approved",
     NotYours = "LG-7019": "who brought a release cannot approve it",
     CanaryRefused = "LG-7020": "a release cannot be tried beside the active one",
+    AlreadyThere = "LG-7021": "something is there already",
     Internal = "LG-7999": "a fault in Lockgate itself",
 }
 

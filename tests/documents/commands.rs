@@ -86,7 +86,7 @@ fn every_command_in_the_documents_is_one() {
     let helps = helps();
     let mut unknown = Vec::new();
     // Decisions speak of what was weighed, also of what is not built.
-    for page in pages::all().into_iter().filter(|page| !page.path.to_string_lossy().contains("/decisions/")) {
+    for page in pages::all().into_iter().chain(pages::templates()).filter(|page| !page.path.to_string_lossy().contains("/decisions/")) {
         let blocks = page.blocks().into_iter().filter(|block| matches!(block.info.as_str(), "console" | "sh")).map(|block| block.text);
         for code in page.spans().into_iter().chain(blocks) {
             for words in called(&code) {

@@ -69,13 +69,26 @@ impl MarkdownPage {
 
 /// Every Markdown file of the project.
 pub fn all() -> Vec<MarkdownPage> {
+    let pages = below(root());
+    assert!(pages.len() > 10, "the project's pages are not where they were");
+    pages
+}
+
+/// The pages that `lockgate new` writes, with words to be filled in.
+pub fn templates() -> Vec<MarkdownPage> {
+    let pages = below(&root().join("host/templates"));
+    assert!(pages.len() > 1, "the templates are not where they were");
+    pages
+}
+
+fn below(folder: &Path) -> Vec<MarkdownPage> {
     let mut pages = Vec::new();
-    let mut folders = vec![root().to_path_buf()];
+    let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if path.is_dir() && !name.starts_with('.') && !matches!(name.as_str(), "target" | "node_modules" | "data") {
+            if path.is_dir() && !name.starts_with('.') && !matches!(name.as_str(), "target" | "node_modules" | "data" | "templates") {
                 folders.push(path);
             } else if name.ends_with(".md") {
                 pages.push(MarkdownPage { text: std::fs::read_to_string(&path).unwrap(), path });
@@ -83,7 +96,6 @@ pub fn all() -> Vec<MarkdownPage> {
         }
     }
     pages.sort_by(|one, other| one.path.cmp(&other.path));
-    assert!(pages.len() > 10, "the project's pages are not where they were");
     pages
 }
 

@@ -14,21 +14,30 @@ pub const CRM_SECRET_FILE: &str = "crm.secret";
 /// A workspace folder, deleted when dropped.
 #[derive(Debug)]
 pub struct Workspace {
-    folder: tempfile::TempDir,
+    path: PathBuf,
+    /// The one that hosts run in.
+    environment: &'static str,
+    _folder: tempfile::TempDir,
 }
 
 impl Workspace {
     /// An empty folder with a `lockgate.toml` that finds the project's own plugins.
     pub fn empty() -> Self {
         let folder = tempfile::Builder::new().prefix("lockgate-test-").tempdir().unwrap();
-        let workspace = Self { folder };
+        let workspace = Self { path: folder.path().to_owned(), environment: "test", _folder: folder };
         let plugins = root().join("plugins");
         workspace.write("lockgate.toml", &format!("[plugins]\npaths = [\"plugins\", {:?}]\n", plugins.display().to_string()));
         workspace
     }
 
+    /// A folder `name` that is not there yet.
+    pub fn to_make(name: &str, environment: &'static str) -> Self {
+        let folder = tempfile::Builder::new().prefix("lockgate-test-").tempdir().unwrap();
+        Self { path: folder.path().join(name), environment, _folder: folder }
+    }
+
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        &self.path
     }
 
     pub fn data(&self) -> PathBuf {
@@ -43,12 +52,12 @@ impl Workspace {
         self
     }
 
-    /// `lockgate NAME . --env test` in this folder, with the secrets in its environment.
+    /// `lockgate NAME . --env ENV` in this folder, with the secrets in its environment.
     pub fn command(&self, name: &str) -> Command {
         let mut command = lockgate(self.path());
         command.arg(name).env("SHOP_SECRET", SHOP_SECRET);
         if matches!(name, "run" | "dev" | "check") {
-            command.args([".", "--env", "test"]);
+            command.args([".", "--env", self.environment]);
         }
         command
     }

@@ -9,6 +9,7 @@ mod bench;
 mod bench_floor;
 mod bench_load;
 mod bodies;
+mod build;
 mod check;
 mod client;
 mod compile_plugin;
@@ -26,6 +27,7 @@ mod inspect;
 mod logs;
 mod message;
 mod messages;
+mod new;
 mod output;
 mod pause;
 mod progress;
@@ -71,6 +73,7 @@ pub struct Cli {
 const AFTER_HELP: &str = "\
 Start here:
   lockgate demo                  see the main job happen, from nothing
+  lockgate new workspace DIR     a workspace with an integration that runs as it stands
   lockgate check DIR --env dev   everything that can be known before running
   lockgate run DIR --env dev     run the host
   lockgate dev DIR               the same, and what changes is built and switched
@@ -108,6 +111,10 @@ enum Command {
     Run(run::Run),
     Dev(dev::Dev),
     Check(check::Check),
+    /// Make a workspace or a plugin that works as it stands, to begin with
+    #[command(subcommand)]
+    New(new::New),
+    Build(build::Build),
     Inspect(inspect::Inspect),
     Sign(sign::Sign),
     Test(test::Test),
@@ -251,6 +258,8 @@ impl Cli {
             Command::Run(run) => run.run(&common).await,
             Command::Dev(dev) => dev.run(&common).await,
             Command::Check(check) => check.run(&common),
+            Command::New(new) => new.run(&common),
+            Command::Build(build) => build.run(&common),
             Command::Inspect(inspect) => inspect.run(&common),
             Command::Sign(sign) => sign.run(&common),
             Command::Update(update) => update.run(&common),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
@@ -147,26 +147,7 @@ impl At {
 
 /// Reads, resolves, builds and checks a workspace, telling what it is at.
 pub fn prepare_workspace(dir: &Path, environment: &str, missing_lock: MissingLock, progress: &Progress) -> Result<Prepared, Problems> {
-    prepare(dir, environment, missing_lock, &told_building(progress))
-}
-
-/// Tells what is being built.
-pub fn told_building(progress: &Progress) -> impl Fn(Event<'_>) + Sync {
-    let building = Mutex::new(String::new());
-    move |event| match event {
-        Event::Building { plugin } => progress.detail(&format!("Building {plugin}")),
-        Event::Line { plugin, line } if line.trim_start().starts_with("Compiling") => {
-            // Said once for each plugin, and not at all where Cargo finds everything fresh.
-            let mut said = building.lock().unwrap_or_else(PoisonError::into_inner);
-            if *said != plugin {
-                progress.step(&format!("Building {plugin}"));
-                plugin.clone_into(&mut said);
-            }
-            progress.detail(&format!("Building {plugin}: {line}"));
-        }
-        Event::Line { plugin, line } => progress.detail(&format!("Building {plugin}: {line}")),
-        Event::Built { .. } => {}
-    }
+    prepare(dir, environment, missing_lock, &progress.of_builds())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::progress::Progress;
 use super::report::write_file;
-use super::run::{prepare_workspace, told_building};
+use super::run::prepare_workspace;
 use super::{Common, Failure, output};
 use crate::app::testing::{self, Hears, Testing};
 use crate::config::prepare::MissingLock;
@@ -43,7 +43,7 @@ impl Test {
         let progress = Progress::new(common.json);
         let asked = Testing { dir: common.directory.clone(), patterns: self.patterns };
         let prepare = || prepare_workspace(&common.directory, &self.env, MissingLock::Ignore, &progress);
-        let building = told_building(&progress);
+        let building = progress.of_builds();
         let done = |so_far: usize, all: usize| progress.detail(&format!("{so_far} of {all}"));
         let hears = Hears { building: &building, said: &|text| progress.detail(text), done: &done };
         let report = testing::scenarios(&asked, prepare, hears)?;

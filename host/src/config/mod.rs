@@ -33,7 +33,7 @@ pub use approval::{ApprovalRule, Approved};
 pub use environment::EnvironmentFile;
 pub use host::{HostConfig, HostTls, Retention};
 pub use integration::IntegrationFile;
-pub use name::{is_name, name as name_of};
+pub use name::{NAME_RULE, is_name, name as name_of};
 pub use plugins::PluginsConfig;
 pub use rate::limit as rate;
 pub use secrets::{missing_secrets, missing_secrets_of, secret_names, secret_references, used_aliases_of};

@@ -174,9 +174,24 @@ fn refuses_files_that_are_not_what_their_name_says() {
     assert_eq!(single(folder.prepare()).code, Code::NotAComponent);
 
     folder.put("plugins/s/plugin.toml", "name = \"s\"\nversion = \"1.0.0\"\ndescription = \"d\"\nlicence = \"MIT\"\nroles = [\"sink\"]\n");
+    folder.put("lockgate.toml", "[plugins]\npaths = [\"plugins\", \"vendor\"]\n");
+    folder.put("vendor/s@1.0.0.wasm", component("sink", &[]));
     assert!(single(folder.prepare()).message.starts_with("s 1.0.0 is there twice"));
+    std::fs::remove_file(folder.0.path().join("vendor/s@1.0.0.wasm")).unwrap();
     folder.put("plugins/s/plugin.toml", "name = \"t\"\nversion = \"2.0.0\"\ndescription = \"d\"\nlicence = \"MIT\"\nroles = [\"sink\"]\n");
     assert!(single(folder.prepare()).message.ends_with("names the plugin `t`, and its folder is called `s`"));
+}
+
+#[test]
+fn takes_the_sources_before_the_file_that_was_built_of_them_unless_files_have_to_be_signed() {
+    let folder = Folder::new("[sink]\nplugin = \"s\"\n");
+    folder.put("plugins/s@1.0.0.wasm", with_manifest("sink", &[], "s", "1.0.0", ""));
+    folder.put("plugins/s/plugin.toml", "name = \"s\"\nversion = \"1.0.0\"\ndescription = \"d\"\nlicence = \"MIT\"\nroles = [\"sink\"]\n");
+    // There is nothing to build in the folder, and that it is not built says that it was taken.
+    assert_eq!(single(folder.prepare()).code, Code::BuildFailed);
+    folder.put("lockgate.toml", "[plugins]\nrequire-signed = true\n[plugins.trusted-keys]\nacme = \"MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\"\n");
+    let problem = single(folder.prepare());
+    assert!(problem.code == Code::Unsigned && !problem.message.contains("sources"), "{problem}");
 }
 
 #[test]
@@ -240,7 +255,7 @@ fn pins_each_use_to_the_version_its_own_requirement_picked() {
 fn shows_why_a_plugin_does_not_build() {
     let folder = Folder::new("[sink]\nplugin = \"s\"\n");
     folder.put("plugins/s/plugin.toml", "name = \"s\"\nversion = \"1.0.0\"\ndescription = \"d\"\nlicence = \"MIT\"\nroles = [\"sink\"]\n");
-    assert!(single(folder.prepare()).message.ends_with("has a plugin.toml and no Cargo.toml"));
+    assert!(single(folder.prepare()).message.ends_with("nothing that says what it is written in"));
     folder.put(
         "plugins/s/Cargo.toml",
         "[package]\nname = \"s\"\nversion = \"1.0.0\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n",
@@ -252,7 +267,7 @@ fn shows_why_a_plugin_does_not_build() {
 }
 
 #[test]
-fn builds_a_source_folder_and_puts_its_manifest_inside() {
+fn builds_a_source_folder_and_looks_what_came_of_it() {
     let folder = Folder::new("[sink]\nplugin = \"s\"\n");
     folder.put("plugins/s/plugin.toml", "name = \"s\"\nversion = \"1.0.0\"\ndescription = \"d\"\nlicence = \"MIT\"\nroles = [\"sink\"]\n");
     folder.put("plugins/s/Cargo.toml", "[package]\nname = \"s\"\nversion = \"1.0.0\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\", \"rlib\"]\n[workspace]\n[profile.plugin]\ninherits = \"dev\"\n");
@@ -264,10 +279,10 @@ fn builds_a_source_folder_and_puts_its_manifest_inside() {
         }
     };
     let problem = single(prepare(folder.0.path(), "dev", MissingLock::Ignore, &progress));
-    // It was built, the manifest is inside, and an empty library is no sink.
-    assert!(problem.message.ends_with("its manifest says it is a sink, and it does not export lockgate:plugin/sink@0.1.0"), "{problem}");
+    // It was built, and an empty library is no sink.
+    assert!(problem.message.ends_with("plugin.toml says that it is a sink, and the component exports no role"), "{problem}");
     let seen = seen.into_inner().unwrap();
-    assert!(seen.len() == 2 && seen[0].starts_with("Building") && seen[1].starts_with("Built"), "{seen:?}");
+    assert!(seen.len() == 1 && seen[0].starts_with("Building"), "{seen:?}");
     assert!(folder.0.path().join("plugins/s/target/wasm32-wasip2/plugin/s.wasm").exists());
 }
 

@@ -244,6 +244,15 @@ pub fn read_host(dir: &Path) -> Result<Option<HostConfig>, Problems> {
     Ok(is_there(&dir.join("integrations")).then(|| HostConfig::default().under(dir)))
 }
 
+/// The workspace that `dir` is, or is in: the folder itself, or the nearest above it that has a `lockgate.toml`.
+pub fn workspace_above(dir: &Path) -> Option<PathBuf> {
+    if is_there(&dir.join("lockgate.toml")) || is_there(&dir.join("integrations")) {
+        return Some(dir.to_owned());
+    }
+    let whole = std::path::absolute(dir).ok()?;
+    whole.ancestors().skip(1).find(|folder| is_there(&folder.join("lockgate.toml"))).map(Path::to_owned)
+}
+
 /// The environment `name` of `dir`.
 pub fn read_environment(dir: &Path, name: &str) -> Result<EnvironmentFile, Problems> {
     let folder = dir.join("environments");

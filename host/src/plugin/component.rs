@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use wasm_encoder::{ComponentNameSection, ComponentSection, CustomSection};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest, Role};
@@ -157,6 +158,14 @@ pub fn manifest_inside(name: &str, bytes: &[u8]) -> Result<Option<Manifest>, Pro
     Outline::read(bytes).map_err(|error| damaged(name, &error))?.manifest(name)
 }
 
+/// Everything a component exports, also of what this host does not know.
+///
+/// # Errors
+/// As [`Facts::of`], as far as it comes to light.
+pub fn exports(name: &str, bytes: &[u8]) -> Result<Vec<String>, Problem> {
+    Outline::read(bytes).map(|outline| outline.exports).map_err(|error| damaged(name, &error))
+}
+
 /// Whether a component is valid (WebAssembly specification, "Validation"). A child's work, see `compile`.
 ///
 /// # Errors
@@ -293,6 +302,32 @@ impl<'a> Outline<'a> {
 /// # Errors
 /// `LG-2002` if `component` is not one.
 pub fn embed_manifest(name: &str, component: &[u8], manifest: &str) -> Result<Vec<u8>, Problem> {
+    let mut out = without(name, component, &[MANIFEST_SECTION])?;
+    CustomSection { name: MANIFEST_SECTION.into(), data: manifest.as_bytes().into() }.append_to_component(&mut out);
+    Ok(out)
+}
+
+/// `component` with what tools that know nothing of Lockgate look for (the conventions of the crate wasm-metadata): the component's name, and
+/// custom sections `version`, `description` and, if it is an SPDX expression, `licenses`. In place of any it had.
+///
+/// # Errors
+/// `LG-2002` if `component` is not one.
+pub fn embed_description(name: &str, component: &[u8], manifest: &Manifest) -> Result<Vec<u8>, Problem> {
+    // Names of a component's parts, which go with its own, are for debuggers.
+    let mut out = without(name, component, &["component-name", "version", "description", "licenses"])?;
+    let mut names = ComponentNameSection::new();
+    names.component(&manifest.name);
+    names.append_to_component(&mut out);
+    let version = manifest.version.to_string();
+    let licence = spdx::Expression::parse(&manifest.licence).is_ok().then_some(("licenses", manifest.licence.as_str()));
+    for (name, text) in [("version", version.as_str()), ("description", &manifest.description)].into_iter().chain(licence) {
+        CustomSection { name: name.into(), data: text.as_bytes().into() }.append_to_component(&mut out);
+    }
+    Ok(out)
+}
+
+/// `component` without its own custom sections of these names.
+fn without(name: &str, component: &[u8], sections: &[&str]) -> Result<Vec<u8>, Problem> {
     if let Some(instead) = what_instead(component) {
         return Err(not_a_component(name, instead));
     }
@@ -300,23 +335,21 @@ pub fn embed_manifest(name: &str, component: &[u8], manifest: &str) -> Result<Ve
     let mut reader = wasmparser::BinaryReader::new(component.get(8..).unwrap_or_default(), 8);
     while !reader.eof() {
         let start = reader.current_position();
-        let is_ours = skip_section(&mut reader).map_err(|error| damaged(name, &error))?;
-        if !is_ours {
+        let custom = skip_section(&mut reader).map_err(|error| damaged(name, &error))?;
+        if !custom.is_some_and(|custom| sections.contains(&custom)) {
             out.extend_from_slice(component.get(start + 8..reader.current_position() + 8).unwrap_or_default());
         }
     }
-    use wasm_encoder::{ComponentSection, CustomSection};
-    CustomSection { name: MANIFEST_SECTION.into(), data: manifest.as_bytes().into() }.append_to_component(&mut out);
     Ok(out)
 }
 
-/// Passes one section; whether it is a manifest. A section is an id, a length and that many bytes.
-fn skip_section(reader: &mut wasmparser::BinaryReader<'_>) -> Result<bool, wasmparser::BinaryReaderError> {
+/// Passes one section; its name if it is a custom one. A section is an id, a length and that many bytes.
+fn skip_section<'a>(reader: &mut wasmparser::BinaryReader<'a>) -> Result<Option<&'a str>, wasmparser::BinaryReaderError> {
     const CUSTOM: u8 = 0;
     let id = reader.read_u8()?;
     let length = reader.read_var_u32()?;
     let content = reader.read_bytes(usize::try_from(length).unwrap_or(usize::MAX))?;
-    Ok(id == CUSTOM && wasmparser::BinaryReader::new(content, 0).read_string()? == MANIFEST_SECTION)
+    if id == CUSTOM { wasmparser::BinaryReader::new(content, 0).read_string().map(Some) } else { Ok(None) }
 }
 
 #[cfg(test)]

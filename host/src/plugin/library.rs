@@ -43,7 +43,7 @@ pub struct Requirement {
 pub enum Kind {
     /// A built component.
     File,
-    /// A folder with `plugin.toml` and a Cargo package.
+    /// A folder with `plugin.toml` and what it is built from.
     Source,
 }
 
@@ -131,7 +131,13 @@ impl Library {
         self.sources.keys().chain(self.files.keys()).map(String::as_str).collect()
     }
 
-    /// Every version of `name`, the highest first.
+    /// The source folders by the names of their plugins, sorted.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.sources.iter().flat_map(|(name, folders)| folders.iter().map(|folder| (name.as_str(), folder.as_path())))
+    }
+
+    /// Every version of `name`, the highest first. A file beside the sources of the same version, where `lockgate build` puts it, comes behind
+    /// them: it is taken where sources may not run, and by workspaces that have it without them.
     ///
     /// # Errors
     /// Wrong manifests, and a version that is there twice.
@@ -148,6 +154,7 @@ impl Library {
         for pair in found.windows(2) {
             if let [one, other] = pair
                 && one.version == other.version
+                && !is_built_of(other, one)
             {
                 let message = format!("{name} {} is there twice: {} and {}", one.version, one.path.display(), other.path.display());
                 return Err(Problem::new(Code::BadManifest, message).fix("remove one, or give it another version").into());
@@ -166,7 +173,10 @@ impl Library {
         self.pick(requirements, |requirement, candidates| {
             let mut fitting = candidates.iter().filter(|candidate| requirement.version.matches(&candidate.version));
             let may_run = |candidate: &&Candidate| {
-                trust.allows_version(&candidate.name, &candidate.version) && !(trust.revokes_digests() && is_revoked(candidate, trust))
+                let Candidate { name, version, .. } = candidate;
+                let is_signed_instead = candidates.iter().any(|other| is_built_of(other, candidate) && other.version == *version)
+                    && trust.allows_source(name, version).is_err();
+                !is_signed_instead && trust.allows_version(name, version) && !(trust.revokes_digests() && is_revoked(candidate, trust))
             };
             let found = fitting.clone().find(may_run).or_else(|| fitting.next()).cloned();
             found.ok_or_else(|| self.missing(requirement, candidates))
@@ -270,6 +280,11 @@ pub fn in_folder(folder: &Path) -> Result<Resolved, Problems> {
     Ok(Resolved { candidate, requirements: BTreeSet::new(), digest })
 }
 
+/// Whether `file` lies where a build of the source folder `sources` puts it.
+fn is_built_of(file: &Candidate, sources: &Candidate) -> bool {
+    (sources.kind, file.kind) == (Kind::Source, Kind::File) && sources.path.parent() == file.path.parent()
+}
+
 fn outdated(message: String) -> Problem {
     Problem::new(Code::LockOutdated, message).fix("lockgate update")
 }
@@ -294,7 +309,10 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
 }
 
 /// The manifest of a source folder and its text. A folder is called like its plugin.
-fn source_manifest(folder: &Path, name: &str) -> Result<(Manifest, String), Problems> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn source_manifest(folder: &Path, name: &str) -> Result<(Manifest, String), Problems> {
     let path = folder.join("plugin.toml");
     let text = read_text(&path)?;
     let manifest = Manifest::parse(&path, &text)?;

@@ -1,0 +1,5 @@
+//! Writing plugins: the newcomer's way from an empty folder to a message delivered, in every language whose tools the machine has.
+
+mod bad_input;
+mod newcomer;
+mod rust;
