@@ -14,7 +14,6 @@ use crate::app::{Host, Start};
 use crate::clock::SystemClock;
 use crate::config::prepare::{MissingLock, Prepared, prepare};
 use crate::crash_point;
-use crate::plugin::build::Event;
 use crate::problem::{Problem, Problems};
 use crate::telemetry::events::Events;
 use crate::telemetry::logging::{self, LogFormat};
