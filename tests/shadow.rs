@@ -220,11 +220,8 @@ fn what_cannot_be_its_shadow_is_refused_and_approved_first() {
     assert!(stamped.said(&["deploy", "--shadow"], 0).contains("waits for approval"));
     assert!(listed(&host)["shadow"].is_null());
     let release = listed(&host)["waits-for-approval"]["release"].as_str().unwrap().to_owned();
-    assert!(
-        stamped
-            .said(&["releases", "stamped"], 0)
-            .contains("waits for approval to be a shadow; once approved, it may be made the active one")
-    );
+    let waits = stamped.said(&["releases", "stamped"], 0);
+    assert!(waits.contains("waits for approval to be a shadow; once approved, it may be made the active one"), "{waits}");
     let anna = token(&stamped.workspace, "anna", "approver");
     let told = stamped.said(&["approve", "stamped", &release, "--note", "look at it", "--token", &anna], 0);
     assert!(told.contains("runs beside the active one"), "{told}");
