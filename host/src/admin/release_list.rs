@@ -70,6 +70,7 @@ pub struct Changed {
 
 /// A release that waits for approval.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Waiting {
     pub integration: String,
     pub release: ReleaseId,
