@@ -102,8 +102,8 @@ async fn taken<E>(
 
 fn engine() -> wasmtime::Result<Engine> {
     let mut config = Config::new();
-    // It runs once: to compile it well takes longer than to run it.
-    config.wasm_component_model(true).epoch_interruption(true).cranelift_opt_level(OptLevel::None);
+    // It runs once: to compile it well takes longer than to run it. And it may run where no file may be written, not even one in memory.
+    config.wasm_component_model(true).epoch_interruption(true).cranelift_opt_level(OptLevel::None).memory_init_cow(false);
     Engine::new(&config)
 }
 
