@@ -15,12 +15,12 @@ const QUIET_MS: u64 = 1_767_225_600_000;
 /// The workspace with the guest as its step. Its config is what the environment says.
 fn set_up() -> Stamped {
     let stamped = Stamped::new();
-    let manifest =
-        "name = \"named\"\nversion = \"1.0.0\"\ndescription = \"names\"\nlicence = \"Apache-2.0\"\nroles = [\"transformer\"]\n";
+    let manifest = "name = \"named\"\nversion = \"1.0.0\"\ndescription = \"names\"\nlicence = \"Apache-2.0\"\nroles = [\"transformer\"]\n\
+         [slots.target]\ndescription = \"what its setup may not ask\"\n";
     let component = embed_manifest("named", &std::fs::read(setup_guest()).unwrap(), manifest).unwrap();
     std::fs::write(stamped.workspace.path().join("own/named@1.0.0.wasm"), component).unwrap();
     configured(&stamped, "{values.behave}");
-    values(&stamped, "one", "");
+    values(&stamped, "one", "none");
     stamped
 }
 
@@ -30,7 +30,9 @@ fn configured(stamped: &Stamped, behave: &str) {
     let text = std::fs::read_to_string(&file).unwrap();
     let (before, rest) = text.split_once("[[step]]").unwrap();
     let (_, after) = rest.split_once("[sink]").unwrap();
-    let step = format!("[[step]]\nplugin = \"named@1\"\nconfig = {{ name = \"{{values.name}}\", behave = \"{behave}\" }}\nbind = {{ target = \"audit\" }}\n");
+    let step = format!(
+        "[[step]]\nplugin = \"named@1\"\nconfig = {{ name = \"{{values.name}}\", behave = \"{behave}\" }}\nbind = {{ target = \"audit\" }}\n"
+    );
     stamped.workspace.write("integrations/stamped.toml", &format!("{before}{step}[sink]{after}"));
 }
 
@@ -59,10 +61,13 @@ fn named(name: &str) -> Value {
 fn what_a_setup_refuses_never_runs() {
     let stamped = set_up();
     values(&stamped, "nobody", "refuse");
-    let refused = stamped.said(&["run", "--env", "test"], 1);
-    assert!(refused.contains("LG-2008") && refused.contains("step 1: plugin named@1.0.0 does not take its config: nobody is called nobody"), "{refused}");
+    let refused = stamped.said(&["run", "--env", "test", "--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0"], 1);
+    assert!(
+        refused.contains("LG-2008") && refused.contains("step 1: plugin named@1.0.0 does not take its config: nobody is called nobody"),
+        "{refused}"
+    );
 
-    values(&stamped, "one", "");
+    values(&stamped, "one", "none");
     let host = Host::start(&stamped.workspace);
     assert_eq!(becomes(&stamped, &host, 1), named("one"));
     configured(&stamped, "trap");
@@ -83,7 +88,7 @@ fn every_call_begins_with_the_memory_behind_the_setup_also_after_another_environ
     let host = Host::start(&stamped.workspace);
     assert_eq!(becomes(&stamped, &host, 1), named("one"));
     assert_eq!(becomes(&stamped, &host, 2), named("one"));
-    values(&stamped, "two", "");
+    values(&stamped, "two", "none");
     stamped.said(&["env", "apply"], 0);
     assert_eq!(becomes(&stamped, &host, 3), named("two"));
     host.stop();
@@ -98,6 +103,6 @@ fn a_setup_that_never_ends_is_ended() {
     let text = std::fs::read_to_string(&host_file).unwrap();
     stamped.workspace.write("lockgate.toml", &format!("{text}compile = {{ cpu = \"5s\" }}\n"));
     values(&stamped, "one", "endless");
-    let refused = stamped.said(&["run", "--env", "test"], 1);
+    let refused = stamped.said(&["run", "--env", "test", "--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0"], 1);
     assert!(refused.contains("LG-2020") && refused.contains("takes more than 5s of CPU time"), "{refused}");
 }
