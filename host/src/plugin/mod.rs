@@ -31,7 +31,7 @@ mod schema_work;
 pub mod scripted;
 pub mod shares;
 pub mod signature;
-mod source_digest;
+pub mod source_digest;
 pub mod state;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,7 +1,7 @@
 //! The digest of a plugin's source folder: what the lock file pins where there is no built component.
 //!
-//! SHA-256 over the sorted relative paths and contents, each with its length before it. Left out: `target`, and entries
-//! that start with a dot (`.git`, editors' files) but for `.cargo`, which changes how a package builds.
+//! SHA-256 over the sorted relative paths and contents, each with its length before it. Left out: `target`, `node_modules` and
+//! `__pycache__`, which tools fill, and entries that start with a dot (`.git`, editors' files) but for `.cargo`, which changes how a package builds.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, bytes: &mut u6
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let entry = entry.map_err(io)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name == "target" || (name.starts_with('.') && name != ".cargo") {
+        if is_made(&name) || (name.starts_with('.') && name != ".cargo") {
             continue;
         }
         let path = entry.path();
@@ -76,6 +76,11 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, bytes: &mut u6
         files.push(path);
     }
     Ok(())
+}
+
+/// Whether a folder of this name holds what tools make or install, and nobody writes.
+pub fn is_made(name: &str) -> bool {
+    matches!(name, "target" | "node_modules" | "__pycache__")
 }
 
 fn unreadable(path: &Path, why: &str) -> Problem {
@@ -139,7 +144,15 @@ mod tests {
         let base = digest(&[("plugin.toml", "a"), ("src/lib.rs", "b")]);
         assert_eq!(
             base,
-            digest(&[("src/lib.rs", "b"), ("plugin.toml", "a"), ("target/x", "z"), (".git/HEAD", "z"), ("src/.lib.rs.swp", "z")])
+            digest(&[
+                ("src/lib.rs", "b"),
+                ("plugin.toml", "a"),
+                ("target/x", "z"),
+                ("node_modules/x/x.js", "z"),
+                ("src/__pycache__/x", "z"),
+                (".git/HEAD", "z"),
+                ("src/.lib.rs.swp", "z")
+            ])
         );
         assert_eq!(base.len(), 64);
     }

@@ -4,6 +4,7 @@
 
 mod carried;
 mod files;
+mod javascript;
 mod plugin;
 mod rust;
 mod sdk;
@@ -22,15 +23,19 @@ pub use sdk::refresh;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
     Rust,
+    JavaScript,
+    TypeScript,
 }
 
 impl Language {
-    pub const ALL: [Self; 1] = [Self::Rust];
+    pub const ALL: [Self; 3] = [Self::Rust, Self::JavaScript, Self::TypeScript];
 
     /// Its word on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rust => "rust",
+            Self::JavaScript => "js",
+            Self::TypeScript => "ts",
         }
     }
 }
