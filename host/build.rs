@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 const LISTS: &[(&str, &str, &[&str])] = &[
     ("SDK_RUST", "sdk/rust", &["Cargo.toml", "src"]),
     ("SDK_JS", "sdk/js", &["package.json", "tsconfig.base.json", "README.md", "build", "src"]),
+    ("SDK_PYTHON", "sdk/python", &["README.md", "pyproject.toml", "requirements.txt", "lockgate_build", "lockgate_sdk"]),
     ("WIT", "wit", &["lockgate-plugin-0.1.0"]),
-    ("TEMPLATES", "host/templates", &["js", "plugin", "rust", "ts", "workspace"]),
+    ("TEMPLATES", "host/templates", &["js", "plugin", "python", "rust", "ts", "workspace"]),
 ];
 
 fn main() {

@@ -3,4 +3,5 @@
 mod bad_input;
 mod javascript;
 mod newcomer;
+mod python;
 mod rust;

@@ -6,6 +6,7 @@ mod carried;
 mod files;
 mod javascript;
 mod plugin;
+mod python;
 mod rust;
 mod sdk;
 mod workspace;
@@ -25,10 +26,11 @@ pub enum Language {
     Rust,
     JavaScript,
     TypeScript,
+    Python,
 }
 
 impl Language {
-    pub const ALL: [Self; 3] = [Self::Rust, Self::JavaScript, Self::TypeScript];
+    pub const ALL: [Self; 4] = [Self::Rust, Self::JavaScript, Self::TypeScript, Self::Python];
 
     /// Its word on the command line.
     pub fn as_str(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Language {
             Self::Rust => "rust",
             Self::JavaScript => "js",
             Self::TypeScript => "ts",
+            Self::Python => "python",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::carried::{filled, template};
 use super::files::Files;
-use super::{Language, Made, Next, javascript, rust, sdk};
+use super::{Language, Made, Next, javascript, python, rust, sdk};
 use crate::config::is_name;
 use crate::config::workspace::{read_host, workspace_above};
 use crate::plugin::library::Library;
@@ -18,6 +18,9 @@ const VERSION: (&str, &str) = ("0.1.0", "0.1");
 
 pub fn make(dir: &Path, name: &str, language: Language, role: Role) -> Result<Made, Problems> {
     check_name(name)?;
+    if language == Language::Python {
+        python::check_name(name)?;
+    }
     let workspace = workspace_above(dir).ok_or_else(|| {
         Problem::new(Code::NoWorkspace, format!("{} is in no workspace", dir.display()))
             .fix("make one (lockgate new workspace DIR), or name its folder: lockgate -C DIR new plugin …")
@@ -87,6 +90,7 @@ pub fn add(files: &mut Files, workspace: &Path, folder: &Path, name: &str, langu
             javascript::around(files, workspace, &folder.display().to_string(), language)?;
             javascript::files(name, &described.description, (language, kind), depth)
         }
+        Language::Python => python::files(name, &described.description, kind, depth),
     };
     files.shared_file(".gitignore", template("workspace/dot.gitignore"));
     let usage = filled(&format!("plugin/{kind}/use.toml"), &[("name", name), ("version", VERSION.1)]);
@@ -99,6 +103,7 @@ pub fn add(files: &mut Files, workspace: &Path, folder: &Path, name: &str, langu
         ("role", &roles.join(", ")),
         ("use", usage.trim_end()),
         ("package", &package),
+        ("module", &package),
         ("built", &built),
     ];
     own.push(("README.md".into(), filled(&format!("{}/README.md", language.as_str()), &words).into_bytes()));
@@ -116,6 +121,7 @@ fn package(name: &str, language: Language) -> String {
     match language {
         Language::Rust => rust::package(name),
         Language::JavaScript | Language::TypeScript => javascript::package(name),
+        Language::Python => python::module(name),
     }
 }
 
@@ -125,6 +131,7 @@ fn next(name: &str, language: Language, folder: &Path) -> Vec<Next> {
     let test = match language {
         Language::Rust => format!("cargo test -p {package}"),
         Language::JavaScript | Language::TypeScript => format!("npm install && npm test -w {package}"),
+        Language::Python => format!("(cd {} && python3 -m unittest)", folder.display()),
     };
     let next = |command: String, does: &str| Next { command, does: does.to_owned() };
     vec![

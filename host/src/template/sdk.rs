@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::carried::{RUSTFMT_TOML, SDK_JS, SDK_RUST, WIT};
+use super::carried::{RUSTFMT_TOML, SDK_JS, SDK_PYTHON, SDK_RUST, WIT};
 use super::files::{Files, write_folder};
 use super::{Language, javascript, rust};
 use crate::problem::{Code, Problem};
@@ -33,6 +33,7 @@ pub fn folder(language: Language) -> &'static str {
     match language {
         Language::Rust => "sdk/rust",
         Language::JavaScript | Language::TypeScript => "sdk/js",
+        Language::Python => "sdk/python",
     }
 }
 
@@ -41,6 +42,7 @@ fn sdk(language: Language) -> Copy {
     let mut files = match language {
         Language::Rust => with_manifest(SDK_RUST, "Cargo.toml", rust::sdk_manifest()),
         Language::JavaScript | Language::TypeScript => with_manifest(SDK_JS, "package.json", javascript::sdk_manifest()),
+        Language::Python => owned(SDK_PYTHON),
     };
     if language == Language::Rust {
         files.push(("rustfmt.toml".into(), RUSTFMT_TOML.into()));

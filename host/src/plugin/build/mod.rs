@@ -8,6 +8,7 @@ mod finish;
 mod follow;
 mod javascript;
 mod kept;
+pub mod python;
 mod rust;
 mod tools;
 
@@ -42,11 +43,12 @@ pub enum Language {
     /// TypeScript as well.
     #[serde(rename = "javascript")]
     JavaScript,
+    Python,
 }
 
 impl Language {
     /// The file in a plugin's folder that says what it is written in. The first one there counts.
-    const MARKS: [(&str, Self); 2] = [("Cargo.toml", Self::Rust), ("package.json", Self::JavaScript)];
+    const MARKS: [(&str, Self); 3] = [("Cargo.toml", Self::Rust), ("pyproject.toml", Self::Python), ("package.json", Self::JavaScript)];
 
     /// What the plugin in `folder` is written in, by what lies beside its `plugin.toml`.
     ///
@@ -68,6 +70,7 @@ impl std::fmt::Display for Language {
         f.write_str(match self {
             Self::Rust => "Rust",
             Self::JavaScript => "JavaScript or TypeScript",
+            Self::Python => "Python",
         })
     }
 }
@@ -84,6 +87,7 @@ pub fn build(folder: &Path, manifest: &(Manifest, String), progress: &Progress<'
     let component = match language {
         Language::Rust => rust::build(folder, name, progress)?,
         Language::JavaScript => javascript::build(folder, &manifest.0, progress)?,
+        Language::Python => python::build(folder, &manifest.0, progress)?,
     };
     let bytes = finish::finish(language, &component, manifest)?;
     progress(Event::Built { plugin: name, size: bytes.len() });
