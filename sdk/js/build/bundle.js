@@ -42,10 +42,10 @@ export async function bundle(esbuild, { folder, plugin, roles }) {
   return { code: code + found, table, imports: new Set(used.filter(isImport)), warnings: result.warnings };
 }
 
-/** In front of each module stands where it lies on this machine. Without that, the same source gives the same bytes. */
+/** In front of each part of a module, of which there may be several, stands where it lies on this machine. Without that, the same source gives the same bytes. */
 function withoutPaths(code, inputs) {
   const comments = new Set(inputs.map((input) => `// ${input}`));
-  const lines = code.split("\n").map((line) => (comments.delete(line) ? "//" : line));
+  const lines = code.split("\n").map((line) => (comments.has(line) ? "//" : line));
   return lines.join("\n");
 }
 

@@ -11,6 +11,9 @@ const NUMBER = /^(-?(?:0|[1-9]\d*))(?:\.(\d+))?(?:[eE]([+-]?)(\d+))?$/;
 /** Of a number that is to be calculated with, and how far its exponent may move the point. */
 const DIGITS_MAX = 1000;
 
+/** Says of a text that it is a number: whoever gives it has looked. */
+const KNOWN = Symbol("known");
+
 const ROUNDINGS = ["half-even", "half-up", "up", "down"];
 
 export class Decimal {
@@ -18,8 +21,8 @@ export class Decimal {
   #coefficient;
   #scale;
 
-  constructor(text) {
-    if (!NUMBER.test(text)) throw new TypeError(`${JSON.stringify(text)} is no decimal`);
+  constructor(text, known) {
+    if (known !== KNOWN && !NUMBER.test(text)) throw new TypeError(`${JSON.stringify(text)} is no decimal`);
     this.text = text;
     Object.freeze(this);
   }
@@ -32,7 +35,7 @@ export class Decimal {
   }
 
   static parse(text) {
-    return typeof text === "string" && NUMBER.test(text) ? new Decimal(text) : null;
+    return typeof text === "string" && NUMBER.test(text) ? new Decimal(text, KNOWN) : null;
   }
 
   get coefficient() {
@@ -122,13 +125,18 @@ export class Decimal {
   }
 }
 
+/** The decimal of a number as JSON text has it. */
+export function decimalOf(source) {
+  return new Decimal(source, KNOWN);
+}
+
 /** `coefficient` divided by ten to the `scale`, as text. */
 function made(coefficient, scale) {
   const negative = coefficient < 0n;
   const digits = String(negative ? -coefficient : coefficient).padStart(scale + 1, "0");
   if (digits.length > DIGITS_MAX) throw outOfRange(digits);
   const whole = digits.slice(0, digits.length - scale);
-  return new Decimal(`${negative ? "-" : ""}${whole}${scale > 0 ? `.${digits.slice(digits.length - scale)}` : ""}`);
+  return new Decimal(`${negative ? "-" : ""}${whole}${scale > 0 ? `.${digits.slice(digits.length - scale)}` : ""}`, KNOWN);
 }
 
 function aligned(left, right) {

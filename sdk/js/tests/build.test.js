@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 import * as esbuild from "esbuild";
 import { bundle } from "../build/bundle.js";
-import { BuildError, build } from "../build/main.js";
+import { BuildError, build, explain, prepare } from "../build/build.js";
 import { namer, places } from "../build/places.js";
 import { located } from "../src/component/places.js";
 
@@ -84,6 +84,18 @@ test("a mistake in the source is named with its file and line, as the compiler s
 test("what is thrown while a module is loaded is named with its file and line", async () => {
   const folder_ = folder({ "src/index.js": `${MAPPING}import "./broken.js";`, "src/broken.js": "// one\n// two\nundefined.name;\n" });
   await assert.rejects(built(folder_, ["transformer"]), /cannot read property 'name' of undefined\n    at src\/broken\.js:3\n/);
+});
+
+test("what another program heard of the engine is explained by what lies in the work folder", async () => {
+  const folder_ = index(`${MAPPING}undefined.name;\n`);
+  const work = path.join(folder_, ".work");
+  const { code } = await prepare({ folder: folder_, roles: ["transformer"], tools: SDK, work });
+  assert.equal(fs.readFileSync(path.join(work, "plugin.js"), "utf8"), code);
+  const line = code.split("\n").findIndex((text) => text.includes("(void 0).name")) + 1;
+  const said = `Failed to finish JavaScript module evaluation: Error: no name\n    at <anonymous> (componentize-qjs:user.js:${line}:1)\n`;
+  assert.match(await explain(said, work), /does not load: no name\n    at src\/index\.js:3\n/);
+  assert.match(await explain("wasm trap: call stack exhausted", work), /calls itself without end/);
+  assert.match(await explain("disk full", work), /the engine's tool failed: disk full/);
 });
 
 test("the host is not there while a module is loaded", async () => {

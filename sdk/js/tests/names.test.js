@@ -42,3 +42,14 @@ test("every member of a class is in its types", async () => {
     }
   }
 });
+
+test("what plugins are built with is what the SDK is tested with", () => {
+  const read = (file) => JSON.parse(fs.readFileSync(new URL(file, root), "utf8"));
+  const { devDependencies } = read("package.json");
+  const { dependencies } = read("build/tools/package.json");
+  for (const [name, version] of Object.entries(dependencies)) assert.equal(devDependencies[name], version, name);
+  for (const lock of ["package-lock.json", "build/tools/package-lock.json"]) {
+    const resolved = Object.values(read(lock).packages).map((found) => found.resolved ?? "");
+    assert(resolved.every((place) => !place.includes("://")), `${lock} names a registry`);
+  }
+});

@@ -6,6 +6,12 @@ import { test } from "node:test";
 import { base64, date, utf8 } from "@lockgate/sdk";
 import * as engine from "../src/component/engine.js";
 
+// What the engine of a component has, and Node.js before version 25 has not.
+Uint8Array.fromBase64 ??= (text) => new Uint8Array(Buffer.from(text, "base64"));
+Uint8Array.prototype.toBase64 ??= function () {
+  return Buffer.from(this.buffer, this.byteOffset, this.byteLength).toString("base64");
+};
+
 const bytes = (...values) => new Uint8Array(values);
 
 /** Byte sequences that are no UTF-8, with what people see of them. */
@@ -29,7 +35,11 @@ test("what is no UTF-8 is refused, and shown with marks in its place", () => {
 test("text and bytes are each other's, the byte order mark included", () => {
   for (const text of ["", "a\0b", "é€😀\u2028", "\ufeffx", "x".repeat(100_000), `${"a".repeat(8191)}é${"b".repeat(8190)}😀`, "😀".repeat(5000)]) {
     assert.equal(utf8.decode(utf8.encode(text)), text);
-    assert.equal(engine.decodeUtf8(Buffer.from(text)), text);
+    for (const skipped of [0, 1, 2, 3]) {
+      const whole = new Uint8Array([...Buffer.alloc(skipped, 0xff), ...Buffer.from(text)]);
+      assert.equal(engine.decodeUtf8(whole.subarray(skipped)), text);
+    }
+    assert.deepEqual(Buffer.from(engine.encodeUtf8(text)), Buffer.from(text));
     assert.deepEqual(Buffer.from(utf8.encode(text)), Buffer.from(text));
   }
   assert.deepEqual(utf8.encode("\ud800"), bytes(0xef, 0xbf, 0xbd));

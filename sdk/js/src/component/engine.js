@@ -5,32 +5,33 @@
 
 export const features = { parse: JSON.parse, stringify: JSON.stringify, rawJson: JSON.rawJSON };
 
-/** So many bytes are read at once; each becomes an argument of a call. */
-const PIECE_BYTES = 8192;
-const BEYOND_ASCII = /[^\0-\x7f]/;
+// Base64 and back is the way from bytes to text and from text to bytes that takes two calls in all.
 
 /** UTF-8 of a text without lone surrogates. */
 export function encodeUtf8(text) {
-  return Uint8Array.fromBase64(btoa(BEYOND_ASCII.test(text) ? unescape(encodeURIComponent(text)) : text));
+  try {
+    const bytes = Uint8Array.fromBase64(btoa(text));
+    if (isAscii(bytes)) return bytes;
+  } catch {
+    // A character beyond Latin-1.
+  }
+  return Uint8Array.fromBase64(btoa(unescape(encodeURIComponent(text))));
 }
 
 /** The text whose UTF-8 `bytes` are; throws where they are not. */
 export function decodeUtf8(bytes) {
-  if (bytes.length <= PIECE_BYTES) return decodePiece(bytes);
-  const pieces = [];
-  for (let start = 0; start < bytes.length; ) {
-    let end = Math.min(start + PIECE_BYTES, bytes.length);
-    // A character is not cut: bytes behind its first are 10xxxxxx, at most three of them.
-    for (let back = 0; back < 3 && end < bytes.length && (bytes[end] & 0xc0) === 0x80; back += 1) end -= 1;
-    pieces.push(decodePiece(bytes.subarray(start, end)));
-    start = end;
-  }
-  return pieces.join("");
+  const latin1 = atob(bytes.toBase64());
+  return isAscii(bytes) ? latin1 : decodeURIComponent(escape(latin1));
 }
 
-function decodePiece(bytes) {
-  const latin1 = String.fromCharCode.apply(null, bytes);
-  return BEYOND_ASCII.test(latin1) ? decodeURIComponent(escape(latin1)) : latin1;
+/** Looks at sixteen bytes at a time. */
+function isAscii(bytes) {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const words = new Int32Array(aligned.buffer, aligned.byteOffset, (aligned.length >> 4) * 4);
+  let bits = 0;
+  for (let at = 0, end = words.length; at < end; at += 4) bits |= words[at] | words[at + 1] | words[at + 2] | words[at + 3];
+  for (let at = words.length * 4; at < aligned.length; at += 1) bits |= aligned[at];
+  return (bits & 0x80808080) === 0;
 }
 
 export function toBase64(bytes, alphabet) {

@@ -6,10 +6,17 @@ let a = 0;
 let b = 0;
 let c = 0;
 let counter = 1;
+/** What the next number follows from, until it is asked for: most calls ask for none. */
+let unread = "";
 
 export function seed(text) {
-  [a, b, c] = [0x811c9dc5, 0x9e3779b9, 0x85ebca6b].map((basis) => fnv(text, basis));
+  unread = text;
+}
+
+function stir() {
+  [a, b, c] = [0x811c9dc5, 0x9e3779b9, 0x85ebca6b].map((basis) => fnv(unread, basis));
   counter = 1;
+  unread = null;
   for (let round = 0; round < 12; round += 1) next();
 }
 
@@ -29,4 +36,7 @@ function next() {
 }
 
 /** 53 bits, as many as a number has. */
-Math.random = () => ((next() >>> 5) * 0x4000000 + (next() >>> 6)) / 0x20000000000000;
+Math.random = () => {
+  if (unread !== null) stir();
+  return ((next() >>> 5) * 0x4000000 + (next() >>> 6)) / 0x20000000000000;
+};
