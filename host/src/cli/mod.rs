@@ -24,7 +24,7 @@ mod env;
 mod event_stream;
 mod example;
 mod inspect;
-mod link_python;
+mod link_plugin;
 mod logs;
 mod message;
 mod messages;
@@ -163,7 +163,7 @@ enum Command {
     #[command(hide = true)]
     CompilePlugin(compile_plugin::CompilePlugin),
     #[command(hide = true)]
-    LinkPython(link_python::LinkPython),
+    LinkPlugin(link_plugin::LinkPlugin),
     #[command(hide = true)]
     BenchFloor(bench_floor::BenchFloor),
 }
@@ -201,7 +201,7 @@ pub fn main() -> ExitCode {
     if let Command::CompilePlugin(child) = &cli.command {
         return child.run();
     }
-    if let Command::LinkPython(child) = &cli.command {
+    if let Command::LinkPlugin(child) = &cli.command {
         return child.run();
     }
     let common = cli.common.clone();
@@ -297,7 +297,7 @@ impl Cli {
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,
             Command::BenchFloor(floor) => floor.run().await,
-            Command::CompilePlugin(_) | Command::LinkPython(_) | Command::Test(_) => {
+            Command::CompilePlugin(_) | Command::LinkPlugin(_) | Command::Test(_) => {
                 Err(Problem::new(Code::Internal, "it does not run beside anything").into())
             }
         }

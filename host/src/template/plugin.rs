@@ -97,6 +97,7 @@ pub fn add(files: &mut Files, workspace: &Path, folder: &Path, name: &str, langu
     let roles: Vec<_> = described.roles.iter().map(|role| role.as_str()).collect();
     let package = package(name, language);
     let built = folder.with_file_name(format!("{name}@{}.wasm", VERSION.0)).display().to_string();
+    let folder_said = folder.display().to_string();
     let words = [
         ("name", name),
         ("description", &described.description),
@@ -105,6 +106,7 @@ pub fn add(files: &mut Files, workspace: &Path, folder: &Path, name: &str, langu
         ("package", &package),
         ("module", &package),
         ("built", &built),
+        ("folder", &folder_said),
     ];
     own.push(("README.md".into(), filled(&format!("{}/README.md", language.as_str()), &words).into_bytes()));
     own.push(("plugin.toml".into(), manifest.into_bytes()));
@@ -112,6 +114,8 @@ pub fn add(files: &mut Files, workspace: &Path, folder: &Path, name: &str, langu
     if !sample.is_empty() {
         own.push(("samples/sample.json".into(), sample.into()));
     }
+    let scenarios = filled(&format!("plugin/{kind}/scenarios.toml"), &words);
+    own.push(("tests/scenarios.toml".into(), scenarios.into_bytes()));
     files.folder(folder, own);
     Ok(())
 }
@@ -136,6 +140,7 @@ fn next(name: &str, language: Language, folder: &Path) -> Vec<Next> {
     let next = |command: String, does: &str| Next { command, does: does.to_owned() };
     vec![
         next(test, "its tests, in its own language"),
+        next(format!("lockgate test -C {}", folder.display()), "its scenarios, as a host would run them"),
         next(format!("lockgate build {name}"), &format!("{}", built.display())),
         next(format!("lockgate inspect {}", built.display()), "what it would ask for"),
     ]

@@ -22,7 +22,7 @@ pub fn make(dir: &Path, language: Language) -> Result<Made, Problems> {
     let mut files = Files::default();
     files.file(".gitignore", template("workspace/dot.gitignore"));
     plugin::add(&mut files, dir, Path::new("plugins/hello"), "hello", language, "hello")?;
-    for file in ["environments/dev.toml", "integrations/hello.toml", "samples/hello.json"] {
+    for file in ["environments/dev.toml", "integrations/hello.toml", "samples/hello.json", "tests/hello.toml"] {
         files.file(file, template(&format!("workspace/{file}")));
     }
     files.file("README.md", filled("workspace/README.md", &[("name", &name), ("lang", language.as_str())]));

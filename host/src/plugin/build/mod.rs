@@ -8,8 +8,10 @@ mod finish;
 mod follow;
 mod javascript;
 mod kept;
-pub mod python;
+pub mod link;
+mod python;
 mod rust;
+mod told;
 mod tools;
 
 use std::path::Path;
