@@ -15,26 +15,29 @@ fn has_python() -> bool {
     has
 }
 
+/// What is linked here: each takes seconds of the machine. Plugins of the other roles are linked in `sdk/python/link/tests`.
+const LINKED: [&str; 2] = ["a-sink", "hello"];
+
 #[test]
 fn in_python_from_an_empty_folder_to_a_message_delivered() {
     if !has_python() {
         return;
     }
     let newcomer = Newcomer::new("python");
-    let mut ran = 0;
     for folder in ["a-transformer", "a-sink", "a-batch-sink", "a-source", "hello"] {
         let tests = newcomer.tool(&format!("plugins/{folder}"), &["python3", "-m", "unittest"]).output().unwrap();
-        assert!(tests.status.success(), "{}", text(&tests));
-        ran += usize::from(text(&tests).contains("OK"));
+        assert!(tests.status.success() && text(&tests).contains("OK"), "{}", text(&tests));
     }
-    assert_eq!(ran, 5);
-    let digests = newcomer.build_all();
-    assert_eq!(newcomer.build_all(), digests);
-    // One of them: each takes seconds of the machine.
+    let first = newcomer.lockgate(&["build", "a-sink"]);
+    if text(&first).contains("pip does not get") {
+        return skipped("authors: Python", "pip does not get the package that carries the interpreter");
+    }
+    let digests = newcomer.build(&LINKED);
     let expected: Vec<_> = digests.into_iter().filter(|(name, _)| name == "a-sink").collect();
     assert_eq!(newcomer.build_elsewhere(&["a-sink"]), expected);
     newcomer.greets();
-    newcomer.delivers();
+    newcomer.passes(None);
+    newcomer.passes(Some("a-sink"));
     says_why(&newcomer);
 }
 
@@ -49,10 +52,9 @@ fn says_why(newcomer: &Newcomer) {
     };
     let (code, why) = with("    return Receipt(", "    return = Receipt(");
     assert!(code == "LG-2007" && why.contains("a_sink.py:") && why.contains("SyntaxError"), "{why}");
+    assert!(why.contains("\n    return = Receipt("), "{why}");
     let (code, why) = with("@sink\n", "");
-    assert!(code == "LG-2007" && why.contains("sink"), "{why}");
-    let (code, why) = with("@dataclass\n", "import requests\n\n@dataclass\n");
-    assert!(code == "LG-2007" && why.contains("requests"), "{why}");
+    assert!(code == "LG-2007" && why.contains("one function needs @sink"), "{why}");
     std::fs::write(&module, &good).unwrap();
 
     let (status, refused) = (newcomer.lockgate(&["new", "plugin", "json", "--lang", "python", "--role", "sink"]), "LG-7006");

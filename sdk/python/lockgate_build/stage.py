@@ -40,7 +40,7 @@ MISSING = ("_ssl", "_ctypes", "_bz2", "_lzma", "_zstd", "_hashlib", "_curses", "
 def told(error):
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith("/0/")]
     frames = [frame for frame in frames if not frame.filename.startswith("/0/lockgate_")]
-    said = str(error) if isinstance(error, SystemExit) else f"{{type(error).__name__}}: {{error}}"
+    said = str(error) if isinstance(error, SystemExit) else f"{{type(error).__name__}}: {{error}}".removesuffix(": ")
     problem = {{"message": said, "fix": fix(error)}}
     if isinstance(error, SyntaxError):
         place = {{"file": error.filename, "line": error.lineno, "column": error.offset, "text": error.text}}

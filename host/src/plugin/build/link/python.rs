@@ -47,7 +47,11 @@ fn why(error: &Error) -> Why {
     let Some(told) = error.told() else {
         let told = Told::of(error.to_string());
         let is_endless = matches!(error, Error::Endless(_));
-        return Why::Told(if is_endless { told.fix("a module is run once, when the component is built: leave to the call what takes long") } else { told });
+        return Why::Told(if is_endless {
+            told.fix("a module is run once, when the component is built: leave to the call what takes long")
+        } else {
+            told
+        });
     };
     let lockgate_python_link::Told { message, file, line, column, text, fix, traceback } = told;
     Why::Told(Told { message, file, line, column, text, fix, traceback })

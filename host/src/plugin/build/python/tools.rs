@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::super::Progress;
 use super::super::follow::{follow, lines};
 use super::super::told::Told;
 use super::super::tools::Tool;
-use super::super::Progress;
 use crate::problem::{Code, Problem};
 
 /// What the SDK's builder needs.
@@ -119,7 +119,8 @@ pub fn carrier(sdk: &Path, with_pip: &Path, whom: For<'_>) -> Result<PathBuf, Pr
 
 /// What it says, where it fails.
 fn run(command: &mut Command, For { plugin, progress, .. }: For<'_>) -> Result<(), String> {
-    let ended = follow(command, plugin, progress, |stdout| lines(stdout).collect::<Vec<_>>().join("\n")).map_err(|error| error.to_string())?;
+    let ended =
+        follow(command, plugin, progress, |stdout| lines(stdout).collect::<Vec<_>>().join("\n")).map_err(|error| error.to_string())?;
     // `venv` says on standard output what it lacks.
     let said = if ended.said.is_empty() { ended.output } else { ended.said };
     if ended.status.success() { Ok(()) } else { Err(said) }
