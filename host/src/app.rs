@@ -141,7 +141,7 @@ impl Host {
         let pauses = Arc::new(Pauses::new(bells.clone()));
         pausing::restore(&ground.store, &pauses, &aliases).await?;
         let (events, clock) = (ground.events.clone(), ground.clock.clone());
-        let facts = plugins::facts(&config);
+        let facts = plugins::facts(&config, loader.plugins.clone());
         let tokens = ground.store.tokens().all().await.map_err(|why| why.problem("tokens"))?;
         let tokens = Arc::new(Tokens::new(tokens, ground.random.clone()));
         let audit = ground.store.audit();

@@ -15,12 +15,21 @@ use crate::problem::{Code, Problem, Problems};
 
 type Read = dyn Fn(&PinnedPlugin) -> Result<Facts, Problem> + Send + Sync;
 
-/// Reads what a pinned plugin says of itself.
-pub struct ReadFacts(Box<Read>);
+/// Has a plugin that is loaded read a config, see `Plugins::set_up`.
+type SetUp = dyn Fn(&PinnedPlugin, &str) -> Result<(), Problem> + Send + Sync;
+
+/// Reads what a pinned plugin says of itself, and asks it of a config.
+pub struct ReadFacts {
+    read: Box<Read>,
+    set_up: Arc<SetUp>,
+}
 
 impl ReadFacts {
-    pub fn new(read: impl Fn(&PinnedPlugin) -> Result<Facts, Problem> + Send + Sync + 'static) -> Self {
-        Self(Box::new(read))
+    pub fn new(
+        read: impl Fn(&PinnedPlugin) -> Result<Facts, Problem> + Send + Sync + 'static,
+        set_up: impl Fn(&PinnedPlugin, &str) -> Result<(), Problem> + Send + Sync + 'static,
+    ) -> Self {
+        Self { read: Box::new(read), set_up: Arc::new(set_up) }
     }
 }
 
@@ -32,7 +41,16 @@ impl fmt::Debug for ReadFacts {
 
 /// Configs that are to be others.
 #[derive(Debug)]
-pub struct Configs(Vec<(LiveConfig, Arc<str>)>);
+pub struct Configs(Vec<Other>);
+
+#[derive(Debug)]
+struct Other {
+    live: LiveConfig,
+    config: Arc<str>,
+    plugin: PinnedPlugin,
+    /// `active release of orders, step 1`.
+    place: String,
+}
 
 impl Configs {
     /// What differs under `next` for `integrations`, as far as `catalog` runs them.
@@ -51,8 +69,9 @@ impl Configs {
                     Ok(configs) => {
                         let uses = runnable.into_iter().flat_map(|runnable| runnable.uses());
                         for (used, config) in uses.zip(configs).filter(|(used, config)| *used.config.now() != **config) {
-                            problems.0.extend(mistakes(integration, used, &config, facts));
-                            others.push((used.config.clone(), Arc::from(config)));
+                            let place = format!("active release of {}, {}", integration.name, used.place);
+                            problems.0.extend(mistakes(&place, used, &config, facts));
+                            others.push(Other { live: used.config.clone(), config: config.into(), plugin: used.plugin.clone(), place });
                         }
                     }
                     Err(more) => problems.0.extend(more.0),
@@ -62,22 +81,38 @@ impl Configs {
         problems.or(Self(others))
     }
 
+    /// Has the plugins that are set up once for a config read theirs, so that no call does it.
+    ///
+    /// # Errors
+    /// What they say of it.
+    pub async fn set_up(self, facts: &ReadFacts) -> Result<Self, Problems> {
+        let set_up = facts.set_up.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let failed = self.0.iter().filter_map(|Other { config, plugin, place, .. }| {
+                let problem = set_up(plugin, config).err()?;
+                Some(Problem { message: format!("{place}: {}", problem.message), ..problem })
+            });
+            Problems(failed.collect()).or(self)
+        });
+        done.await.unwrap_or_else(|why| Err(Problem::new(Code::Internal, format!("setting plugins up ended early: {why}")).into()))
+    }
+
     /// Calls that begin from here on are given them.
     pub fn apply(self) {
-        self.0.into_iter().for_each(|(live, config)| live.set(config));
+        self.0.into_iter().for_each(|other| other.live.set(other.config));
     }
 }
 
 /// What a plugin would not take of `config`: a start would refuse it.
-fn mistakes(integration: &Integration, used: &Use, config: &str, facts: &ReadFacts) -> Vec<Problem> {
-    let manifest = match (facts.0)(&used.plugin) {
+fn mistakes(place: &str, used: &Use, config: &str, facts: &ReadFacts) -> Vec<Problem> {
+    let manifest = match (facts.read)(&used.plugin) {
         Ok(facts) => facts.manifest,
         Err(problem) => return vec![problem],
     };
     let (Some(manifest), Ok(config)) = (manifest, serde_json::from_str(config)) else { return Vec::new() };
-    let (name, place, plugin) = (&integration.name, &used.place, &used.plugin.name);
+    let plugin = &used.plugin.name;
     let problem = |mistake: String| {
-        let message = format!("active release of {name}, {place}: plugin {plugin} does not take its config with these values: {mistake}");
+        let message = format!("{place}: plugin {plugin} does not take its config with these values: {mistake}");
         Problem::new(Code::BadPluginConfig, message).fix("change the values; `lockgate inspect` shows what the plugin takes")
     };
     manifest.config_mistakes(&config).into_iter().map(problem).collect()

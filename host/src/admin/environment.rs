@@ -145,6 +145,7 @@ impl LiveEnvironment {
         }
         let next = next.read_authorities(self.workspace())?;
         let (routes, configs) = self.fits(&next)?;
+        let configs = configs.set_up(&self.parts.facts).await?;
         let changes = changes(running.places.text(), text);
         let mut applied = Applied { environment: self.name.clone(), applied: false, notes: self.notes(text), changes };
         if plan || applied.changes.is_empty() {

@@ -8,6 +8,7 @@ use crate::alias::Aliases;
 use crate::alias::secret::Secret;
 use crate::capability::queue::Channels;
 use crate::config::HostConfig;
+use crate::integration::PinnedPlugin;
 use crate::ledger::Records;
 use crate::plugin::PluginInvoker;
 use crate::plugin::cache::CompileCache;
@@ -50,8 +51,9 @@ pub fn invoker(
     Arc::new(WasmInvoker::new(around, Limits::default().calls_at_once).listening(listens))
 }
 
-/// Reads what pinned plugins say of themselves, out of the data folder.
-pub fn facts(config: &HostConfig) -> ReadFacts {
+/// Reads what pinned plugins say of themselves, out of the data folder, and asks those that are loaded of configs.
+pub fn facts(config: &HostConfig, plugins: Arc<Plugins>) -> ReadFacts {
     let data = config.data.clone();
-    ReadFacts::new(move |plugin| Facts::of(&plugin.name, &plugin_files::read(&data, plugin)?))
+    let read = move |plugin: &PinnedPlugin| Facts::of(&plugin.name, &plugin_files::read(&data, plugin)?);
+    ReadFacts::new(read, move |plugin, config| plugins.set_up(plugin, config))
 }

@@ -82,7 +82,7 @@ pub async fn run(
     said(&format!("Loading the plugins of {}", asked.integration));
     load(prepared, &active, &plugins)?;
     for (_, used, export) in uses(&runnable) {
-        plugins.prepare(&used.plugin, export, Offer::of(&used.grants, !used.bindings.is_empty()))?;
+        plugins.make_ready(&used.plugin, export, Offer::of(&used.grants, !used.bindings.is_empty()), &used.config.now())?;
     }
     let channels = Channels::default();
     channels.set(read_channels(prepared));

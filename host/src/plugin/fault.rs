@@ -32,6 +32,8 @@ pub enum Stop {
     WrongType(&'static str, String),
     #[error("the plugin ended itself with exit status {0}")]
     Exited(u8),
+    #[error("{0} is called in setup, where nothing of the host is there but config and log")]
+    InSetup(&'static str),
     #[error("random bytes asked for at once: {asked}, of {limit} at most")]
     RandomTooLong { asked: u64, limit: u64 },
 }

@@ -149,11 +149,13 @@ impl WasmInvoker {
         store.set_epoch_deadline(FOR_EVER);
         guards.iter().for_each(|guard| guard.put_on(&mut store));
         let instance = prepared.instance.instantiate_async(&mut store).await?;
+        let config = store.data().shared.call.config.clone();
+        prepared.set_up(&mut store, &instance, &config).await?.map_err(|refused| wasmtime::Error::msg(format!("{refused:?}")))?;
         Ok(Kept { store, instance, prepared })
     }
 
     fn prepare(&self, call: &Call) -> Result<Arc<Prepared>, Problem> {
-        self.plugins.prepare(&call.plugin, call.export, Offer::of(&call.grants, !call.bindings.is_empty()))
+        self.plugins.prepare(&call.plugin, call.export, Offer::of(&call.grants, !call.bindings.is_empty()), &call.config)
     }
 
     fn shared(&self, call: Call) -> Arc<Shared> {
@@ -194,6 +196,7 @@ impl WasmInvoker {
             shared: shared.clone(),
             standard_output: OpenLine::new(PrintedTo::Standard),
             standard_error: OpenLine::new(PrintedTo::Error),
+            is_setting_up: false,
         };
         Store::new(self.plugins.engine().engine(), state)
     }
@@ -205,7 +208,10 @@ impl WasmInvoker {
         let ended = {
             let called = std::pin::pin!(async {
                 let instance = prepared.instance.instantiate_async(&mut *store).await?;
-                prepared.exports.call(store, &instance, &shared.call).await
+                match prepared.set_up(store, &instance, &shared.call.config).await? {
+                    Ok(()) => prepared.exports.call(store, &instance, &shared.call).await,
+                    Err(refused) => Ok(Err(refused)),
+                }
             });
             // Unwinding drops the call's store whole, so nothing half changed is seen again.
             let metered = AssertUnwindSafe(Metered::new(shared.clone(), called)).catch_unwind();

@@ -29,6 +29,7 @@ pub mod offer;
 pub mod registry;
 mod schema_work;
 pub mod scripted;
+mod set_ups;
 pub mod shares;
 pub mod signature;
 pub mod source_digest;

@@ -1,17 +1,21 @@
-//! [`Plugins`]: every component a host has loaded, by digest, ready to be instantiated under each offer.
+//! [`Plugins`]: every component a host has loaded, by digest, ready to be instantiated under each offer; one that has a `setup` also as it
+//! is after that, for each configuration.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
-use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::Store;
+use wasmtime::component::{Component, Instance, InstancePre, Linker};
 
 use super::Export;
-use super::bindings::v0_1_0::{self, Exports, interface_of};
+use super::CallFailure;
+use super::bindings::v0_1_0::{self, Exports, SETUP, interface_of};
 use super::cache::CompileCache;
-use super::compile::Compile;
+use super::compile::{Compile, SetUp};
 use super::engine::PluginEngine;
 use super::offer::Offer;
+use super::set_ups::SetUps;
 use super::state::CallState;
 use super::wasi;
 use crate::integration::PinnedPlugin;
@@ -54,6 +58,8 @@ pub struct Loaded {
     imports: Vec<String>,
     exports: BTreeSet<&'static str>,
     prepared: [OnceLock<Result<Arc<Prepared>, Problem>>; Offer::COUNT],
+    /// None where it has no `setup`, or where that was called already.
+    set_ups: Option<SetUps>,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -66,6 +72,18 @@ impl std::fmt::Debug for Loaded {
 pub struct Prepared {
     pub instance: InstancePre<CallState>,
     pub exports: Exports,
+    /// Every call begins with its `setup`: the memory behind it is not kept.
+    sets_up: bool,
+}
+
+impl Prepared {
+    /// Before anything else is called in an instance: `setup`, where its memory is not kept.
+    ///
+    /// # Errors
+    /// A trap; inside, that the plugin takes `config` for wrong.
+    pub async fn set_up(&self, store: &mut Store<CallState>, instance: &Instance, config: &str) -> wasmtime::Result<Result<(), CallFailure>> {
+        if self.sets_up { self.exports.set_up(store, instance, config).await } else { Ok(Ok(())) }
+    }
 }
 
 impl std::fmt::Debug for Prepared {
@@ -95,23 +113,61 @@ impl Plugins {
             return Ok(Origin::Loaded);
         }
         check_bytes(plugin, bytes)?;
-        let (component, origin) = match self.cached(plugin) {
+        let (component, origin) = match self.cached(plugin, &plugin.digest) {
             Some(component) => (component, Origin::Cached),
-            None => (self.compile(plugin, bytes)?, Origin::Compiled),
+            None => (self.compile(plugin, &plugin.digest, bytes)?, Origin::Compiled),
         };
-        let loaded = Loaded::new(plugin, component);
+        let loaded = Loaded::new(plugin, component).with_set_ups_of(bytes);
         Offer::ALL.check(plugin, &loaded.imports)?;
         let mut all = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
         all.entry(plugin.digest.clone()).or_insert_with(|| Arc::new(loaded));
         Ok(origin)
     }
 
-    /// Whether the loaded `plugin` can be called at `export` with what `offer` holds.
+    /// Makes the loaded `plugin` ready for calls at `export` with what `offer` holds and with `config`: sets it up, where it has a `setup`,
+    /// which takes as long as compiling it. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`]; LG-2008 if its `setup` takes `config` for wrong, or does not end.
+    pub fn make_ready(&self, plugin: &PinnedPlugin, export: Export, offer: Offer, config: &str) -> Result<(), Problem> {
+        self.prepare(plugin, export, offer, config)?;
+        self.set_up(plugin, config)?;
+        self.prepare(plugin, export, offer, config).map(drop)
+    }
+
+    /// Has the `setup` of the loaded `plugin` read `config`, if it has one, and keeps the component that it is then. Blocks.
+    ///
+    /// # Errors
+    /// LG-2008 if it takes `config` for wrong, or does not end.
+    pub fn set_up(&self, plugin: &PinnedPlugin, config: &str) -> Result<(), Problem> {
+        let Some(loaded) = self.get(&plugin.digest) else { return Ok(()) };
+        let Some(set_ups) = &loaded.set_ups else { return Ok(()) };
+        set_ups.get_or_make(config, |component| self.made_of(plugin, component, config))
+    }
+
+    /// What `component` is after its `setup`; none where its memory cannot be kept.
+    fn made_of(&self, plugin: &PinnedPlugin, component: &[u8], config: &str) -> Result<Option<Arc<Loaded>>, Problem> {
+        let digest = SetUps::digest(&plugin.digest, config);
+        let loaded = |component| Some(Arc::new(Loaded::new(plugin, component)));
+        if let Some(component) = self.cached(plugin, &digest) {
+            return Ok(loaded(component));
+        }
+        let name = format!("plugin {}@{}", plugin.name, plugin.version);
+        match self.compiler.set_up(component, config).map_err(|why| why.problem(&name))? {
+            SetUp::Kept(component) => self.compile(plugin, &digest, &component).map(loaded),
+            SetUp::EachCall(why) => {
+                tracing::warn!(plugin = plugin.name, version = %plugin.version, why, "setup is called at the start of each call: its memory cannot be kept");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether the loaded `plugin` can be called at `export` with what `offer` holds, and as what: set up for `config`, if it is.
     ///
     /// # Errors
     /// LG-2001 if it is not loaded, LG-2003 if it imports what is not offered, LG-2005 if it lacks the export,
     /// LG-2010 if an import is not of the type the host has.
-    pub fn prepare(&self, plugin: &PinnedPlugin, export: Export, offer: Offer) -> Result<Arc<Prepared>, Problem> {
+    pub fn prepare(&self, plugin: &PinnedPlugin, export: Export, offer: Offer, config: &str) -> Result<Arc<Prepared>, Problem> {
         let loaded = self.get(&plugin.digest).ok_or_else(|| {
             let message = format!("plugin {}@{} ({}) is not loaded", plugin.name, plugin.version, plugin.digest);
             Problem::new(Code::PluginMissing, message).fix("put its .wasm file where the workspace expects it and start the host again")
@@ -119,6 +175,7 @@ impl Plugins {
         if !loaded.exports.contains(interface_of(export)) {
             return Err(loaded.lacks(export));
         }
+        let loaded = loaded.set_ups.as_ref().and_then(|set_ups| set_ups.get(config)).unwrap_or(loaded);
         let prepared = loaded.prepared.get(offer.index()).zip(self.linkers.get(offer.index()));
         let (prepared, linker) = prepared.ok_or_else(|| Problem::new(Code::Internal, "an offer outside of all offers"))?;
         let prepared = prepared.get_or_init(|| loaded.prepare(offer, linker).map(Arc::new)).clone()?;
@@ -150,13 +207,14 @@ impl Plugins {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }
 
-    fn cached(&self, plugin: &PinnedPlugin) -> Option<Component> {
+    /// What `plugin` was compiled to, under `digest`.
+    fn cached(&self, plugin: &PinnedPlugin, digest: &str) -> Option<Component> {
         let engine = self.engine.engine();
-        let code = self.cache.as_ref()?.load(engine, &plugin.digest)?;
+        let code = self.cache.as_ref()?.load(engine, digest)?;
         code.component(engine).inspect_err(|why| tracing::warn!(plugin.name, %why, "compiled code does not load; compiling anew")).ok()
     }
 
-    fn compile(&self, plugin: &PinnedPlugin, bytes: &[u8]) -> Result<Component, Problem> {
+    fn compile(&self, plugin: &PinnedPlugin, digest: &str, bytes: &[u8]) -> Result<Component, Problem> {
         let engine = self.engine.engine();
         let code = self.compiler.compile(bytes).map_err(|why| why.problem(&format!("plugin {}@{}", plugin.name, plugin.version)))?;
         let component = code.component(engine).map_err(|why| {
@@ -164,7 +222,7 @@ impl Plugins {
                 .fix("start the host again: its program may have been replaced while it ran")
         })?;
         if let Some(cache) = &self.cache {
-            cache.store(engine, &plugin.digest, &code);
+            cache.store(engine, digest, &code);
         }
         Ok(component)
     }
@@ -203,7 +261,13 @@ impl Loaded {
         let imports = component_type.imports(&engine).map(|(name, _)| name.to_owned()).collect();
         let exports = Export::ALL.map(interface_of);
         let exports = exports.into_iter().filter(|name| component_type.get_export(&engine, name).is_some()).collect();
-        Self { plugin: plugin.clone(), component, imports, exports, prepared: Default::default() }
+        Self { plugin: plugin.clone(), component, imports, exports, prepared: Default::default(), set_ups: None }
+    }
+
+    /// The same, which is to be set up before it is called, if it has a `setup`.
+    fn with_set_ups_of(self, bytes: &[u8]) -> Self {
+        let has_setup = self.component.component_type().get_export(self.component.engine(), SETUP).is_some();
+        Self { set_ups: has_setup.then(|| SetUps::of(bytes)), ..self }
     }
 
     fn lacks(&self, export: Export) -> Problem {
@@ -219,6 +283,6 @@ impl Loaded {
                 .fix("build it with the SDK of this host's version")
         })?;
         let exports = Exports::of(&instance);
-        Ok(Prepared { instance, exports })
+        Ok(Prepared { instance, exports, sets_up: self.set_ups.is_some() })
     }
 }

@@ -23,6 +23,8 @@ pub struct CallState {
     pub queue: Queue,
     pub standard_output: OpenLine,
     pub standard_error: OpenLine,
+    /// Its `setup` runs: no capability is there.
+    pub is_setting_up: bool,
 }
 
 impl CallState {

@@ -60,7 +60,8 @@ impl Loader {
         done.unwrap_or_else(|why| Err(Problem::new(Code::Internal, format!("loading plugins ended early: {why}")).into()))
     }
 
-    /// Compiles, or takes from the cache, every component that is used, and links it with what each of its uses is offered. On every
+    /// Compiles, or takes from the cache, every component that is used, links it with what each of its uses is offered,
+    /// and sets it up. On every
     /// core: a host with a hundred plugins is to answer as soon as one with few.
     fn load(&self, runnables: &[Arc<Runnable>], progress: &Progress) -> Result<(), Problems> {
         let uses: Vec<(&Runnable, &Use, Export)> = runnables.iter().flat_map(|runnable| uses(runnable)).collect();
@@ -86,9 +87,9 @@ impl Loader {
 
     fn link(&self, uses: &[(&Runnable, &Use, Export)], loaded: &HashMap<&str, Result<(), Problem>>) -> Result<(), Problems> {
         let failed = uses.par_iter().filter_map(|(runnable, used, export)| {
-            let Use { place, plugin, grants, bindings, .. } = used;
+            let Use { place, plugin, grants, bindings, config, .. } = used;
             let loaded = loaded.get(plugin.digest.as_str()).cloned().unwrap_or(Ok(()));
-            let ready = loaded.and_then(|()| self.plugins.prepare(plugin, *export, Offer::of(grants, !bindings.is_empty())));
+            let ready = loaded.and_then(|()| self.plugins.make_ready(plugin, *export, Offer::of(grants, !bindings.is_empty()), &config.now()));
             let mut problem = ready.err()?;
             problem.message = format!("release of {}, {place}: {}", runnable.integration.name, problem.message);
             Some(problem)

@@ -37,8 +37,8 @@ export async function prepare({ folder, roles, tools = folder, wit = witFolder()
     if (error.errors === undefined) throw error;
     throw new BuildError((await esbuild.formatMessages(error.errors, { kind: "error", color: false })).join("").trimEnd());
   }
-  const { code, table, imports } = bundled;
-  const witPath = await writeWorld(work, wit, world(roles, imports));
+  const { code, table, imports, hasSetup } = bundled;
+  const witPath = await writeWorld(work, wit, world(roles, imports, hasSetup));
   await fs.writeFile(path.join(work, BUNDLE), code);
   await fs.writeFile(path.join(work, PLACES), JSON.stringify(table));
   const warnings = await esbuild.formatMessages(bundled.warnings, { kind: "warning", color: false });

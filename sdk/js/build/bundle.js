@@ -1,6 +1,7 @@
 //! A plugin's sources as one ES module, by esbuild. Depends on `places`, `world`.
 
 import { builtinModules } from "node:module";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { namer, places } from "./places.js";
@@ -9,10 +10,18 @@ import { entry, isImport } from "./world.js";
 const GLOBALS = fileURLToPath(new URL("../src/component/globals.js", import.meta.url));
 const SDK = fileURLToPath(new URL("..", import.meta.url));
 
-/** `{ code, table, imports, warnings }`; throws what esbuild throws, with its `errors`. */
-export async function bundle(esbuild, { folder, plugin, roles }) {
+const SETUP = path.join(SDK, "src/setup.js");
+
+/** `{ code, table, imports, hasSetup, warnings }`; throws what esbuild throws, with its `errors`. */
+export async function bundle(esbuild, options) {
+  const without = await bundled(esbuild, options, false);
+  // Its module is there where the plugin calls it; then it is one of the exports.
+  return without.hasSetup ? bundled(esbuild, options, true) : without;
+}
+
+async function bundled(esbuild, { folder, plugin, roles }, exportsSetup) {
   const result = await esbuild.build({
-    stdin: { contents: entry(roles, plugin), resolveDir: folder, sourcefile: "lockgate:entry" },
+    stdin: { contents: entry(roles, plugin, exportsSetup), resolveDir: folder, sourcefile: "lockgate:entry" },
     absWorkingDir: folder,
     bundle: true,
     write: false,
@@ -35,11 +44,13 @@ export async function bundle(esbuild, { folder, plugin, roles }) {
   });
   const [map, text] = ["plugin.js.map", "plugin.js"].map((name) => result.outputFiles.find((file) => file.path.endsWith(name)).text);
   const [output] = Object.values(result.metafile.outputs).filter((output) => output.entryPoint !== undefined);
+  const used = Object.entries(output.inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0);
+  const hasSetup = used.some(([input]) => path.resolve(folder, input) === SETUP);
   const code = withoutPaths(text, Object.keys(output.inputs));
-  const used = output.imports.filter((found) => found.external).map((found) => found.path);
+  const external = output.imports.filter((found) => found.external).map((found) => found.path);
   const table = places(JSON.parse(map), namer(folder, SDK));
   const found = `\nglobalThis.__lockgatePlaces=${JSON.stringify(table)};\n`;
-  return { code: code + found, table, imports: new Set(used.filter(isImport)), warnings: result.warnings };
+  return { code: code + found, table, imports: new Set(external.filter(isImport)), hasSetup, warnings: result.warnings };
 }
 
 /** In front of each part of a module, of which there may be several, stands where it lies on this machine. Without that, the same source gives the same bytes. */

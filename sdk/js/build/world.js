@@ -1,6 +1,7 @@
 //! The world of one component: the roles its manifest names, and the imports its code really calls.
 //!
 //! What the engine links is what the world says, used or not; so the world is made anew for each bundle. Depends on nothing.
+//! `setup` is no role: a plugin has it if its code does.
 
 export const PACKAGE = "lockgate:plugin";
 export const VERSION = "0.1.0";
@@ -18,16 +19,21 @@ export function isImport(path) {
 }
 
 /** The module that is bundled: the author's default export, as a component's exports. */
-export function entry(roles, plugin) {
+export function entry(roles, plugin, hasSetup) {
   const funcs = roles.map((role) => ROLES[role].func);
   const exports = roles.map((role) => {
     const { name, func } = ROLES[role];
     return `export const ${name} = { ${func}: ${func}(plugin) };`;
   });
+  if (hasSetup) {
+    funcs.push("setUp");
+    exports.push("export const setup = { setup: setUp(plugin) };");
+  }
   return [`import plugin from ${JSON.stringify(plugin)};`, `import { ${funcs.join(", ")} } from "@lockgate/sdk/component";`, ...exports, ""].join("\n");
 }
 
-export function world(roles, imports) {
-  const lines = [...[...imports].sort().map((path) => `  import ${path};`), ...roles.map((role) => `  export ${PACKAGE}/${role}@${VERSION};`)];
+export function world(roles, imports, hasSetup) {
+  const exports = hasSetup ? [...roles, "setup"] : roles;
+  const lines = [...[...imports].sort().map((path) => `  import ${path};`), ...exports.map((name) => `  export ${PACKAGE}/${name}@${VERSION};`)];
   return `package lockgate:build;\n\nworld plugin {\n${lines.join("\n")}\n}\n`;
 }

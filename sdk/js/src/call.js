@@ -41,6 +41,12 @@ export function poll(exported) {
   return (cursor) => during(cursor ?? "", () => pageOf(call(cursor ?? null)), fail);
 }
 
+/** Before anything else is called. `result<_, string>`: of a failure its detail. */
+export function setUp(exported) {
+  const { call } = roleOf(exported, "setup");
+  return () => during("", () => void call(), refuse);
+}
+
 function during(seed, act, failed) {
   begin(seed);
   try {
@@ -55,6 +61,10 @@ function during(seed, act, failed) {
 /** As the glue of the engine has it: what is thrown is the error of a `result`. */
 function fail(failure) {
   throw Object.assign(new Error(failure.code, { cause: failure.cause ?? failure }), { payload: failureOf(failure) });
+}
+
+function refuse(failure) {
+  throw Object.assign(new Error(failure.code, { cause: failure.cause ?? failure }), { payload: failure.detail });
 }
 
 function failureFrom(error) {

@@ -21,6 +21,8 @@
 
 export { batchSink, plugin, sink, source, transformer } from "./role.js";
 export type { Item, Page, Plugin, Receipt, Role, RoleName } from "./role.js";
+export { setup } from "./setup.js";
+export type { Setup } from "./setup.js";
 export { Draft, Message } from "./message.js";
 export type { Context, Header } from "./message.js";
 export { Failure, permanent, transient } from "./failure.js";

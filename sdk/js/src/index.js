@@ -1,6 +1,7 @@
 //! Write Lockgate plugins in JavaScript and TypeScript: one default export. `index.d.ts` is the reference.
 
 export { batchSink, plugin, sink, source, transformer } from "./role.js";
+export { setup } from "./setup.js";
 export { Draft, Message } from "./message.js";
 export { Failure, permanent, transient } from "./failure.js";
 export { Skip, skip } from "./skip.js";

@@ -1,5 +1,6 @@
 import type { Failure } from "./failure.js";
 import type { Context, Draft, Message } from "./message.js";
+import type { Setup } from "./setup.js";
 import type { Skip } from "./skip.js";
 
 /** What the target made of a message. All of it may be unknown. */
@@ -106,5 +107,5 @@ export function batchSink(deliver: (messages: Message[], context: Context) => (R
  */
 export function source(poll: (cursor: string | null) => Page): Role<"source">;
 
-/** A plugin of several roles: `export default plugin(transformer(...), sink(...))`. */
-export function plugin<Names extends RoleName>(...roles: Role<Names>[]): Plugin<Names>;
+/** A plugin of several roles, or of one with a `setup`: `export default plugin(transformer(...), sink(...))`. */
+export function plugin<Names extends RoleName>(...roles: (Role<Names> | Setup)[]): Plugin<Names>;

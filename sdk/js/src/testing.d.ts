@@ -113,10 +113,10 @@ export interface SourceRun extends Run<"page" | "failure"> {
 }
 
 /** Runs a plugin with this host: a transformer or sink with a message, a batch sink with several, a source with a cursor. */
-export function run(plugin: Role<"transformer">, message: Message, options?: RunOptions): TransformerRun;
-export function run(plugin: Role<"sink">, message: Message, options?: RunOptions): SinkRun;
-export function run(plugin: Role<"batch-sink">, messages: Message[], options?: RunOptions): BatchRun;
-export function run(plugin: Role<"source">, cursor?: string | null, options?: RunOptions): SourceRun;
+export function run(plugin: Role<"transformer"> | Plugin<"transformer">, message: Message, options?: RunOptions): TransformerRun;
+export function run(plugin: Role<"sink"> | Plugin<"sink">, message: Message, options?: RunOptions): SinkRun;
+export function run(plugin: Role<"batch-sink"> | Plugin<"batch-sink">, messages: Message[], options?: RunOptions): BatchRun;
+export function run(plugin: Role<"source"> | Plugin<"source">, cursor?: string | null, options?: RunOptions): SourceRun;
 export function run(plugin: Plugin, message: Message, options: RunOptions & { role: "transformer" }): TransformerRun;
 export function run(plugin: Plugin, message: Message, options: RunOptions & { role: "sink" }): SinkRun;
 export function run(plugin: Plugin, messages: Message[], options: RunOptions & { role: "batch-sink" }): BatchRun;

@@ -6,6 +6,7 @@ import * as call from "./call.js";
 import { write } from "./json.js";
 import { Message } from "./message.js";
 import { rolesOf } from "./role.js";
+import { SETUP } from "./setup.js";
 import { Run, failureFrom, outcomeFrom, pageFrom, resultFrom } from "./testing/run.js";
 import { during } from "./testing/current.js";
 
@@ -48,7 +49,7 @@ function defaults(reason) {
 export function run(plugin, input, options = {}) {
   const host = hostOf(options);
   const role = options.role ?? theRole(plugin);
-  const outcome = during(host, () => CALLS[role](plugin, input, contextOf(options.context)));
+  const outcome = during(host, () => refusedBySetup(plugin) ?? CALLS[role](plugin, input, contextOf(options.context)));
   return new Run(outcome, host);
 }
 
@@ -62,6 +63,18 @@ const CALLS = {
   source: (plugin, cursor) => attempt(() => ({ page: pageFrom(call.poll(plugin)(cursor ?? null)) })),
 };
 
+/** As a host that calls `setup` in each call. */
+function refusedBySetup(plugin) {
+  if (!rolesOf(plugin).some(({ name }) => name === SETUP)) return null;
+  try {
+    call.setUp(plugin)();
+    return null;
+  } catch (error) {
+    if (typeof error?.payload !== "string") throw error;
+    return { failure: failureFrom({ tag: "permanent", val: { code: "setup-refused", detail: error.payload } }, error.cause) };
+  }
+}
+
 function attempt(act) {
   try {
     return act();
@@ -72,7 +85,7 @@ function attempt(act) {
 }
 
 function theRole(plugin) {
-  const names = rolesOf(plugin).map((role) => role.name);
+  const names = rolesOf(plugin).map((role) => role.name).filter((name) => name !== SETUP);
   if (names.length === 1) return names[0];
   throw new TypeError(`the plugin has the roles ${names.join(", ")}: say which one runs, { role: "${names[0]}" }`);
 }

@@ -162,3 +162,14 @@ test("sources are called the same on every machine", () => {
   assert.equal(named("../node_modules/big/lib/x.js"), "big/lib/x.js");
   assert.deepEqual(places({ mappings: "AAAA,CAAC;;ACCA", sources: ["a", "b"] }, (source) => source), { sources: ["a", "b"], lines: "0,0,0\n\n0,1,1" });
 });
+
+test("a plugin that calls setup() exports it, and no other does", async () => {
+  const text = `import { Draft, config, plugin, setup, transformer } from "@lockgate/sdk";
+    let name;
+    export default plugin(setup(() => { name = config().name; }), transformer(() => Draft.json({ name })));`;
+  const exported = ({ component }) => outline(component).exports.filter((name) => name.startsWith(PACKAGE));
+  const [withSetup, without] = await Promise.all([text, MAPPING].map((text) => built(index(text), ["transformer"])));
+  assert.deepEqual(exported(withSetup).sort(), [`${PACKAGE}/setup@0.1.0`, `${PACKAGE}/transformer@0.1.0`]);
+  assert.deepEqual(asked(withSetup.component), ["config", "log"]);
+  assert.deepEqual(exported(without), [`${PACKAGE}/transformer@0.1.0`]);
+});

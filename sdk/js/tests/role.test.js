@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Draft, Failure, batchSink, permanent, plugin, sink, skip, source, transient, transformer } from "@lockgate/sdk";
+import { Draft, Failure, batchSink, config, permanent, plugin, setup, sink, skip, source, transient, transformer } from "@lockgate/sdk";
 import { message, messages, run } from "@lockgate/sdk/testing";
 
 const given = message("{}");
@@ -98,4 +98,22 @@ test("what a call left behind is not there in the next", () => {
   const failing = run(sink(() => { throw new Error("x"); }), given);
   assert(failing.failure instanceof Failure);
   assert.deepEqual(run(sink(() => ({})), given).lines, []);
+});
+
+test("a setup is called first, and what it throws is what is wrong with the configuration", () => {
+  let rate;
+  const priced = plugin(
+    setup(() => {
+      ({ rate } = config());
+      if (typeof rate !== "number") throw permanent("config-invalid", "rate is a number");
+    }),
+    transformer((message) => Draft.json({ price: message.json().price * rate })),
+  );
+  const [draft] = run(priced, message({ price: 2 }), { config: { rate: 3 } }).drafts;
+  assert.deepEqual(JSON.parse(Buffer.from(draft.body).toString()), { price: 6 });
+  const { failure } = run(priced, message({ price: 2 }), { config: {} });
+  assert.deepEqual([failure.code, failure.detail], ["setup-refused", "rate is a number"]);
+  const broken = plugin(setup(() => undefined.name), transformer(() => []));
+  assert.match(run(broken, given).failure.detail, /^TypeError: .*undefined.*, at .*role\.test\.js:\d+/);
+  assert.throws(() => plugin(setup(() => {}), setup(() => {})), /two of the role setup/);
 });

@@ -9,6 +9,7 @@ const { Decimal, Draft, Failure, attempt, batchSink, field, http, permanent, plu
 export const names: Record<keyof typeof sdk, true> = {
   batchSink: true,
   plugin: true,
+  setup: true,
   sink: true,
   source: true,
   transformer: true,

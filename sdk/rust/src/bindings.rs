@@ -52,7 +52,20 @@ pub mod source {
     });
 }
 
+pub mod setup {
+    wit_bindgen::generate!({
+        path: "../../wit/lockgate-plugin-0.1.0",
+        world: "setup-plugin",
+        pub_export_macro: true,
+        with: {
+            "lockgate:plugin/log@0.1.0": crate::__bindings::sink::lockgate::plugin::log,
+            "lockgate:plugin/config@0.1.0": crate::__bindings::sink::lockgate::plugin::config,
+        },
+    });
+}
+
 use batch_sink::exports::lockgate::plugin::batch_sink as wit_batch_sink;
+use setup::exports::lockgate::plugin::setup as wit_setup;
 use sink::exports::lockgate::plugin::sink as wit_sink;
 use sink::lockgate::plugin::{http as wit_http, key_value as wit_key_value, types};
 use source::exports::lockgate::plugin::source as wit_source;
@@ -64,6 +77,13 @@ impl<T: crate::Transformer> wit_transformer::Guest for T {
             crate::Output::Drafts(drafts) => Ok(wit_transformer::Output::Drafts(drafts.into_iter().map(Into::into).collect())),
             crate::Output::Skip(skip) => Ok(wit_transformer::Output::Skip(skip.into())),
         }
+    }
+}
+
+impl<T: crate::Setup> wit_setup::Guest for T {
+    /// `config` is what `config.get` gives, which `crate::config` reads.
+    fn setup(_config: String) -> Result<(), String> {
+        T::setup().map_err(|failure| failure.detail().to_owned())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one macro line of each role.
+//! The one macro line of each role, and of `setup`.
 //!
 //! Natively the macros only check that the trait is implemented: a component's entry points mean nothing there, and two
 //! plugins linked into one test would both define them.
@@ -52,5 +52,18 @@ macro_rules! export_source {
         };
         #[cfg(target_family = "wasm")]
         $crate::__bindings::source::export!($plugin with_types_in $crate::__bindings::source);
+    };
+}
+
+/// Makes the component's `setup` export from a type that implements [`Setup`](crate::Setup), beside the export of its role.
+#[macro_export]
+macro_rules! export_setup {
+    ($plugin:ident) => {
+        const _: fn() = || {
+            fn implemented<T: $crate::Setup>() {}
+            implemented::<$plugin>();
+        };
+        #[cfg(target_family = "wasm")]
+        $crate::__bindings::setup::export!($plugin with_types_in $crate::__bindings::setup);
     };
 }

@@ -18,7 +18,8 @@
 //! lockgate_sdk::export_transformer!(Shout);
 //! ```
 //!
-//! [`Sink`], [`BatchSink`] and [`Source`] work the same, with [`export_sink!`], [`export_batch_sink!`] and [`export_source!`]. What the host offers is in
+//! [`Sink`], [`BatchSink`] and [`Source`] work the same, with [`export_sink!`], [`export_batch_sink!`] and [`export_source!`]; [`Setup`] beside them does once what
+//! need not be done for every message. What the host offers is in
 //! [`http`], [`key_value`], [`queue`], [`log`] and [`config()`]; a component asks only for what its code really calls, and the
 //! integration has to grant it. Natively, [`testing`] stands in for the host, so that `cargo test` runs a plugin's rules.
 //!
@@ -56,7 +57,7 @@ pub use config::config;
 pub use failure::Failure;
 pub use field::Field;
 pub use message::{Context, Draft, Header, Message, Tracked, header};
-pub use role::{BatchSink, Delivered, Item, Output, Page, Receipt, Sink, Skip, Source, Transformer};
+pub use role::{BatchSink, Delivered, Item, Output, Page, Receipt, Setup, Sink, Skip, Source, Transformer};
 
 /// The Rust blocks of the page for authors, compiled and run.
 #[cfg(doctest)]

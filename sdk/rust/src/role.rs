@@ -47,6 +47,50 @@ pub trait Source {
     fn poll(cursor: Option<String>) -> Result<Page, Failure>;
 }
 
+/// What is done once for a configuration, and not for every message: a table read into a map, a template parsed.
+///
+/// The host calls it when a release is deployed and when its configuration changes; every call then begins with the memory as it was
+/// behind it. Keep what follows from the configuration in a `static`:
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::sync::OnceLock;
+///
+/// use lockgate_sdk::{Context, Draft, Failure, Message, Output, Setup, Transformer};
+///
+/// struct Plugin;
+///
+/// static COUNTRIES: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+///
+/// impl Setup for Plugin {
+///     fn setup() -> Result<(), Failure> {
+///         COUNTRIES.set(lockgate_sdk::config()?).map_err(|_| Failure::permanent("set-up-twice", "it is called once"))
+///     }
+/// }
+///
+/// impl Transformer for Plugin {
+///     fn transform(message: Message, _context: Context) -> Result<Output, Failure> {
+///         let code = message.text()?;
+///         let country = COUNTRIES.get().and_then(|countries| countries.get(code));
+///         Ok(Draft::json(&country)?.into())
+///     }
+/// }
+///
+/// lockgate_sdk::export_setup!(Plugin);
+/// lockgate_sdk::export_transformer!(Plugin);
+/// ```
+///
+/// Nothing of the host is there but [`config()`](crate::config()) and [`log`](crate::log); clocks stand still, and random bytes are the same every
+/// time.
+pub trait Setup {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the configuration: the release is refused with the detail. It makes no difference whether the failure is permanent.
+    fn setup() -> Result<(), Failure>;
+}
+
 /// Nothing is to be done for a message, and that is right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skip {

@@ -77,7 +77,7 @@ fn scene() -> Scene {
     let upstream = Arc::new(ScriptedUpstream::new(|_| Ok(UpstreamResponse::new(StatusCode::OK, ""))));
     let random = Arc::new(SeededRandom::new(1));
     let aliases = Arc::new(Aliases::in_memory(&running.environment, secrets.clone(), upstream, clock(), random));
-    let (vault, facts) = (crate::alias::vault::tests::vault(), ReadFacts::new(facts));
+    let (vault, facts) = (crate::alias::vault::tests::vault(), ReadFacts::new(facts, |_, _| Ok(())));
     let folder = tempfile::tempdir().unwrap();
     let trail = SqliteStore::open(folder.path(), Options::new(clock())).unwrap().audit();
     let audit = trail.clone();

@@ -115,7 +115,7 @@ impl Host {
         let vault = crate::alias::vault::tests::vault();
         let text = "[alias.crm]\nurl = \"http://crm.example/base\"\nauth = { basic = { username = \"lockgate\", password = { env = \"CRM\" } } }\n";
         let running = EnvironmentFile::parse("test", "environments/test.toml", text).unwrap();
-        let facts = ReadFacts::new(|plugin| Err(Problem::new(Code::NotFound, format!("{} is nowhere", plugin.name))));
+        let facts = ReadFacts::new(|plugin| Err(Problem::new(Code::NotFound, format!("{} is nowhere", plugin.name))), |_, _| Ok(()));
         let live = LiveParts {
             aliases: aliases.clone(),
             intake: intake.clone(),

@@ -120,7 +120,7 @@ impl<'p> Ground<'p> {
         let failed = failed.filter_map(|component| self.plugins.load(&component.pinned, &component.bytes).err());
         Problems(failed.collect()).or(())?;
         for (_, used, export) in runnables.iter().flat_map(uses) {
-            self.plugins.prepare(&used.plugin, export, Offer::of(&used.grants, !used.bindings.is_empty()))?;
+            self.plugins.make_ready(&used.plugin, export, Offer::of(&used.grants, !used.bindings.is_empty()), &used.config.now())?;
         }
         Ok(())
     }

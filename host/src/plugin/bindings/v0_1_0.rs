@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasmtime::component::{HasData, Instance, InstancePre, Linker};
 use wasmtime::{AsContextMut, Store};
 
-use self::generated::exports::lockgate::plugin::{batch_sink, sink, source, transformer};
+use self::generated::exports::lockgate::plugin::{batch_sink, setup, sink, source, transformer};
 use self::generated::lockgate::plugin::{config, http, key_value, log, queue, types};
 use crate::capability::http as http_capability;
 use crate::capability::key_value::{Answer, KvError};
@@ -20,7 +20,14 @@ use crate::plugin::{Call, CallFailure, Draft, Export, Item, Output, Page, QueueS
 mod generated {
     wasmtime::component::bindgen!({
         path: "../wit/lockgate-plugin-0.1.0",
-        world: "connector",
+        inline: "
+            package lockgate:host;
+            world every {
+                include lockgate:plugin/connector@0.1.0;
+                export lockgate:plugin/setup@0.1.0;
+            }
+        ",
+        world: "lockgate:host/every",
         imports: {
             "lockgate:plugin/http": async | trappable,
             "lockgate:plugin/key-value": async | trappable,
@@ -34,9 +41,14 @@ mod generated {
 /// The package's interfaces, as components name them.
 pub const PACKAGE: &str = "lockgate:plugin/";
 pub const VERSION: &str = "@0.1.0";
+/// The code of the failure where a plugin takes its configuration for wrong at the start of a call.
+const SETUP_REFUSED: &str = "setup-refused";
 /// Values by which people find a message are cut to this.
 const TRACKED_NAME_BYTES_MAX: usize = 64;
 const TRACKED_VALUE_BYTES_MAX: usize = 256;
+
+/// The interface of what is done once for a configuration.
+pub const SETUP: &str = "lockgate:plugin/setup@0.1.0";
 
 /// The name of an export's interface.
 pub fn interface_of(export: Export) -> &'static str {
@@ -81,6 +93,7 @@ pub struct Exports {
     sink: Option<sink::GuestIndices>,
     batch_sink: Option<batch_sink::GuestIndices>,
     source: Option<source::GuestIndices>,
+    setup: Option<setup::GuestIndices>,
 }
 
 impl std::fmt::Debug for Exports {
@@ -97,6 +110,7 @@ impl Exports {
             sink: sink::GuestIndices::new(component).ok(),
             batch_sink: batch_sink::GuestIndices::new(component).ok(),
             source: source::GuestIndices::new(component).ok(),
+            setup: setup::GuestIndices::new(component).ok(),
         }
     }
 
@@ -108,6 +122,17 @@ impl Exports {
             Export::DeliverBatch => self.batch_sink.is_some(),
             Export::Poll => self.source.is_some(),
         }
+    }
+
+    /// Calls `setup`, if it has one, with nothing of the host but `config` and `log`.
+    pub async fn set_up(&self, store: &mut Store<CallState>, instance: &Instance, config: &str) -> wasmtime::Result<Result<(), CallFailure>> {
+        let Some(setup) = &self.setup else { return Ok(Ok(())) };
+        let guest = setup.load(store.as_context_mut(), instance).map_err(|why| Stop::WrongType(SETUP, why.to_string()))?;
+        store.data_mut().is_setting_up = true;
+        let done = guest.call_setup(&mut *store, config).await;
+        store.data_mut().is_setting_up = false;
+        let refused = |why| CallFailure::Permanent { code: SETUP_REFUSED.to_owned(), detail: cut(why, DETAIL_BYTES_MAX) };
+        Ok(done?.map_err(refused))
     }
 
     /// Calls one export.
@@ -164,6 +189,16 @@ fn message_param<'a>(message: &'a Message, headers: &'a [types::HeaderParam<'a>]
     }
 }
 
+impl CallState {
+    /// One call of a capability, which is not there while the plugin is set up.
+    fn capability(&self, interface: &'static str) -> Result<(), Stop> {
+        if self.is_setting_up {
+            return Err(Stop::InSetup(interface));
+        }
+        self.shared.meter.host_call()
+    }
+}
+
 impl types::Host for CallState {}
 
 impl log::Host for CallState {
@@ -204,7 +239,7 @@ impl config::Host for CallState {
 
 impl http::Host for CallState {
     async fn send(&mut self, slot: String, request: http::Request) -> wasmtime::Result<Result<http::Response, http::HttpError>> {
-        self.shared.meter.host_call()?;
+        self.capability("http")?;
         Ok(self.http.send(&slot, request.into()).await.map(http::Response::from).map_err(http::HttpError::from))
     }
 
@@ -213,7 +248,7 @@ impl http::Host for CallState {
         slot: String,
         requests: Vec<http::Request>,
     ) -> wasmtime::Result<Vec<Result<http::Response, http::HttpError>>> {
-        self.shared.meter.host_call()?;
+        self.capability("http")?;
         let answers = self.http.send_all(&slot, requests.into_iter().map(Into::into).collect()).await;
         Ok(answers.into_iter().map(|answer| answer.map(http::Response::from).map_err(http::HttpError::from)).collect())
     }
@@ -221,17 +256,17 @@ impl http::Host for CallState {
 
 impl key_value::Host for CallState {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, key_value::KvError>> {
-        self.shared.meter.host_call()?;
+        self.capability("key-value")?;
         told(self.key_value.get(&key).await)
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> wasmtime::Result<Result<(), key_value::KvError>> {
-        self.shared.meter.host_call()?;
+        self.capability("key-value")?;
         told(self.key_value.set(key, value, ttl_ms.map(Duration::from_millis)).await)
     }
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), key_value::KvError>> {
-        self.shared.meter.host_call()?;
+        self.capability("key-value")?;
         told(self.key_value.delete(key).await)
     }
 
@@ -241,7 +276,7 @@ impl key_value::Host for CallState {
         cursor: Option<String>,
         limit: u32,
     ) -> wasmtime::Result<Result<key_value::KeyPage, key_value::KvError>> {
-        self.shared.meter.host_call()?;
+        self.capability("key-value")?;
         let page = self.key_value.list(&prefix, cursor, limit).await;
         told(page.map(|page| page.map(|(keys, cursor)| key_value::KeyPage { keys, cursor })))
     }
@@ -252,12 +287,12 @@ impl key_value::Host for CallState {
         expected: Option<Vec<u8>>,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<bool, key_value::KvError>> {
-        self.shared.meter.host_call()?;
+        self.capability("key-value")?;
         told(self.key_value.compare_and_swap(key, expected, value).await)
     }
 
     async fn increment(&mut self, key: String, delta: i64) -> wasmtime::Result<Result<i64, key_value::KvError>> {
-        self.shared.meter.host_call()?;
+        self.capability("key-value")?;
         told(self.key_value.increment(key, delta).await)
     }
 }
@@ -274,7 +309,7 @@ fn told<T>(answer: Answer<T>) -> wasmtime::Result<Result<T, key_value::KvError>>
 
 impl queue::Host for CallState {
     fn send(&mut self, channel: String, draft: queue::Draft, options: queue::Options) -> wasmtime::Result<Result<(), queue::QueueError>> {
-        self.shared.meter.host_call()?;
+        self.capability("queue")?;
         let queue::Options { delay_ms, dedup_token } = options;
         let send = QueueSend { channel, draft: draft.into(), delay: delay_ms.map(Duration::from_millis), dedup_token };
         Ok(self.queue.send(send).map_err(|error| match error {

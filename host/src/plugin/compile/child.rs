@@ -1,13 +1,14 @@
 //! The child's side: limits first, then the component from standard input, then its code on standard output.
 //!
-//! Runs in a process that has nothing else: no runtime, no files, no environment. It never runs what it compiles.
+//! Runs in a process that has nothing else: no runtime, no files, no environment. What it compiles it does not run, but for a `setup`,
+//! which is what that child is there for (`setup`).
 
 use std::io::{Read, Write};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use wasmtime::Engine;
 
-use super::DOES_NOT_COMPILE;
+use super::{CANNOT_BE_KEPT, DOES_NOT_COMPILE, DOES_NOT_TAKE_CONFIG, SetUp, setup};
 use crate::plugin::component::{COMPONENT_BYTES_MAX, validate};
 use crate::plugin::engine::compiling;
 
@@ -19,8 +20,16 @@ const FILES_MAX: u64 = 32;
 pub struct Task {
     pub memory_bytes: u64,
     pub cpu_s: u64,
+    pub work: Work,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    Compile,
     /// To say whether the component is valid, and no more.
-    pub validate: bool,
+    Validate,
+    /// To have its `setup` read the configuration that stands before it, which has so many bytes.
+    SetUp(usize),
 }
 
 /// Compiles or validates one component. The exit status.
@@ -58,19 +67,25 @@ fn confine(limits: Task) -> std::io::Result<()> {
 }
 
 fn work(task: Task) -> std::io::Result<u8> {
+    let mut stdin = std::io::stdin().lock();
+    let mut config = String::new();
+    if let Work::SetUp(bytes) = task.work {
+        stdin.by_ref().take(bytes as u64).read_to_string(&mut config)?;
+    }
     let mut component = Vec::new();
-    std::io::stdin().lock().take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut component)?;
+    stdin.take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut component)?;
     if component.len() > COMPONENT_BYTES_MAX {
         return Err(std::io::Error::other(format!("more than {COMPONENT_BYTES_MAX} bytes")));
     }
-    let done = if task.validate {
-        validate(&component).map(|()| Vec::new())
-    } else {
-        compile(&compiling().map_err(std::io::Error::other)?, &component)
-    };
-    let (said, status) = match done {
-        Ok(code) => (code, 0),
-        Err(why) => (why.into_bytes(), DOES_NOT_COMPILE),
+    let does_not = |why: String| (why.into_bytes(), DOES_NOT_COMPILE);
+    let (said, status) = match task.work {
+        Work::Validate => validate(&component).map_or_else(does_not, |()| (Vec::new(), 0)),
+        Work::Compile => compile(&compiling().map_err(std::io::Error::other)?, &component).map_or_else(does_not, |code| (code, 0)),
+        Work::SetUp(_) => match setup::set_up(&component, &config) {
+            Ok(SetUp::Kept(component)) => (component, 0),
+            Ok(SetUp::EachCall(why)) => (why.into_bytes(), CANNOT_BE_KEPT),
+            Err(why) => (why.into_bytes(), DOES_NOT_TAKE_CONFIG),
+        },
     };
     let mut out = std::io::stdout().lock();
     out.write_all(&said)?;

@@ -9,6 +9,7 @@
 pub mod child;
 #[cfg(test)]
 pub mod in_process;
+mod setup;
 mod turns;
 
 use std::io::{Read, Write};
@@ -30,6 +31,10 @@ use turns::Turns;
 pub const COMMAND: &str = "compile-plugin";
 /// Ended with this status it has said what is wrong with the component.
 pub const DOES_NOT_COMPILE: u8 = 10;
+/// Its `setup` does not take the configuration, and says why.
+pub const DOES_NOT_TAKE_CONFIG: u8 = 11;
+/// Its memory cannot be kept, and why.
+pub const CANNOT_BE_KEPT: u8 = 12;
 /// Threads that one child compiles with: there may be a child on every core.
 const THREADS_MAX: usize = 4;
 /// Of what a child says of its end.
@@ -60,6 +65,21 @@ pub trait Compile: Send + Sync {
     /// # Errors
     /// Why there is no code.
     fn compile(&self, component: &[u8]) -> Result<NativeCode, CompileFailure>;
+
+    /// Calls the `setup` of a component with `config`. Blocks.
+    ///
+    /// # Errors
+    /// Why there is nothing to call it on, that it takes `config` for wrong, or does not end.
+    fn set_up(&self, component: &[u8], config: &str) -> Result<SetUp, CompileFailure>;
+}
+
+/// What came of a component's `setup`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetUp {
+    /// The component that begins with the memory behind it.
+    Kept(Vec<u8>),
+    /// That memory cannot be kept, and why: it is called at the start of each call.
+    EachCall(String),
 }
 
 /// Why a component was not compiled.
@@ -67,6 +87,8 @@ pub trait Compile: Send + Sync {
 pub enum CompileFailure {
     #[error("is not valid: {0}")]
     Refused(String),
+    #[error("does not take its config: {0}")]
+    Config(String),
     #[error("takes more than {} of memory to check or compile, the most it may", quantity::shown_size(*.0))]
     Memory(u64),
     #[error("takes more than {} of CPU time to check or compile, the most it may", quantity::shown(*.0))]
@@ -84,6 +106,7 @@ impl CompileFailure {
     pub fn problem(self, name: &str) -> Problem {
         let code = match &self {
             Self::Refused(_) => Code::CompileFailed,
+            Self::Config(_) => Code::BadPluginConfig,
             Self::Memory(_) | Self::Cpu(_) | Self::Wall(_) | Self::Crashed(_) => Code::CompileLimit,
             Self::NoChild(_) => Code::Internal,
         };
@@ -96,6 +119,7 @@ impl CompileFailure {
             Self::Refused(_) => {
                 "build it again with a current toolchain; threads, 64-bit memory and component async are not supported".to_owned()
             }
+            Self::Config(_) => "change `config` where the plugin is used, or the values it is filled in with".to_owned(),
             Self::Memory(_) => setting("memory"),
             Self::Cpu(_) => setting("cpu"),
             Self::Wall(_) => setting("wall"),
@@ -159,9 +183,8 @@ impl CompileChild {
         let limits = self.limits;
         let told = String::from_utf8_lossy(&said.stderr);
         match (status.code(), status.signal().and_then(Signal::from_named_raw)) {
-            (Some(code), _) if code == i32::from(DOES_NOT_COMPILE) => {
-                CompileFailure::Refused(on_one_line(String::from_utf8_lossy(&said.stdout).trim()))
-            }
+            (Some(code), _) if code == i32::from(DOES_NOT_COMPILE) => CompileFailure::Refused(said.on_one_line()),
+            (Some(code), _) if code == i32::from(DOES_NOT_TAKE_CONFIG) => CompileFailure::Config(said.on_one_line()),
             (_, Some(Signal::XCPU)) => CompileFailure::Cpu(limits.cpu),
             // Nobody else here sends it but the system, to whoever uses up its memory.
             (_, Some(Signal::KILL)) => CompileFailure::Memory(limits.memory_bytes),
@@ -180,23 +203,44 @@ struct Said {
     stderr: Vec<u8>,
 }
 
+impl Said {
+    fn on_one_line(&self) -> String {
+        on_one_line(String::from_utf8_lossy(&self.stdout).trim())
+    }
+}
+
 impl Compile for CompileChild {
     fn compile(&self, component: &[u8]) -> Result<NativeCode, CompileFailure> {
         self.run(&[], component).map(NativeCode::of_this_host)
+    }
+
+    fn set_up(&self, component: &[u8], config: &str) -> Result<SetUp, CompileFailure> {
+        let (said, status) = self.ended(&["--set-up", &config.len().to_string()], &[config.as_bytes(), component])?;
+        match status.code() {
+            Some(0) => Ok(SetUp::Kept(said.stdout)),
+            Some(code) if code == i32::from(CANNOT_BE_KEPT) => Ok(SetUp::EachCall(said.on_one_line())),
+            _ => Err(self.judged(status, &said)),
+        }
     }
 }
 
 impl CompileChild {
     /// A child with these arguments and this component. What it says.
     fn run(&self, arguments: &[&str], component: &[u8]) -> Result<Vec<u8>, CompileFailure> {
+        let (said, status) = self.ended(arguments, &[component])?;
+        if status.success() { Ok(said.stdout) } else { Err(self.judged(status, &said)) }
+    }
+
+    /// The same with one thing behind the other on its standard input; what it says, and how it ends.
+    fn ended(&self, arguments: &[&str], input: &[&[u8]]) -> Result<(Said, ExitStatus), CompileFailure> {
         let _turn = self.turns.take();
         let no_child = |why: std::io::Error| CompileFailure::NoChild(why.to_string());
         let child = self.command().and_then(|mut command| command.args(arguments).spawn()).map_err(no_child)?;
         let mut child = Guarded(child);
-        let (said, status) = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let (done, waits) = sync_channel(1);
             let pipes = (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take());
-            scope.spawn(move || done.send(converse(pipes, component)));
+            scope.spawn(move || done.send(converse(pipes, input)));
             match waits.recv_timeout(self.limits.wall) {
                 Ok(said) => Ok((said.map_err(no_child)?, child.0.wait().map_err(no_child)?)),
                 // Its end is the end of its pipes, and so of the thread that reads them.
@@ -208,18 +252,17 @@ impl CompileChild {
                     })
                 }
             }
-        })?;
-        if status.success() { Ok(said.stdout) } else { Err(self.judged(status, &said)) }
+        })
     }
 }
 
 type Pipes = (Option<std::process::ChildStdin>, Option<std::process::ChildStdout>, Option<std::process::ChildStderr>);
 
-/// Gives the child its component and reads what it says. It reads all before it says anything, and of its errors it says little.
-fn converse((stdin, stdout, stderr): Pipes, component: &[u8]) -> std::io::Result<Said> {
+/// Gives the child its input and reads what it says. It reads all before it says anything, and of its errors it says little.
+fn converse((stdin, stdout, stderr): Pipes, input: &[&[u8]]) -> std::io::Result<Said> {
     let (Some(mut stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else { return Err(std::io::Error::other("no pipes")) };
     // A child that has ended says why by how it ended.
-    drop(stdin.write_all(component));
+    drop(input.iter().try_for_each(|part| stdin.write_all(part)));
     drop(stdin);
     let mut said = Said { stdout: Vec::new(), stderr: Vec::new() };
     stdout.take(CODE_BYTES_MAX).read_to_end(&mut said.stdout)?;

@@ -45,7 +45,7 @@ fn refuses_an_import_of_another_type() {
     let bytes = bytes.unwrap();
     let plugins = empty();
     plugins.load(&pinned(&bytes), &bytes).unwrap();
-    let problem = plugins.prepare(&pinned(&bytes), Export::Transform, Offer::ALL).unwrap_err();
+    let problem = plugins.prepare(&pinned(&bytes), Export::Transform, Offer::ALL, "{}").unwrap_err();
     assert_eq!(problem.code, Code::UnknownImport, "{problem}");
 }
 
@@ -54,7 +54,7 @@ fn refuses_an_export_without_its_function() {
     let bytes = wat::parse_str("(component (instance $empty) (export \"lockgate:plugin/transformer@0.1.0\" (instance $empty)))").unwrap();
     let plugins = empty();
     plugins.load(&pinned(&bytes), &bytes).unwrap();
-    let problem = plugins.prepare(&pinned(&bytes), Export::Transform, Offer::ALL).unwrap_err();
+    let problem = plugins.prepare(&pinned(&bytes), Export::Transform, Offer::ALL, "{}").unwrap_err();
     assert_eq!(problem.code, Code::WrongRole, "{problem}");
 }
 
@@ -92,7 +92,7 @@ fn goes_by_what_a_component_exports() {
     let bytes = wat::parse_str("(component)").unwrap();
     let plugins = empty();
     plugins.load(&pinned(&bytes), &bytes).unwrap();
-    let problem = plugins.prepare(&pinned(&bytes), Export::Deliver, Offer::ALL).unwrap_err();
+    let problem = plugins.prepare(&pinned(&bytes), Export::Deliver, Offer::ALL, "{}").unwrap_err();
     assert_eq!(problem.code, Code::WrongRole);
 }
 

@@ -6,6 +6,7 @@ mod limits;
 mod loading;
 mod printing;
 mod repeatable;
+mod setup;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -144,12 +145,17 @@ pub struct Fixture {
 
 /// With these limits and this clock; a target that answers by `script`.
 pub fn fixture_with(limits: Limits, clock: Arc<dyn Clock>, script: Script) -> Fixture {
+    fixture_over(plugins(), limits, clock, script)
+}
+
+/// The same over these components.
+fn fixture_over(plugins: Arc<Plugins>, limits: Limits, clock: Arc<dyn Clock>, script: Script) -> Fixture {
     let egress = Arc::new(ScriptedEgress { script, sent: Mutex::default() });
     let channels = Channels::default();
     channels.set(BTreeSet::from(["read".to_owned()]));
     let events = Events::new(Arc::new(SystemClock::new()));
     let around = Around {
-        plugins: plugins(),
+        plugins,
         egress: egress.clone(),
         key_values: Arc::new(NoRows),
         channels,

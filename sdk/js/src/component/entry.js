@@ -1,3 +1,3 @@
 //! What the build's own module takes from the SDK: a component's exports, made of the author's default export.
 
-export { deliver, deliverBatch, poll, transform } from "../call.js";
+export { deliver, deliverBatch, poll, setUp, transform } from "../call.js";
