@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 /// A constant, the folder its paths start at, and what below it is carried. Tests, examples and what is installed stay behind.
 const LISTS: &[(&str, &str, &[&str])] = &[
     ("SDK_RUST", "sdk/rust", &["Cargo.toml", "src"]),
+    ("SDK_JS", "sdk/js", &["package.json", "tsconfig.base.json", "README.md", "build", "src"]),
+    ("SDK_PYTHON", "sdk/python", &["README.md", "pyproject.toml", "requirements.txt", "lockgate_build", "lockgate_sdk"]),
     ("WIT", "wit", &["lockgate-plugin-0.1.0"]),
-    ("TEMPLATES", "host/templates", &["plugin", "rust", "workspace"]),
+    ("TEMPLATES", "host/templates", &["js", "plugin", "python", "rust", "ts", "workspace"]),
 ];
 
 fn main() {

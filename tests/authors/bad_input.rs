@@ -26,7 +26,7 @@ fn names_languages_and_roles_that_are_wrong_are_told_with_those_that_are_right()
     let shop = folder.path().join("shop");
     let new = |name: &'static str, lang: &'static str, role: &'static str| ["new", "plugin", name, "--lang", lang, "--role", role];
     refused(&shop, &new("Order_Map", "rust", "sink"), 2, &["LG-7006", "did you mean `order-map`?"]);
-    refused(&shop, &new("orders", "cobol", "sink"), 2, &["cobol", "possible values: rust"]);
+    refused(&shop, &new("orders", "cobol", "sink"), 2, &["cobol", "possible values: rust, js, ts, python"]);
     refused(&shop, &new("orders", "rust", "snik"), 2, &["snik", "transformer, sink, batch-sink, source", "'sink'"]);
     refused(&shop, &new("hello", "rust", "sink"), 1, &["LG-7021", "a plugin `hello` already"]);
     refused(folder.path(), &new("orders", "rust", "sink"), 1, &["LG-1011", "lockgate new workspace DIR"]);

@@ -94,11 +94,17 @@ impl Newcomer {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Builds everything; what was built is what it says it is.
+    /// Builds everything.
     pub fn build_all(&self) -> Digests {
-        let built = self.json_in(self.path(), &["build"]);
+        let digests = self.build(&[]);
+        assert_eq!(digests.len(), ROLES.len() + 1, "{digests:?}");
+        digests
+    }
+
+    /// Builds `plugins`, or all; what was built is what it says it is.
+    pub fn build(&self, plugins: &[&str]) -> Digests {
+        let built = self.json_in(self.path(), &[&["build"], plugins].concat());
         let built = built["plugins"].as_array().unwrap();
-        assert_eq!(built.len(), ROLES.len() + 1, "{built:?}");
         for one in built {
             let file = one["file"].as_str().unwrap();
             let name = one["plugin"].as_str().unwrap();
@@ -123,6 +129,13 @@ impl Newcomer {
         assert!(output.status.success(), "{}", text(&output));
         let built: Value = serde_json::from_slice(&output.stdout).unwrap();
         digests(built["plugins"].as_array().unwrap())
+    }
+
+    /// The scenarios that `new` made pass: those of the workspace where `plugin` is none, else the plugin's.
+    pub fn passes(&self, plugin: Option<&str>) {
+        let folder = plugin.map(|plugin| format!("plugins/{plugin}"));
+        let said = self.said(&folder.as_deref().map_or_else(|| vec!["test"], |folder| vec!["test", "-C", folder]));
+        assert!(said.contains("scenarios passed"), "{said}");
     }
 
     /// The workspace as it was made, in a running host: one message through, and one that is a dead letter.

@@ -1,6 +1,6 @@
 //! A newcomer who writes Rust.
 
-use super::newcomer::{Newcomer, text};
+use super::newcomer::{Newcomer, ROLES, text};
 
 #[test]
 fn in_rust_from_an_empty_folder_to_a_message_delivered() {
@@ -18,6 +18,8 @@ fn in_rust_from_an_empty_folder_to_a_message_delivered() {
     assert_eq!(newcomer.build_elsewhere(&some), expected);
 
     newcomer.greets();
+    newcomer.passes(None);
+    ROLES.into_iter().for_each(|role| newcomer.passes(Some(&format!("a-{role}"))));
     newcomer.delivers();
     says_why(&newcomer);
 }

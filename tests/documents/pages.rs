@@ -76,9 +76,7 @@ pub fn all() -> Vec<MarkdownPage> {
 
 /// The pages that `lockgate new` writes, with words to be filled in.
 pub fn templates() -> Vec<MarkdownPage> {
-    let mut pages = below(&root().join("host/templates"));
-    // What is filled in ends its line.
-    pages.iter_mut().for_each(|page| page.text = page.text.replace("}}```", "}}\n```"));
+    let pages = below(&root().join("host/templates"));
     assert!(pages.len() > 1, "the templates are not where they were");
     pages
 }

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::build::binary;
 use super::http::{Answer, request};
-use super::{eventually, workspace::Workspace};
+use super::workspace::Workspace;
+use super::{PATIENCE, eventually, eventually_within};
 
 /// What a host says goes here, in its workspace.
 const LOG_FILE: &str = "host.log";
@@ -68,7 +69,8 @@ impl Host {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let running: Value = eventually("the host is up", || {
+        // It compiles its plugins before, and one in Python is large.
+        let running: Value = eventually_within(PATIENCE * 5, "the host is up", || {
             let said = std::fs::read(data.join("host.json")).ok().and_then(|said| serde_json::from_slice(&said).ok());
             said.map(Ok).or_else(|| child.try_wait().unwrap().map(Err))
         })?;

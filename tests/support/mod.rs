@@ -21,13 +21,19 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `condition` gives something, looking every 20 ms; fails with `what` if it never does.
 #[track_caller]
-pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    eventually_within(PATIENCE, what, condition)
+}
+
+/// The same for what may take longer.
+#[track_caller]
+pub fn eventually_within<T>(patience: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(started.elapsed() < PATIENCE, "it did not happen within {PATIENCE:?}: {what}");
+        assert!(started.elapsed() < patience, "it did not happen within {patience:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

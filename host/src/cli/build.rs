@@ -17,8 +17,8 @@ use crate::problem::{Code, Problem, Problems};
 
 /// Build plugins from their sources: each one .wasm, with its manifest inside
 ///
-/// What a plugin is written in follows from what lies beside its plugin.toml: Cargo.toml is Rust. The file is
-/// <NAME>@<VERSION>.wasm beside the plugin's folder, where every workspace takes it that has it in a plugin folder. Where the sources are
+/// What a plugin is written in follows from what lies beside its plugin.toml: Cargo.toml is Rust, package.json
+/// JavaScript or TypeScript, pyproject.toml Python. The file is <NAME>@<VERSION>.wasm beside the plugin's folder, where every workspace takes it that has it in a plugin folder. Where the sources are
 /// there, too, `run`, `dev`, `check` and `deploy` build them themselves and take the same.
 /// The same sources and tools give the same digest, wherever they are. A build is not sandboxed: it runs what the sources say.
 #[derive(Debug, Args)]

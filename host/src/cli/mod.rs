@@ -24,6 +24,7 @@ mod env;
 mod event_stream;
 mod example;
 mod inspect;
+mod link_plugin;
 mod logs;
 mod message;
 mod messages;
@@ -162,6 +163,8 @@ enum Command {
     #[command(hide = true)]
     CompilePlugin(compile_plugin::CompilePlugin),
     #[command(hide = true)]
+    LinkPlugin(link_plugin::LinkPlugin),
+    #[command(hide = true)]
     BenchFloor(bench_floor::BenchFloor),
 }
 
@@ -196,6 +199,9 @@ pub fn main() -> ExitCode {
     };
     // Before there is a runtime: its limits come first, and it needs none.
     if let Command::CompilePlugin(child) = &cli.command {
+        return child.run();
+    }
+    if let Command::LinkPlugin(child) = &cli.command {
         return child.run();
     }
     let common = cli.common.clone();
@@ -291,7 +297,9 @@ impl Cli {
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,
             Command::BenchFloor(floor) => floor.run().await,
-            Command::CompilePlugin(_) | Command::Test(_) => Err(Problem::new(Code::Internal, "it does not run beside anything").into()),
+            Command::CompilePlugin(_) | Command::LinkPlugin(_) | Command::Test(_) => {
+                Err(Problem::new(Code::Internal, "it does not run beside anything").into())
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ pub enum New {
 #[command(after_help = "\
 Examples:
   lockgate new workspace shop
+  lockgate new workspace shop --lang ts
   cd shop && lockgate run --env dev")]
 pub struct NewWorkspace {
     /// The folder; made where it is not there
@@ -34,12 +35,12 @@ pub struct NewWorkspace {
 /// Make a plugin in the workspace: an example of its role that builds and passes its tests
 ///
 /// The plugin is put into the workspace's folder of plugins, and the SDK beside it where it is not there yet. No file that is there is
-/// overwritten; Cargo.toml of the workspace gets a line for a plugin in Rust.
+/// overwritten; Cargo.toml or package.json of the workspace gets a line.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   lockgate new plugin order-to-invoice --lang rust --role transformer
-  lockgate new plugin crm --lang rust --role sink")]
+  lockgate new plugin crm --lang ts --role sink")]
 pub struct NewPlugin {
     /// Lower-case letters, digits and `-`, such as order-to-invoice
     name: String,

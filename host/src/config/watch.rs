@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::workspace::read_files;
+use crate::plugin::source_digest::is_left_out;
 
 /// Files that are looked at; a larger workspace is noticed by these.
 const FILES_MAX: usize = 20_000;
@@ -45,7 +46,7 @@ fn look(folder: &Path, files: &mut Files, depth: usize) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         // As in the digest of a plugin's sources: what is built is not what is written.
-        if name == "target" || (name.starts_with('.') && name != ".cargo") || files.len() >= FILES_MAX {
+        if is_left_out(&name) || files.len() >= FILES_MAX {
             continue;
         }
         match entry.file_type() {
@@ -82,6 +83,7 @@ mod tests {
         write("plugins/map/src/lib.rs", "one");
         let first = glimpse(folder.path(), "dev");
         write("plugins/map/target/debug/map.wasm", "built");
+        write("plugins/map/node_modules/x/x.js", "installed");
         write("plugins/map/.git/index", "x");
         write("environments/prod.toml", "another environment's");
         write("lockgate.lock", "written by who watches");

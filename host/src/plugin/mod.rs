@@ -32,7 +32,7 @@ pub mod scripted;
 mod set_ups;
 pub mod shares;
 pub mod signature;
-mod source_digest;
+pub mod source_digest;
 pub mod state;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,7 +1,8 @@
 //! The digest of a plugin's source folder: what the lock file pins where there is no built component.
 //!
-//! SHA-256 over the sorted relative paths and contents, each with its length before it. Left out: `target`, and entries
-//! that start with a dot (`.git`, editors' files) but for `.cargo`, which changes how a package builds.
+//! SHA-256 over the sorted relative paths and contents, each with its length before it. Left out: `target`, `node_modules`,
+//! `__pycache__` and `*.pyc`, which tools fill, and entries that start with a dot (`.git`, `.venv`, editors' files) but for `.cargo`, which changes how a
+//! package builds. So a plugin's own tests leave its digest as it is.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,7 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, bytes: &mut u6
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let entry = entry.map_err(io)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name == "target" || (name.starts_with('.') && name != ".cargo") {
+        if is_left_out(&name) {
             continue;
         }
         let path = entry.path();
@@ -76,6 +77,12 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, bytes: &mut u6
         files.push(path);
     }
     Ok(())
+}
+
+/// Whether what is called so is no source: what tools make or install and nobody writes, and what is hidden.
+pub fn is_left_out(name: &str) -> bool {
+    let is_made = matches!(name, "target" | "node_modules" | "__pycache__") || name.ends_with(".pyc");
+    is_made || (name.starts_with('.') && name != ".cargo")
 }
 
 fn unreadable(path: &Path, why: &str) -> Problem {
@@ -139,7 +146,18 @@ mod tests {
         let base = digest(&[("plugin.toml", "a"), ("src/lib.rs", "b")]);
         assert_eq!(
             base,
-            digest(&[("src/lib.rs", "b"), ("plugin.toml", "a"), ("target/x", "z"), (".git/HEAD", "z"), ("src/.lib.rs.swp", "z")])
+            digest(&[
+                ("src/lib.rs", "b"),
+                ("plugin.toml", "a"),
+                ("target/x", "z"),
+                ("node_modules/x/x.js", "z"),
+                ("src/__pycache__/x", "z"),
+                ("tests/__pycache__/test_p.cpython-311.pyc", "z"),
+                ("src/old.pyc", "z"),
+                (".venv/lib/python3.11/site-packages/x.py", "z"),
+                (".git/HEAD", "z"),
+                ("src/.lib.rs.swp", "z")
+            ])
         );
         assert_eq!(base.len(), 64);
     }

@@ -4,7 +4,9 @@
 
 mod carried;
 mod files;
+mod javascript;
 mod plugin;
+mod python;
 mod rust;
 mod sdk;
 mod workspace;
@@ -22,15 +24,21 @@ pub use sdk::refresh;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
     Rust,
+    JavaScript,
+    TypeScript,
+    Python,
 }
 
 impl Language {
-    pub const ALL: [Self; 1] = [Self::Rust];
+    pub const ALL: [Self; 4] = [Self::Rust, Self::JavaScript, Self::TypeScript, Self::Python];
 
     /// Its word on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rust => "rust",
+            Self::JavaScript => "js",
+            Self::TypeScript => "ts",
+            Self::Python => "python",
         }
     }
 }

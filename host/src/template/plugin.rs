@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::carried::{filled, template};
 use super::files::Files;
-use super::{Language, Made, Next, rust, sdk};
+use super::{Language, Made, Next, javascript, python, rust, sdk};
 use crate::config::is_name;
 use crate::config::workspace::{read_host, workspace_above};
 use crate::plugin::library::Library;
@@ -18,6 +18,9 @@ const VERSION: (&str, &str) = ("0.1.0", "0.1");
 
 pub fn make(dir: &Path, name: &str, language: Language, role: Role) -> Result<Made, Problems> {
     check_name(name)?;
+    if language == Language::Python {
+        python::check_name(name)?;
+    }
     let workspace = workspace_above(dir).ok_or_else(|| {
         Problem::new(Code::NoWorkspace, format!("{} is in no workspace", dir.display()))
             .fix("make one (lockgate new workspace DIR), or name its folder: lockgate -C DIR new plugin …")
@@ -77,23 +80,33 @@ pub fn add(files: &mut Files, workspace: &Path, folder: &Path, name: &str, langu
     sdk::add(files, language);
     let manifest = filled(&format!("plugin/{kind}/plugin.toml"), &[("name", name)]);
     let described = Manifest::parse("plugin.toml", &manifest)?;
+    let depth = folder.components().count();
     let mut own = match language {
         Language::Rust => {
             rust::around(files, workspace, &folder.display().to_string())?;
-            rust::files(name, &described.description, kind, folder.components().count())
+            rust::files(name, &described.description, kind, depth)
         }
+        Language::JavaScript | Language::TypeScript => {
+            javascript::around(files, workspace, &folder.display().to_string(), language)?;
+            javascript::files(name, &described.description, (language, kind), depth)
+        }
+        Language::Python => python::files(name, &described.description, kind, depth),
     };
+    files.shared_file(".gitignore", template("workspace/dot.gitignore"));
     let usage = filled(&format!("plugin/{kind}/use.toml"), &[("name", name), ("version", VERSION.1)]);
     let roles: Vec<_> = described.roles.iter().map(|role| role.as_str()).collect();
-    let package = rust::package(name);
+    let package = package(name, language);
     let built = folder.with_file_name(format!("{name}@{}.wasm", VERSION.0)).display().to_string();
+    let folder_said = folder.display().to_string();
     let words = [
         ("name", name),
         ("description", &described.description),
         ("role", &roles.join(", ")),
-        ("use", &usage),
+        ("use", usage.trim_end()),
         ("package", &package),
+        ("module", &package),
         ("built", &built),
+        ("folder", &folder_said),
     ];
     own.push(("README.md".into(), filled(&format!("{}/README.md", language.as_str()), &words).into_bytes()));
     own.push(("plugin.toml".into(), manifest.into_bytes()));
@@ -101,18 +114,33 @@ pub fn add(files: &mut Files, workspace: &Path, folder: &Path, name: &str, langu
     if !sample.is_empty() {
         own.push(("samples/sample.json".into(), sample.into()));
     }
+    let scenarios = filled(&format!("plugin/{kind}/scenarios.toml"), &words);
+    own.push(("tests/scenarios.toml".into(), scenarios.into_bytes()));
     files.folder(folder, own);
     Ok(())
 }
 
+/// What the tools of its language call the plugin.
+fn package(name: &str, language: Language) -> String {
+    match language {
+        Language::Rust => rust::package(name),
+        Language::JavaScript | Language::TypeScript => javascript::package(name),
+        Language::Python => python::module(name),
+    }
+}
+
 fn next(name: &str, language: Language, folder: &Path) -> Vec<Next> {
     let built = folder.with_file_name(format!("{name}@{}.wasm", VERSION.0));
+    let package = package(name, language);
     let test = match language {
-        Language::Rust => format!("cargo test -p {}", rust::package(name)),
+        Language::Rust => format!("cargo test -p {package}"),
+        Language::JavaScript | Language::TypeScript => format!("npm install && npm test -w {package}"),
+        Language::Python => format!("(cd {} && python3 -m unittest)", folder.display()),
     };
     let next = |command: String, does: &str| Next { command, does: does.to_owned() };
     vec![
         next(test, "its tests, in its own language"),
+        next(format!("lockgate test -C {}", folder.display()), "its scenarios, as a host would run them"),
         next(format!("lockgate build {name}"), &format!("{}", built.display())),
         next(format!("lockgate inspect {}", built.display()), "what it would ask for"),
     ]
@@ -195,7 +223,8 @@ mod tests {
                         continue;
                     }
                     let text = std::fs::read_to_string(&path).unwrap();
-                    assert!(!text.is_empty() && !text.contains("{{"), "{}: {text}", path.display());
+                    let is_filled = text.split("{{").skip(1).all(|rest| !rest.starts_with(|next: char| next.is_ascii_lowercase()));
+                    assert!(!text.is_empty() && is_filled, "{}: {text}", path.display());
                 }
             }
         }

@@ -1,11 +1,12 @@
 //! The copies of the SDKs and of the WIT package in a workspace: no registry has them, so that the binary carries them, and `new` puts
 //! them where plugins find them. They are committed with the workspace; [`refresh`] brings them up to date.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::carried::{RUSTFMT_TOML, SDK_RUST, WIT};
+use super::carried::{RUSTFMT_TOML, SDK_JS, SDK_PYTHON, SDK_RUST, WIT};
 use super::files::{Files, write_folder};
-use super::{Language, rust};
+use super::{Language, javascript, rust};
 use crate::problem::{Code, Problem};
 
 /// Says in a copy who wrote it.
@@ -31,21 +32,30 @@ pub fn add(files: &mut Files, language: Language) {
 pub fn folder(language: Language) -> &'static str {
     match language {
         Language::Rust => "sdk/rust",
+        Language::JavaScript | Language::TypeScript => "sdk/js",
+        Language::Python => "sdk/python",
     }
 }
 
 fn sdk(language: Language) -> Copy {
+    // On its own: what it takes from the project around it, and what it is developed with, is left out.
     let mut files = match language {
-        Language::Rust => owned(SDK_RUST),
+        Language::Rust => with_manifest(SDK_RUST, "Cargo.toml", rust::sdk_manifest()),
+        Language::JavaScript | Language::TypeScript => with_manifest(SDK_JS, "package.json", javascript::sdk_manifest()),
+        Language::Python => owned(SDK_PYTHON),
     };
     if language == Language::Rust {
-        // On its own: in the project it takes its versions from the workspace around it.
-        files.retain(|(name, _)| name != "Cargo.toml");
-        files.push(("Cargo.toml".into(), rust::sdk_manifest().into_bytes()));
         files.push(("rustfmt.toml".into(), RUSTFMT_TOML.into()));
     }
     files.push((STAMP.into(), stamp("its SDK for plugins", folder(language)).into_bytes()));
     Copy { folder: folder(language), files }
+}
+
+fn with_manifest(files: &[(&str, &[u8])], name: &str, manifest: String) -> Vec<(String, Vec<u8>)> {
+    let mut files = owned(files);
+    files.retain(|(file, _)| file != name);
+    files.push((name.into(), manifest.into_bytes()));
+    files
 }
 
 fn wit() -> Copy {
@@ -73,9 +83,10 @@ fn stamp(what: &str, folder: &str) -> String {
 /// # Errors
 /// `LG-7021` for a folder that lockgate did not write, `LG-1001` for one that cannot be written.
 pub fn refresh(workspace: &Path) -> Result<Vec<PathBuf>, Problem> {
-    let copies = Language::ALL.into_iter().map(sdk).chain([wit()]);
+    // Two languages share one.
+    let copies: BTreeMap<_, _> = Language::ALL.into_iter().map(sdk).chain([wit()]).map(|copy| (copy.folder, copy)).collect();
     let mut refreshed = Vec::new();
-    for copy in copies.filter(|copy| workspace.join(copy.folder).exists()) {
+    for copy in copies.into_values().filter(|copy| workspace.join(copy.folder).exists()) {
         let folder = workspace.join(copy.folder);
         if !folder.join(STAMP).is_file() {
             let problem = Problem::new(Code::AlreadyThere, format!("{} was not written by lockgate", folder.display()));

@@ -20,11 +20,11 @@ pub fn make(dir: &Path, language: Language) -> Result<Made, Problems> {
     let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     let name = whole.file_name().map_or_else(|| "workspace".into(), |name| name.to_string_lossy().into_owned());
     let mut files = Files::default();
+    files.file(".gitignore", template("workspace/dot.gitignore"));
     plugin::add(&mut files, dir, Path::new("plugins/hello"), "hello", language, "hello")?;
-    for file in ["environments/dev.toml", "integrations/hello.toml", "samples/hello.json"] {
+    for file in ["environments/dev.toml", "integrations/hello.toml", "samples/hello.json", "tests/hello.toml"] {
         files.file(file, template(&format!("workspace/{file}")));
     }
-    files.file(".gitignore", template("workspace/dot.gitignore"));
     files.file("README.md", filled("workspace/README.md", &[("name", &name), ("lang", language.as_str())]));
     // The last: what makes it a workspace.
     files.file("lockgate.toml", template("workspace/lockgate.toml"));

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,11 +52,12 @@ def build(folder: Path, wit: Path, work: Path, out: Path | None, tell: Tell) -> 
 
 
 def _dependencies(plugin: manifest.Plugin, folder: Path, tell: Tell) -> Path | None:
-    """Installs what the plugin depends on: packages in pure Python, at exactly the versions that are named."""
+    """Installs what the plugin depends on: packages in pure Python, at exactly the versions that are named, and none that are not: which
+    others those would have depends on the day."""
     if not plugin.dependencies:
         return None
     for one in plugin.dependencies:
-        if "==" not in one and " @ " not in one:
+        if ("==" not in one and " @ " not in one) or "*" in one:
             fix = f"name one version, so that the same source gives the same component: {one.split('>')[0].split('<')[0].split('~')[0].strip()}==…"
             raise Problem(f"the dependency `{one}` names no exact version", "pyproject.toml", fix=fix)
     wanted = folder.with_suffix(".txt")
@@ -63,8 +65,10 @@ def _dependencies(plugin: manifest.Plugin, folder: Path, tell: Tell) -> Path | N
     if folder.is_dir() and wanted.is_file() and wanted.read_text(encoding="utf-8") == text:
         return folder
     tell({"step": "dependencies"})
+    wanted.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--upgrade", "--target", str(folder)]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", str(folder)]
     pip += ["--only-binary=:all:", "--platform=any", f"--python-version={tool.PYTHON}", "--implementation=py", "--abi=none"]
     done = subprocess.run([*pip, *plugin.dependencies], capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -24,6 +24,8 @@ _TIME = 315_532_800
 _SDK = Path(__file__).parent.parent / "lockgate_sdk"
 #: What marks the line in which `lockgate_main` says why it could not start.
 MARK = "LOCKGATE-BUILD-PROBLEM "
+#: What pip writes of the machine and of itself, beside packages.
+_OF_PIP = {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json"}
 
 _MAIN_TEXT = '''import importlib
 import json
@@ -38,7 +40,7 @@ MISSING = ("_ssl", "_ctypes", "_bz2", "_lzma", "_zstd", "_hashlib", "_curses", "
 def told(error):
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith("/0/")]
     frames = [frame for frame in frames if not frame.filename.startswith("/0/lockgate_")]
-    said = str(error) if isinstance(error, SystemExit) else f"{{type(error).__name__}}: {{error}}"
+    said = str(error) if isinstance(error, SystemExit) else f"{{type(error).__name__}}: {{error}}".removesuffix(": ")
     problem = {{"message": said, "fix": fix(error)}}
     if isinstance(error, SyntaxError):
         place = {{"file": error.filename, "line": error.lineno, "column": error.offset, "text": error.text}}
@@ -102,7 +104,7 @@ def make(folder: Path, plugin: Plugin, reached: Reached, dependencies: Path | No
     worlds.mkdir()
     _copy_plugin(plugin, reached, app)
     if dependencies is not None:
-        _copy_folder(dependencies, app)
+        _copy_folder(dependencies, app, leave=_OF_PIP | {"bin"})
     _copy_folder(_SDK, app / "lockgate_sdk", leave={"testing.py", "py.typed"})
     asks, roles = sorted(reached.asks), sorted(plugin.roles)
     folder_of_modules = plugin.root.relative_to(plugin.folder).as_posix()
@@ -138,7 +140,7 @@ def _copy_folder(source: Path, target: Path, leave: frozenset[str] | set[str] = 
     for path in sorted(source.rglob("*")):
         relative = path.relative_to(source)
         hidden = any(part == "__pycache__" or part.startswith(".") for part in relative.parts)
-        if hidden or path.is_dir() or relative.name in leave:
+        if hidden or path.is_dir() or relative.name in leave or relative.parts[0] in leave:
             continue
         if path.suffix in (".so", ".pyd", ".dylib"):
             raise Problem(f"{relative.as_posix()} is native code, which a component cannot load", fix="depend on packages that are pure Python")

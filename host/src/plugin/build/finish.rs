@@ -47,6 +47,8 @@ fn instead(language: Language, role: Role, roles: &BTreeSet<Role>, is_other_vers
     }
     let export = match language {
         Language::Rust => format!("add lockgate_sdk::export_{}!(Plugin); to its library", role.as_str().replace('-', "_")),
+        Language::JavaScript => format!("have the module's default export be a {role}, as the SDK makes one"),
+        Language::Python => format!("decorate a function of the module with @{}", role.as_str().replace('-', "_")),
     };
     let roles: Vec<_> = roles.iter().map(|role| format!("\"{role}\"")).collect();
     if roles.is_empty() { export } else { format!("{export}, or say in plugin.toml what it is: roles = [{}]", roles.join(", ")) }

@@ -1,12 +1,18 @@
 //! Builds a plugin's source folder into one component with its manifest inside: one entry, and a file for each language.
 //!
 //! The same source gives the same bytes, wherever the folder is, as far as the language's own tools are the same. What is built runs
-//! outside of any sandbox: a build is for sources that one would run. Depends on `plugin::{component, manifest}`. Nothing is cached here:
-//! the languages' tools know what is fresh.
+//! outside of any sandbox: a build is for sources that one would run. Depends on `plugin::{component, manifest}`. What is fresh is
+//! known to the languages' tools, or `kept` knows it.
 
 mod finish;
 mod follow;
+mod javascript;
+mod kept;
+pub mod link;
+mod python;
 mod rust;
+mod told;
+mod tools;
 
 use std::path::Path;
 
@@ -36,11 +42,15 @@ pub type Progress<'a> = dyn Fn(Event<'_>) + Sync + 'a;
 #[serde(rename_all = "kebab-case")]
 pub enum Language {
     Rust,
+    /// TypeScript as well.
+    #[serde(rename = "javascript")]
+    JavaScript,
+    Python,
 }
 
 impl Language {
     /// The file in a plugin's folder that says what it is written in. The first one there counts.
-    const MARKS: [(&str, Self); 1] = [("Cargo.toml", Self::Rust)];
+    const MARKS: [(&str, Self); 3] = [("Cargo.toml", Self::Rust), ("pyproject.toml", Self::Python), ("package.json", Self::JavaScript)];
 
     /// What the plugin in `folder` is written in, by what lies beside its `plugin.toml`.
     ///
@@ -61,6 +71,8 @@ impl std::fmt::Display for Language {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Rust => "Rust",
+            Self::JavaScript => "JavaScript or TypeScript",
+            Self::Python => "Python",
         })
     }
 }
@@ -76,6 +88,8 @@ pub fn build(folder: &Path, manifest: &(Manifest, String), progress: &Progress<'
     progress(Event::Building { plugin: name });
     let component = match language {
         Language::Rust => rust::build(folder, name, progress)?,
+        Language::JavaScript => javascript::build(folder, &manifest.0, progress)?,
+        Language::Python => python::build(folder, &manifest.0, progress)?,
     };
     let bytes = finish::finish(language, &component, manifest)?;
     progress(Event::Built { plugin: name, size: bytes.len() });

@@ -18,6 +18,7 @@ pub use parts::Parts;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -54,6 +55,9 @@ pub enum Error {
         /// What wasmtime says.
         cause: anyhow::Error,
     },
+    /// Starting the plugin did not end.
+    #[error("the plugin does not start within {} s: is there a loop that never ends at the top of a module?", .0.as_secs())]
+    Endless(Duration),
 }
 
 /// Why a plugin does not start, as `lockgate_build` has it told.
@@ -86,7 +90,7 @@ impl Error {
     }
 }
 
-/// A component. The same parts and the same source give the same bytes.
+/// A component. The same parts and the same source give the same bytes. Blocks while the plugin is started, at most a minute.
 ///
 /// # Errors
 /// See [`Error`].
