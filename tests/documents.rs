@@ -2,5 +2,6 @@
 
 mod commands;
 mod consoles;
+mod contract;
 mod pages;
 mod quotes;

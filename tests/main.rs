@@ -10,6 +10,7 @@ mod batches;
 mod bench;
 mod canary;
 mod channels;
+mod conformance;
 mod console;
 mod console_messages;
 mod corpus;

@@ -43,7 +43,7 @@ pub fn plugin_files() -> &'static Path {
     FOLDER.get_or_init(|| {
         let folder = binary().parent().unwrap().join("test-plugins");
         std::fs::create_dir_all(&folder).unwrap();
-        for name in ["shop-order", "order-to-opportunity", "salesforce", "http-post", "order-to-invoice"] {
+        for name in ["code-names", "shop-order", "order-to-opportunity", "salesforce", "http-post", "order-to-invoice"] {
             let source = root().join("plugins").join(name);
             let text = std::fs::read_to_string(source.join("plugin.toml")).unwrap();
             let manifest = Manifest::parse(source.join("plugin.toml"), &text).unwrap_or_else(|problems| panic!("{problems}"));

@@ -16,6 +16,7 @@ pub mod figures;
 #[cfg(test)]
 mod floor_tests;
 mod growth;
+mod languages;
 mod load;
 mod machine;
 mod neighbour;
@@ -46,6 +47,7 @@ use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 pub use figures::Row;
+pub use languages::copy_example;
 pub use machine::file_system;
 pub use report::Report;
 pub use room::{Size, Totals};
@@ -57,7 +59,7 @@ use end_to_end::Pair;
 use room::Room;
 
 /// The rows there are, in their order.
-pub const ROWS: [&str; 19] = [
+pub const ROWS: [&str; 21] = [
     "end-to-end",
     "intake-p50",
     "intake-p99",
@@ -65,6 +67,8 @@ pub const ROWS: [&str; 19] = [
     "sandbox-call",
     "sandbox-over-reused",
     "sandbox-limits",
+    "language-js",
+    "language-python",
     "growth-waiting",
     "growth-integrations",
     "growth-memory",
@@ -121,6 +125,9 @@ async fn measure(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report, Problem> {
     }
     if wants(&["sandbox-call", "sandbox-over-reused", "sandbox-limits"]) {
         rows.extend(sandbox::measure(&room).await?);
+    }
+    if wants(&["language-js", "language-python"]) {
+        rows.extend(languages::measure(&room, |row| wants(&[row])).await?);
     }
     if wants(&["growth-waiting"]) {
         rows.push(growth::waiting(&room).await?);

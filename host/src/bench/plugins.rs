@@ -21,10 +21,10 @@ pub struct Plugins {
 
 /// A component and what its manifest says.
 #[derive(Debug)]
-struct Built {
+pub struct Built {
     manifest: Manifest,
     text: String,
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 impl Plugins {
@@ -66,7 +66,8 @@ fn marked(bytes: &[u8], mark: &str) -> Vec<u8> {
 }
 
 impl Built {
-    fn of(source: &Path) -> Result<Self, Problem> {
+    /// Out of the folder of its sources.
+    pub fn of(source: &Path) -> Result<Self, Problem> {
         let file = source.join("plugin.toml");
         let text = std::fs::read_to_string(&file).map_err(|error| {
             Problem::new(Code::FileUnreadable, format!("{} cannot be read: {error}", file.display()))

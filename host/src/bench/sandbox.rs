@@ -148,7 +148,7 @@ fn prepared(call: &Call) -> Vec<Call> {
     vec![call.clone(); usize::try_from(CALLS).unwrap_or(1)]
 }
 
-fn failed(why: impl std::fmt::Debug) -> Problem {
+pub(super) fn failed(why: impl std::fmt::Debug) -> Problem {
     Problem::new(Code::BenchFailed, format!("the measured plugin failed: {why:?}"))
         .fix("run `cargo test` in the project's folder: its plugin does not take the order that is sent")
 }
@@ -158,17 +158,21 @@ fn failed(why: impl std::fmt::Debug) -> Problem {
 /// # Errors
 /// The component does not load.
 pub fn sandbox_of(component: &[u8], order: &[u8], compiler: CompileChild) -> Result<(WasmInvoker, Call), Problem> {
-    Ok((invoker(component, compiler)?, call(component, order)))
+    Ok((invoker(component, compiler)?, call_of(component, order)))
 }
 
 /// A host's own invoker, with nothing behind its capabilities.
 fn invoker(component: &[u8], compiler: CompileChild) -> Result<WasmInvoker, Problem> {
-    let limits = Limits::default();
-    let plugins = Plugins::new(Arc::new(PluginEngine::new(&limits)?), Arc::new(compiler), None)?;
+    let plugins = Plugins::new(Arc::new(PluginEngine::new(&Limits::default())?), Arc::new(compiler), None)?;
     plugins.load(&pinned(component), component)?;
+    Ok(invoker_over(Arc::new(plugins)))
+}
+
+/// The same over components that are loaded.
+pub(super) fn invoker_over(plugins: Arc<Plugins>) -> WasmInvoker {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let around = Around {
-        plugins: Arc::new(plugins),
+        plugins,
         egress: Arc::new(Nothing),
         key_values: Arc::new(Nothing),
         channels: Channels::default(),
@@ -177,16 +181,15 @@ fn invoker(component: &[u8], compiler: CompileChild) -> Result<WasmInvoker, Prob
         metrics: Arc::new(Metrics::new()),
         events: Events::new(clock),
     };
-    Ok(WasmInvoker::new(around, limits.calls_at_once))
+    WasmInvoker::new(around, Limits::default().calls_at_once)
 }
 
 fn pinned(component: &[u8]) -> PinnedPlugin {
     PinnedPlugin { name: TRANSFORMER.into(), version: semver::Version::new(1, 0, 0), digest: sha256_hex(component) }
 }
 
-/// The first step's call for an order that came by webhook.
 /// A call of its `transform` with a message that holds `order`, as a delivery makes it.
-fn call(component: &[u8], order: &[u8]) -> Call {
+pub(super) fn call_of(component: &[u8], order: &[u8]) -> Call {
     let accepted_at = Timestamp(1_700_000_000_000);
     let headers = [("content-type", "application/json"), ("user-agent", "shop/1.0")];
     Call {

@@ -16,6 +16,7 @@ from .problem import Problem
 SDK = "lockgate_sdk"
 #: What a plugin asks for by importing the module of this name.
 CAPABILITIES = ["http", "key_value", "queue"]
+SETUP = "setup"
 
 
 @dataclass
@@ -28,6 +29,8 @@ class Reached:
     asks: dict[str, str] = field(default_factory=dict)
     #: Modules that are imported inside a function.
     late: set[str] = field(default_factory=set)
+    #: A function is decorated with the SDK's `setup`.
+    has_setup: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def scan(module: str, roots: list[Path], folder: Path) -> Reached:
                 reached.late.add(one.module)
             for capability in _capabilities(one.module):
                 reached.asks.setdefault(capability, f"{shown}:{one.line}")
+        reached.has_setup = reached.has_setup or _has_setup(tree)
         for capability, line in _attributes(tree):
             reached.asks.setdefault(capability, f"{shown}:{line}")
     return reached
@@ -135,16 +139,38 @@ def _capabilities(module: str) -> list[str]:
     return [word] if first == SDK and word in [*CAPABILITIES, "config"] else []
 
 
+def _has_setup(tree: ast.Module) -> bool:
+    """Whether something is decorated with what was imported from the SDK as `setup`."""
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == SDK and not node.level
+        for alias in node.names
+        if alias.name == SETUP
+    }
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    for decorator in (decorator for function in functions for decorator in function.decorator_list):
+        by_name = isinstance(decorator, ast.Name) and decorator.id in imported
+        by_module = isinstance(decorator, ast.Attribute) and decorator.attr == SETUP
+        if by_name or (by_module and isinstance(decorator.value, ast.Name) and decorator.value.id in _names_of_sdk(tree)):
+            return True
+    return False
+
+
 def _attributes(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """`lockgate_sdk.http`, where the SDK was imported under whatever name."""
-    names = {
+    names = _names_of_sdk(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names:
+            if node.attr in [*CAPABILITIES, "config"]:
+                yield node.attr, node.lineno
+
+
+def _names_of_sdk(tree: ast.Module) -> set[str]:
+    return {
         alias.asname or alias.name.partition(".")[0]
         for node in ast.walk(tree)
         if isinstance(node, ast.Import)
         for alias in node.names
         if alias.name.partition(".")[0] == SDK and (alias.asname is None or alias.name == SDK)
     }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names:
-            if node.attr in [*CAPABILITIES, "config"]:
-                yield node.attr, node.lineno

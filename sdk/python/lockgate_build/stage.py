@@ -15,7 +15,7 @@ from . import world
 from .bare import bare
 from .manifest import Plugin
 from .problem import Problem
-from .scan import Reached
+from .scan import SETUP, Reached
 
 #: The module that `componentize-py` starts with.
 MAIN = "lockgate_main"
@@ -106,7 +106,8 @@ def make(folder: Path, plugin: Plugin, reached: Reached, dependencies: Path | No
     if dependencies is not None:
         _copy_folder(dependencies, app, leave=_OF_PIP | {"bin"})
     _copy_folder(_SDK, app / "lockgate_sdk", leave={"testing.py", "py.typed"})
-    asks, roles = sorted(reached.asks), sorted(plugin.roles)
+    asks = sorted(reached.asks)
+    roles = sorted({*plugin.roles, *([SETUP] if reached.has_setup else [])})
     folder_of_modules = plugin.root.relative_to(plugin.folder).as_posix()
     ours = sorted({name.split(".")[0] for name, path in reached.files.items() if path.is_relative_to(plugin.root)})
     start = _MAIN_TEXT.format(

@@ -25,7 +25,7 @@ from .config import config
 from .failure import Failure, Permanent, Transient
 from .field import Field
 from .message import Context, Draft, Message
-from .role import Delivered, Item, Output, Page, Receipt, Skip, attempt, batch_sink, sink, source, transformer
+from .role import Delivered, Item, Output, Page, Receipt, Skip, attempt, batch_sink, setup, sink, source, transformer
 
 __all__ = [
     "Context",
@@ -44,6 +44,7 @@ __all__ = [
     "attempt",
     "batch_sink",
     "config",
+    "setup",
     "sink",
     "source",
     "transformer",

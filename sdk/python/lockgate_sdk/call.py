@@ -19,6 +19,16 @@ _FRAMES_MAX = 6
 _SDK = __name__.rpartition(".")[0]
 
 
+def set_up(function: Any) -> None:
+    """Raises `Failure` and nothing else."""
+    try:
+        function()
+    except Failure:
+        raise
+    except BaseException as error:
+        raise uncaught(error) from error
+
+
 def transform(function: Any, message: Message, context: Context) -> list[Draft] | Skip:
     """Raises `Failure` and nothing else."""
     try:

@@ -14,7 +14,7 @@ import importlib.machinery
 import linecache
 import marshal
 import os
-import random  # noqa: F401 - like weakref, the runtime asks for it when everything has started
+import random
 import sys
 import weakref  # noqa: F401
 
@@ -24,7 +24,7 @@ from wit_world.imports import types as wit
 from . import call, host, log, printing
 from .failure import Failure, Transient
 from .message import Context, Message
-from .role import Page, Skip, registered
+from .role import SETUP, Page, Skip, registered
 
 try:
     from wit_world.imports import config as wit_config
@@ -64,6 +64,17 @@ except ImportError:
 
 #: Encodings that are there during a call. Python reads them from files when they are first asked for.
 _CODECS = ["utf-8-sig", "utf-16", "utf-32", "ascii", "latin-1", "iso8859-2", "iso8859-15", "cp437", "cp850", "cp1250", "cp1252", "idna"]
+
+
+class Setup:
+    def setup(self, _config):
+        with _called():
+            try:
+                call.set_up(_only(SETUP))
+            except Failure as failure:
+                raise Err(_text(str(failure.detail))) from None
+        # What is random in a call is not to follow from what was random here.
+        _called.draws_anew = True
 
 
 class Transformer:
@@ -115,7 +126,11 @@ def _only(role):
 class _called:
     """A call: what is printed goes into the log, and what was printed without an end of line is not lost."""
 
+    draws_anew = False
+
     def __enter__(self):
+        if self.draws_anew:
+            random.seed()
         self.streams = printing.LogStream(log.Level.INFO), printing.LogStream(log.Level.WARN)
         sys.stdout, sys.stderr = self.streams
 
@@ -260,7 +275,11 @@ def start(roles, capabilities, kept):
         if len(functions) != 1:
             names = ", ".join(function.__name__ for function in functions)
             found = f"{len(functions)} functions have it: {names}" if functions else "no function has the decorator"
+            if role == SETUP:
+                raise SystemExit(f"a plugin has one function with @setup, and {found}")
             raise SystemExit(f"plugin.toml says that this is a {role}: one function needs @{role.replace('-', '_')}, and {found}")
+    if SETUP in registered and SETUP not in roles:
+        raise SystemExit("a function is decorated with @setup where the build did not see it: import setup from lockgate_sdk by its name")
     for role in registered.keys() - set(roles):
         raise SystemExit(f"a function is decorated with @{role.replace('-', '_')}, and roles in plugin.toml do not have {role!r}")
     for capability in ("http", "key_value", "queue"):

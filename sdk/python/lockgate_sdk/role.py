@@ -73,8 +73,11 @@ TransformerT = TypeVar("TransformerT", bound=Transformer)
 SinkT = TypeVar("SinkT", bound=Sink)
 BatchSinkT = TypeVar("BatchSinkT", bound=BatchSink)
 SourceT = TypeVar("SourceT", bound=Source)
+SetupT = TypeVar("SetupT", bound=Callable[[], None])
 P = ParamSpec("P")
 
+#: Registered like a role, and none: a plugin has it beside one.
+SETUP = "setup"
 #: The functions that were decorated, by role. A plugin has one of each at most.
 registered: dict[str, list[Callable[..., Any]]] = {}
 
@@ -140,6 +143,29 @@ def source(function: SourceT) -> SourceT:
     ...     return Page(items=[], cursor=cursor or "0")
     """
     return _register("source", function)
+
+
+def setup(function: SetupT) -> SetupT:
+    """Makes `function` what is done once for a configuration, and not for every message: a table read into a dictionary, a template
+    parsed. The host calls it when a release is deployed and when its configuration changes; every call then begins with the memory as it
+    was behind it.
+
+    Nothing of the host is there but `config` and `log`; clocks stand still, and random bytes are the same every time. What it raises says
+    what is wrong with the configuration: the release is refused with it.
+
+    >>> from lockgate_sdk import config
+    >>> countries: dict[str, str] = {}
+    >>> @setup
+    ... def read_countries() -> None:
+    ...     countries.update(config())
+    >>> @transformer
+    ... def transform(message: Message, context: Context) -> Draft:
+    ...     return Draft.json({"country": countries.get(message.text())})
+    >>> from lockgate_sdk import testing
+    >>> testing.Host(config={"NL": "Nederland"}).run(transform, testing.message("NL"), setup=read_countries).drafts[0].body
+    b'{"country":"Nederland"}'
+    """
+    return _register(SETUP, function)
 
 
 T = TypeVar("T")

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import call, exact_json, host, http, key_value, queue
-from .failure import Failure
+from .failure import Failure, Permanent
 from .log import Level
 from .message import Context, Draft, Message, headers_of
 from .printing import redirected
@@ -170,19 +170,29 @@ class Host:
         self._respond = respond or _in_order(answers)
         self._key_values = dict(key_values or {})
 
-    def run(self, function: Callable[..., Any], *args: Any) -> Run:
+    def run(self, function: Callable[..., Any], *args: Any, setup: Callable[[], None] | None = None) -> Run:
         """Runs `function` with this host as the component would: a decorated one by its role (the context may be left out), and any
-        other one with `args` as they are, for tests of a plugin's parts.
+        other one with `args` as they are, for tests of a plugin's parts. `setup` is called before it, and what it raises is the failure
+        `setup-refused`.
         """
         functions = _Functions(self._config, self._respond, self._key_values)
         output: Any = None
         failure: Failure | None = None
         with _entered(functions):
             try:
+                if setup is not None:
+                    _set_up(setup)
                 output = _called(function, args)
             except Failure as raised:
                 failure = raised
         return Run(failure, output, functions.requests, functions.lines, functions.queued, functions.key_values)
+
+
+def _set_up(setup: Callable[[], None]) -> None:
+    try:
+        call.set_up(setup)
+    except Failure as failure:
+        raise Permanent("setup-refused", failure.detail) from failure
 
 
 def _called(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:

@@ -36,6 +36,25 @@ class Folder(unittest.TestCase):
         return scan.scan("orders", [self.folder], self.folder)
 
 
+class SettingUp(Folder):
+    def test_a_plugin_has_a_setup_where_a_function_is_decorated_with_it(self) -> None:
+        for text, has_setup in [
+            ("from lockgate_sdk import setup\n@setup\ndef read(): pass\n", True),
+            ("from lockgate_sdk import setup as prepare\n@prepare\ndef read(): pass\n", True),
+            ("import lockgate_sdk as sdk\n@sdk.setup\ndef read(): pass\n", True),
+            ("from lockgate_sdk import setup\ndef read(): pass\n", False),
+            ("def setup(function): return function\n@setup\ndef read(): pass\n", False),
+        ]:
+            with self.subTest(text):
+                self.assertEqual(self.scanned({"orders": text}).has_setup, has_setup)
+
+    def test_the_world_of_a_plugin_with_a_setup_exports_it(self) -> None:
+        text = "from lockgate_sdk import setup, transformer\n@setup\ndef read(): pass\n@transformer\ndef t(m, c): return []\n"
+        reached = self.scanned({"orders": text})
+        made = stage.make(self.folder.parent / "stage", manifest.read(self.folder), reached, None, WIT)
+        self.assertIn("export lockgate:plugin/setup@0.1.0;", (made.wit[-1] / "world.wit").read_text())
+
+
 class Asking(Folder):
     def test_a_plugin_asks_for_what_it_imports_and_nothing_else(self) -> None:
         for text, asks in [
