@@ -75,7 +75,10 @@ async fn taken<E>(
     let wizer = Wizer::new();
     let (context, instrumented) = wizer.instrument_component(component).map_err(Error::Unsupported)?;
     let engine = engine().map_err(Error::Broken)?;
-    #[expect(clippy::disallowed_methods, reason = "it runs once, here, and its code is dropped; whoever calls does so where that may go wrong")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it runs once, here, and its code is dropped; whoever calls does so where that may go wrong"
+    )]
     let instrumented = Component::new(&engine, &instrumented).map_err(Error::Unsupported)?;
     let mut linker = without_host(&engine, &instrumented).map_err(Error::Broken)?;
     link(&mut linker).map_err(Error::Broken)?;

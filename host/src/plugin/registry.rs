@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
 
-use super::Export;
 use super::CallFailure;
+use super::Export;
 use super::bindings::v0_1_0::{self, Exports, SETUP, interface_of};
 use super::cache::CompileCache;
 use super::compile::{Compile, SetUp};
@@ -81,7 +81,12 @@ impl Prepared {
     ///
     /// # Errors
     /// A trap; inside, that the plugin takes `config` for wrong.
-    pub async fn set_up(&self, store: &mut Store<CallState>, instance: &Instance, config: &str) -> wasmtime::Result<Result<(), CallFailure>> {
+    pub async fn set_up(
+        &self,
+        store: &mut Store<CallState>,
+        instance: &Instance,
+        config: &str,
+    ) -> wasmtime::Result<Result<(), CallFailure>> {
         if self.sets_up { self.exports.set_up(store, instance, config).await } else { Ok(Ok(())) }
     }
 }

@@ -89,7 +89,8 @@ impl Loader {
         let failed = uses.par_iter().filter_map(|(runnable, used, export)| {
             let Use { place, plugin, grants, bindings, config, .. } = used;
             let loaded = loaded.get(plugin.digest.as_str()).cloned().unwrap_or(Ok(()));
-            let ready = loaded.and_then(|()| self.plugins.make_ready(plugin, *export, Offer::of(grants, !bindings.is_empty()), &config.now()));
+            let ready =
+                loaded.and_then(|()| self.plugins.make_ready(plugin, *export, Offer::of(grants, !bindings.is_empty()), &config.now()));
             let mut problem = ready.err()?;
             problem.message = format!("release of {}, {place}: {}", runnable.integration.name, problem.message);
             Some(problem)

@@ -125,7 +125,12 @@ impl Exports {
     }
 
     /// Calls `setup`, if it has one, with nothing of the host but `config` and `log`.
-    pub async fn set_up(&self, store: &mut Store<CallState>, instance: &Instance, config: &str) -> wasmtime::Result<Result<(), CallFailure>> {
+    pub async fn set_up(
+        &self,
+        store: &mut Store<CallState>,
+        instance: &Instance,
+        config: &str,
+    ) -> wasmtime::Result<Result<(), CallFailure>> {
         let Some(setup) = &self.setup else { return Ok(Ok(())) };
         let guest = setup.load(store.as_context_mut(), instance).map_err(|why| Stop::WrongType(SETUP, why.to_string()))?;
         store.data_mut().is_setting_up = true;

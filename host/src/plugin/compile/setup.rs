@@ -18,14 +18,19 @@ const FUNCTION: &str = "setup";
 /// # Errors
 /// What is wrong with `config`, as the plugin says it; how its `setup` ended, if it did.
 pub fn set_up(component: &[u8], config: &str) -> Result<SetUp, String> {
-    let done = snapshot(component, LIMITS, |linker| offer(linker, config), async |store, instance| {
-        let missing = || wasmtime::Error::msg(format!("there is no {FUNCTION} in {SETUP}"));
-        let (_, interface) = instance.get_export(&mut *store, None, SETUP).ok_or_else(missing)?;
-        let (_, function) = instance.get_export(&mut *store, Some(&interface), FUNCTION).ok_or_else(missing)?;
-        let setup = instance.get_typed_func::<(&str,), (Result<(), String>,)>(&mut *store, function)?;
-        let (said,) = setup.call_async(&mut *store, (config,)).await?;
-        Ok(said)
-    });
+    let done = snapshot(
+        component,
+        LIMITS,
+        |linker| offer(linker, config),
+        async |store, instance| {
+            let missing = || wasmtime::Error::msg(format!("there is no {FUNCTION} in {SETUP}"));
+            let (_, interface) = instance.get_export(&mut *store, None, SETUP).ok_or_else(missing)?;
+            let (_, function) = instance.get_export(&mut *store, Some(&interface), FUNCTION).ok_or_else(missing)?;
+            let setup = instance.get_typed_func::<(&str,), (Result<(), String>,)>(&mut *store, function)?;
+            let (said,) = setup.call_async(&mut *store, (config,)).await?;
+            Ok(said)
+        },
+    );
     match done {
         Ok(component) => Ok(SetUp::Kept(component)),
         Err(Error::Said(why)) => Err(why),

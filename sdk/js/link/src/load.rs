@@ -19,11 +19,16 @@ type Arguments<'a> = (&'a str, &'a str, Option<&'a str>, bool);
 type Loaded = (Result<(), String>,);
 
 pub fn load(linked: &[u8], bundle: &str) -> Result<Vec<u8>, Error> {
-    let done = snapshot(linked, LIMITS, |_| Ok(()), async |store, instance| {
-        let init = instance.get_typed_func::<Arguments<'_>, Loaded>(&mut *store, "init")?;
-        let (loaded,) = init.call_async(&mut *store, (SHIM, bundle, None, false)).await?;
-        Ok(loaded)
-    });
+    let done = snapshot(
+        linked,
+        LIMITS,
+        |_| Ok(()),
+        async |store, instance| {
+            let init = instance.get_typed_func::<Arguments<'_>, Loaded>(&mut *store, "init")?;
+            let (loaded,) = init.call_async(&mut *store, (SHIM, bundle, None, false)).await?;
+            Ok(loaded)
+        },
+    );
     done.map_err(|error| match error {
         lockgate_snapshot::Error::Said(text) | lockgate_snapshot::Error::Trapped(text) => Error::Load(text),
         lockgate_snapshot::Error::Endless(most) => Error::Endless(most),

@@ -3,6 +3,7 @@
 //!
 //! [`link`] is the parent's side, [`run`] the child's. What is linked is kept: it takes seconds, and follows from what goes in alone.
 
+mod javascript;
 mod python;
 mod tree;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use serde::{Deserialize, Serialize};
 
+pub use javascript::JavaScriptTask;
 pub use python::PythonTask;
 use tree::tree;
 
@@ -33,11 +35,14 @@ const WALL_MAX: Duration = Duration::from_secs(1_200);
 const SAID_BYTES_MAX: u64 = 1 << 20;
 /// The exit status of a child whose time is over.
 const LATE: i32 = 3;
+/// What to do about a module that does not end.
+const LEAVE_TO_THE_CALL: &str = "a module is run once, when the component is built: leave to the call what takes long";
 
 /// What is linked with what.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
+    JavaScript(JavaScriptTask),
     Python(PythonTask),
 }
 
@@ -46,12 +51,15 @@ pub enum Task {
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     Told(Told),
+    /// In the words of a JavaScript engine, with places in the bundle.
+    Engine(String),
 }
 
 impl Task {
     /// Files and folders it is made of, with those of the engine.
     fn sources(&self) -> Vec<&Path> {
         match self {
+            Self::JavaScript(task) => task.sources(),
             Self::Python(task) => task.sources(),
         }
     }
@@ -59,9 +67,14 @@ impl Task {
     /// Where everything is put that is made.
     fn work(&self, out: &Path) -> Result<(), Why> {
         match self {
+            Self::JavaScript(task) => task.link(out),
             Self::Python(task) => task.link(out),
         }
     }
+}
+
+fn unusable(path: &Path, error: &std::io::Error) -> Why {
+    Why::Told(Told::of(format!("{}: {error}", path.display())))
 }
 
 /// The component of `task`, in a file below `work`: linked by a child, unless the latest one was of the same.
@@ -69,7 +82,7 @@ impl Task {
 /// # Errors
 /// What the plugin or its engine says.
 pub fn linked(task: &Task, work: &Work, plugin: &str, progress: &Progress<'_>) -> Result<PathBuf, Why> {
-    let unusable = |error: std::io::Error| Why::Told(Told::of(format!("{}: {error}", work.folder.display())));
+    let unusable = |error: std::io::Error| unusable(&work.folder, &error);
     let key = key(task).map_err(unusable)?;
     if !work.component(&key).is_file() {
         progress(Event::Step { plugin, step: "linking it with its engine" });
@@ -110,7 +123,7 @@ fn by_child(task: &Task, out: &Path, plugin: &str, progress: &Progress<'_>) -> R
         Ok(())
     } else if is_late {
         let told = Told::of("linking it takes too long: is there a loop, or something that waits, at the top of a module?");
-        Err(Why::Told(told.fix("a module is run once, when the component is built: leave to the call what takes long")))
+        Err(Why::Told(told.fix(LEAVE_TO_THE_CALL)))
     } else {
         Err(output.unwrap_or_else(|| Why::Told(Told::of(format!("linking it ended with {status}: {said}")))))
     }

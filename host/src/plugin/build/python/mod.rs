@@ -58,7 +58,10 @@ pub fn build(folder: &Path, manifest: &Manifest, progress: &Progress<'_>) -> Res
     let stage = staged(&sdk, &work.folder, &python3, whom)?;
     let Stage { app, main, worlds, world } = stage;
     let task = Task::Python(PythonTask { program, app, main, worlds, world });
-    let component = linked(&task, &work, plugin, progress).map_err(|Why::Told(told)| told.problem(plugin))?;
+    let component = linked(&task, &work, plugin, progress).map_err(|why| match why {
+        Why::Told(told) => told.problem(plugin),
+        Why::Engine(said) => Told::of(said).problem(plugin),
+    })?;
     read_component(&component)
 }
 
