@@ -29,6 +29,7 @@ mod ledger;
 mod rehearsal;
 mod retire;
 mod scenarios;
+mod setup;
 mod shadow;
 mod sources;
 mod support;

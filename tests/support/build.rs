@@ -82,6 +82,12 @@ pub fn stamp_guest() -> &'static Path {
     FILE.get_or_init(|| guest("stamp"))
 }
 
+/// The guest with a setup, which does what its config says.
+pub fn setup_guest() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| guest("setup"))
+}
+
 fn guest(name: &str) -> PathBuf {
     let target = root().join("target").join("guests");
     let mut cargo = Command::new(env!("CARGO"));

@@ -124,6 +124,9 @@ fn print(Inspected { facts, signature, refused, in_words, has_keys }: &Inspected
     }
     let roles: Vec<String> = facts.roles.iter().map(ToString::to_string).collect();
     output::line(format_args!("  roles    {}", if roles.is_empty() { "none".to_owned() } else { roles.join(", ") }));
+    if facts.sets_up {
+        output::line("  setup    once for each configuration; calls begin with the memory behind it");
+    }
     output::line(format_args!("  size     {} bytes", facts.size));
     output::line(format_args!("  digest   sha256:{}", facts.digest));
     output::line(format_args!("  signed   {}", standing(signature, *has_keys)));

@@ -8,6 +8,7 @@ use serde::Serialize;
 use wasm_encoder::{ComponentNameSection, ComponentSection, CustomSection};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
+use super::bindings::v0_1_0::SETUP;
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest, Role};
 use super::{endpoints, wasi};
 use crate::integration::Grant;
@@ -33,6 +34,9 @@ pub struct Facts {
     pub manifest: Option<Manifest>,
     /// What it can be used as: what it exports.
     pub roles: BTreeSet<Role>,
+    /// It is set up once for a configuration.
+    #[serde(rename = "sets-up")]
+    pub sets_up: bool,
     /// Everything it asks for, in the order of the component.
     pub imports: Vec<Import>,
     /// URLs in its data.
@@ -126,6 +130,7 @@ impl Facts {
             size: bytes.len(),
             manifest,
             roles: outline.exports.iter().filter_map(|export| role(export)).collect(),
+            sets_up: outline.exports.iter().any(|export| export == SETUP),
             urls: endpoints::of_data(outline.data),
             imports: outline.imports.into_iter().map(|name| Import { kind: ImportKind::of(&name), name }).collect(),
         };

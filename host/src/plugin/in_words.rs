@@ -80,6 +80,7 @@ mod tests {
             size: 0,
             manifest: None,
             roles: BTreeSet::from_iter(roles.iter().copied()),
+            sets_up: false,
             imports: kinds.iter().map(|kind| Import { name: format!("{kind:?}"), kind: *kind }).collect(),
             urls: BTreeSet::new(),
         }

@@ -52,7 +52,7 @@ fn orders() -> Integration {
 fn facts(_: &PinnedPlugin) -> Result<Facts, crate::problem::Problem> {
     let manifest = Manifest::parse("plugin.toml", MANIFEST).unwrap();
     let (digest, roles) = ("d".to_owned(), manifest.roles.clone());
-    Ok(Facts { digest, size: 1, manifest: Some(manifest), roles, imports: Vec::new(), urls: BTreeSet::new() })
+    Ok(Facts { digest, size: 1, manifest: Some(manifest), roles, sets_up: false, imports: Vec::new(), urls: BTreeSet::new() })
 }
 
 struct Scene {
