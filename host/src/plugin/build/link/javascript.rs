@@ -38,7 +38,7 @@ impl JavaScriptTask {
 fn why(error: &Error) -> Why {
     match error {
         Error::Load(said) => Why::Engine(said.clone()),
-        Error::Endless(_) => Why::Told(Told::of(error.to_string()).fix(LEAVE_TO_THE_CALL)),
-        Error::Engine(_) | Error::Link(_) => Why::Told(Told::of(error.to_string())),
+        Error::Endless(_) => Told::of(error.to_string()).fix(LEAVE_TO_THE_CALL).into(),
+        Error::Engine(_) | Error::Link(_) => Told::of(error.to_string()).into(),
     }
 }

@@ -50,9 +50,15 @@ pub enum Task {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
-    Told(Told),
+    Told(Box<Told>),
     /// In the words of a JavaScript engine, with places in the bundle.
     Engine(String),
+}
+
+impl From<Told> for Why {
+    fn from(told: Told) -> Self {
+        Self::Told(Box::new(told))
+    }
 }
 
 impl Task {
@@ -74,7 +80,7 @@ impl Task {
 }
 
 fn unusable(path: &Path, error: &std::io::Error) -> Why {
-    Why::Told(Told::of(format!("{}: {error}", path.display())))
+    Told::of(format!("{}: {error}", path.display())).into()
 }
 
 /// The component of `task`, in a file below `work`: linked by a child, unless the latest one was of the same.
@@ -106,7 +112,7 @@ fn key(task: &Task) -> std::io::Result<Key> {
 }
 
 fn by_child(task: &Task, out: &Path, plugin: &str, progress: &Progress<'_>) -> Result<(), Why> {
-    let not_started = |error: std::io::Error| Why::Told(Told::of(format!("linking cannot be started: {error}")));
+    let not_started = |error: std::io::Error| Why::from(Told::of(format!("linking cannot be started: {error}")));
     let task = serde_json::to_string(&(task, out)).map_err(|error| not_started(error.into()))?;
     let mut command = Command::new(std::env::current_exe().map_err(not_started)?);
     // Nothing of the machine's own is in its environment.
@@ -123,15 +129,15 @@ fn by_child(task: &Task, out: &Path, plugin: &str, progress: &Progress<'_>) -> R
         Ok(())
     } else if is_late {
         let told = Told::of("linking it takes too long: is there a loop, or something that waits, at the top of a module?");
-        Err(Why::Told(told.fix(LEAVE_TO_THE_CALL)))
+        Err(told.fix(LEAVE_TO_THE_CALL).into())
     } else {
-        Err(output.unwrap_or_else(|| Why::Told(Told::of(format!("linking it ended with {status}: {said}")))))
+        Err(output.unwrap_or_else(|| Told::of(format!("linking it ended with {status}: {said}")).into()))
     }
 }
 
 /// The child: does `task`, and says on standard output why it cannot. The exit status.
 pub fn run(task: &str) -> u8 {
-    let told = |error: &dyn std::fmt::Display| Why::Told(Told::of(error.to_string()));
+    let told = |error: &dyn std::fmt::Display| Why::from(Told::of(error.to_string()));
     let done = confine()
         .map_err(|error| told(&error))
         .and_then(|()| serde_json::from_str::<(Task, PathBuf)>(task).map_err(|error| told(&error)))

@@ -42,8 +42,8 @@ impl PythonTask {
 fn why(error: &Error) -> Why {
     if let Some(told) = error.told() {
         let lockgate_python_link::Told { message, file, line, column, text, fix, traceback } = told;
-        return Why::Told(Told { message, file, line, column, text, fix, traceback });
+        return Told { message, file, line, column, text, fix, traceback }.into();
     }
     let told = Told::of(error.to_string());
-    Why::Told(if matches!(error, Error::Endless(_)) { told.fix(LEAVE_TO_THE_CALL) } else { told })
+    if matches!(error, Error::Endless(_)) { told.fix(LEAVE_TO_THE_CALL).into() } else { told.into() }
 }
