@@ -52,11 +52,14 @@ fn tested(newcomer: &Newcomer) {
 fn built(newcomer: &Newcomer) {
     // A build links what is missing by itself.
     std::fs::remove_dir_all(newcomer.path().join("node_modules")).unwrap();
-    // In one place. What of the engine is left to chance is another elsewhere: sdk/js/BUILDING.md.
     let digests = newcomer.build_all();
     assert_eq!(newcomer.build_all(), digests);
-    assert_eq!(newcomer.build_elsewhere(&["a-sink"]).len(), 1);
+    let some = ["a-sink", "a-source"];
+    let expected: Vec<_> = digests.into_iter().filter(|(name, _)| some.contains(&name.as_str())).collect();
+    assert_eq!(newcomer.build_elsewhere(&some), expected);
     newcomer.greets();
+    newcomer.passes(None);
+    newcomer.passes(Some("a-sink"));
     newcomer.delivers();
 }
 
@@ -77,6 +80,8 @@ fn says_why(newcomer: &Newcomer) {
     assert!(code == "LG-2007" && why.contains("default"), "{why}");
     let (code, why) = with("import { config", "import fs from \"node:fs\";\nconsole.log(fs);\nimport { config");
     assert!(code == "LG-2007" && why.contains("node:fs") && why.contains("module of Node.js"), "{why}");
+    let (code, why) = with("export default", "undefined.name;\nexport default");
+    assert!(code == "LG-2007" && why.contains("cannot read property 'name' of undefined\n    at src/index.js:"), "{why}");
     std::fs::write(&module, &good).unwrap();
 
     let empty = tempfile::tempdir().unwrap();

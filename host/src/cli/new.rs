@@ -32,7 +32,7 @@ pub struct NewWorkspace {
     lang: Language,
 }
 
-/// Make a plugin in the workspace: an example of its role that builds and passes its tests
+/// Make a plugin in the workspace: an example of its role that builds and passes its tests and scenarios
 ///
 /// The plugin is put into the workspace's folder of plugins, and the SDK beside it where it is not there yet. No file that is there is
 /// overwritten; Cargo.toml or package.json of the workspace gets a line.
@@ -40,7 +40,8 @@ pub struct NewWorkspace {
 #[command(after_help = "\
 Examples:
   lockgate new plugin order-to-invoice --lang rust --role transformer
-  lockgate new plugin crm --lang ts --role sink")]
+  lockgate new plugin crm --lang ts --role sink
+  lockgate new plugin shop-orders --lang python --role source")]
 pub struct NewPlugin {
     /// Lower-case letters, digits and `-`, such as order-to-invoice
     name: String,

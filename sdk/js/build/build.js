@@ -1,4 +1,4 @@
-//! From a plugin's folder to a component without its manifest. Depends on `bundle`, `failed`, `world`, and on the tools of `tools/package.json`.
+//! From a plugin's folder to a component without its manifest. Depends on `bundle`, `failed`, `world`, and on esbuild, at the version in `tools/package.json`.
 
 import fs from "node:fs/promises";
 import { createRequire } from "node:module";

@@ -48,7 +48,7 @@ test("what plugins are built with is what the SDK is tested with", () => {
   const { devDependencies } = read("package.json");
   const { dependencies } = read("build/tools/package.json");
   for (const [name, version] of Object.entries(dependencies)) assert.equal(devDependencies[name], version, name);
-  for (const lock of ["package-lock.json", "build/tools/package-lock.json"]) {
+  for (const lock of ["package-lock.json", "build/tools/package-lock.json", "build/engine/package-lock.json"]) {
     const resolved = Object.values(read(lock).packages).map((found) => found.resolved ?? "");
     assert(resolved.every((place) => !place.includes("://")), `${lock} names a registry`);
   }

@@ -1,18 +1,21 @@
-//! JavaScript and TypeScript: the SDK's own builder makes one module of the sources and a component of that, on Node.js. What it takes for
-//! that is pinned by the SDK (`build/tools`) and installed by npm, once for a workspace.
+//! JavaScript and TypeScript: the SDK's own builder makes one module of the sources, on Node.js, which is linked with the engine. What that takes
+//! is pinned by the SDK (`build/tools`, `build/engine`) and installed by npm, once for a workspace.
 //!
 //! What the plugin itself depends on is in `node_modules` as npm puts it there; where something is missing, npm is asked for it.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use super::super::library::read_component;
 use super::super::manifest::Manifest;
 use super::follow::{Ended, follow, lines};
-use super::kept::{Key, Work};
-use super::tools::{Tool, base, turn};
+use super::kept::Work;
+use super::link::{JavaScriptTask, Task, Why, linked};
+use super::told::Told;
+use super::tools::{Tool, base, turn, unwritable};
 use super::{Event, Progress};
 use crate::problem::{Code, Problem};
 
@@ -22,6 +25,13 @@ const SDK: &str = "@lockgate/sdk";
 const NODE: (u64, u64) = (20, 11);
 /// What npm is told: to install and nothing else. What sources are made of needs no scripts of its own.
 const NPM: [&str; 5] = ["--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier", "--loglevel=error"];
+/// One platform's package serves every machine, also where npm says that it does not: nothing of it is run, it carries the engine. So every bit
+/// of a component is the same wherever it is built.
+const CARRIER: [&str; 1] = ["--force"];
+/// The package's only program.
+const PROGRAM: &str = "node_modules/@andreiltd/componentize-qjs-binding-linux-x64-gnu/componentize-qjs.linux-x64-gnu.node";
+/// What the SDK's builder leaves: the module, the folder with its world, the world.
+const BUNDLED: (&str, &str, &str) = ("plugin.js", "wit", "plugin");
 
 /// Builds the package in `folder`; gives the component without its manifest.
 ///
@@ -33,28 +43,40 @@ pub fn build(folder: &Path, manifest: &Manifest, progress: &Progress<'_>) -> Res
     require_node(folder)?;
     install_missing(folder, plugin, progress)?;
     let sdk = found(folder, SDK).filter(|sdk| sdk.join("build/main.js").is_file()).ok_or_else(|| no_sdk(folder))?;
-    let tools = tools(&sdk, folder, plugin, progress)?;
+    let tools = installed(&sdk, &TOOLS, (plugin, folder), progress)?;
+    let engine = installed(&sdk, &ENGINE, (plugin, folder), progress)?;
     let work = Work::of((plugin, folder), "js", progress)?;
-    let (out, between) = (work.folder.join("component.partial"), work.folder.join("work"));
+    let between = work.folder.join("work");
     let roles: Vec<_> = manifest.roles.iter().map(|role| role.as_str()).collect();
+    let builder = sdk.join("build/main.js");
     let mut node = command("node", folder);
-    node.arg(sdk.join("build/main.js")).arg("--folder").arg(folder).arg("--roles").arg(roles.join(","));
-    node.arg("--out").arg(&out).arg("--tools").arg(&tools).arg("--work").arg(&between);
+    node.arg(&builder).arg("--bundle").arg("--folder").arg(folder).arg("--roles").arg(roles.join(","));
+    node.arg("--tools").arg(&tools).arg("--work").arg(&between);
+    std::fs::create_dir_all(&between).map_err(|error| unwritable(&between, &error))?;
     run(&mut node, plugin, progress)?;
-    let unreadable = |error: std::io::Error| failed(plugin, &format!("{}: {error}", work.folder.display()));
-    let key = key(&between, &tools).map_err(unreadable)?;
-    if !work.component(&key).is_file() {
-        work.keep(&key, &out).map_err(unreadable)?;
-    }
-    read_component(&work.component(&key))
+    let (bundle, wit, world) = BUNDLED;
+    let (program, bundle, wit) = (engine.join(PROGRAM), between.join(bundle), between.join(wit));
+    let task = Task::JavaScript(JavaScriptTask { program, bundle, wit, world: world.to_owned() });
+    let component = linked(&task, &work, plugin, progress).map_err(|why| match why {
+        Why::Told(told) => told.problem(plugin),
+        Why::Engine(said) => failed(plugin, &explained(&builder, folder, &between, &said)),
+    })?;
+    read_component(&component)
 }
 
-/// What the component follows from: the module that was made of the sources, the world, and what they were made into a component with. That
-/// starts the engine once, whose clock and chance are the machine's, so that the same of it all gives another component each time: the first
-/// one is the one that counts, else each start of a host would find a release of its own.
-fn key(work: &Path, tools: &Path) -> std::io::Result<Key> {
-    let parts = [std::fs::read(work.join("plugin.js"))?, std::fs::read(work.join("wit/world.wit"))?];
-    Ok(parts.into_iter().chain([tools.as_os_str().as_encoded_bytes().to_vec()]).collect())
+/// What the engine said, with the author's own places; as it is where nobody can say.
+fn explained(builder: &Path, folder: &Path, between: &Path, said: &str) -> String {
+    let ask = || -> std::io::Result<String> {
+        let mut node = command("node", folder);
+        node.arg(builder).arg("--explain").arg("--work").arg(between);
+        let mut child = node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(said.as_bytes())?;
+        }
+        let output = child.wait_with_output()?;
+        Ok(if output.status.success() { String::from_utf8_lossy(&output.stdout).trim().to_owned() } else { String::new() })
+    };
+    ask().ok().filter(|explained| !explained.is_empty()).unwrap_or_else(|| said.to_owned())
 }
 
 /// `program` in `folder`, with nothing that would have it do something else for this machine.
@@ -72,8 +94,7 @@ fn run(command: &mut Command, plugin: &str, progress: &Progress<'_>) -> Result<(
 }
 
 fn failed(plugin: &str, said: &str) -> Problem {
-    Problem::new(Code::BuildFailed, format!("plugin {plugin} does not build:\n{said}"))
-        .fix(format!("mend it until `lockgate build {plugin}` passes"))
+    Told::of(said).problem(plugin)
 }
 
 fn no_tool(program: &str, why: &str) -> Problem {
@@ -136,22 +157,36 @@ fn npm_root(folder: &Path) -> PathBuf {
     folder.ancestors().find(has_workspaces).unwrap_or(folder).to_owned()
 }
 
-/// What the SDK's builder takes, at exactly the versions that the SDK names.
-fn tools(sdk: &Path, folder: &Path, plugin: &str, progress: &Progress<'_>) -> Result<PathBuf, Problem> {
+/// What npm installs from a folder of the SDK, at exactly the versions and with the digests that its lock names.
+struct Pinned {
+    /// In the SDK.
+    folder: &'static str,
+    name: &'static str,
+    says: &'static str,
+    /// What npm is told besides.
+    more: &'static [&'static str],
+}
+
+/// What the SDK's builder takes.
+const TOOLS: Pinned = Pinned { folder: "build/tools", name: "js", says: "installing what JavaScript is bundled with", more: &[] };
+/// What a bundle is linked with.
+const ENGINE: Pinned = Pinned { folder: "build/engine", name: "js-engine", says: "getting the engine for JavaScript", more: &CARRIER };
+
+fn installed(sdk: &Path, pinned: &Pinned, (plugin, folder): (&str, &Path), progress: &Progress<'_>) -> Result<PathBuf, Problem> {
     let read = |name: &str| {
-        let path = sdk.join("build/tools").join(name);
+        let path = sdk.join(pinned.folder).join(name);
         std::fs::read(&path)
             .map_err(|error| Problem::new(Code::BuildFailed, format!("{}: {error}", path.display())).fix("lockgate update --sdk"))
     };
     let (package, lock) = (read("package.json")?, read("package-lock.json")?);
-    let pinned = [package.as_slice(), &lock].concat();
-    let tool = Tool { name: "js", pinned: &pinned, says: "installing what JavaScript plugins are built with" };
+    let both = [package.as_slice(), &lock].concat();
+    let tool = Tool { name: pinned.name, pinned: &both, says: pinned.says };
     tool.installed((plugin, folder), progress, |partial| {
         let write = |name: &str, content: &[u8]| std::fs::write(partial.join(name), content);
         write("package.json", &package)
             .and_then(|()| write("package-lock.json", &lock))
             .map_err(|error| failed(plugin, &error.to_string()))?;
-        run(command("npm", partial).arg("ci").args(NPM), plugin, progress)
+        run(command("npm", partial).arg("ci").args(NPM).args(pinned.more), plugin, progress)
     })
 }
 

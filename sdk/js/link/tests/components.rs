@@ -14,7 +14,7 @@ use lockgate_js_link::{Engine, Error, Source, component};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 static ENGINE: LazyLock<Option<Engine>> = LazyLock::new(|| {
-    let Some(program) = std::env::var_os("LOCKGATE_JS_ENGINE") else {
+    let Some(program) = std::env::var_os("LOCKGATE_JS_ENGINE").map(PathBuf::from).or_else(installed) else {
         eprintln!("SKIPPED: LOCKGATE_JS_ENGINE does not name componentize-qjs.linux-x64-gnu.node (see sdk/js/BUILDING.md)");
         return None;
     };
@@ -37,6 +37,16 @@ fn linked(engine: &Engine, top: &str) -> Result<Vec<u8>, Error> {
         "import log from \"lockgate:plugin/log@0.1.0\";\n{top}\nexport const transformer = {{ transform: () => ({{ tag: \"drafts\", val: [] }}) }};\n"
     );
     component(engine, &Source { bundle: &bundle, wit: folder.path(), world: "plugin" })
+}
+
+/// What builds of the project's other tests have installed, below `target/<profile>`; the latest.
+fn installed() -> Option<PathBuf> {
+    let this = std::env::current_exe().ok()?;
+    let tools = std::fs::read_dir(this.parent()?.parent()?.join("authors/tools")).ok()?;
+    let engines = tools.flatten().filter(|tool| tool.file_name().to_string_lossy().starts_with("js-engine-"));
+    let package = "node_modules/@andreiltd/componentize-qjs-binding-linux-x64-gnu/componentize-qjs.linux-x64-gnu.node";
+    let programs = engines.map(|tool| tool.path().join(package)).filter(|path| path.is_file());
+    programs.max_by_key(|path| path.metadata().and_then(|meta| meta.modified()).ok())
 }
 
 fn sdk() -> PathBuf {

@@ -3,6 +3,7 @@
 //!
 //! [`link`] is the parent's side, [`run`] the child's. What is linked is kept: it takes seconds, and follows from what goes in alone.
 
+mod javascript;
 mod python;
 mod tree;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use serde::{Deserialize, Serialize};
 
+pub use javascript::JavaScriptTask;
 pub use python::PythonTask;
 use tree::tree;
 
@@ -33,11 +35,14 @@ const WALL_MAX: Duration = Duration::from_secs(1_200);
 const SAID_BYTES_MAX: u64 = 1 << 20;
 /// The exit status of a child whose time is over.
 const LATE: i32 = 3;
+/// What to do about a module that does not end.
+const LEAVE_TO_THE_CALL: &str = "a module is run once, when the component is built: leave to the call what takes long";
 
 /// What is linked with what.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
+    JavaScript(JavaScriptTask),
     Python(PythonTask),
 }
 
@@ -45,13 +50,22 @@ pub enum Task {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
-    Told(Told),
+    Told(Box<Told>),
+    /// In the words of a JavaScript engine, with places in the bundle.
+    Engine(String),
+}
+
+impl From<Told> for Why {
+    fn from(told: Told) -> Self {
+        Self::Told(Box::new(told))
+    }
 }
 
 impl Task {
     /// Files and folders it is made of, with those of the engine.
     fn sources(&self) -> Vec<&Path> {
         match self {
+            Self::JavaScript(task) => task.sources(),
             Self::Python(task) => task.sources(),
         }
     }
@@ -59,9 +73,14 @@ impl Task {
     /// Where everything is put that is made.
     fn work(&self, out: &Path) -> Result<(), Why> {
         match self {
+            Self::JavaScript(task) => task.link(out),
             Self::Python(task) => task.link(out),
         }
     }
+}
+
+fn unusable(path: &Path, error: &std::io::Error) -> Why {
+    Told::of(format!("{}: {error}", path.display())).into()
 }
 
 /// The component of `task`, in a file below `work`: linked by a child, unless the latest one was of the same.
@@ -69,7 +88,7 @@ impl Task {
 /// # Errors
 /// What the plugin or its engine says.
 pub fn linked(task: &Task, work: &Work, plugin: &str, progress: &Progress<'_>) -> Result<PathBuf, Why> {
-    let unusable = |error: std::io::Error| Why::Told(Told::of(format!("{}: {error}", work.folder.display())));
+    let unusable = |error: std::io::Error| unusable(&work.folder, &error);
     let key = key(task).map_err(unusable)?;
     if !work.component(&key).is_file() {
         progress(Event::Step { plugin, step: "linking it with its engine" });
@@ -93,7 +112,7 @@ fn key(task: &Task) -> std::io::Result<Key> {
 }
 
 fn by_child(task: &Task, out: &Path, plugin: &str, progress: &Progress<'_>) -> Result<(), Why> {
-    let not_started = |error: std::io::Error| Why::Told(Told::of(format!("linking cannot be started: {error}")));
+    let not_started = |error: std::io::Error| Why::from(Told::of(format!("linking cannot be started: {error}")));
     let task = serde_json::to_string(&(task, out)).map_err(|error| not_started(error.into()))?;
     let mut command = Command::new(std::env::current_exe().map_err(not_started)?);
     // Nothing of the machine's own is in its environment.
@@ -110,15 +129,15 @@ fn by_child(task: &Task, out: &Path, plugin: &str, progress: &Progress<'_>) -> R
         Ok(())
     } else if is_late {
         let told = Told::of("linking it takes too long: is there a loop, or something that waits, at the top of a module?");
-        Err(Why::Told(told.fix("a module is run once, when the component is built: leave to the call what takes long")))
+        Err(told.fix(LEAVE_TO_THE_CALL).into())
     } else {
-        Err(output.unwrap_or_else(|| Why::Told(Told::of(format!("linking it ended with {status}: {said}")))))
+        Err(output.unwrap_or_else(|| Told::of(format!("linking it ended with {status}: {said}")).into()))
     }
 }
 
 /// The child: does `task`, and says on standard output why it cannot. The exit status.
 pub fn run(task: &str) -> u8 {
-    let told = |error: &dyn std::fmt::Display| Why::Told(Told::of(error.to_string()));
+    let told = |error: &dyn std::fmt::Display| Why::from(Told::of(error.to_string()));
     let done = confine()
         .map_err(|error| told(&error))
         .and_then(|()| serde_json::from_str::<(Task, PathBuf)>(task).map_err(|error| told(&error)))

@@ -6,8 +6,8 @@ use lockgate_python_link::{Error, Parts, Source, component};
 use serde::{Deserialize, Serialize};
 
 use super::super::told::Told;
-use super::Why;
 use super::tree::tree;
+use super::{LEAVE_TO_THE_CALL, Why, unusable};
 
 /// Where everything is.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,29 +30,20 @@ impl PythonTask {
     }
 
     pub fn link(&self, out: &Path) -> Result<(), Why> {
-        let unusable = |path: &Path| {
-            let path = path.display().to_string();
-            move |error: std::io::Error| Why::Told(Told::of(format!("{path}: {error}")))
-        };
-        let program = std::fs::read(&self.program).map_err(unusable(&self.program))?;
-        let app = tree(&self.app).map_err(unusable(&self.app))?;
+        let program = std::fs::read(&self.program).map_err(|error| unusable(&self.program, &error))?;
+        let app = tree(&self.app).map_err(|error| unusable(&self.app, &error))?;
         let wit: Vec<&Path> = self.worlds.iter().map(PathBuf::as_path).collect();
         let source = Source { app: &app, main: &self.main, wit: &wit, world: &self.world };
         let linked = Parts::of_program(&program).and_then(|parts| component(&parts, &source));
-        std::fs::write(out, linked.map_err(|error| why(&error))?).map_err(unusable(out))
+        std::fs::write(out, linked.map_err(|error| why(&error))?).map_err(|error| unusable(out, &error))
     }
 }
 
 fn why(error: &Error) -> Why {
-    let Some(told) = error.told() else {
-        let told = Told::of(error.to_string());
-        let is_endless = matches!(error, Error::Endless(_));
-        return Why::Told(if is_endless {
-            told.fix("a module is run once, when the component is built: leave to the call what takes long")
-        } else {
-            told
-        });
-    };
-    let lockgate_python_link::Told { message, file, line, column, text, fix, traceback } = told;
-    Why::Told(Told { message, file, line, column, text, fix, traceback })
+    if let Some(told) = error.told() {
+        let lockgate_python_link::Told { message, file, line, column, text, fix, traceback } = told;
+        return Told { message, file, line, column, text, fix, traceback }.into();
+    }
+    let told = Told::of(error.to_string());
+    if matches!(error, Error::Endless(_)) { told.fix(LEAVE_TO_THE_CALL).into() } else { told.into() }
 }

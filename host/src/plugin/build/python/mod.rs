@@ -15,7 +15,7 @@ use super::link::{PythonTask, Task, Why, linked};
 use super::told::Told;
 use super::{Event, Progress};
 use crate::problem::{Code, Problem};
-use tools::{For, carrier, no_python, python, require_python, with_pip};
+use tools::{For, carrier, no_python, python, with_pip};
 
 /// Where everything is that a component is made of.
 #[derive(Debug, Deserialize)]
@@ -52,13 +52,16 @@ pub fn build(folder: &Path, manifest: &Manifest, progress: &Progress<'_>) -> Res
     let plugin = manifest.name.as_str();
     let whom = For { plugin, folder, progress };
     let sdk = sdk(folder).ok_or_else(|| no_sdk(folder))?;
-    let python3 = with_pip(require_python(folder)?, whom)?;
+    let python3 = with_pip(whom)?;
     let program = carrier(&sdk, &python3, whom)?;
     let work = Work::of((plugin, folder), "python", progress)?;
     let stage = staged(&sdk, &work.folder, &python3, whom)?;
     let Stage { app, main, worlds, world } = stage;
     let task = Task::Python(PythonTask { program, app, main, worlds, world });
-    let component = linked(&task, &work, plugin, progress).map_err(|Why::Told(told)| told.problem(plugin))?;
+    let component = linked(&task, &work, plugin, progress).map_err(|why| match why {
+        Why::Told(told) => told.problem(plugin),
+        Why::Engine(said) => Told::of(said).problem(plugin),
+    })?;
     read_component(&component)
 }
 

@@ -56,16 +56,15 @@ pub fn no_python(why: &str) -> Problem {
         .fix(format!("install Python {major}.{minor} or later: https://www.python.org/downloads, or python3 of your system"))
 }
 
-/// The machine's, of a version that will do.
+/// The machine's, of a version that will do: which one it says it is.
 ///
 /// # Errors
 /// `LG-7007` where there is none.
-pub fn require_python(folder: &Path) -> Result<&'static Path, Problem> {
-    let python3 = Path::new("python3");
+fn require_python(python3: &Path, folder: &Path) -> Result<String, Problem> {
     let output = python(python3, folder).arg("--version").stdin(Stdio::null()).output();
     let output = output.map_err(|error| no_python(&error.to_string()))?;
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if version(&said) >= PYTHON { Ok(python3) } else { Err(no_python(&format!("it is {said}"))) }
+    if version(&said) >= PYTHON { Ok(said) } else { Err(no_python(&format!("it is {said}"))) }
 }
 
 /// `Python 3.11.7` → 3, 11
@@ -77,14 +76,16 @@ fn version(said: &str) -> (u64, u64) {
 /// A Python that has pip: the machine's, or where a system keeps pip apart, one made of it in a folder of our own.
 ///
 /// # Errors
-/// `LG-7007` where none can be made.
-pub fn with_pip(python3: &Path, whom: For<'_>) -> Result<PathBuf, Problem> {
+/// `LG-7007` where there is none, and none can be made.
+pub fn with_pip(whom: For<'_>) -> Result<PathBuf, Problem> {
     let For { plugin, folder, progress } = whom;
+    let python3 = Path::new("python3");
+    let said = require_python(python3, folder)?;
     let asked = python(python3, folder).args(["-c", "import pip"]).stdin(Stdio::null()).stderr(Stdio::null()).status();
     if asked.is_ok_and(|status| status.success()) {
         return Ok(python3.to_owned());
     }
-    let tool = Tool { name: "pip", pinned: b"venv", says: "making a Python with pip, which this machine's has not" };
+    let tool = Tool { name: "pip", pinned: said.as_bytes(), says: "making a Python with pip, which this machine's has not" };
     let place = tool.installed((plugin, folder), progress, |partial| {
         run(python(python3, folder).args(["-m", "venv"]).arg(partial), whom).map_err(|said| {
             Problem::new(Code::ToolMissing, format!("python3 has no pip, and makes no environment that has it:\n{said}"))
