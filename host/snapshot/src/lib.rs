@@ -73,7 +73,11 @@ async fn taken<E>(
     run: impl AsyncFnOnce(&mut Store<Quiet>, &Instance) -> wasmtime::Result<Result<(), E>>,
 ) -> Result<Vec<u8>, Error<E>> {
     let wizer = Wizer::new();
-    let (context, instrumented) = wizer.instrument_component(component).map_err(Error::Unsupported)?;
+    // It runs all the same where nothing can be kept: what it says of itself counts.
+    let (context, instrumented) = match wizer.instrument_component(component) {
+        Ok((context, instrumented)) => (Ok(context), instrumented),
+        Err(why) => (Err(Error::Unsupported(why)), component.to_vec()),
+    };
     let engine = engine().map_err(Error::Broken)?;
     #[expect(
         clippy::disallowed_methods,
@@ -90,6 +94,7 @@ async fn taken<E>(
     let instance = linker.instantiate_async(&mut store, &instrumented).await.map_err(ended)?;
     run(&mut store, &instance).await.map_err(ended)?.map_err(Error::Said)?;
     drop(in_time);
+    let context = context?;
     if !store.data().is_closed() {
         return Err(Error::Open);
     }
