@@ -21,6 +21,7 @@ mod documents;
 mod durability;
 mod events;
 mod examples;
+mod failures;
 mod gates;
 mod hostile;
 mod intake;

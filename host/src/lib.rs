@@ -17,6 +17,7 @@ pub mod crash_point;
 pub mod delivery;
 pub mod demo;
 mod difference;
+pub mod failures;
 pub mod ingress;
 pub mod integration;
 pub mod layout;
