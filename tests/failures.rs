@@ -1,13 +1,9 @@
-//! `lockgate test --failures` over the real binary: what is asked for wrongly first, then flaws that were
+//! `lockgate test --failures` and `lockgate mapping observe` over the real binary: what is asked for wrongly first, then flaws that were
 //! planted, each found as what it is, then what is sound.
 
 use serde_json::{Value, json};
 
 use crate::support::build::{flawed_guest, plugin_files};
-use crate::support::eventually;
-use crate::support::host::Host;
-use crate::support::shop::{accepted, order, post_order};
-use crate::support::shop_to_crm::{Outside, workspace as shop_to_crm};
 use crate::support::workspace::Workspace;
 
 const ORDER: &str = r#"{"id": "1001", "customer": {"name": "Mira van Dijk", "email": "mira@canal.example"}, "total": "64.85", "note": "Leave it with the lock keeper", "items": [{"sku": "ROPE-1", "quantity": 2}, {"sku": "LAMP-7", "quantity": 1}]}"#;
@@ -248,24 +244,49 @@ fn a_component_alone_is_tried_in_whichever_folder() {
     assert!(page.contains("orders/&lt;i&gt;.json") && !page.contains("<i>"), "{page}");
 }
 
+/// What `mapping observe` tells programs of the transformer.
+fn observed(workspace: &Workspace, arguments: &[&str]) -> Value {
+    let (code, out, error) = run(workspace, &[&["mapping", "observe", "--json"], arguments].concat());
+    assert_eq!(code, 0, "{error}");
+    serde_json::from_str(&out).unwrap()
+}
+
 #[test]
-fn what_a_host_recorded_is_tried_with_the_answers_it_got() {
-    let outside = Outside::start();
-    let workspace = shop_to_crm(&outside);
-    let host = Host::start(&workspace);
-    accepted(&post_order(&host, "one", &order(1001, 7, "12.50")));
-    let figure = |text: &str, name: &str| -> u64 {
-        let lines = text.lines().filter(|line| line.starts_with(name));
-        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
-    };
-    eventually("all three integrations have delivered it, and that is recorded", || {
-        let text = String::from_utf8(host.api_raw("GET", "/metrics", "").body.to_vec()).unwrap();
-        (figure(&text, "lockgate_delivered_total") >= 3 && figure(&text, "lockgate_ledger_recorded_total") >= 3).then_some(())
-    });
-    host.stop();
-    let told = report(&workspace, &["orders-to-crm", "--env", "test", "--recorded"], 0);
-    assert!(told["samples"][0]["name"].as_str().unwrap().starts_with("recorded "), "{told:#}");
-    assert!(told["cases"].as_u64().unwrap() > 100 && told["defects"] == 0, "{told:#}");
-    let (code, _, error) = run(&workspace, &["test", "--failures", "orders-to-audit", "--env", "test", "--samples", "own", "--recorded"]);
-    assert!(code == 2, "{error}");
+fn what_cannot_be_observed_is_told() {
+    let workspace = flawed("source", "");
+    let (code, _, error) = run(&workspace, &["mapping", "observe", "flawed.wasm"]);
+    assert!(code == 1 && error.contains("polls") && error.contains("name an integration or a plugin"), "{error}");
+    let workspace = flawed("sink", "");
+    workspace.write("texts/one.txt", "a line");
+    let (code, _, error) = run(&workspace, &["mapping", "observe", "flawed.wasm", "--samples", "texts"]);
+    assert!(code == 1 && error.contains("is JSON") && error.contains("--samples DIR"), "{error}");
+    let (code, _, error) = run(&workspace, &["mapping", "observe", "nobody"]);
+    assert!(code == 1 && error.contains("there is no integration `nobody`"), "{error}");
+}
+
+#[test]
+fn a_mapping_is_observed_field_by_field() {
+    let told = observed(&flawed("transformer", "default"), &["flawed.wasm"]);
+    let of = |name: &str| told["fields"].as_array().unwrap().iter().find(|field| field["field"] == name).unwrap().clone();
+    assert_eq!(of("/id")["becomes"][0]["output"], "output /reference", "{told:#}");
+    assert_eq!(of("/id")["becomes"][0]["how"], "copied");
+    assert_eq!(of("/id")["missing"], json!(["dead-lettered (required-field-missing)"]));
+    assert_eq!(of("/total")["becomes"][0]["missing"], json!(["\"0.00\""]), "a default is told");
+    assert_eq!(of("/items/*/sku")["becomes"][0]["output"], "output /lines/*/sku", "{told:#}");
+    assert_eq!(of("/items/*/sku")["becomes"].as_array().unwrap().len(), 1, "{told:#}");
+    assert_eq!(told["constants"], json!([{ "output": "output /kind", "value": "invoice" }]), "{told:#}");
+    assert!(told["remark"].as_str().unwrap().starts_with("Observed, not proven"));
+}
+
+#[test]
+fn an_observation_is_a_table_for_people_and_a_draft_of_a_document() {
+    let workspace = flawed("transformer", "");
+    let (code, out, error) = run(&workspace, &["mapping", "observe", "flawed.wasm"]);
+    assert_eq!(code, 0, "{error}");
+    let line = out.lines().find(|line| line.starts_with("/customer/name")).unwrap_or_else(|| panic!("{out}"));
+    assert!(line.contains("output /debtor/name") && line.contains("copied"), "{out}");
+    assert!(out.contains("over 1 sample message. Observed, not proven"), "{out}");
+    let (_, draft, _) = run(&workspace, &["mapping", "observe", "flawed.wasm", "--format", "markdown"]);
+    assert!(draft.starts_with("# Mapping of "), "{draft}");
+    assert!(draft.contains("| `/customer/name` | `output /debtor/name` | copied |"), "{draft}");
 }

@@ -22,6 +22,7 @@ pub mod ingress;
 pub mod integration;
 pub mod layout;
 pub mod ledger;
+pub mod mapping;
 pub mod message;
 pub mod message_store;
 pub mod moment;

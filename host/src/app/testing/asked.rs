@@ -1,4 +1,5 @@
-//! What `lockgate test --failures` is about: what is asked for, found, with its sample messages. Then the failure suite.
+//! What `lockgate test --failures` and `lockgate mapping observe` are about: what is asked for, found, with its sample messages. Then the
+//! failure suite, or the observation.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,8 @@ use crate::config::prepare::Prepared;
 use crate::failures::report::Report;
 use crate::failures::{source, suite};
 use crate::integration::{Integration, Sink, Step};
+use crate::mapping::observation::Observation;
+use crate::mapping::observe::observe;
 use crate::plugin::manifest::Role;
 use crate::problem::{Code, Problem, Problems};
 use crate::scenario::chamber::Setting;
@@ -83,6 +86,23 @@ pub fn failures(asked: &About, prepare: impl FnOnce() -> Result<Prepared, Proble
         }
     };
     ready(asked, prepare, hears)?.into_iter().map(try_one).collect()
+}
+
+/// Observes what the one that is asked for makes of messages.
+///
+/// # Errors
+/// As of [`failures`], and a source, which makes its messages of answers.
+pub fn mapping(asked: &About, prepare: impl FnOnce() -> Result<Prepared, Problems>, hears: Hears<'_>) -> Result<Observation, Problems> {
+    let mut all = ready(asked, prepare, hears)?;
+    let Some(Ready { about, setting, gathered, is_polled }) = all.pop() else {
+        return Err(Problem::new(Code::NotFound, "there is nothing to be observed").into());
+    };
+    if gathered.samples.is_empty() && is_polled {
+        let problem = Problem::new(Code::NotFound, format!("{about} polls: its messages are made of answers, and no message comes in"));
+        return Err(problem.fix("name an integration or a plugin that messages come into").into());
+    }
+    let hear = |what: &str, so_far, all| heard(hears, &about, what, so_far, all);
+    observe(&about, &setting, gathered.samples, &hear)
 }
 
 fn heard(hears: Hears<'_>, about: &str, what: &str, so_far: usize, all: usize) {

@@ -1,4 +1,4 @@
-//! What `lockgate test` does: scenarios read, what they are about prepared and compiled, each run in a chamber of its own on all cores. No
+//! What `lockgate test` and `lockgate mapping observe` do: scenarios read, what they are about prepared and compiled, each run in a chamber of its own on all cores. No
 //! host need run, and nothing outside is asked.
 
 mod asked;
@@ -21,7 +21,7 @@ use crate::scenario::check::{self, check};
 use crate::scenario::file::{Scenario, ScenarioFile};
 use crate::scenario::report::{Report, Tested};
 use crate::scenario::run::run;
-pub use asked::{About, Samples, config, failures};
+pub use asked::{About, Samples, config, failures, mapping};
 use ground::Ground;
 use subject::Staged;
 
