@@ -22,6 +22,7 @@ mod documents;
 mod durability;
 mod events;
 mod examples;
+mod failures;
 mod gates;
 mod hostile;
 mod intake;

@@ -70,6 +70,12 @@ pub fn bulk_guest() -> &'static Path {
     FILE.get_or_init(|| guest("bulk"))
 }
 
+/// The guest with the flaw that its config names.
+pub fn flawed_guest() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| guest("flawed"))
+}
+
 /// The guest that attacks what it is given.
 pub fn attacks_guest() -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();

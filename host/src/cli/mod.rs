@@ -26,6 +26,7 @@ mod example;
 mod inspect;
 mod link_plugin;
 mod logs;
+mod mapping;
 mod message;
 mod messages;
 mod new;
@@ -119,6 +120,9 @@ enum Command {
     Inspect(inspect::Inspect),
     Sign(sign::Sign),
     Test(test::Test),
+    /// What of a message becomes what: observe it, of a plugin whose source nobody has
+    #[command(subcommand)]
+    Mapping(mapping::Mapping),
     Update(update::Update),
     Send(send::Send),
     Messages(messages::Messages),
@@ -206,9 +210,11 @@ pub fn main() -> ExitCode {
     }
     let common = cli.common.clone();
     // Every scenario has a runtime of its own, in a time of its own.
-    if let Command::Test(test) = cli.command {
-        return ended(&common, test.run(&common));
-    }
+    let cli = match cli.command {
+        Command::Test(test) => return ended(&common, test.run(&common)),
+        Command::Mapping(mapping) => return ended(&common, mapping.run(&common)),
+        command => Cli { common: common.clone(), command },
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&common, &Problem::new(Code::Internal, format!("no runtime: {error}")).into()),
@@ -297,7 +303,7 @@ impl Cli {
             Command::Console(console) => console.run(&common).await,
             Command::Bench(bench) => bench.run(&common).await,
             Command::BenchFloor(floor) => floor.run().await,
-            Command::CompilePlugin(_) | Command::LinkPlugin(_) | Command::Test(_) => {
+            Command::CompilePlugin(_) | Command::Mapping(_) | Command::LinkPlugin(_) | Command::Test(_) => {
                 Err(Problem::new(Code::Internal, "it does not run beside anything").into())
             }
         }

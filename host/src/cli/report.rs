@@ -17,14 +17,27 @@ pub fn write_page(file: &Path, report: &Report) -> Result<(), Problem> {
 
 /// There whole, or not at all.
 pub fn write_file(file: &Path, content: &[u8]) -> Result<(), Problem> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let written = partial::in_folder(folder).and_then(|mut partial| {
+    let written = partial::in_folder(folder_of(file)).and_then(|mut partial| {
         partial.write_all(content)?;
         partial.persist(file).map(drop).map_err(|error| error.error)
     });
-    written.map_err(|error| {
-        Problem::new(Code::FileUnreadable, format!("{} cannot be written: {error}", file.display())).fix("name another file")
-    })
+    written.map_err(|error| cannot_be_written(file, &error))
+}
+
+/// Says that [`write_file`] could not, before work is done that would be for nothing.
+pub fn require_writable(file: &Path) -> Result<(), Problem> {
+    if file.is_dir() {
+        return Err(cannot_be_written(file, &std::io::ErrorKind::IsADirectory.into()));
+    }
+    partial::in_folder(folder_of(file)).map(drop).map_err(|error| cannot_be_written(file, &error))
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn cannot_be_written(file: &Path, error: &std::io::Error) -> Problem {
+    Problem::new(Code::FileUnreadable, format!("{} cannot be written: {error}", file.display())).fix("name another file")
 }
 
 /// What a report says, line by line.

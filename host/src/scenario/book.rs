@@ -1,5 +1,5 @@
 //! [`Book`]: the message store of a host in a chamber, with everything that is settled in it written down; and [`Watched`], which writes
-//! down what sinks are handed.
+//! down what sinks are handed, and which calls are stopped.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::message::{Message, MessageId};
+use crate::message::{FailureClass, Message, MessageId};
 use crate::message_store::memory::MemoryStore;
 use crate::message_store::{
     Accept, Accepted, Advance, Advanced, DeliveryId, Discard, Lease, Leased, MessageStore, Replay, Replayed, Settle, SourceState,
     StoreError,
 };
-use crate::plugin::{Call, Effects, Export, PluginInvoker, Report};
+use crate::plugin::{Call, CallFailure, Effects, Export, PluginInvoker, Report};
 
 /// One settlement.
 #[derive(Clone, Debug)]
@@ -132,20 +132,47 @@ impl MessageStore for Book {
     }
 }
 
-/// An invoker that writes down which messages came to a sink.
+/// Why the host stopped a call.
+pub type Fault = (FailureClass, String);
+
+/// An invoker that writes down which messages came to a sink, and which calls the host stopped.
 pub struct Watched<I> {
     pub inner: I,
-    handed: Arc<Handed>,
+    seen: Arc<Seen>,
 }
 
-/// What sinks were handed: by message, as it was the last time.
+/// What plugins were handed, and how it went.
 #[derive(Debug, Default)]
-pub struct Handed(Mutex<HashMap<(String, MessageId), Arc<Message>>>);
+pub struct Seen(Mutex<Sight>);
 
-impl Handed {
-    pub fn get(&self, integration: &str, message: MessageId) -> Option<Arc<Message>> {
-        let handed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        handed.get(&(integration.to_owned(), message)).cloned()
+/// By message of an integration, where it is about one.
+#[derive(Debug, Default)]
+struct Sight {
+    /// What came to the sink, as it was the last time.
+    handed: HashMap<(String, MessageId), Arc<Message>>,
+    /// The first of its calls that was stopped.
+    faults: HashMap<(String, MessageId), Fault>,
+    /// The first poll that was.
+    poll: Option<Fault>,
+}
+
+impl Seen {
+    pub fn handed(&self, integration: &str, message: MessageId) -> Option<Arc<Message>> {
+        self.lock().handed.get(&(integration.to_owned(), message)).cloned()
+    }
+
+    /// Why the host stopped a call about this message, also where a later one went well. Of a batch of several nobody knows about which.
+    pub fn fault(&self, integration: &str, message: MessageId) -> Option<Fault> {
+        self.lock().faults.get(&(integration.to_owned(), message)).cloned()
+    }
+
+    /// Why the host stopped a poll.
+    pub fn poll_fault(&self) -> Option<Fault> {
+        self.lock().poll.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sight> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -156,8 +183,8 @@ impl<I> std::fmt::Debug for Watched<I> {
 }
 
 impl<I> Watched<I> {
-    pub fn new(inner: I, handed: Arc<Handed>) -> Self {
-        Self { inner, handed }
+    pub fn new(inner: I, seen: Arc<Seen>) -> Self {
+        Self { inner, seen }
     }
 }
 
@@ -165,11 +192,22 @@ impl<I> Watched<I> {
 impl<I: PluginInvoker> PluginInvoker for Watched<I> {
     async fn invoke(&self, call: Call, carried: Effects) -> Report {
         if matches!(call.export, Export::Deliver | Export::DeliverBatch) {
-            let mut handed = self.handed.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = self.seen.lock();
             for message in call.messages() {
-                handed.insert((call.integration.clone(), message.id), message.clone());
+                seen.handed.insert((call.integration.clone(), message.id), message.clone());
             }
         }
-        self.inner.invoke(call, carried).await
+        let (export, of, is_one) = (call.export, (call.integration.clone(), call.message.id), call.others.is_empty());
+        let report = self.inner.invoke(call, carried).await;
+        if let Err(CallFailure::Fault { class, detail }) = &report.result {
+            let fault = || (*class, detail.clone());
+            let mut seen = self.seen.lock();
+            match export {
+                Export::Poll => drop(seen.poll.get_or_insert_with(fault)),
+                _ if is_one => drop(seen.faults.entry(of).or_insert_with(fault)),
+                _ => {}
+            }
+        }
+        report
     }
 }

@@ -2,14 +2,14 @@
 //! aliases with breaker, rate and credentials are the ones of a host that runs, put together as `app` does.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use super::book::{Book, Handed, Watched};
+use super::book::{Book, Seen, Watched};
 use super::content::Content;
 use super::outside::{Answers, REQUESTS_MAX, Wire};
 use super::secrets::MadeUp;
@@ -82,7 +82,7 @@ pub enum Met {
 pub struct Chamber {
     pub clock: VirtualClock,
     pub book: Arc<Book>,
-    pub handed: Arc<Handed>,
+    pub seen: Arc<Seen>,
     pub wire: Arc<Wire>,
     pub aliases: Arc<Aliases>,
     pub main: Arc<Integration>,
@@ -91,7 +91,9 @@ pub struct Chamber {
     random: Arc<SeededRandom>,
     events: Arc<Events>,
     body_bytes_max: usize,
-    _dispatcher: Dispatcher,
+    delivery: Delivery,
+    bells: Arc<Bells>,
+    dispatcher: Mutex<Option<Dispatcher>>,
     _sources: Option<source::Sources>,
 }
 
@@ -147,8 +149,8 @@ impl Chamber {
             metrics: metrics.clone(),
             events: events.clone(),
         };
-        let handed = Arc::<Handed>::default();
-        let invoker = Watched::new(WasmInvoker::new(around, calls_at_once), handed.clone());
+        let seen = Arc::<Seen>::default();
+        let invoker = Watched::new(WasmInvoker::new(around, calls_at_once), seen.clone());
         let bells = Arc::new(Bells::default());
         book.store.wake_through(bells.clone());
         let waiting_max = WaitingMax::default();
@@ -184,7 +186,7 @@ impl Chamber {
         Ok(Self {
             clock: virtual_clock,
             book,
-            handed,
+            seen,
             wire,
             aliases,
             main,
@@ -193,7 +195,9 @@ impl Chamber {
             random,
             events,
             body_bytes_max,
-            _dispatcher: dispatcher,
+            delivery,
+            bells,
+            dispatcher: Mutex::new(Some(dispatcher)),
             _sources: sources,
         })
     }
@@ -223,6 +227,16 @@ impl Chamber {
                 }
             }
         }
+    }
+
+    /// Stops the host without waiting for what is under way, and starts it again.
+    pub async fn restart(&self) {
+        let before = self.dispatcher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(before) = before {
+            before.stop(&self.clock, Duration::ZERO).await;
+        }
+        let again = Dispatcher::start(&self.delivery, &self.aliases, &self.bells);
+        *self.dispatcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(again);
     }
 
     /// Puts a message in, as a person would with `lockgate send`: through the first source of the integration, unverified.

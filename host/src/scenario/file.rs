@@ -127,6 +127,26 @@ pub struct Answer {
     pub expires_in: Option<Duration>,
 }
 
+impl Answer {
+    /// 200, with nothing in it, to all of them.
+    pub fn to(to: To) -> Self {
+        Self {
+            path: String::new(),
+            alias: None,
+            to,
+            status: 200,
+            headers: Vec::new(),
+            content: None,
+            fault: None,
+            delay: Duration::ZERO,
+            times: None,
+            from: Duration::ZERO,
+            until: None,
+            expires_in: None,
+        }
+    }
+}
+
 /// Which requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum To {

@@ -9,7 +9,7 @@
 pub mod book;
 pub mod chamber;
 pub mod check;
-mod content;
+pub mod content;
 pub mod file;
 mod judge;
 pub mod outside;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::book::Settled;
+use super::book::{Fault, Settled};
 use super::chamber::{Chamber, Incoming, Met, Setting, within};
 use super::content::Content;
 use super::file::{Fate, IDLE_WITHIN, Input, Scenario, Span};
@@ -49,6 +49,8 @@ pub struct Came {
     pub class: Option<FailureClass>,
     pub code: Option<String>,
     pub detail: Option<String>,
+    /// Why the host stopped one of its calls, also where a later one went well.
+    pub fault: Option<Fault>,
     /// Its parts' included.
     pub attempts: u32,
     pub waits: u32,
@@ -65,7 +67,8 @@ pub struct Came {
 }
 
 impl Came {
-    fn waiting(name: &str) -> Self {
+    /// One that nothing has happened to.
+    pub fn waiting(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             id: None,
@@ -73,6 +76,7 @@ impl Came {
             class: None,
             code: None,
             detail: None,
+            fault: None,
             attempts: 0,
             waits: 0,
             took: None,
@@ -81,6 +85,11 @@ impl Came {
             keys: BTreeSet::new(),
             receipts: Vec::new(),
         }
+    }
+
+    /// Whether it took more than the one attempt of it, and of each of its parts.
+    pub fn is_retried(&self) -> bool {
+        self.attempts as usize > self.family.len()
     }
 }
 
@@ -204,6 +213,7 @@ impl Told {
     /// A message through the main integration, and the parts it became.
     fn follow(&self, chamber: &Chamber, id: MessageId, at: Timestamp, came: &mut Came) {
         came.family.push(id);
+        came.fault = chamber.seen.fault(&chamber.main.name, id);
         let own: Vec<&Settled> =
             self.settled.iter().filter(|settled| settled.message.id == id && settled.integration == chamber.main.name).collect();
         came.attempts += u32::try_from(own.len()).unwrap_or(u32::MAX);
@@ -285,6 +295,7 @@ fn roll_up(came: &mut Came, parts: Vec<Came>) {
     came.took = parts.iter().map(|part| part.took).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
     came.family.extend(parts.iter().flat_map(|part| part.family.iter().copied()));
     came.keys.extend(parts.iter().flat_map(|part| part.keys.iter().cloned()));
+    came.fault = came.fault.take().or_else(|| parts.iter().find_map(|part| part.fault.clone()));
     came.receipts.extend(parts.iter().flat_map(|part| part.receipts.iter().cloned()));
     if let Some(worst) = parts.into_iter().rev().max_by_key(|part| rank(part.fate)) {
         (came.fate, came.class, came.code, came.detail) = (worst.fate, worst.class, worst.code, worst.detail);
@@ -301,7 +312,7 @@ fn keys(trace: &str) -> Vec<String> {
 
 /// What the sink was handed.
 fn handed(chamber: &Chamber, id: MessageId) -> Option<Output> {
-    chamber.handed.get(&chamber.main.name, id).map(|message| Output::of(&message))
+    chamber.seen.handed(&chamber.main.name, id).map(|message| Output::of(&message))
 }
 
 /// What a sink that is a channel got.

@@ -44,6 +44,8 @@ pub struct Ground<'p> {
     /// The plugin of the folder, where that is one.
     pub own: Option<Component>,
     pub building: &'p Progress<'p>,
+    /// Whether a system that is made up for a plugin gives tokens.
+    pub gives_tokens: bool,
     plugins: Arc<Plugins>,
 }
 
@@ -59,22 +61,35 @@ impl<'p> Ground<'p> {
         dir.join("plugin.toml").is_file() && !dir.join("lockgate.toml").exists() && !dir.join("integrations").exists()
     }
 
+    /// Whether there is something in `dir` that has to be prepared.
+    pub fn has_integrations(dir: &Path) -> bool {
+        dir.join("integrations").exists() || dir.join("environments").exists()
+    }
+
+    /// What a component stands on that is there by itself.
+    ///
+    /// # Errors
+    /// What is wrong with the host file, if there is one.
+    pub fn bare(dir: &Path, building: &'p Progress<'p>) -> Result<Self, Problems> {
+        let host = read_host(dir)?.unwrap_or_else(|| HostConfig::default().under(dir));
+        Self::of(dir, host, no_environment(), building)
+    }
+
     /// Reads and builds what is in `dir`.
     ///
     /// # Errors
     /// Everything that is wrong with it.
     pub fn new(dir: &Path, prepare: impl FnOnce() -> Result<Prepared, Problems>, building: &'p Progress<'p>) -> Result<Self, Problems> {
-        let none = || Environment { name: NO_ENVIRONMENT.into(), values: BTreeMap::new(), aliases: BTreeMap::new() };
         if Self::is_plugin(dir) {
             let own = in_folder(dir)?.component(&Trust::default(), building)?;
-            return Self::of(dir, HostConfig::default().under(dir), none(), building).map(|ground| Self { own: Some(own), ..ground });
+            return Self::of(dir, HostConfig::default().under(dir), no_environment(), building)
+                .map(|ground| Self { own: Some(own), ..ground });
         }
         // A folder of plugins: nothing in it needs an environment.
-        if !dir.join("integrations").exists()
-            && !dir.join("environments").exists()
+        if !Self::has_integrations(dir)
             && let Some(host) = read_host(dir)?
         {
-            return Self::of(dir, host, none(), building);
+            return Self::of(dir, host, no_environment(), building);
         }
         let prepared = prepare()?;
         let releases = prepared.releases();
@@ -96,7 +111,24 @@ impl<'p> Ground<'p> {
         let engine = Arc::new(PluginEngine::new(&Limits::of(&host.call_limits))?);
         let plugins = Arc::new(Plugins::new(engine, Arc::new(CompileChild::new(host.plugins.compile)), cache(&host))?);
         let (actives, channels, components) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        Ok(Self { dir: dir.to_owned(), host, environment, actives, channels, components, own: None, building, plugins })
+        Ok(Self {
+            dir: dir.to_owned(),
+            host,
+            environment,
+            actives,
+            channels,
+            components,
+            own: None,
+            building,
+            gives_tokens: false,
+            plugins,
+        })
+    }
+
+    /// The same, where systems that are made up give tokens, so that these can expire.
+    #[must_use]
+    pub fn with_tokens(self) -> Self {
+        Self { gives_tokens: true, ..self }
     }
 
     /// Compiles what they use, or takes it from the cache, and links it with what each use is offered.
@@ -153,4 +185,8 @@ impl<'p> Ground<'p> {
         };
         Problem::new(Code::NotFound, format!("there is no integration `{name}`")).fix(fix)
     }
+}
+
+fn no_environment() -> Environment {
+    Environment { name: NO_ENVIRONMENT.into(), values: BTreeMap::new(), aliases: BTreeMap::new() }
 }

@@ -1,8 +1,11 @@
-//! What `lockgate test` does: scenarios read, what they are about prepared and compiled, each run in a chamber of its own on all cores. No
+//! What `lockgate test` and `lockgate mapping observe` do: scenarios read, what they are about prepared and compiled, each run in a chamber of its own on all cores. No
 //! host need run, and nothing outside is asked.
 
+mod asked;
 mod cache;
 mod ground;
+mod recorded;
+mod samples;
 mod subject;
 
 use std::path::{Path, PathBuf};
@@ -14,10 +17,11 @@ use crate::config::prepare::Prepared;
 use crate::config::workspace::{read_text, toml_files};
 use crate::plugin::build::Progress as Building;
 use crate::problem::{Code, Problem, Problems};
-use crate::scenario::check::{About, check};
+use crate::scenario::check::{self, check};
 use crate::scenario::file::{Scenario, ScenarioFile};
 use crate::scenario::report::{Report, Tested};
 use crate::scenario::run::run;
+pub use asked::{About, Samples, config, failures, mapping};
 use ground::Ground;
 use subject::Staged;
 
@@ -48,6 +52,11 @@ impl std::fmt::Debug for Hears<'_> {
     }
 }
 
+/// Whether there is a file of scenarios.
+pub fn has_scenarios(dir: &Path) -> bool {
+    toml_files(&dir.join(FOLDER)).is_ok_and(|files| !files.is_empty())
+}
+
 /// Runs the scenarios of a workspace, which `prepare` reads and builds, or of a plugin's folder.
 ///
 /// # Errors
@@ -61,7 +70,7 @@ pub fn scenarios(asked: &Testing, prepare: impl FnOnce() -> Result<Prepared, Pro
     for (file, scenario) in chosen {
         match ground.stage(&scenario.subject, &file.places, &scenario.path) {
             Ok(one) => {
-                let about = About { integration: one.main(), environment: &one.environment, channels: &ground.channels };
+                let about = check::About { integration: one.main(), environment: &one.environment, channels: &ground.channels };
                 problems.0.extend(check(scenario, &file.places, about).0);
                 staged.push((file, scenario, one));
             }

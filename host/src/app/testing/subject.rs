@@ -7,6 +7,7 @@ use std::time::Duration;
 use semver::Version;
 
 use super::ground::Ground;
+use crate::alias::secret::SecretRef;
 use crate::alias::{Alias, Auth, Environment};
 use crate::config::reader::Places;
 use crate::integration::{
@@ -62,20 +63,34 @@ impl Ground<'_> {
         };
         let told = |problems: Problems, below: &str| Problems(problems.0.into_iter().map(|problem| at(problem, below)).collect());
         match subject {
-            Subject::Integration(name) => {
-                let active = self.actives.get(name).cloned();
-                let active = active.ok_or_else(|| at(self.no_integration(name), "integration"))?;
-                Ok(Staged { about: name.clone(), actives: vec![active], environment: self.environment.clone(), components: Vec::new() })
-            }
-            Subject::Plugin(plugin) => {
-                let component = self.component(plugin).map_err(|more| told(more, "plugin"))?;
-                self.alone(plugin, component).map_err(|more| told(more, "plugin"))
-            }
+            Subject::Integration(name) => self.stage_integration(name).map_err(|problem| at(problem, "integration").into()),
+            Subject::Plugin(plugin) => self.stage_plugin(plugin).map_err(|more| told(more, "plugin")),
         }
     }
 
+    /// An integration of the workspace.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn stage_integration(&self, name: &str) -> Result<Staged, Problem> {
+        let active = self.actives.get(name).cloned().ok_or_else(|| self.no_integration(name))?;
+        Ok(Staged { about: name.to_owned(), actives: vec![active], environment: self.environment.clone(), components: Vec::new() })
+    }
+
+    /// A plugin by itself.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be used so.
+    pub fn stage_plugin(&self, plugin: &OnePlugin) -> Result<Staged, Problems> {
+        let component = self.component(plugin)?;
+        self.alone(plugin, component)
+    }
+
     /// The plugin, found, and built where it is there as sources.
-    fn component(&self, plugin: &OnePlugin) -> Result<Component, Problems> {
+    ///
+    /// # Errors
+    /// It is not there, or does not build.
+    pub fn component(&self, plugin: &OnePlugin) -> Result<Component, Problems> {
         let Step { plugin: name, version, .. } = &plugin.step;
         match &plugin.place {
             PluginPlace::Here => self.own.clone().ok_or_else(|| Problem::new(Code::Internal, "no plugin in this folder").into()),
@@ -97,7 +112,7 @@ impl Ground<'_> {
     }
 
     /// A plugin between two channels, granted what it asks for.
-    pub fn alone(&self, plugin: &OnePlugin, component: Component) -> Result<Staged, Problems> {
+    fn alone(&self, plugin: &OnePlugin, component: Component) -> Result<Staged, Problems> {
         let PinnedPlugin { name, version, .. } = &component.pinned;
         let about = format!("{name}@{version}");
         let role = role(plugin.role, &component)?;
@@ -111,7 +126,7 @@ impl Ground<'_> {
         }
         let mut environment = self.environment.clone();
         for binding in step.bindings.values() {
-            environment.aliases.entry(binding.alias.clone()).or_insert_with(|| made_up(&binding.alias));
+            environment.aliases.entry(binding.alias.clone()).or_insert_with(|| made_up(&binding.alias, self.gives_tokens));
         }
         let problems = mistakes(&about, &step, &component, &environment);
         if !problems.is_empty() {
@@ -124,7 +139,7 @@ impl Ground<'_> {
     }
 }
 
-/// A component in a file, whatever the file is called.
+/// A component in a file, whatever the file is called; one without a manifest is called as its file says, `name@1.2.0.wasm`.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -134,7 +149,10 @@ pub fn of_file(path: &Path) -> Result<Component, Problems> {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let (name, version) = match &facts.manifest {
         Some(manifest) => (manifest.name.clone(), manifest.version.clone()),
-        None => (plain(stem.split('@').next().unwrap_or_default()), Version::new(0, 0, 0)),
+        None => {
+            let (name, version) = stem.split_once('@').unwrap_or((&stem, ""));
+            (plain(name), version.parse().unwrap_or(Version::new(0, 0, 0)))
+        }
     };
     let pinned = PinnedPlugin { name, version, digest: facts.digest.clone() };
     Ok(Component { pinned, requirements: BTreeSet::new(), bytes, signature: None, facts })
@@ -176,12 +194,18 @@ fn slots(component: &Component) -> Vec<String> {
 }
 
 /// An alias for a system that there is none of.
-fn made_up(name: &str) -> Alias {
+fn made_up(name: &str, gives_tokens: bool) -> Alias {
+    let token_url = format!("http://{name}.test/token").parse().ok().filter(|_| gives_tokens);
     Alias {
         name: name.to_owned(),
         owner: None,
         url: format!("http://{name}.test").parse().ok(),
-        auth: Auth::None,
+        auth: token_url.map_or(Auth::None, |token_url| Auth::OAuth2ClientCredentials {
+            token_url,
+            client_id: "made-up".into(),
+            client_secret: SecretRef::env(format!("{name}.client-secret"), "NOBODY_SETS_IT"),
+            scope: None,
+        }),
         expired_when: None,
         rate: Vec::new(),
         stale_if_error: None,

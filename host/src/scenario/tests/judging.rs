@@ -49,6 +49,7 @@ fn came(name: &str, fate: Fate, output: &str) -> Came {
         class: None,
         code: None,
         detail: None,
+        fault: None,
         attempts: 1,
         waits: 0,
         took: Some(Duration::from_secs(5)),
