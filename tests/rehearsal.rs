@@ -7,7 +7,7 @@ use lockgate::ledger::{Reader, folder};
 use serde_json::{Value, json};
 
 use crate::corpus::shopify_orders;
-use crate::support::build::{odd_guest, plugin_files};
+use crate::support::build::{bulk_guest, odd_guest, plugin_files};
 use crate::support::eventually;
 use crate::support::host::Host;
 use crate::support::http::request;
@@ -334,6 +334,15 @@ fn another_channel_and_a_plugin_in_its_place_are_another_end() {
     let (report, _) = rehearse(&workspace, "odd", &[]);
     assert_eq!(verdicts(&report), BTreeMap::from([("same".into(), 1), ("diverged".into(), 2)]), "{report:#}");
     assert!(groups(&report, "changes").contains(&group("output", "goes to", 2)), "{report:#}");
+
+    // A sink that takes batches is not called, and is another end all the same.
+    std::fs::copy(bulk_guest(), workspace.path().join("own/bulk@1.0.0.wasm")).unwrap();
+    drop(std::fs::remove_file(workspace.path().join("lockgate.lock")));
+    let batches = "[sink]\nplugin = \"bulk@1\"\nbind = { target = \"audit\" }\nbatch = { max = 10, within = \"5m\" }\n";
+    workspace.write("integrations/odd.toml", &format!("{}{STEP}{batches}", from("/odd")));
+    let (report, _) = rehearse(&workspace, "odd", &[]);
+    assert_eq!(verdicts(&report), BTreeMap::from([("same".into(), 1), ("changed".into(), 2)]), "{report:#}");
+    assert_eq!(groups(&report, "changes"), [group("output", "goes to", 2)]);
 }
 
 #[test]
