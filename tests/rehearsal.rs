@@ -7,7 +7,7 @@ use lockgate::ledger::{Reader, folder};
 use serde_json::{Value, json};
 
 use crate::corpus::shopify_orders;
-use crate::support::build::{odd_guest, plugin_files};
+use crate::support::build::{bulk_guest, odd_guest, plugin_files};
 use crate::support::eventually;
 use crate::support::host::Host;
 use crate::support::http::request;
@@ -315,6 +315,65 @@ fn only_failures_are_rehearsed_where_only_failures_are_recorded() {
     });
     let (report, _) = rehearse(&workspace, "odd", &[]);
     assert_eq!((verdicts(&report), report["messages"].as_u64()), (only("same", 1), Some(1)));
+}
+
+#[test]
+fn another_channel_and_a_plugin_in_its_place_are_another_end() {
+    let outside = Outside::start();
+    let (workspace, _host) = odd_scene(&outside, "/odd", &["echo x", "many-outputs 3", "permanent no"]);
+    for file in ["integrations/odd.toml", "integrations/reader.toml"] {
+        edit(&workspace, file, "\"odd.out\"", "\"odd.other\"");
+    }
+    let (report, status) = rehearse(&workspace, "odd", &["--expect-same"]);
+    assert_eq!((verdicts(&report), status), (BTreeMap::from([("same".into(), 1), ("changed".into(), 2)]), 1), "{report:#}");
+    assert_eq!(groups(&report, "changes"), [group("output", "goes to", 2)]);
+    let sample = &report["changes"][0]["samples"][0];
+    assert_eq!((&sample["before"], &sample["after"]), (&json!("channel odd.out"), &json!("channel odd.other")));
+
+    workspace.write("integrations/odd.toml", &format!("{}{STEP}{}", from("/odd"), audit("/orders")));
+    let (report, _) = rehearse(&workspace, "odd", &[]);
+    assert_eq!(verdicts(&report), BTreeMap::from([("same".into(), 1), ("diverged".into(), 2)]), "{report:#}");
+    assert!(groups(&report, "changes").contains(&group("output", "goes to", 2)), "{report:#}");
+
+    // A sink that takes batches is not called, and is another end all the same.
+    std::fs::copy(bulk_guest(), workspace.path().join("own/bulk@1.0.0.wasm")).unwrap();
+    drop(std::fs::remove_file(workspace.path().join("lockgate.lock")));
+    let batches = "[sink]\nplugin = \"bulk@1\"\nbind = { target = \"audit\" }\nbatch = { max = 10, within = \"5m\" }\n";
+    workspace.write("integrations/odd.toml", &format!("{}{STEP}{batches}", from("/odd")));
+    let (report, _) = rehearse(&workspace, "odd", &[]);
+    assert_eq!(verdicts(&report), BTreeMap::from([("same".into(), 1), ("changed".into(), 2)]), "{report:#}");
+    assert_eq!(groups(&report, "changes"), [group("output", "goes to", 2)]);
+}
+
+#[test]
+fn what_became_several_of_which_one_still_waits_cannot_be_compared() {
+    let outside = Outside::start();
+    let workspace = scene(&outside);
+    let (environment, own) = ("environments/test.toml", std::fs::read_to_string(workspace.path().join("environments/test.toml")).unwrap());
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let audit = outside.audit.address().to_string();
+    assert!(own.contains(&audit), "{own}");
+    workspace.write(environment, &own.replace(&audit, &nowhere.to_string()));
+    let host = Host::start(&workspace);
+    post_texts(&host, "/parts", &["tally k 1 3".to_owned()]);
+    eventually("its parts wait for their target, and it is recorded", || {
+        let (report, _) = report_of(&workspace, "parts")?;
+        (report["messages"] == 1).then(|| {
+            assert_eq!(verdicts(&report), only("not-comparable", 1), "{report:#}");
+            assert_eq!(
+                groups(&report, "not-comparable"),
+                [group("a message that it became is not settled, or nothing is recorded of it", "", 1)]
+            );
+        })
+    });
+    // Not even where nothing is another may that be called the same.
+    assert_eq!(rehearse(&workspace, "parts", &["--expect-same"]).1, 1);
+}
+
+/// What `rehearse NAME` prints as JSON, if there is anything to be rehearsed yet.
+fn report_of(workspace: &Workspace, name: &str) -> Option<(Value, i32)> {
+    let output = workspace.lockgate(&["rehearse", name, "--env", "test", "--json"]);
+    Some((serde_json::from_slice(&output.stdout).ok()?, output.status.code()?))
 }
 
 #[test]

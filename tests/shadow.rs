@@ -188,6 +188,103 @@ fn a_message_that_becomes_several_is_told_with_all_of_them() {
     stamped.said(&["shadow", "show", "stamped", "--expect-same"], 0);
 }
 
+/// Waits until everything that was shown to it is told, or given up.
+fn nothing_left(host: &Host) {
+    eventually("nothing is left to be told", || {
+        let shadow = listed(host)["shadow"].clone();
+        (shadow["waiting"] == 0 && shadow["under-way"] == 0).then_some(())
+    });
+}
+
+#[test]
+fn of_a_message_that_became_several_before_it_began_nothing_is_told() {
+    let stamped = Stamped::new();
+    stamped.becomes(1, ", behave = \"split\"");
+    let environment = stamped.workspace.path().join("environments/test.toml");
+    let own = std::fs::read_to_string(&environment).unwrap();
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    std::fs::write(&environment, own.replace(&stamped.audit.address().to_string(), &nowhere.to_string())).unwrap();
+    let host = Host::start(&stamped.workspace);
+    post_all(&host, 1, 1);
+    eventually("it became two that wait for their target", || {
+        (host.api("/api/v1/status")["integrations"][0]["waiting"] == 2).then_some(())
+    });
+    // Its steps always fail, and never ran on that message. Nor does the host know after a restart that the message was there before.
+    stamped.becomes(2, ", behave = \"refuse\"");
+    stamped.said(&["deploy", "--shadow"], 0);
+    host.kill();
+    std::fs::write(&environment, own).unwrap();
+    let host = Host::start(&stamped.workspace);
+    eventually("both arrive", || (stamped.arrived().len() == 2).then_some(()));
+    nothing_left(&host);
+    let shadow = listed(&host)["shadow"].clone();
+    assert_eq!((&shadow["messages"], &shadow["missed"]), (&json!(0), &json!(0)), "{shadow}");
+    post_all(&host, 2, 2);
+    assert_eq!(verdicts(&told(&host, &stamped, 1)), only("newly-failing", 1));
+}
+
+#[test]
+fn a_request_that_was_not_let_out_then_is_not_the_same_now() {
+    let stamped = Stamped::new();
+    let file = stamped.workspace.path().join("integrations/stamped.toml");
+    let own = std::fs::read_to_string(&file).unwrap();
+    let allows = |path: &str| own.replace("\"audit\" }", &format!("{{ alias = \"audit\", allow = [\"POST {path}\"] }} }}"));
+    std::fs::write(&file, allows("/x")).unwrap();
+    let host = Host::start(&stamped.workspace);
+    std::fs::write(&file, allows("/orders")).unwrap();
+    stamped.said(&["deploy", "--shadow"], 0);
+    post_all(&host, 1, 3);
+    let report = told(&host, &stamped, 3);
+    assert_eq!(verdicts(&report), only("diverged", 3));
+    assert_eq!(groups(&report, "diverged"), [("audit POST /orders".into(), String::new(), 3)]);
+    stamped.said(&["shadow", "show", "stamped", "--expect-same"], 1);
+    // What is denied both times is the same.
+    stamped.said(&["shadow", "abort", "stamped"], 0);
+    std::fs::write(&file, allows("/y")).unwrap();
+    stamped.said(&["deploy", "--shadow"], 0);
+    post_all(&host, 4, 5);
+    assert_eq!(verdicts(&told(&host, &stamped, 2)), only("same", 2));
+    assert!(stamped.arrived().is_empty());
+}
+
+#[test]
+fn what_is_being_told_is_not_all_told_and_ends_with_its_shadow() {
+    let stamped = Stamped::new();
+    let limits = "[limits]\ncpu = \"10s\"\n";
+    let file = stamped.workspace.path().join("integrations/stamped.toml");
+    let limited = |version: u32, rest: &str| {
+        stamped.becomes(version, rest);
+        let own = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{own}{limits}")).unwrap();
+    };
+    limited(1, "");
+    let host = Host::start(&stamped.workspace);
+    limited(2, ", behave = \"for-long\"");
+    stamped.said(&["deploy", "--shadow"], 0);
+    post_all(&host, 1, 1);
+    eventually("it arrives", || (stamped.arrived().len() == 1).then_some(()));
+    eventually("the shadow is at it", || (listed(&host)["shadow"]["waiting"] == 1).then_some(()));
+    let said = stamped.said(&["shadow", "show", "stamped", "--expect-same"], 1);
+    assert!(said.contains("1 wait to be told"), "{said}");
+
+    // Somebody else's eyes were on another release.
+    let looked_at = listed(&host)["shadow"]["release"].as_str().unwrap().to_owned();
+    stamped.said(&["shadow", "abort", "stamped", &looked_at], 0);
+    limited(3, "");
+    stamped.said(&["deploy", "--shadow"], 0);
+    for act in ["finish", "abort"] {
+        let refused = stamped.said(&["shadow", act, "stamped", &looked_at[..12]], 1);
+        assert!(refused.contains("LG-7017") && refused.contains("is not the one"), "{refused}");
+    }
+    // The place of the one that was given up is free, whatever it was at.
+    post_all(&host, 2, 2);
+    assert_eq!(verdicts(&told(&host, &stamped, 1)), only("changed", 1));
+    nothing_left(&host);
+    let by = listed(&host)["shadow"]["release"].as_str().unwrap()[..12].to_owned();
+    assert!(stamped.said(&["shadow", "show", "stamped"], 0).contains(&format!("lockgate shadow finish stamped {by}")));
+    assert!(stamped.said(&["shadow", "finish", "stamped", &by], 0).contains("is active"));
+}
+
 #[test]
 fn what_cannot_be_its_shadow_is_refused_and_approved_first() {
     let stamped = Stamped::new();

@@ -8,6 +8,8 @@ use similar::TextDiff;
 
 /// Fields or lines told at most; `more` counts the others.
 const TOLD_MAX: usize = 500;
+/// Values that each of many documents may have to be told field by field: each takes up far more than it is written with.
+const VALUES_MAX: usize = 20_000;
 /// Of a longer name the beginning is told: it stands in the path of everything below it.
 const NAME_BYTES_MAX: usize = 256;
 /// Lines that did not change around those that did.
@@ -71,6 +73,12 @@ pub(crate) fn fields(before: &[u8], after: &[u8]) -> Option<Difference> {
     Some(difference)
 }
 
+/// The same for documents that nobody waits for, and of which there are many: none where one of them has very many values.
+pub(crate) fn fields_of_few(before: &[u8], after: &[u8]) -> Option<Difference> {
+    let is_large = [before, after].into_iter().any(|document| values(document) > VALUES_MAX);
+    if is_large { None } else { fields(before, after) }
+}
+
 impl Difference {
     /// Tells of `name`, where it is not the same.
     pub(crate) fn fact(&mut self, name: &'static str, before: Option<String>, after: Option<String>) {
@@ -78,6 +86,11 @@ impl Difference {
             self.facts.push(FactChange { name, before, after });
         }
     }
+}
+
+/// At least as many as it has: a value comes after one of these, or is the first.
+fn values(document: &[u8]) -> usize {
+    document.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count()
 }
 
 /// `path` is where the two are; it is left as it was. No deeper than serde_json reads (128).
@@ -168,6 +181,15 @@ mod tests {
     fn tells_of_bytes_only_how_many() {
         let told = serde_json::to_value(between(&[0xff, 0], &[0xff])).unwrap();
         assert_eq!(told, json!({ "more": 0, "facts": [{ "name": "body-bytes", "before": "2", "after": "1" }] }));
+    }
+
+    #[test]
+    fn a_document_of_very_many_values_is_not_taken_apart() {
+        let many = |values: usize| format!(r#"[{}{{"a":1}}]"#, r#"{"a":0},"#.repeat(values));
+        assert!(fields_of_few(many(10).as_bytes(), many(11).as_bytes()).is_some());
+        assert_eq!(fields_of_few(many(10).as_bytes(), many(VALUES_MAX).as_bytes()), None);
+        let large = format!(r#"{{"file":"{}"}}"#, "x".repeat(1024 * 1024));
+        assert!(fields_of_few(large.as_bytes(), b"{}").is_some(), "a large one of few is");
     }
 
     #[test]

@@ -205,8 +205,10 @@ pub(crate) async fn shadowed(parts: &ApiParts, name: &str) -> Result<Option<Shad
     let Some(Shadowed { shadow, beside, counted_since }) = parts.releases.shadowed(name) else { return Ok(None) };
     let (since, by) = begun(parts, name).await?;
     let (messages, verdicts) = beside.look(|report| (report.messages, report.verdicts.clone()));
-    let (release, waiting) = (shadow.candidate.release.clone(), shadow.waiting());
+    let (release, waited) = (shadow.candidate.release.clone(), shadow.waiting());
     let (under_way, missed) = (beside.under_way(), shadow.missed());
+    // What went from one to the other meanwhile is in none of both.
+    let waiting = waited.max(shadow.waiting());
     Ok(Some(ShadowStanding { release, since, by, counted_since, messages, verdicts, waiting, under_way, missed }))
 }
 

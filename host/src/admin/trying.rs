@@ -19,7 +19,7 @@ use super::store_refusal::refusal;
 use super::to_its_end::to_its_end;
 use super::who::Who;
 use crate::ingress::answer::{self, Refusal};
-use crate::integration::Trying;
+use crate::integration::{ReleaseId, Trying};
 use crate::message_store::sqlite::How;
 use crate::problem::{Code, Problem};
 use crate::releases::consider::Wanted;
@@ -30,6 +30,9 @@ use crate::releases::trying::{command, end_act, how};
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct EndRequest {
     act: EndAct,
+    /// The beginning of the id of what is to be ended, as whoever asks has seen it; absent: whatever is tried.
+    #[serde(default)]
+    release: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -62,7 +65,7 @@ pub async fn end_shadow(
 }
 
 async fn end(api: Arc<Api>, who: Who, name: String, request: Request, wanted: How) -> Result<Response<Body>, Refusal> {
-    let EndRequest { act } = api.json(request).await?;
+    let EndRequest { act, release: meant } = api.json(request).await?;
     known::integration(&api.parts, Some(&name)).await?;
     let parts = api.parts.clone();
     let done = to_its_end(async move {
@@ -73,6 +76,7 @@ async fn end(api: Arc<Api>, who: Who, name: String, request: Request, wanted: Ho
         let trying = how(&tried);
         must_be(wanted, trying, &name)?;
         let release = tried.candidate().release.clone();
+        must_be_meant(meant.as_deref(), &release, &name)?;
         if act == EndAct::Abort {
             let note = about(&who, &parts, end_act(trying), &name).before(release.0.as_str());
             let note = note.after(json!({ "why": "aborted", "figures": parts.releases.figures_of(&name) }));
@@ -100,6 +104,16 @@ fn must_be(wanted: How, trying: Trying, name: &str) -> Result<(), NotSwitched> {
     let command = command(trying);
     let problem = Problem::new(Code::NotFound, format!("{name} tries its release as a {command}, not as a {}", wanted.as_str()));
     Err(NotSwitched::NotFound(problem.fix(format!("lockgate {command} finish {name}, or lockgate {command} abort {name}"))))
+}
+
+/// Whoever looked at one release does not end another, which somebody began to try meanwhile.
+fn must_be_meant(meant: Option<&str>, tried: &ReleaseId, name: &str) -> Result<(), NotSwitched> {
+    if meant.is_none_or(|meant| !meant.is_empty() && tried.0.starts_with(meant)) {
+        return Ok(());
+    }
+    let message = format!("{name} tries release {}, which is not the one that is to be ended: somebody began it meanwhile", tried.short());
+    let fix = format!("look at how it does with `lockgate releases {name}`, then end it by its own id");
+    Err(NotSwitched::Conflict(Problem::new(Code::ReleaseMoved, message).fix(fix)))
 }
 
 /// What the shadow of an integration would have made of its messages, so far.

@@ -44,7 +44,9 @@ pub use admission::{Admission, Entrance, Seat, Seats};
 pub use health::Hold;
 pub use probe::AliasTest;
 pub use rate::{RateLimit, RateUse};
-pub use registry::{AliasStatus, Aliases, AliasesParts, EgressError, EgressRequest, EgressResponse, KeptAlias, Sender, permits};
+pub use registry::{
+    AliasStatus, Aliases, AliasesParts, EgressError, EgressRequest, EgressResponse, KeptAlias, Sender, not_allowed, permits,
+};
 pub use stale::Stale;
 pub use turnstile::Gate;
 

@@ -467,6 +467,11 @@ pub fn permits(alias: &Alias, allow: &[Allow], request: EgressRequest) -> Result
     prepare(alias, allow, request).map(|_| ())
 }
 
+/// What is told of a request that the binding's `allow` does not let through.
+pub fn not_allowed(method: &str, path: &str) -> String {
+    format!("the binding does not allow {method} {}", path::path_of(path))
+}
+
 /// Everything a plugin asked for, held against the rules.
 fn prepare(alias: &Alias, allow: &[Allow], request: EgressRequest) -> Result<Prepared, EgressError> {
     let denied = |what: String| EgressError::Denied(what);
@@ -481,7 +486,7 @@ fn prepare(alias: &Alias, allow: &[Allow], request: EgressRequest) -> Result<Pre
     let method = method(&request.method)?;
     let path = path::path_of(&request.path);
     if !path::allowed(allow, method.as_str(), path) {
-        return Err(denied(format!("the binding does not allow {method} {path}")));
+        return Err(denied(not_allowed(method.as_str(), &request.path)));
     }
     if let Some(own) = alias.auth.own_parameter()
         && url.query_pairs().any(|(name, _)| name == own)

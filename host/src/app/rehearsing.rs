@@ -1,7 +1,7 @@
 //! What a rehearsal stands on: the workspace's release, compiled, and the ledger and the key of a host's data folder. No host need run, and
 //! one that does is not disturbed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,10 +9,11 @@ use rayon::prelude::*;
 
 use crate::capability::queue::Channels;
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::config::Workspace;
 use crate::config::prepare::{Prepared, by_digest};
-use crate::integration::{Entry, ReleaseId};
+use crate::integration::{Entry, Release, ReleaseId, Sink};
 use crate::ledger::{Reader, folder};
-use crate::message_store::sqlite::open_dead_letters;
+use crate::message_store::sqlite::{open_dead_letters, stored_releases};
 use crate::moment::Moment;
 use crate::plugin::cache::CompileCache;
 use crate::plugin::compile::CompileChild;
@@ -97,8 +98,8 @@ pub async fn run(
     });
     let (metrics, events) = (Arc::new(Metrics::new()), Events::unheard(clock.clone()));
     let rules = Rules::Of(Arc::new(environment.aliases.clone()));
-    let (runnable, channel_before) = (Arc::new(runnable), None);
-    let stage = Stage { runnable, plugins, channels, host_key, channel_before, rules, metrics, events };
+    let (runnable, channels_before) = (Arc::new(runnable), channels_before(&config.data, &asked.integration)?);
+    let stage = Stage { runnable, plugins, channels, host_key, channels_before, rules, metrics, events };
     let all = stories.all.len();
     said(&format!("Rehearsing {} on {all} {}", asked.integration, if all == 1 { "message" } else { "messages" }));
     let report = rehearse(Over { stage, reader, stories }, report, &|so_far| done(so_far, all)).await.sorted();
@@ -127,6 +128,15 @@ fn load(prepared: &Prepared, active: &Active, plugins: &Plugins) -> Result<(), P
     let wanted: Vec<_> = digests.into_iter().filter_map(|digest| components.get(digest)).collect();
     let failed = wanted.par_iter().filter_map(|component| plugins.load(&component.pinned, &component.bytes).err());
     Problems(failed.collect()).or(())
+}
+
+/// The channels that releases of `integration` write to, of those that the host still has.
+fn channels_before(data: &Path, integration: &str) -> Result<BTreeMap<ReleaseId, String>, Problem> {
+    let channel = |(id, release): (ReleaseId, Release)| match Workspace::integration_from_release(&release.file, integration).ok()?.sink {
+        Sink::Channel(channel) => Some((id, channel)),
+        Sink::Plugin(_) => None,
+    };
+    Ok(stored_releases(data, integration)?.into_iter().filter_map(channel).collect())
 }
 
 /// The channels that some integration of the workspace reads.

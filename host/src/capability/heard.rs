@@ -18,6 +18,10 @@ use crate::message_store::{KeyValueRead, StoreError};
 /// and let go of.
 pub const HEARD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// What a question counts for beside its content, and a key of those that were listed.
+const ENTRY_BYTES: usize = 128;
+const KEY_BYTES: usize = 32;
+
 /// What a call heard, each kind in the order in which it was asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
@@ -128,16 +132,18 @@ impl Asked {
     /// Bytes of what was sent and answered.
     pub fn bytes(&self) -> usize {
         let sent = header_bytes(&self.headers).saturating_add(self.body.len()).saturating_add(self.path.len());
-        sent.saturating_add(self.answer.as_ref().map_or(0, Answered::bytes))
+        sent.saturating_add(self.answer.as_ref().map_or(0, Answered::bytes)).saturating_add(ENTRY_BYTES)
     }
 }
 
 impl Read {
     fn bytes(&self) -> usize {
         match self {
-            Self::Value { key, value } => key.len().saturating_add(value.as_ref().map_or(0, Vec::len)),
-            Self::Keys { prefix, keys, .. } => keys.iter().fold(prefix.len(), |bytes, key| bytes.saturating_add(key.len())),
-            Self::UsedBytes(_) => 8,
+            Self::Value { key, value } => key.len().saturating_add(value.as_ref().map_or(0, Vec::len)).saturating_add(ENTRY_BYTES),
+            Self::Keys { prefix, keys, .. } => keys
+                .iter()
+                .fold(prefix.len().saturating_add(ENTRY_BYTES), |bytes, key| bytes.saturating_add(key.len().saturating_add(KEY_BYTES))),
+            Self::UsedBytes(_) => ENTRY_BYTES,
         }
     }
 }

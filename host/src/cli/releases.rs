@@ -74,20 +74,30 @@ pub enum CanaryCommand {
 #[command(after_help = "\
 Examples:
   lockgate releases orders-to-crm          how it does
-  lockgate canary finish orders-to-crm")]
+  lockgate canary finish orders-to-crm 3f9c1a7be210")]
 pub struct Finish {
+    #[command(flatten)]
+    tried: TriedRelease,
+}
+
+/// What is to be ended.
+#[derive(Debug, Args)]
+pub struct TriedRelease {
     /// The integration
-    name: String,
+    pub name: String,
+    /// The beginning of the release's id, as it was shown: where somebody tries another by now, nothing is done
+    pub release: Option<String>,
 }
 
 /// Give up what is tried: all keys go back to the active release
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  lockgate canary abort orders-to-crm")]
+  lockgate canary abort orders-to-crm
+  lockgate canary abort orders-to-crm 3f9c1a7be210")]
 pub struct Abort {
-    /// The integration
-    name: String,
+    #[command(flatten)]
+    tried: TriedRelease,
 }
 
 /// Reject a release that waits for approval: it waits no more
@@ -122,17 +132,22 @@ impl Reject {
 
 impl CanaryCommand {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
-        let (name, act) = match &self {
-            Self::Finish(Finish { name }) => (name, "finish"),
-            Self::Abort(Abort { name }) => (name, "abort"),
+        let (tried, act) = match &self {
+            Self::Finish(Finish { tried }) => (tried, "finish"),
+            Self::Abort(Abort { tried }) => (tried, "abort"),
         };
-        end_trial(common, (name, "canary"), act, "tries no release any more: all keys are with the active one").await
+        end_trial(common, (tried, "canary"), act, "tries no release any more: all keys are with the active one").await
     }
 }
 
 /// Ends what is tried in an integration, one way or the other; `aborted` says what holds of it then.
-pub async fn end_trial(common: &Common, (name, kind): (&str, &str), act: &str, aborted: &str) -> Result<(), Failure> {
-    let answer = Client::find(common)?.post(&path(name, kind), &json!({ "act": act })).await;
+pub async fn end_trial(common: &Common, (tried, kind): (&TriedRelease, &str), act: &str, aborted: &str) -> Result<(), Failure> {
+    let TriedRelease { name, release } = tried;
+    let mut body = json!({ "act": act });
+    if let Some(release) = release {
+        body["release"] = release.as_str().into();
+    }
+    let answer = Client::find(common)?.post(&path(name, kind), &body).await;
     let is_aborted = act == "abort" && answer.is_ok() && !common.json;
     show(common, answer)?;
     if is_aborted {
@@ -199,7 +214,7 @@ fn tell_canary(name: &str, canary: &Value) {
         let (attempts, failed, p90) = (text(figures, "attempts"), text(figures, "failed"), text(figures, "p90-ms"));
         output::line(format_args!("  {side}: {attempts} attempts, {failed} failed, nine in ten within {p90} ms"));
     }
-    output::line(format_args!("  lockgate canary finish {name}, or lockgate canary abort {name}"));
+    output::line(format_args!("  lockgate canary finish {name} {release}, or lockgate canary abort {name} {release}"));
 }
 
 fn tell_waiting(name: &str, waits: &Value) {

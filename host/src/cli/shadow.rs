@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::client::{Client, or_fix};
 use super::output::text;
-use super::releases::{NAMES, end_trial, path};
+use super::releases::{NAMES, TriedRelease, end_trial, path};
 use super::report::{report_lines, write_page};
 use super::{Common, Failure, output};
 use crate::problem::{Code, Problem};
@@ -47,30 +47,31 @@ pub struct Show {
 #[command(after_help = "\
 Examples:
   lockgate shadow show orders-to-crm       what it would make otherwise
-  lockgate shadow finish orders-to-crm")]
+  lockgate shadow finish orders-to-crm 3f9c1a7be210")]
 pub struct Finish {
-    /// The integration
-    name: String,
+    #[command(flatten)]
+    tried: TriedRelease,
 }
 
 /// Give it up: it runs no more
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  lockgate shadow abort orders-to-crm")]
+  lockgate shadow abort orders-to-crm
+  lockgate shadow abort orders-to-crm 3f9c1a7be210")]
 pub struct Abort {
-    /// The integration
-    name: String,
+    #[command(flatten)]
+    tried: TriedRelease,
 }
 
 impl ShadowCommand {
     pub async fn run(self, common: &Common) -> Result<(), Failure> {
-        let (name, act) = match self {
+        let (tried, act) = match self {
             Self::Show(show) => return show.run(common).await,
-            Self::Finish(Finish { name }) => (name, "finish"),
-            Self::Abort(Abort { name }) => (name, "abort"),
+            Self::Finish(Finish { tried }) => (tried, "finish"),
+            Self::Abort(Abort { tried }) => (tried, "abort"),
         };
-        end_trial(common, (&name, "shadow"), act, "has no shadow any more").await
+        end_trial(common, (&tried, "shadow"), act, "has no shadow any more").await
     }
 }
 
@@ -119,7 +120,7 @@ pub fn tell(name: &str, shadow: &Value) {
     if shadow["under-way"].as_u64() > Some(0) {
         output::line(format_args!("  {} messages that became several wait for all of those", text(shadow, "under-way")));
     }
-    output::line(format_args!("  lockgate shadow finish {name}, or lockgate shadow abort {name}"));
+    output::line(format_args!("  lockgate shadow finish {name} {release}, or lockgate shadow abort {name} {release}"));
 }
 
 /// The verdicts of a shadow that some message has, for a line.

@@ -30,7 +30,7 @@ pub fn section(name: &str, standing: &ShadowStanding, now: Timestamp) -> Markup 
             }
             ul.verdicts { @for verdict in Verdict::ALL { li { b { (count(verdict)) } (verdict.as_str().replace('-', " ")) } } }
             p { a href={ (integration::path(name)) "/shadow" } { "What differs, field by field" } }
-            p.muted { code { "lockgate shadow finish " (name) } " makes it the active release, " code { "lockgate shadow abort " (name) } " gives it up." }
+            p.muted { code { "lockgate shadow finish " (name) " " (release.short()) } " makes it the active release, " code { "lockgate shadow abort " (name) " " (release.short()) } " gives it up." }
         }
     }
 }

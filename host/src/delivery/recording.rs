@@ -6,7 +6,8 @@ use super::deliver::Delivery;
 use super::gathered::{Gathered, Wanted};
 use super::shadow::{Configs, Shadow};
 use crate::ledger::{Ended, Record};
-use crate::message_store::{Attempt, Leased, Settle, Settlement};
+use crate::message_store::{Attempt, KeyValueWrite, Leased, Settle, Settlement};
+use crate::plugin::{HELD_BYTES, QueueSend};
 
 /// What a record is taken to be at least.
 const RECORD_BYTES: usize = 1024;
@@ -28,10 +29,8 @@ impl Delivery {
         if recorder.is_none() && shadow.is_none() {
             return;
         }
-        let of_writes = key_values.iter().map(|write| write.key.len().saturating_add(write.value.as_ref().map_or(0, Vec::len)));
-        let of_sends = sends.iter().map(|send| send.draft.bytes());
-        let known = [RECORD_BYTES, recording.bytes(), leased.message.body.len()];
-        let bytes = known.into_iter().chain(of_writes).chain(of_sends).fold(0, usize::saturating_add);
+        let wanted = wanted_bytes(&key_values, &sends);
+        let bytes = [RECORD_BYTES, recording.bytes(), leased.message.body.len()].into_iter().fold(wanted, usize::saturating_add);
         let (calls, cut) = recording.into_calls();
         let Attempt { release, started_at, ended_at, .. } = &settle.attempt;
         let record = Record {
@@ -62,6 +61,14 @@ impl Delivery {
     }
 }
 
+/// About what it takes up that an attempt's calls wanted written and sent.
+fn wanted_bytes(key_values: &[KeyValueWrite], sends: &[QueueSend]) -> usize {
+    let of_write =
+        |write: &KeyValueWrite| write.key.len().saturating_add(write.value.as_ref().map_or(0, Vec::len)).saturating_add(HELD_BYTES);
+    let of_send = |send: &QueueSend| send.draft.held_bytes().saturating_add(send.channel.len());
+    key_values.iter().map(of_write).chain(sends.iter().map(of_send)).fold(0, usize::saturating_add)
+}
+
 fn ended(settle: &Settle) -> Ended {
     let Attempt { code, detail, .. } = &settle.attempt;
     let (code, detail) = (code.clone().unwrap_or_default(), detail.clone().unwrap_or_default());
@@ -72,5 +79,20 @@ fn ended(settle: &Settle) -> Ended {
         Settlement::Waits { .. } => Ended::Waited { code, detail },
         Settlement::Retries { .. } => Ended::Failed { code, detail, is_dead: false },
         Settlement::DeadLettered { .. } => Ended::Failed { code, detail, is_dead: true },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::Draft;
+
+    #[test]
+    fn what_is_tiny_counts_for_what_it_takes_up() {
+        let write = KeyValueWrite { integration: "orders".into(), key: "k".into(), value: None, expires_at: None };
+        assert!(wanted_bytes(&vec![write; 1_000], &[]) > 100 * 1_000);
+        let draft = Draft { content_type: String::new(), headers: Default::default(), body: Default::default(), tracked: Vec::new() };
+        let send = QueueSend { channel: "c".into(), draft, delay: None, dedup_token: None };
+        assert!(wanted_bytes(&[], &vec![send; 1_000]) > 100 * 1_000);
     }
 }

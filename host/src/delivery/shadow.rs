@@ -4,7 +4,7 @@
 //! on `ledger` for what is recorded of an attempt; knows nothing of what is made of it.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -33,11 +33,22 @@ pub struct Shadow {
     pub candidate: Arc<Runnable>,
     seen: mpsc::Sender<Seen>,
     room: Arc<Semaphore>,
+    waiting: AtomicUsize,
     missed: AtomicU64,
     /// Messages that became several, and of which something was not shown; told to whoever waits for the rest of them.
     broken: Mutex<BTreeSet<MessageId>>,
     /// It is over, however it ended.
     pub over: CancellationToken,
+}
+
+/// One that waits to be told.
+#[derive(Debug)]
+pub struct Waits(Arc<Shadow>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// An attempt of the active release that ended a delivery. It takes up room until it is dropped.
@@ -60,8 +71,9 @@ impl Shadow {
     /// `candidate`, and where it is told what the active release has settled.
     pub fn new(candidate: Arc<Runnable>) -> (Arc<Self>, mpsc::Receiver<Seen>) {
         let (seen, to_see) = mpsc::channel(SEEN_MAX);
-        let (room, missed, over) = (Arc::new(Semaphore::new(ROOM_BYTES / ROOM_UNIT)), AtomicU64::new(0), CancellationToken::new());
-        (Arc::new(Self { candidate, seen, room, missed, broken: Mutex::default(), over }), to_see)
+        let room = Arc::new(Semaphore::new(ROOM_BYTES / ROOM_UNIT));
+        let (waiting, missed, broken, over) = Default::default();
+        (Arc::new(Self { candidate, seen, room, waiting, missed, broken, over }), to_see)
     }
 
     /// Whether an attempt that ended so is shown: those that another one follows are not.
@@ -79,7 +91,12 @@ impl Shadow {
         let units = u32::try_from(bytes.div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX);
         let family = family(&record);
         let taken = self.room.clone().try_acquire_many_owned(units).ok();
+        // Counted before anybody can have taken it.
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         let shown = taken.and_then(|room| self.seen.try_send(Seen { record, configs, room }).ok());
+        if shown.is_none() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
         match (shown, family) {
             (Some(()), _) => {}
             (None, None) => self.miss(),
@@ -98,9 +115,21 @@ impl Shadow {
         std::mem::take(&mut self.broken.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Attempts that wait to be told.
+    /// Attempts that wait to be told: what is being told, and what is to be counted as not shown, included.
     pub fn waiting(&self) -> usize {
-        self.seen.max_capacity().saturating_sub(self.seen.capacity())
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner).len();
+        self.waiting.load(Ordering::Relaxed).saturating_add(broken)
+    }
+
+    /// What was just received waits no more when this is dropped.
+    pub fn taken(self: &Arc<Self>) -> Waits {
+        Waits(self.clone())
+    }
+
+    /// One more waits, until this is dropped.
+    pub fn waits(self: &Arc<Self>) -> Waits {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.taken()
     }
 
     /// One more that it was not shown, or of which nothing could be told.
@@ -141,7 +170,7 @@ mod tests {
     fn what_there_is_no_room_for_is_counted_and_waited_for_by_nobody() {
         let (shadow, mut to_see) = shadow();
         (0..SEEN_MAX as u32 + 3).for_each(|number| shadow.offer(record(number, 1), shadow.configs(), 1));
-        assert_eq!(shadow.missed(), 3);
+        assert_eq!((shadow.missed(), shadow.waiting()), (3, SEEN_MAX));
         while to_see.try_recv().is_ok() {}
         // Few that are large take up as much.
         shadow.offer(record(1, 1), shadow.configs(), ROOM_BYTES);
@@ -153,6 +182,22 @@ mod tests {
         shadow.offer(record(3, 1), shadow.configs(), 1);
         shadow.offer(record(4, 1), shadow.configs(), ROOM_BYTES + 1);
         assert_eq!((shadow.missed(), to_see.try_recv().is_ok()), (5, true));
+    }
+
+    #[test]
+    fn what_is_being_told_waits_until_it_is() {
+        let (shadow, mut to_see) = shadow();
+        shadow.offer(record(1, 1), shadow.configs(), 1);
+        let _seen = to_see.try_recv().unwrap();
+        let taken = shadow.taken();
+        assert_eq!(shadow.waiting(), 1, "it is out of the queue, and not told");
+        drop(taken);
+        assert_eq!(shadow.waiting(), 0);
+        // A part of which something was not shown is counted by whoever waits for the rest, and waits for that.
+        let part = Record { ended: Ended::FannedOut { children: 2 }, ..record(2, 1) };
+        shadow.offer(part, shadow.configs(), ROOM_BYTES + 1);
+        assert_eq!((shadow.waiting(), shadow.missed()), (1, 0));
+        assert_eq!((shadow.broken().len(), shadow.waiting()), (1, 0));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! [`Recording`]: the calls of an attempt as they happen, within bounds.
 
 use super::record::{Cut, RecordedCall};
-use crate::plugin::{Call, Report};
+use crate::plugin::{Call, Output, Report};
 
 /// Bytes of one attempt that are kept; of more, nothing but how it ended.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -49,7 +49,7 @@ impl Recording {
         if heard.is_cut {
             self.cut = self.cut.or(Some(Cut::Unrepeatable));
         }
-        let made = report.result.as_ref().map_or(0, |output| output.size().1);
+        let made = report.result.as_ref().map_or(0, Output::held_bytes);
         self.make_room(heard.bytes().saturating_add(made));
         let Some(call) = self.calls.last_mut() else { return };
         call.heard = heard;

@@ -185,7 +185,16 @@ impl Draft {
         let tracked = self.tracked.iter().map(|tracked| tracked.name.len().saturating_add(tracked.value.len()));
         headers.chain(tracked).fold(self.content_type.len().saturating_add(self.body.len()), usize::saturating_add)
     }
+
+    /// About what it takes up where it is held on to: of one with little in it, mostly itself.
+    pub fn held_bytes(&self) -> usize {
+        let fields = self.headers.0.len().saturating_add(self.tracked.len());
+        self.bytes().saturating_add(HELD_BYTES).saturating_add(fields.saturating_mul(HELD_BYTES / 2))
+    }
 }
+
+/// What a thing of a few fields takes up beside its content where many are held on to, about.
+pub const HELD_BYTES: usize = 128;
 
 impl Output {
     /// How many messages it holds, and the bytes of everything in it.
@@ -196,6 +205,14 @@ impl Output {
                 (items.len(), items.iter().map(Item::bytes).fold(cursor.len(), usize::saturating_add))
             }
             Self::Skip { .. } | Self::Receipt { .. } | Self::Each(_) => (0, 0),
+        }
+    }
+
+    /// About what it takes up where it is held on to.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Self::Drafts(drafts) => drafts.iter().map(Draft::held_bytes).fold(0, usize::saturating_add),
+            Self::Page(_) | Self::Skip { .. } | Self::Receipt { .. } | Self::Each(_) => self.size().1,
         }
     }
 }

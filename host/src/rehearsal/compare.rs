@@ -107,13 +107,15 @@ impl Told {
 /// Holds what would come of a message against what came of it in `release`.
 pub fn compare(before: &Gone, after: &Gone, release: ReleaseId) -> Told {
     let unknown: Vec<Unknown> = after.unknown().collect();
-    let (failed, fails) = (before.failure().cloned(), after.failure().cloned());
+    // A part that fails besides others that did is as much as a message that does.
+    let newly = after.newly_failing(before).cloned();
+    let (failed, fails) = (before.failure().cloned(), newly.clone().or_else(|| after.failure().cloned()));
     let ends_otherwise = !unknown.is_empty() || failed.is_some() != fails.is_some();
     let mut changes = Changes { found: Vec::new(), part: None };
     changes.look(before, after, ends_otherwise);
     let verdict = match (&failed, &fails) {
         _ if !unknown.is_empty() => Verdict::Diverged,
-        (None, Some(_)) => Verdict::NewlyFailing,
+        _ if newly.is_some() => Verdict::NewlyFailing,
         (Some(_), None) => Verdict::NewlyPassing,
         _ if changes.found.is_empty() => Verdict::Same,
         _ => Verdict::Changed,
@@ -192,8 +194,20 @@ impl Changes {
         let (before, after) = (all(before), all(after));
         let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         for name in names {
-            let value = |headers: &BTreeMap<String, Vec<String>>| headers.get(name).map(|values| json!(values.join(", ")));
-            self.note(of, &format!("header {name}"), value(&before), value(&after));
+            let (was, is) = (before.get(name), after.get(name));
+            if was == is {
+                continue;
+            }
+            let value = |values: &Vec<String>| json!(values.join(", "));
+            let path = format!("header {name}");
+            match (was.map(value), is.map(value)) {
+                // One `x: a, b` in the place of an `x: a` and an `x: b`.
+                (Some(was), Some(is)) => {
+                    let (was, is) = told_apart(was, is);
+                    self.note(of, &path, Some(was), Some(is));
+                }
+                (was, is) => self.note(of, &path, was, is),
+            }
         }
     }
 
@@ -201,7 +215,7 @@ impl Changes {
         if before == after {
             return;
         }
-        match difference::fields(before, after).filter(|difference| !difference.fields.is_empty()) {
+        match difference::fields_of_few(before, after).filter(|difference| !difference.fields.is_empty()) {
             Some(difference) => {
                 for field in difference.fields {
                     self.note(of, &field.path, field.before, field.after);

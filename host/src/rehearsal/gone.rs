@@ -9,7 +9,7 @@ use super::outside::{Met, Noted, Outside};
 use crate::capability::heard::Heard;
 use crate::delivery::{Taken, UNKNOWN_CONTENT_TYPE};
 use crate::ledger::{Ended, Record, RecordedCall};
-use crate::message::{self, Headers, Message, Tracked};
+use crate::message::{self, FailureClass, Headers, Message, Tracked};
 use crate::message_store::{KeyValueWrite, Stage};
 use crate::plugin::{CallFailure, Draft, Export, Output, QueueSend};
 
@@ -115,6 +115,16 @@ impl Failure {
     }
 }
 
+impl Sunk {
+    fn failure(&self) -> Option<&Failure> {
+        if let SinkEnd::Failed(failure) = &self.end { Some(failure) } else { None }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failure().is_some()
+    }
+}
+
 impl SinkEnd {
     /// The word for it.
     pub fn word(&self) -> String {
@@ -138,13 +148,29 @@ impl From<Taken> for SinkEnd {
 impl Gone {
     /// The first failure, if there is one.
     pub fn failure(&self) -> Option<&Failure> {
-        let of_sink = |sunk: &Sunk| matches!(sunk.end, SinkEnd::Failed(_));
         match &self.steps {
             Steps::Failed(failure) => Some(failure),
-            _ => self.sinks.values().find(|sunk| of_sink(sunk)).and_then(|sunk| match &sunk.end {
-                SinkEnd::Failed(failure) => Some(failure),
-                _ => None,
-            }),
+            _ => self.sinks.values().find_map(Sunk::failure),
+        }
+    }
+
+    /// Whether a call was out of time, and would end otherwise in `after`: there no time passes but for answers that never came.
+    pub fn ran_out_of_time(&self, after: &Self) -> bool {
+        let is_late = |failure: Option<&Failure>| failure.is_some_and(|failure| failure.code == FailureClass::TimedOut.as_str());
+        let of_steps = |gone: &Self| if let Steps::Failed(failure) = &gone.steps { is_late(Some(failure)) } else { false };
+        let of_sink = |gone: &Self, place: &usize| is_late(gone.sinks.get(place).and_then(Sunk::failure));
+        of_steps(self) && !of_steps(after) || self.sinks.keys().any(|place| of_sink(self, place) && !of_sink(after, place))
+    }
+
+    /// The first failure where `before` had none, in one place of several, too; none where nothing of that went well.
+    pub fn newly_failing(&self, before: &Self) -> Option<&Failure> {
+        let failed = |gone: &Self, place: &usize| gone.sinks.get(place).is_some_and(Sunk::has_failed);
+        let nothing_went_well = !before.sinks.is_empty() && before.sinks.values().all(Sunk::has_failed);
+        match (&before.steps, &self.steps) {
+            _ if nothing_went_well => None,
+            (Steps::Failed(_), _) => None,
+            (_, Steps::Failed(failure)) => Some(failure),
+            _ => self.sinks.iter().filter(|(place, _)| !failed(before, place)).find_map(|(_, sunk)| sunk.failure()),
         }
     }
 

@@ -60,7 +60,9 @@ pub fn keep(data: &Path, report: &Report, now: Timestamp) -> std::io::Result<Str
     writeln!(file, "{head}")?;
     serde_json::to_writer(&mut file, report)?;
     file.persist(path(&folder, &id)).map_err(|error| error.error)?;
-    let all = ids(&folder)?;
+    let mut all = ids(&folder)?;
+    // What was made by a clock that was ahead goes first, and never what was made just now.
+    all.sort_by_key(|one| (*one <= id, one.clone()));
     for id in all.iter().take(all.len().saturating_sub(REPORTS_MAX)) {
         std::fs::remove_file(path(&folder, id))?;
     }
@@ -193,6 +195,16 @@ mod tests {
         for id in ["../orders/0000000000000053", "53", "000000000000005x"] {
             assert!(read(data.path(), "orders", id).is_none(), "{id}");
         }
+        // A clock that was ahead has made as many: what is made now is kept all the same.
+        let ahead = tempfile::tempdir().unwrap();
+        for number in 0..i64::try_from(REPORTS_MAX).unwrap() {
+            keep(ahead.path(), &report("ahead"), Timestamp(9_000_000 + number)).unwrap();
+        }
+        for number in [7, 8] {
+            let id = keep(ahead.path(), &report("now"), Timestamp(number)).unwrap();
+            assert!(read(ahead.path(), "orders", &id).is_some_and(|kept| kept.candidate.since == "now"));
+        }
+        assert!(list(ahead.path(), "orders").iter().filter(|kept| kept.standing.candidate.since == "now").count() == 2);
         std::fs::write(data.path().join("rehearsals/orders/0000000000000054.json"), "half").unwrap();
         std::fs::write(data.path().join("rehearsals/NOTES.txt"), "").unwrap();
         std::fs::create_dir(data.path().join("rehearsals/orders/0000000000000001.json")).unwrap();

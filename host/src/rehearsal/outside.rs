@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::alias::{Alias, Aliases, permits};
+use super::bounds::Bounds;
+use crate::alias::{Alias, Aliases, not_allowed, permits};
 use crate::capability::egress::{Egress, EgressError, EgressRequest, EgressResponse};
 use crate::capability::heard::{Answered, Asked, Heard, Read};
 use crate::clock::{Clock, ManualClock, Timestamp};
@@ -68,6 +69,15 @@ impl Rules {
             },
         }
     }
+
+    /// Whether the rules that [`permit`](Self::permit) knows were why `asked` was denied, or its binding's `allow` was. Else it was the alias's
+    /// rate, its network or its credential, which a release has no part in.
+    fn denied(&self, asked: &Asked, request: &EgressRequest) -> bool {
+        let Some(Answered::Denied(why)) = &asked.answer else { return false };
+        let Asked { method, path, headers, body, idempotency_key, .. } = asked.clone();
+        let again = EgressRequest { method, path, headers, body, idempotency_key, ..request.clone() };
+        *why == not_allowed(&asked.method, &asked.path) || self.permit(&asked.alias, &[], again).is_err()
+    }
 }
 
 /// The outside of a part of a message's way.
@@ -76,6 +86,7 @@ pub struct Outside {
     pub asked: Vec<Asked>,
     reads: Vec<Read>,
     rules: Rules,
+    bounds: Arc<Bounds>,
     clock: Arc<ManualClock>,
     state: Mutex<State>,
 }
@@ -97,15 +108,16 @@ impl std::fmt::Debug for Outside {
 }
 
 impl Outside {
-    /// What was heard in some calls, in their order.
-    pub fn of<'a>(heard: impl IntoIterator<Item = &'a Heard>, rules: &Rules, clock: &Arc<ManualClock>) -> Arc<Self> {
+    /// What was heard in some calls, in their order. What is asked takes up `bounds`.
+    pub fn of<'a>(heard: impl IntoIterator<Item = &'a Heard>, rules: &Rules, bounds: &Arc<Bounds>, clock: &Arc<ManualClock>) -> Arc<Self> {
         let (mut asked, mut reads) = (Vec::new(), Vec::new());
         for heard in heard {
             asked.extend(heard.requests.iter().cloned());
             reads.extend(heard.reads.iter().cloned());
         }
         let state = State { taken: vec![false; asked.len()], read: vec![false; reads.len()], ..State::default() };
-        Arc::new(Self { asked, reads, rules: rules.clone(), clock: clock.clone(), state: Mutex::new(state) })
+        let (rules, bounds, clock) = (rules.clone(), bounds.clone(), clock.clone());
+        Arc::new(Self { asked, reads, rules, bounds, clock, state: Mutex::new(state) })
     }
 
     /// What was noted so far, taken out.
@@ -158,13 +170,30 @@ impl Outside {
         let found = self.find(&mut state, &sent);
         let recorded = found.and_then(|index| self.asked.get(index));
         let was_denied = recorded.is_some_and(|asked| matches!(asked.answer, Some(Answered::Denied(_))));
+        // What was not let out then and is let out now, nobody has answered.
+        let is_let_out = recorded.is_some_and(|asked| self.rules.denied(asked, &request));
         let (met, answer) = match (self.rules.permit(alias, allow, request), found.zip(recorded)) {
             (Err(denied), _) if !was_denied => (Met::Denied, Some(Err(denied))),
+            (Ok(()), Some(_)) if is_let_out => (Met::Unknown, Some(unknown())),
             (_, Some((index, asked))) => (Met::Recorded(index), asked.answer.as_ref().map(|answer| answer.again(self.clock.now()))),
-            (_, None) => (Met::Unknown, Some(Err(EgressError::Unreachable(UNKNOWN.to_owned())))),
+            (_, None) => (Met::Unknown, Some(unknown())),
         };
-        state.noted.requests.push((sent, met));
+        self.note(&mut state.noted, recorded, sent, met);
         answer
+    }
+
+    /// What is as it was recorded takes up no room of its own.
+    fn note(&self, noted: &mut Noted, recorded: Option<&Asked>, mut sent: Sent, met: Met) {
+        let headers = || sent.headers.iter().map(|(name, value)| name.len().saturating_add(value.len()));
+        let bytes = || headers().fold(sent.path.len().saturating_add(sent.body.len()), usize::saturating_add);
+        let known = recorded.filter(|asked| asked.body == sent.body && asked.headers == sent.headers);
+        if known.is_none() && !self.bounds.ask(bytes()) {
+            return;
+        }
+        if let Some(asked) = known {
+            sent.body = asked.body.clone();
+        }
+        noted.requests.push((sent, met));
     }
 
     /// The next recorded answer that `fits`; the last one again where there is no next.
@@ -180,10 +209,17 @@ impl Outside {
             }
         }
         if last.is_none() {
-            state.noted.unknown_reads.push(what());
+            let what = what();
+            if self.bounds.ask(what.len()) {
+                state.noted.unknown_reads.push(what);
+            }
         }
         last
     }
+}
+
+fn unknown() -> Result<EgressResponse, EgressError> {
+    Err(EgressError::Unreachable(UNKNOWN.to_owned()))
 }
 
 #[async_trait]

@@ -61,7 +61,7 @@ impl Over {
         }
     }
 
-    /// What is recorded of the messages that it became, by their place.
+    /// What is recorded of the messages that it became, by their place; of one that still waits there is nothing to be held against.
     fn parts(&self, root: &Record) -> Result<BTreeMap<usize, Record>, &'static str> {
         let Ended::FannedOut { children } = root.ended else { return Ok(BTreeMap::new()) };
         let mut parts = BTreeMap::new();

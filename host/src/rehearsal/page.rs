@@ -73,6 +73,7 @@ pub fn about(report: &Report) -> Markup {
         @else if candidate.dead_letters { "over what are dead letters now" }
         @else { "over what was recorded in " (shown_since(&candidate.since)) }
         ". Nothing was sent and nothing written: systems answered as they had answered " @if candidate.shadow { "the active one." } @else { "then." }
+        " No time passed meanwhile: whether anything would come too late is not told."
     }
 }
 

@@ -17,6 +17,8 @@ const SAMPLES_MAX: usize = 3;
 const GROUPS_MAX: usize = 500;
 /// A value that is longer, as JSON, is shown by its beginning.
 const VALUE_BYTES_MAX: usize = 512;
+/// A body that nobody sent before is told as the JSON it is up to this length.
+const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
 
 /// What was rehearsed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,8 +87,9 @@ pub struct Group {
     /// Messages.
     pub count: usize,
     pub samples: Vec<Sample>,
+    /// Which of the tellings was the last to have it.
     #[serde(skip)]
-    last: Option<MessageId>,
+    last: usize,
 }
 
 /// One of them.
@@ -152,27 +155,29 @@ impl Report {
             *self.releases.entry(release.0.clone()).or_default() += 1;
         }
         self.sink_left_out += usize::from(told.sink_left_out);
+        // A message that is replayed is told of again.
+        let telling = self.messages;
         let plain = |of: String| (of, String::new(), Sample::of(message));
         match told.verdict {
             Verdict::NewlyFailing => {
                 let fails = told.fails.map(|failure| Sample { after: detail(&failure.detail), ..Sample::of(message) }.of_failure(failure));
-                self.more += fails.map_or(0, |entry| put(&mut self.newly_failing, message, entry));
+                self.more += fails.map_or(0, |entry| put(&mut self.newly_failing, telling, entry));
             }
             Verdict::NewlyPassing => {
                 let failed =
                     told.failed.map(|failure| Sample { before: detail(&failure.detail), ..Sample::of(message) }.of_failure(failure));
-                self.more += failed.map_or(0, |entry| put(&mut self.newly_passing, message, entry));
+                self.more += failed.map_or(0, |entry| put(&mut self.newly_passing, telling, entry));
             }
             Verdict::NotComparable => {
-                self.more += put(&mut self.not_comparable, message, plain(told.why.unwrap_or_default().to_owned()));
+                self.more += put(&mut self.not_comparable, telling, plain(told.why.unwrap_or_default().to_owned()));
             }
             Verdict::Diverged => {
                 // That it failed before it came so far is told beside what would be sent.
                 let failed = told.failed.as_ref().map(|failure| Value::from(format!("failed in {}: {}", failure.place, failure.code)));
                 for Unknown { what, body } in told.unknown {
-                    let after = body.map(|body| cut(serde_json::from_slice(&body).unwrap_or_else(|_| shown(&body))));
+                    let after = body.map(|body| cut(document(&body).unwrap_or_else(|| shown(&body))));
                     let sample = Sample { before: failed.clone(), after, ..Sample::of(message) };
-                    self.more += put(&mut self.diverged, message, (one_path(&shortened(what)), String::new(), sample));
+                    self.more += put(&mut self.diverged, telling, (one_path(&shortened(what)), String::new(), sample));
                 }
             }
             Verdict::Same | Verdict::Changed => {}
@@ -182,7 +187,7 @@ impl Report {
             let (of, path) = (shortened(of), shortened(path));
             let general = (one_path(&of), generalised(&path));
             let sample = Sample { message, part, path, before: before.map(cut), after: after.map(cut) };
-            self.more += put(&mut self.changes, message, (general.0, general.1, sample));
+            self.more += put(&mut self.changes, telling, (general.0, general.1, sample));
         }
     }
 
@@ -209,19 +214,24 @@ fn detail(detail: &str) -> Option<Value> {
     (!detail.is_empty()).then(|| cut(Value::from(detail)))
 }
 
-/// Adds to the group of that name and path; 1 where there is no room for it. A message counts once, however often it has the same.
-fn put(groups: &mut Vec<Group>, message: MessageId, (of, path, sample): (String, String, Sample)) -> usize {
+/// A body that is JSON, and not so long that it takes up far more taken apart.
+fn document(body: &[u8]) -> Option<Value> {
+    (body.len() <= DOCUMENT_BYTES_MAX).then(|| serde_json::from_slice(body).ok()).flatten()
+}
+
+/// Adds to the group of that name and path; 1 where there is no room for it. A message counts once each time it is told of, however often it has the same.
+fn put(groups: &mut Vec<Group>, telling: usize, (of, path, sample): (String, String, Sample)) -> usize {
     let group = match groups.iter().position(|group| group.of == of && group.path == path) {
         Some(index) => groups.get_mut(index),
         None if groups.len() < GROUPS_MAX => {
-            groups.push(Group { of, path, count: 0, samples: Vec::new(), last: None });
+            groups.push(Group { of, path, count: 0, samples: Vec::new(), last: 0 });
             groups.last_mut()
         }
         None => None,
     };
     let Some(group) = group else { return 1 };
-    if group.last != Some(message) {
-        group.last = Some(message);
+    if group.last != telling {
+        group.last = telling;
         group.count += 1;
         if group.samples.len() < SAMPLES_MAX {
             group.samples.push(sample);

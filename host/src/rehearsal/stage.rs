@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::bounds::{Bounded, Bounds};
 use super::compare::{Told, compare};
 use super::gone::{Asking, Content, Failure, Gone, SinkEnd, Steps, Sunk, sink_calls, sink_heard, step_calls};
 use super::outside::{Outside, Rules};
@@ -11,7 +12,7 @@ use crate::capability::heard::Heard;
 use crate::capability::queue::Channels;
 use crate::clock::ManualClock;
 use crate::delivery::{Gathered, Made, Runnable, Stopped, Way, children};
-use crate::integration::Sink;
+use crate::integration::{ReleaseId, Sink};
 use crate::ledger::{Cut, Ended, Record};
 use crate::message::Message;
 use crate::message_store::{DeliveryId, Leased, Stage as Leg};
@@ -30,8 +31,8 @@ pub struct Stage {
     pub channels: Channels,
     /// The host's, from which the random bytes of its calls follow.
     pub host_key: Secret,
-    /// The channel that the active release writes to, where that is known.
-    pub channel_before: Option<String>,
+    /// The channels that earlier releases write to, of those that are known.
+    pub channels_before: BTreeMap<ReleaseId, String>,
     /// Of the environment that the candidate is for.
     pub rules: Rules,
     pub metrics: Arc<Metrics>,
@@ -57,10 +58,20 @@ impl Stage {
         if let Some(why) = std::iter::once(root).chain(parts.values()).find_map(unfit) {
             return Told::not_comparable(why);
         }
+        if !is_whole(root, parts) {
+            return Told::not_comparable("a message that it became is not settled, or nothing is recorded of it");
+        }
         // What a batch sink does with a message depends on the others in its batch.
         let sink_alone = self.runnable.sink.is_some() && self.runnable.batching().is_none() && !has_batch(root, parts);
         let before = Gone::of(root, parts, sink_alone);
-        let after = self.go(root, parts, sink_alone).await;
+        let bounds = Bounds::of(std::iter::once(root).chain(parts.values()));
+        let after = self.go((root, parts), sink_alone, &bounds).await;
+        if let Some(why) = bounds.over() {
+            return Told::not_comparable(why);
+        }
+        if before.ran_out_of_time(&after) {
+            return Told::not_comparable("it ran out of time, and time does not pass in a rehearsal");
+        }
         let mut told = compare(&before, &after, root.release.clone());
         told.sink_left_out = self.runnable.sink.is_some() && !sink_alone;
         if !after.made.is_empty() {
@@ -69,18 +80,20 @@ impl Stage {
         told
     }
 
-    /// What the steps make goes to a channel now: that is another end where it went to a plugin, or to another channel.
+    /// What the steps make may go to another end than it went to: to a plugin, or to another channel.
     fn where_it_goes(&self, told: &mut Told, root: &Record, parts: &BTreeMap<usize, Record>) {
-        let Sink::Channel(channel) = &self.runnable.integration.sink else { return };
+        let plugin = || "the plugin of the sink".to_owned();
         let went_to_plugin = std::iter::once(root).chain(parts.values()).any(|record| sink_calls(record).next().is_some());
-        let before = if went_to_plugin { Some("the plugin of the sink".to_owned()) } else { self.channel_before.as_deref().map(in_words) };
+        let channel = self.channels_before.get(&root.release);
+        let before = if went_to_plugin { Some(plugin()) } else { channel.map(|channel| in_words(channel)) };
+        let after = if let Sink::Channel(channel) = &self.runnable.integration.sink { in_words(channel) } else { plugin() };
         if let Some(before) = before {
-            told.goes_to(before, in_words(channel));
+            told.goes_to(before, after);
         }
     }
 
     /// The candidate's way.
-    async fn go(&self, root: &Record, parts: &BTreeMap<usize, Record>, sink_alone: bool) -> Gone {
+    async fn go(&self, (root, parts): (&Record, &BTreeMap<usize, Record>), sink_alone: bool, bounds: &Arc<Bounds>) -> Gone {
         let mut gone = Gone::default();
         let leased = leased(&Going { record: root, message: root.message.clone(), leg: root.stage });
         let mut gathered = Gathered::default();
@@ -88,7 +101,7 @@ impl Stage {
             Leg::Sink => Ok(Made::Messages(vec![root.message.clone()])),
             Leg::Steps => {
                 let heard = step_calls(root).map(|call| &call.heard);
-                let (outside, invoker) = self.outside(root, heard);
+                let (outside, invoker) = self.outside(root, heard, bounds);
                 let way = Way { plugins: &invoker, metrics: &self.metrics };
                 let made = way.steps(&self.runnable, &leased, &mut gathered).await;
                 gone.steps_asked = Asking { noted: outside.noted(), outside: Some(outside) };
@@ -111,12 +124,12 @@ impl Stage {
             [one] if sink_alone => {
                 // Where it became several then, the first of them was asked about what this one is.
                 let heard: Vec<&Heard> = parts.get(&0).into_iter().chain([root]).flat_map(sink_heard).collect();
-                self.sink(&mut gone, (0, &leased), one, (root, heard), &mut gathered).await;
+                self.sink(&mut gone, (0, &leased), one, (root, heard), (&mut gathered, bounds)).await;
             }
             many => {
                 let made = if many.len() > 1 { children(&leased, many, root.ended_at) } else { Vec::new() };
                 for (place, child) in made.into_iter().enumerate().filter(|_| sink_alone) {
-                    self.child(&mut gone, place, child, (root, parts)).await;
+                    self.child(&mut gone, place, child, (root, parts), bounds).await;
                 }
             }
         }
@@ -126,14 +139,16 @@ impl Stage {
         gone
     }
 
-    /// A message that the candidate made beside others. Where one in its place is known to have come to be, and not how it ended, there
-    /// is nothing to hold it against.
-    async fn child(&self, gone: &mut Gone, place: usize, mut child: Message, (root, parts): (&Record, &BTreeMap<usize, Record>)) {
-        let was_made = matches!(root.ended, Ended::FannedOut { children } if place < children as usize);
+    /// A message that the candidate made beside others.
+    async fn child(
+        &self,
+        gone: &mut Gone,
+        place: usize,
+        mut child: Message,
+        (root, parts): (&Record, &BTreeMap<usize, Record>),
+        bounds: &Arc<Bounds>,
+    ) {
         let part = parts.get(&place);
-        if was_made && part.is_none() {
-            return;
-        }
         // A single one went to the sink under the message's own id.
         let record = part.unwrap_or(root);
         child.accepted_at = part.map_or(child.accepted_at, |part| part.message.accepted_at);
@@ -141,7 +156,7 @@ impl Stage {
         let child = Arc::new(child);
         let leased = leased(&Going { record, message: child.clone(), leg: Leg::Sink });
         let mut gathered = Gathered::default();
-        self.sink(gone, (place, &leased), &child, (record, heard), &mut gathered).await;
+        self.sink(gone, (place, &leased), &child, (record, heard), (&mut gathered, bounds)).await;
         gone.key_values.append(&mut gathered.effects.key_values);
         gone.sends.append(&mut gathered.effects.sends);
     }
@@ -152,10 +167,10 @@ impl Stage {
         (place, leased): (usize, &Leased),
         message: &Arc<Message>,
         (record, heard): (&Record, Vec<&Heard>),
-        gathered: &mut Gathered,
+        (gathered, bounds): (&mut Gathered, &Arc<Bounds>),
     ) {
         let Some(sink) = &self.runnable.sink else { return };
-        let (outside, invoker) = self.outside(record, heard);
+        let (outside, invoker) = self.outside(record, heard, bounds);
         let way = Way { plugins: &invoker, metrics: &self.metrics };
         let end = match way.sink(sink, leased, message, gathered).await {
             Ok(taken) => SinkEnd::from(taken),
@@ -166,9 +181,9 @@ impl Stage {
     }
 
     /// The outside as it was heard, and what calls the candidate's plugins in it. Time stands still there: plugins have clocks of their own.
-    fn outside<'a>(&self, record: &Record, heard: impl IntoIterator<Item = &'a Heard>) -> (Arc<Outside>, WasmInvoker) {
+    fn outside<'a>(&self, record: &Record, heard: impl IntoIterator<Item = &'a Heard>, bounds: &Arc<Bounds>) -> (Arc<Outside>, Bounded) {
         let clock = Arc::new(ManualClock::at(record.started_at));
-        let outside = Outside::of(heard, &self.rules, &clock);
+        let outside = Outside::of(heard, &self.rules, bounds, &clock);
         let around = Around {
             plugins: self.plugins.clone(),
             egress: outside.clone(),
@@ -179,8 +194,14 @@ impl Stage {
             metrics: self.metrics.clone(),
             events: self.events.clone(),
         };
-        (outside, WasmInvoker::new(around, 1))
+        (outside, Bounded { invoker: WasmInvoker::new(around, 1), bounds: bounds.clone() })
     }
+}
+
+/// Whether it is known how each ended that it became.
+fn is_whole(root: &Record, parts: &BTreeMap<usize, Record>) -> bool {
+    let Ended::FannedOut { children } = root.ended else { return true };
+    parts.len() >= children as usize
 }
 
 /// Why a record says too little to be held against.

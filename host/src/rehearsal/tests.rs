@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
+use super::bounds::Bounds;
 use super::compare::{Verdict, compare};
 use super::gone::{Asking, Content, Failure, Gone, SinkEnd, Steps, Sunk};
 use super::outside::{Met, Outside, Rules};
@@ -16,7 +17,7 @@ use crate::alias::{Alias, Auth, Sender};
 use crate::capability::egress::{Egress, EgressError, EgressRequest};
 use crate::capability::heard::{Answered, Asked, Heard, Read};
 use crate::clock::{Clock, ManualClock, Timestamp, within};
-use crate::integration::ReleaseId;
+use crate::integration::{Allow, ReleaseId};
 use crate::message::{Headers, MessageId};
 use crate::message_store::KeyValueRead;
 
@@ -71,7 +72,7 @@ fn request(path: &str, body: &str) -> EgressRequest {
 fn outside(requests: Vec<Asked>, reads: Vec<Read>) -> Arc<Outside> {
     let rules = Rules::Of(Arc::new(BTreeMap::from([("crm".to_owned(), alias())])));
     let heard = Heard { requests, reads, is_cut: false };
-    Outside::of([&heard], &rules, &Arc::new(ManualClock::at(START)))
+    Outside::of([&heard], &rules, &Bounds::of([]), &Arc::new(ManualClock::at(START)))
 }
 
 /// The numbers that requests are answered with; 0 where none is known.
@@ -106,11 +107,56 @@ async fn what_nobody_asked_before_has_no_answer() {
     assert_eq!(met, [Met::Recorded(0), Met::Unknown, Met::Unknown, Met::Denied]);
 }
 
+/// How one request is met whose recorded one was denied, and why.
+async fn met(allow: &[Allow], why: &str, body: &str) -> Met {
+    let denied = Asked { answer: Some(Answered::Denied(why.into())), ..asked("/secret-export", body, 0) };
+    let outside = outside(vec![denied], Vec::new());
+    let _ = outside.send("crm", allow, request("/secret-export", "1")).await;
+    outside.noted().requests[0].1
+}
+
+#[tokio::test]
+async fn what_was_not_let_out_then_and_is_now_has_no_answer() {
+    let allow = |path: &str| Allow { method: "POST".into(), path: path.into() };
+    let (other, same) = (allow("/x"), allow("/secret-export"));
+    let by_binding = "the binding does not allow POST /secret-export";
+    assert_eq!(met(&[same], by_binding, "1").await, Met::Unknown);
+    assert_eq!(met(&[], by_binding, "1").await, Met::Unknown);
+    assert_eq!(met(&[other], by_binding, "1").await, Met::Recorded(0), "denied then, and denied now");
+    // What the release sent was not to be sent; what it sends now may be.
+    let too_large = "x".repeat(20 * 1024 * 1024);
+    assert_eq!(met(&[], "the body is over 16 MiB", &too_large).await, Met::Unknown);
+    // The alias's own rules are not the release's, and deny the same again.
+    for why in ["this one delivery sends more requests than the alias's rate of 1/s allows; raise the rate", "LG-5004 alias crm: no"] {
+        assert_eq!(met(&[], why, "1").await, Met::Recorded(0), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_candidate_asks_is_kept_within_bounds() {
+    let bounds = Bounds::of([]);
+    let rules = Rules::Of(Arc::new(BTreeMap::from([("crm".to_owned(), alias())])));
+    let large = "x".repeat(9 * 1024 * 1024);
+    let heard = Heard { requests: vec![asked("/a", &large, 200), asked("/a", &large, 200)], reads: Vec::new(), is_cut: false };
+    let outside = Outside::of([&heard], &rules, &bounds, &Arc::new(ManualClock::at(START)));
+    answers(&outside, &[("/a", &large), ("/a", &large)]).await;
+    assert_eq!(bounds.over(), None, "what was sent then takes up no room");
+    answers(&outside, &[("/b", &large), ("/b", &large)]).await;
+    assert_eq!((bounds.over().is_some(), outside.noted().requests.len()), (true, 3));
+    // Many small ones, too.
+    let bounds = Bounds::of([]);
+    let outside = Outside::of([], &rules, &bounds, &Arc::new(ManualClock::at(START)));
+    for number in 0..70_000 {
+        outside.get("orders", &number.to_string(), START).await.unwrap();
+    }
+    assert!(bounds.over().is_some() && outside.noted().unknown_reads.len() < 70_000);
+}
+
 #[tokio::test]
 async fn a_call_whose_answer_never_came_runs_out_of_time_again() {
     let clock = Arc::new(ManualClock::at(START));
     let heard = Heard { requests: vec![Asked { answer: None, ..asked("/a", "1", 200) }], reads: Vec::new(), is_cut: false };
-    let outside = Outside::of([&heard], &Rules::Of(Arc::new(BTreeMap::from([("crm".to_owned(), alias())]))), &clock);
+    let outside = Outside::of([&heard], &Rules::Of(Arc::new(BTreeMap::from([("crm".to_owned(), alias())]))), &Bounds::of([]), &clock);
     let waits = outside.send("crm", &[], request("/a", "1"));
     assert_eq!(within(&*clock, Duration::from_secs(30), waits).await, None);
     assert!(clock.now() > START);
@@ -169,6 +215,45 @@ fn what_fails_where_it_did_not_is_told_before_what_differs() {
 }
 
 #[test]
+fn of_what_ran_out_of_time_nobody_knows_whether_it_would_again() {
+    let (late, refused) = (SinkEnd::Failed(failure("timed-out")), SinkEnd::Failed(failure("no")));
+    let (late, refused, well) = (gone("{}", late), gone("{}", refused), gone("{}", delivered()));
+    assert!(late.ran_out_of_time(&well) && late.ran_out_of_time(&refused) && !late.ran_out_of_time(&late));
+    assert!(!refused.ran_out_of_time(&well) && !well.ran_out_of_time(&late), "that it would be out of time now is told");
+    let stopped = Gone { steps: Steps::Failed(failure("timed-out")), ..Gone::default() };
+    assert!(stopped.ran_out_of_time(&well) && !stopped.ran_out_of_time(&stopped));
+}
+
+#[test]
+fn one_part_more_that_fails_is_newly_failing() {
+    let several = |ends: [bool; 3]| {
+        let end = |fails: bool| if fails { SinkEnd::Failed(failure("no")) } else { delivered() };
+        let sinks = ends.into_iter().map(|fails| Sunk { end: end(fails), asked: Asking::default() }).enumerate().collect();
+        Gone { made: vec![content("{}"), content("{}"), content("{}")], sinks, ..Gone::default() }
+    };
+    let before = several([false, true, false]);
+    assert_eq!(verdict(&before, &several([false, true, false])).0, Verdict::Same);
+    assert_eq!(verdict(&before, &several([false, true, true])).0, Verdict::NewlyFailing);
+    assert_eq!(verdict(&before, &several([true, false, false])).0, Verdict::NewlyFailing);
+    assert_eq!(verdict(&before, &several([false, false, false])).0, Verdict::NewlyPassing);
+    let stopped = Gone { steps: Steps::Failed(failure("no")), ..Gone::default() };
+    assert_eq!(verdict(&before, &stopped).0, Verdict::NewlyFailing);
+    assert_eq!(verdict(&several([true, true, true]), &stopped).0, Verdict::Changed, "nothing of it went well before");
+}
+
+#[test]
+fn a_header_in_one_line_is_another_than_in_two() {
+    let with = |headers: &[(&str, &str)]| {
+        let headers = Headers(headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
+        let made = vec![Content { headers, ..content("{}") }];
+        Gone { made, ..gone("{}", delivered()) }
+    };
+    let (two, one) = (with(&[("x", "a"), ("x", "b")]), with(&[("x", "a, b")]));
+    assert_eq!(verdict(&two, &two).0, Verdict::Same);
+    assert_eq!(verdict(&two, &one), (Verdict::Changed, vec![("output".into(), "header x".into())]));
+}
+
+#[test]
 fn fields_of_json_are_told_and_of_other_bodies_that_they_differ() {
     let before = gone(r#"{"a":1,"b":[1,2]}"#, delivered());
     let changed = |body: &str| verdict(&before, &gone(body, delivered()));
@@ -223,4 +308,7 @@ fn a_message_counts_once_in_a_group_and_a_few_are_shown() {
     assert_eq!((group.path.as_str(), group.count, group.samples.len()), ("/lines/*", 5, 3));
     assert_eq!((group.samples[0].path.as_str(), &group.samples[0].after), ("/lines/0", &Some(json!(4))));
     assert_eq!((report.messages, report.count(Verdict::Changed), report.is_same()), (5, 5, false));
+    // One that is replayed is told of each time.
+    report.add(MessageId(uuid::Uuid::from_u128(4)), compare(&before, &after, ReleaseId("00".repeat(32))));
+    assert_eq!((report.changes[0].count, report.count(Verdict::Changed)), (6, 6));
 }

@@ -139,7 +139,9 @@ impl Drop for Changing<'_> {
 impl LiveReleases {
     pub fn new(parts: Parts) -> Self {
         let (runs, changing, outgoing, shadowed, facts) = Default::default();
-        let places_beside = Arc::new(Semaphore::new(CALLS_BESIDE as usize));
+        // Half of the cores at most: deliveries are what the host is for.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let places_beside = Arc::new(Semaphore::new((cores / 2).clamp(1, CALLS_BESIDE as usize)));
         Self { parts, runs, changing, outgoing, shadowed, places_beside, facts }
     }
 

@@ -55,7 +55,7 @@ use async_trait::async_trait;
 pub use alias_states::AliasStates;
 pub use audit::{AuditPage, AuditQuery, AuditRow, AuditTrail, verify_file};
 pub use backfill::{Ahead, Backfill, Backfills, Filled, LEFT_COUNTED_MAX};
-pub use beside::open_dead_letters;
+pub use beside::{open_dead_letters, stored_releases};
 pub use clean::Cleaned;
 pub use copy::{NEWEST_SCHEMA, check_copy, copy_into, version_of};
 pub use key_value::KeyValue;

@@ -1,5 +1,5 @@
 //! A transformer on the SDK: puts the `stamp` of its config into each message, so that whoever gets it sees which release made it. With
-//! `behave = "trap"` it panics, with `"slow"` it takes its time, with `"refuse"` it gives the message back as one that will never do, with `"split"` it makes two of it.
+//! `behave = "trap"` it panics, with `"slow"` it takes its time, with `"for-long"` seconds of it, with `"refuse"` it gives the message back as one that will never do, with `"split"` it makes two of it.
 
 #![cfg(target_family = "wasm")]
 
@@ -21,6 +21,7 @@ impl Transformer for Stamp {
         match behave.as_str() {
             "trap" => panic!("as its config says"),
             "slow" => spin(),
+            "for-long" => (0..1_000).for_each(|_| spin()),
             "refuse" => return Err(Failure::permanent("refused", "as its config says")),
             _ => {}
         }
