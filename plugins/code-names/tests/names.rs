@@ -22,7 +22,9 @@ fn countries() -> Value {
 
 #[test]
 fn a_table_that_is_wrong_is_refused_before_anything_is_named() {
-    for config in [json!({ "field": "country", "names": {} }), json!({ "names": { "NL": "Nederland" } }), json!({ "field": "c", "nmes": {} })] {
+    for config in
+        [json!({ "field": "country", "names": {} }), json!({ "names": { "NL": "Nederland" } }), json!({ "field": "c", "nmes": {} })]
+    {
         assert_eq!(named(config.clone(), "{}").unwrap_err().code(), "config-invalid", "{config}");
     }
 }
