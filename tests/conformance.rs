@@ -9,7 +9,7 @@ use lockgate::capability::egress::EgressError;
 use lockgate::plugin::{CallFailure, Output};
 
 use languages::{Spoken, spoken};
-use stage::{Answers, Asked, Given, answer};
+use stage::{Answers, Given, answer};
 
 /// A call of each language's plugin, and its name.
 fn each<'a, T>(all: &'a [Spoken], call: impl Fn(&'a Spoken) -> T) -> Vec<(&'static str, T)> {
@@ -82,8 +82,7 @@ fn a_sink_asks_the_same_and_says_the_same_of_every_answer() {
     ];
     for (name, answers) in answers {
         for given in [Given::body("http-post", b"{\"a\": 1}".to_vec()), Given::body("http-post", bodies::binary())] {
-            let made: Vec<(&'static str, (Result<Output, CallFailure>, Vec<Asked>))> =
-                each(all, |spoken| spoken.stage().call(&given, &answers));
+            let made = each(all, |spoken| spoken.stage().call(&given, &answers));
             same(name, &made);
         }
     }

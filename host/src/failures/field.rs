@@ -53,7 +53,6 @@ impl Bent {
     }
 
     /// What the field is then; the outer none: this cannot be done to it; the inner: it is not there.
-    #[expect(clippy::option_option, reason = "nothing in the place of a field is not nothing to be done")]
     pub fn of(self, value: &Value) -> Option<Option<Value>> {
         let text = value.as_str();
         // With an end, so that one that is cut can be told from one that has lost characters.

@@ -46,6 +46,9 @@ impl How {
     }
 }
 
+/// What a text is made into.
+type Change<'a> = &'a dyn Fn(&str) -> String;
+
 /// What the field was, and what the output was then.
 pub type Pair<'a> = (&'a Value, Option<&'a Value>);
 
@@ -58,7 +61,7 @@ pub fn how(intact: Pair<'_>, others: &[Pair<'_>]) -> Option<How> {
     let all: Vec<Pair<'_>> = std::iter::once(&intact).chain(others).copied().collect();
     let texts: Option<Vec<(String, String)>> = all.iter().map(|(field, output)| Some((as_text(field), as_text((*output)?)))).collect();
     let Some(texts) = texts else { return Some(How::Follows) };
-    let is = |made: &dyn Fn(&str) -> String| texts.iter().all(|(field, output)| made(field) == *output);
+    let is = |made: Change<'_>| texts.iter().all(|(field, output)| made(field) == *output);
     if is(&str::to_owned) {
         let same_kind = all.iter().all(|(field, output)| Some(*field) == *output);
         return Some(match intact.1 {
@@ -67,14 +70,14 @@ pub fn how(intact: Pair<'_>, others: &[Pair<'_>]) -> Option<How> {
             _ => How::CopiedAsText,
         });
     }
-    let cases: [(How, &dyn Fn(&str) -> String); 5] = [
+    let cases: [(How, Change<'_>); 5] = [
         (How::Trimmed, &|text| text.trim().to_owned()),
         (How::UpperCase, &|text| text.to_uppercase()),
         (How::UpperCase, &|text| text.trim().to_uppercase()),
         (How::LowerCase, &|text| text.to_lowercase()),
         (How::LowerCase, &|text| text.trim().to_lowercase()),
     ];
-    if let Some((how, _)) = cases.iter().find(|(_, made)| is(made)) {
+    if let Some((how, _)) = cases.iter().find(|(_, made)| is(*made)) {
         return Some(*how);
     }
     if texts.iter().all(|(field, output)| !field.trim().is_empty() && output.contains(field.trim())) {

@@ -29,8 +29,7 @@ pub fn observe(about: &str, setting: &Setting, samples: Vec<Sample>, hears: Hear
         let problem = Problem::new(Code::NotFound, format!("no sample of {about} is JSON, and only fields of JSON are observed"));
         return Err(problem.fix("name a folder of messages that are: --samples DIR").into());
     }
-    let found: Vec<(usize, Field, Found)> =
-        vary(setting, &intact, others, |one, field, variations| Found::of(one, field, variations), hears)?;
+    let found: Vec<(usize, Field, Found)> = vary(setting, &intact, others, Found::of, hears)?;
     let followed: BTreeSet<(usize, String)> =
         found.iter().flat_map(|(sample, _, found)| found.links.iter().map(|link| (*sample, link.output.pointer.clone()))).collect();
     let (constants, unexplained) = unmoved(&intact, &followed);

@@ -11,7 +11,7 @@ fn named(config: Value, body: &str) -> Result<String, Failure> {
         CodeNames::transform(testing::message(body), Context::default())
     });
     match run.result? {
-        Output::Drafts(drafts) => Ok(String::from_utf8(drafts[0].body.clone()).unwrap()),
+        Output::Drafts(drafts) => Ok(String::from_utf8_lossy(&drafts[0].body).into_owned()),
         Output::Skip(skip) => panic!("{skip:?}"),
     }
 }
