@@ -1,4 +1,5 @@
-//! What a newcomer does, in any language: a workspace, a plugin of every role, their own tests, builds, a host, one message through.
+//! What a newcomer does, in any language: a workspace, a plugin of every role, their own tests, builds, a host, one message through, and all that goes
+//! wrong around it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -156,6 +157,7 @@ impl Newcomer {
         });
         assert!(self.said(&["dead-letters", "show", "1"]).contains("/name"));
         assert!(host.stop().success());
+        self.withstands("hello", &[]);
     }
 
     /// The plugins that were made, in an integration: an order goes through the transformer and the sink into a system.
@@ -180,6 +182,13 @@ impl Newcomer {
         let record = json!({ "externalId": "A-1001", "email": "ada@example.com", "amount": "12.50", "currency": "EUR" });
         assert_eq!(*received.lock().unwrap(), [record]);
         assert!(host.stop().success());
+        self.withstands("orders", &["--samples", "plugins/a-transformer/samples"]);
+    }
+
+    /// Nothing that goes wrong around an integration is a defect of it.
+    pub fn withstands(&self, integration: &str, samples: &[&str]) {
+        let said = self.said(&[&["test", "--failures", integration], samples].concat());
+        assert!(said.contains(&format!("{integration}: ")) && said.contains(" 0 defects"), "{said}");
     }
 
     fn start(&self) -> Host {

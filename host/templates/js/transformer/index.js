@@ -10,7 +10,7 @@ export default transformer((message) => {
   const number = order.required("number").text();
   const record = {
     externalId: number,
-    email: order.at("customer").at("email").text()?.trim().toLowerCase() ?? null,
+    email: order.at("customer").object()?.at("email").text()?.trim().toLowerCase() ?? null,
     amount: order.required("total").decimal().toString(),
     currency: order.at("currency").text() ?? currency(),
   };

@@ -22,7 +22,8 @@ def transform(message: Message, context: Context) -> Output:
     number = order.at("number")
     number = number.required(number.text())
     total = order.at("total")
-    email = order.at("customer").at("email").text()
+    customer = order.at("customer").object()
+    email = customer.at("email").text() if customer else None
     record = {
         "externalId": number,
         "email": email.strip().lower() if email is not None else None,

@@ -33,7 +33,9 @@ impl Transformer for Plugin {
         let number = number.required(number.text()?)?;
         let total = order.at("total");
         let total = total.required(total.decimal()?)?;
-        let email = order.at("customer").at("email").text()?;
+        let customer = order.at("customer").object()?;
+        let email = customer.map(|customer| customer.at("email").text());
+        let email = email.transpose()?.flatten();
         let record = json!({
             "externalId": number,
             "email": email.map(|email| email.trim().to_lowercase()),
