@@ -7,6 +7,7 @@ use wasmtime::component::{Linker, Val};
 
 use super::SetUp;
 use crate::plugin::bindings::v0_1_0::{PACKAGE, SETUP, VERSION};
+use crate::plugin::component::COMPONENT_BYTES_MAX;
 
 const LIMITS: Limits = Limits {
     // A call has less. What the child may use is limited beside that.
@@ -32,12 +33,20 @@ pub fn set_up(component: &[u8], config: &str) -> Result<SetUp, String> {
         },
     );
     match done {
-        Ok(component) => Ok(SetUp::Kept(component)),
+        Ok(component) => Ok(kept(component)),
         Err(Error::Said(why)) => Err(why),
         Err(Error::Trapped(why)) => Err(format!("its setup ended with a trap: {why}")),
         Err(error @ Error::Endless(_)) => Err(format!("its setup: {error}")),
         Err(error @ (Error::Unsupported(_) | Error::Broken(_) | Error::Open)) => Ok(SetUp::EachCall(error.to_string())),
     }
+}
+
+/// One that has become larger than any component may be is not compiled.
+fn kept(component: Vec<u8>) -> SetUp {
+    if component.len() <= COMPONENT_BYTES_MAX {
+        return SetUp::Kept(component);
+    }
+    SetUp::EachCall(format!("with it the component has {} bytes; {COMPONENT_BYTES_MAX} are the most", component.len()))
 }
 
 /// What is there of the host: the configuration, and a log that nobody reads.
@@ -52,4 +61,15 @@ fn offer(linker: &mut Linker<Quiet>, config: &str) -> wasmtime::Result<()> {
     let mut log = linker.instance(&format!("{PACKAGE}log{VERSION}"))?;
     log.func_new("write", |_, _, _, _| Ok(()))?;
     log.func_new("print", |_, _, _, _| Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_that_makes_a_component_too_large_is_made_in_each_call() {
+        assert_eq!(kept(vec![1]), SetUp::Kept(vec![1]));
+        assert!(matches!(kept(vec![0; COMPONENT_BYTES_MAX + 1]), SetUp::EachCall(why) if why.contains("are the most")));
+    }
 }

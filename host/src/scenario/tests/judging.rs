@@ -1,3 +1,5 @@
+//! What is held against what is expected, and how a difference is told.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

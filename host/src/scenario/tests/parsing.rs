@@ -1,3 +1,5 @@
+//! What a file of scenarios may say, and what of it is a mistake.
+
 use std::time::Duration;
 
 use super::super::file::{Fate, Fault, Pattern, Span, Subject, To};

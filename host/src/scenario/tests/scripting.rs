@@ -1,3 +1,5 @@
+//! What a scripted system answers, and when.
+
 use std::time::Duration;
 
 use bytes::Bytes;
